@@ -1,0 +1,68 @@
+//! Turns `proto/` into Rust: messages, their proto3 JSON, a type per RPC, the field rules.
+//!
+//! The compiler is protox, in Rust: a build needs no protoc.
+
+#[path = "build/options.rs"]
+mod options;
+#[path = "build/rpcs.rs"]
+mod rpcs;
+#[path = "build/rules.rs"]
+mod rules;
+
+use std::{env, fs, path::PathBuf};
+
+use anyhow::{Context, Result};
+use prost::Message;
+use prost_reflect::DescriptorPool;
+use prost_types::FileDescriptorSet;
+
+/// The five domains: the folders of `proto/` that declare services, and their packages.
+const DOMAINS: [&str; 5] = ["user", "product", "cart", "order", "payment"];
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo speaks to a build script through the environment"
+)]
+fn main() -> Result<()> {
+    let proto = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-changed={}", proto.display());
+    println!("cargo::rerun-if-changed=build");
+
+    // `protox::compile` would drop the extensions that carry our options; the pool keeps them.
+    let mut compiler = protox::Compiler::new([&proto])?;
+    compiler
+        .include_imports(true)
+        .open_files(DOMAINS.map(|domain| format!("{domain}/{domain}.proto")))?;
+    let pool: DescriptorPool = compiler.descriptor_pool();
+    fs::write(
+        out.join("descriptors.bin"),
+        compiler.encode_file_descriptor_set(),
+    )?;
+
+    let full = compiler.file_descriptor_set();
+    let ours = FileDescriptorSet {
+        file: full
+            .file
+            .into_iter()
+            .filter(|file| DOMAINS.contains(&file.package()))
+            .collect(),
+    };
+    let mut messages = prost_build::Config::new();
+    messages
+        .out_dir(&out)
+        .compile_fds(ours.clone())
+        .context("messages")?;
+    pbjson_build::Builder::new()
+        .register_descriptors(&ours.encode_to_vec())?
+        .out_dir(&out)
+        // Clients read the proto field names, and a field that is 0 or empty is still a field.
+        .preserve_proto_field_names()
+        .emit_fields()
+        .build(&DOMAINS.map(|domain| format!(".{domain}")))
+        .context("proto3 JSON")?;
+
+    fs::write(out.join("rpcs.rs"), rpcs::generate(&pool, &DOMAINS)?)?;
+    fs::write(out.join("rules.rs"), rules::generate(&pool, &DOMAINS)?)?;
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Emits one zero-sized type per RPC and the table of all of them.
+
+use std::fmt::Write;
+
+use anyhow::{Result, ensure};
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor, MethodDescriptor};
+
+use crate::options;
+
+/// The source of `rpcs.rs`.
+pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String> {
+    let mut types = String::new();
+    let mut table = String::new();
+    for domain in domains {
+        for service in pool.services().filter(|s| s.package_name() == *domain) {
+            for method in service.methods() {
+                emit(pool, &method, &mut types)?;
+                writeln!(table, "    <{} as Rpc>::INFO,", method.name())?;
+            }
+        }
+    }
+    Ok(format!(
+        "{types}\n/// Every RPC of the contract, in the order of `proto/`.\n\
+         pub const ALL: &[Info] = &[\n{table}];\n"
+    ))
+}
+
+fn emit(pool: &DescriptorPool, method: &MethodDescriptor, out: &mut String) -> Result<()> {
+    let http = options::http(pool, method)?;
+    let function = options::function(pool, method)?;
+    let name = method.name();
+    let service = method.parent_service();
+    let domain = service.package_name();
+    let request = method.input();
+    let response = method.output();
+    let params = path_fields(&http.path);
+    for param in &params {
+        require_string(&request, param)?;
+    }
+    if let Some(field) = &function.self_field {
+        require_string(&request, field)?;
+    }
+    let roles: Vec<_> = function
+        .roles
+        .iter()
+        .map(|role| format!("Role::{}", pascal(role)))
+        .collect();
+    let calls: Vec<_> = function
+        .calls
+        .iter()
+        .map(|call| kebab(call.rsplit('/').next().unwrap_or_default()))
+        .collect();
+
+    writeln!(
+        out,
+        r#"
+/// `{full}`: {method} {path}.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct {name};
+
+impl Rpc for {name} {{
+    type Request = crate::{domain}::{req};
+    type Response = crate::{domain}::{resp};
+    const INFO: Info = Info {{
+        name: "{kebab}",
+        domain: "{domain}",
+        grpc_path: "/{svc}/{name}",
+        http_method: "{method}",
+        http_path: "{path}",
+        http_body: {body},
+        access: Access {{
+            anyone: {anyone},
+            self_field: {self_field:?},
+            owner: {owner},
+            roles: &[{roles}],
+        }},
+        timeout_ms: {timeout},
+        writes: {writes},
+        creates: {creates},
+        calls: &{calls:?},
+    }};"#,
+        full = method.full_name(),
+        method = http.method,
+        path = http.path,
+        req = request.name(),
+        resp = response.name(),
+        kebab = kebab(name),
+        svc = service.full_name(),
+        body = http.body,
+        anyone = function.anyone,
+        self_field = function.self_field,
+        owner = function.owner,
+        roles = roles.join(", "),
+        timeout = function.timeout_ms,
+        writes = function.writes,
+        creates = function.location.is_some(),
+    )?;
+    if !params.is_empty() {
+        writeln!(
+            out,
+            "    fn path_field<'a>(request: &'a mut Self::Request, name: &str) -> Option<&'a mut String> {{\n        match name {{"
+        )?;
+        for param in &params {
+            writeln!(
+                out,
+                "            \"{param}\" => Some(&mut request.{param}),"
+            )?;
+        }
+        writeln!(out, "            _ => None,\n        }}\n    }}")?;
+    }
+    if let Some(field) = &function.self_field {
+        writeln!(
+            out,
+            "    fn subject(request: &Self::Request) -> Option<&str> {{\n        Some(&request.{field})\n    }}"
+        )?;
+    }
+    if let Some(location) = &function.location {
+        emit_location(&response, location, out)?;
+    }
+    if let Some((status, detail)) = &function.refusal {
+        ensure!(
+            response.get_field_by_name("success").is_some(),
+            "{name}: a refusal needs a field `success`"
+        );
+        writeln!(
+            out,
+            "    fn refusal(response: &Self::Response) -> Option<(u16, &'static str)> {{\n        (!response.success).then_some(({status}, {detail:?}))\n    }}"
+        )?;
+    }
+    writeln!(out, "}}")?;
+    Ok(())
+}
+
+/// `/users/{user.id}` as code that reads the id from the response.
+fn emit_location(response: &MessageDescriptor, template: &str, out: &mut String) -> Result<()> {
+    let fields = path_fields(template);
+    ensure!(fields.len() == 1, "{template}: one field is supported");
+    let field = &fields[0];
+    let (outer, inner) = field
+        .split_once('.')
+        .ok_or_else(|| anyhow::anyhow!("{template}: `{field}` is not `message.field`"))?;
+    let message = response
+        .get_field_by_name(outer)
+        .and_then(|f| f.kind().as_message().cloned())
+        .ok_or_else(|| anyhow::anyhow!("{template}: no message `{outer}`"))?;
+    require_string(&message, inner)?;
+    let format = template.replace(&format!("{{{field}}}"), "{}");
+    writeln!(
+        out,
+        "    fn location(response: &Self::Response) -> Option<String> {{\n        response.{outer}.as_ref().map(|{outer}| format!(\"{format}\", {outer}.{inner}))\n    }}"
+    )?;
+    Ok(())
+}
+
+fn require_string(message: &MessageDescriptor, field: &str) -> Result<()> {
+    let descriptor = message.get_field_by_name(field);
+    ensure!(
+        descriptor.is_some_and(|f| f.kind() == Kind::String && !f.is_list()),
+        "{}: `{field}` is not a string of it",
+        message.full_name()
+    );
+    Ok(())
+}
+
+/// The names in the braces of a path template.
+fn path_fields(template: &str) -> Vec<String> {
+    template
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'))
+        .map(|(field, _)| field.to_owned())
+        .collect()
+}
+
+/// `AddToCart` as `add-to-cart`.
+fn kebab(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !out.is_empty() {
+            out.push('-');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+/// `CUSTOMER` as `Customer`.
+fn pascal(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    format!("{first}{}", rest.to_ascii_lowercase())
+}

@@ -1,0 +1,99 @@
+//! Emits `Validate` for every request message from its field rules.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use anyhow::{Result, bail, ensure};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::options::{self, Rules};
+
+/// The source of `rules.rs`.
+pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String> {
+    let mut requests = BTreeMap::new();
+    for service in pool
+        .services()
+        .filter(|s| domains.contains(&s.package_name()))
+    {
+        for method in service.methods() {
+            let input = method.input();
+            requests.insert(input.full_name().to_owned(), input);
+        }
+    }
+    let mut out = String::new();
+    for message in requests.values() {
+        emit(pool, message, &mut out)?;
+    }
+    Ok(out)
+}
+
+fn emit(pool: &DescriptorPool, message: &MessageDescriptor, out: &mut String) -> Result<()> {
+    let mut checks = String::new();
+    let mut secrets = Vec::new();
+    for field in message.fields() {
+        let rules = options::rules(pool, &field)?;
+        if rules.secret {
+            secrets.push(field.name().to_owned());
+        }
+        writeln!(checks, "        {}", check(&field, &rules)?)?;
+    }
+    writeln!(
+        out,
+        "impl Validate for crate::{}::{} {{\n    const SECRETS: &'static [&'static str] = &{secrets:?};\n    \
+         fn validate(&self, violations: &mut Violations) {{\n{checks}    }}\n}}\n",
+        message.package_name(),
+        message.name(),
+    )?;
+    Ok(())
+}
+
+fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
+    let name = field.name();
+    ensure!(
+        !field.is_list() && !field.is_map(),
+        "{}: rules for lists are not supported yet",
+        field.full_name()
+    );
+    let required = rules.required;
+    Ok(match field.kind() {
+        Kind::String => {
+            let Some(max) = rules.max_len else {
+                bail!("{}: a string of a request needs max_len", field.full_name());
+            };
+            let format = match rules.format.as_deref() {
+                None => "Any",
+                Some("UUID") => "Uuid",
+                Some("EMAIL") => "Email",
+                Some(other) => bail!("{}: unknown format {other}", field.full_name()),
+            };
+            let min = rules.min_len;
+            format!(
+                "violations.text({name:?}, &self.{name}, Text {{ required: {required}, min: {min}, max: {max}, format: Format::{format} }});"
+            )
+        }
+        Kind::Int32 => format!(
+            "violations.number({name:?}, f64::from(self.{name}), {});",
+            number(rules)
+        ),
+        Kind::Double => format!(
+            "violations.number({name:?}, self.{name}, {});",
+            number(rules)
+        ),
+        Kind::Enum(kind) => format!(
+            "violations.choice({name:?}, self.{name}, crate::{}::{}::try_from(self.{name}).is_ok(), {required});",
+            kind.package_name(),
+            kind.name()
+        ),
+        Kind::Bool => String::new(),
+        other => bail!(
+            "{}: rules for {other:?} are not supported",
+            field.full_name()
+        ),
+    })
+}
+
+fn number(rules: &Rules) -> String {
+    format!(
+        "Number {{ required: {}, gte: {:?}, lte: {:?}, max_decimals: {:?} }}",
+        rules.required, rules.gte, rules.lte, rules.max_decimals
+    )
+}

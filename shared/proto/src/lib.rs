@@ -1,0 +1,56 @@
+//! The contract as code, generated from `proto/`.
+//!
+//! - one module per domain with its messages; `serde` speaks proto3 JSON with proto field names;
+//! - [`money`]: exact cents, and the doubles that they are on the wire;
+//! - [`rpc`]: one zero-sized type per RPC, which carries its names, paths, access and limits;
+//! - [`validate`]: what the fields of a request must be.
+//!
+//! Nothing else in the workspace repeats these facts.
+
+pub mod money;
+pub mod rpc;
+pub mod validate;
+
+macro_rules! domain {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::all,
+            clippy::allow_attributes_without_reason,
+            clippy::pedantic,
+            clippy::uninlined_format_args,
+            reason = "generated from proto/, where the comments are"
+        )]
+        pub mod $name {
+            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
+            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".serde.rs"));
+        }
+    };
+}
+
+domain!(
+    /// Messages of `proto/user`.
+    user
+);
+domain!(
+    /// Messages of `proto/product`.
+    product
+);
+domain!(
+    /// Messages of `proto/cart`.
+    cart
+);
+domain!(
+    /// Messages of `proto/order`.
+    order
+);
+domain!(
+    /// Messages of `proto/payment`.
+    payment
+);
+
+/// The five files and what they import, as an encoded `google.protobuf.FileDescriptorSet`,
+/// with all options.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

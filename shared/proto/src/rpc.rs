@@ -1,0 +1,77 @@
+//! One type per RPC.
+
+use std::time::Duration;
+
+use prost::Message;
+use serde::{Serialize, de::DeserializeOwned};
+pub use zerocart_auth::{Access, Role};
+
+use crate::validate::Validate;
+
+/// An RPC of the contract, as a type.
+pub trait Rpc: Send + Sync + 'static {
+    /// What a caller sends.
+    type Request: Message + Default + DeserializeOwned + Serialize + Validate + Clone + 'static;
+    /// What a caller gets.
+    type Response: Message + Default + DeserializeOwned + Serialize + Clone + 'static;
+
+    /// Its names, paths, access and limits.
+    const INFO: Info;
+
+    /// The request's field that the path parameter `name` fills.
+    fn path_field<'a>(_request: &'a mut Self::Request, _name: &str) -> Option<&'a mut String> {
+        None
+    }
+
+    /// The user that the request speaks of, where access says "that user".
+    fn subject(_request: &Self::Request) -> Option<&str> {
+        None
+    }
+
+    /// The path of what the call created.
+    fn location(_response: &Self::Response) -> Option<String> {
+        None
+    }
+
+    /// For a response that says `success: false`, where HTTP clients get an error instead: its
+    /// status and detail.
+    fn refusal(_response: &Self::Response) -> Option<(u16, &'static str)> {
+        None
+    }
+}
+
+/// The facts of an RPC, from its descriptor.
+#[derive(Clone, Copy, Debug)]
+pub struct Info {
+    /// The name of the function, everywhere: `create-user`.
+    pub name: &'static str,
+    /// The package: `user`.
+    pub domain: &'static str,
+    /// `/user.UserService/CreateUser`.
+    pub grpc_path: &'static str,
+    /// `POST`.
+    pub http_method: &'static str,
+    /// `/users/{id}`.
+    pub http_path: &'static str,
+    /// Whether the JSON body is the request.
+    pub http_body: bool,
+    /// Who may call it.
+    pub access: Access,
+    /// How long one call may take, in milliseconds.
+    pub timeout_ms: u32,
+    /// Whether it changes something, and so takes an idempotency key.
+    pub writes: bool,
+    /// Whether it creates a resource: 201 and `Location`.
+    pub creates: bool,
+    /// The names of the functions that it calls.
+    pub calls: &'static [&'static str],
+}
+
+impl Info {
+    /// How long one call may take.
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms as u64)
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));

@@ -1,0 +1,272 @@
+//! What the fields of a request must be, checked before a handler runs.
+//!
+//! The rules stand beside the fields in `proto/`; the build turns them into calls of
+//! [`Violations`]. All fields are checked, so that a caller learns of every mistake at once.
+
+use std::fmt;
+
+/// A request that knows the rules of its fields.
+pub trait Validate {
+    /// Fields whose values never reach a log, a span or an error.
+    const SECRETS: &'static [&'static str];
+
+    /// Adds what is wrong with the fields to `violations`.
+    fn validate(&self, violations: &mut Violations);
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field: `price`, `items[2].quantity`.
+    pub field: String,
+    /// What it must be. Never holds the value, which may be a secret.
+    pub description: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.description)
+    }
+}
+
+/// What is wrong with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+/// The rules of a string.
+#[derive(Clone, Copy, Debug)]
+pub struct Text {
+    /// Not empty.
+    pub required: bool,
+    /// At least this many characters, unless empty.
+    pub min: usize,
+    /// At most this many characters.
+    pub max: usize,
+    /// Its form, unless empty.
+    pub format: Format,
+}
+
+/// The form of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Any text without NUL.
+    Any,
+    /// A hyphenated UUID (RFC 9562).
+    Uuid,
+    /// An e-mail address.
+    Email,
+}
+
+/// The rules of a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Number {
+    /// Not 0.
+    pub required: bool,
+    /// At least.
+    pub gte: Option<f64>,
+    /// At most.
+    pub lte: Option<f64>,
+    /// At most this many decimal places.
+    pub max_decimals: Option<u32>,
+}
+
+impl Violations {
+    /// Adds one.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.0.push(Violation {
+            field: field.into(),
+            description: description.into(),
+        });
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in the order of the fields.
+    pub fn into_vec(self) -> Vec<Violation> {
+        self.0
+    }
+
+    /// Checks a string.
+    pub fn text(&mut self, field: &str, value: &str, rules: Text) {
+        if value.is_empty() {
+            if rules.required {
+                self.add(field, "is required");
+            }
+            return;
+        }
+        let count = value.chars().count();
+        if count > rules.max {
+            self.add(field, format!("must have at most {} characters", rules.max));
+        } else if count < rules.min {
+            self.add(
+                field,
+                format!("must have at least {} characters", rules.min),
+            );
+        } else if value.contains('\0') {
+            self.add(field, "must not contain the character U+0000");
+        } else if rules.required && value.trim().is_empty() {
+            self.add(field, "must not be blank");
+        } else {
+            match rules.format {
+                Format::Uuid if !is_uuid(value) => self.add(field, "must be a UUID"),
+                Format::Email if !is_email(value) => self.add(field, "must be an e-mail address"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Checks a number.
+    pub fn number(&mut self, field: &str, value: f64, rules: Number) {
+        if !value.is_finite() {
+            self.add(field, "must be a finite number");
+        } else if rules.required && value == 0.0 {
+            self.add(field, "is required and must not be 0");
+        } else if let Some(min) = rules.gte.filter(|min| value < *min) {
+            self.add(field, format!("must be at least {min}"));
+        } else if let Some(max) = rules.lte.filter(|max| value > *max) {
+            self.add(field, format!("must be at most {max}"));
+        } else if let Some(places) = rules.max_decimals.filter(|n| !has_decimals(value, *n)) {
+            self.add(field, format!("must have at most {places} decimal places"));
+        }
+    }
+
+    /// Checks an enum value, of which `known` says whether the contract names it.
+    pub fn choice(&mut self, field: &str, value: i32, known: bool, required: bool) {
+        if !known {
+            self.add(field, "is not a value of this enum");
+        } else if required && value == 0 {
+            self.add(field, "is required");
+        }
+    }
+}
+
+/// Whether `value` is the double nearest to some decimal of at most `places` places.
+fn has_decimals(value: f64, places: u32) -> bool {
+    let scale = 10f64.powi(i32::try_from(places).unwrap_or(i32::MAX));
+    // Division is correctly rounded, so a decimal's own double comes back exactly.
+    (value * scale).round() / scale == value
+}
+
+/// 8-4-4-4-12 hexadecimal digits.
+fn is_uuid(value: &str) -> bool {
+    value.len() == 36
+        && value.bytes().enumerate().all(|(i, byte)| match i {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// One @ between a local part of at most 64 bytes (RFC 5321, section 4.5.3.1.1) and a domain with
+/// a dot; no white space, no control character. Whether it exists only a message to it can tell.
+fn is_email(value: &str) -> bool {
+    let Some((local, domain)) = value.split_once('@') else {
+        return false;
+    };
+    !local.is_empty()
+        && local.len() <= 64
+        && !domain.contains('@')
+        && domain.contains('.')
+        && domain.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        })
+        && !value.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+include!(concat!(env!("OUT_DIR"), "/rules.rs"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::product::CreateProductRequest;
+
+    fn product(price: f64) -> Vec<Violation> {
+        let mut violations = Violations::default();
+        CreateProductRequest {
+            name: "Tea".into(),
+            price,
+            ..Default::default()
+        }
+        .validate(&mut violations);
+        violations.into_vec()
+    }
+
+    #[test]
+    fn prices_are_exact_cents() {
+        for good in [
+            0.0,
+            0.1,
+            0.01,
+            19.99,
+            1_000_000.55,
+            9_999_999.99,
+            10_000_000.0,
+        ] {
+            assert_eq!(product(good), [], "{good}");
+        }
+        for (bad, says) in [
+            (0.001, "at most 2 decimal places"),
+            (19.999, "at most 2 decimal places"),
+            (1.0 + f64::EPSILON, "at most 2 decimal places"),
+            (-0.01, "at least 0"),
+            (10_000_000.01, "at most 10000000"),
+            (f64::NAN, "finite"),
+            (f64::INFINITY, "finite"),
+        ] {
+            let violations = product(bad);
+            assert_eq!(violations.len(), 1, "{bad}");
+            assert_eq!(violations[0].field, "price");
+            assert!(
+                violations[0].description.contains(says),
+                "{bad}: {violations:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_cent_of_a_range_survives_the_wire() {
+        for cents in (0..10_000_000_u32).step_by(7) {
+            assert!(has_decimals(f64::from(cents) / 100.0, 2), "{cents}");
+        }
+    }
+
+    #[test]
+    fn forms() {
+        for good in ["a@b.co", "a.b+c@sub.example.org", "ü@exämple.de"] {
+            assert!(is_email(good), "{good}");
+        }
+        for bad in [
+            "", "a", "@b.co", "a@", "a@b", "a@b..co", "a@@b.co", "a b@c.de", "a@-b.co", "a@b.co\n",
+        ] {
+            assert!(!is_email(bad), "{bad}");
+        }
+        assert!(is_uuid("0198c0de-0000-7000-8000-00000000abcd"));
+        for bad in [
+            "0198c0de00007000800000000000abcd",
+            "0198c0de-0000-7000-8000-00000000abcg",
+            "",
+        ] {
+            assert!(!is_uuid(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_and_never_the_value() {
+        let mut violations = Violations::default();
+        crate::user::CreateUserRequest {
+            email: "nonsense".into(),
+            name: "a\0b".into(),
+            password: "hunter2".into(),
+        }
+        .validate(&mut violations);
+        let violations = violations.into_vec();
+        let fields: Vec<_> = violations.iter().map(|v| v.field.as_str()).collect();
+        assert_eq!(fields, ["email", "name", "password"]);
+        assert!(!format!("{violations:?}").contains("hunter2"));
+    }
+}
