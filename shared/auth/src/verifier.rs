@@ -1,0 +1,164 @@
+//! From a token to an identity.
+
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::Deserialize;
+
+use crate::{Identity, Issuer, KeyError, KeyErrorKind, Keys, MAX_TOKEN_BYTES, Token, TokenError};
+use crate::{bearer, provider};
+
+/// How far clocks may differ, in seconds: a token is accepted so much after `exp` and before
+/// `nbf`. Machines of one fleet keep time by NTP, so it is small.
+pub const LEEWAY_S: u64 = 5;
+
+/// Turns tokens into identities, with the public keys of both issuers.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    keys: Vec<TrustedKey>,
+    validation: Validation,
+}
+
+#[derive(Clone, Debug)]
+struct TrustedKey {
+    kid: String,
+    issuer: Issuer,
+    key: DecodingKey,
+}
+
+/// The claims of a token. All are required but `nbf`; one that comes twice is an error.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    role: String,
+    #[serde(rename = "iat")]
+    _iat: u64,
+    exp: u64,
+    nbf: Option<u64>,
+}
+
+impl Verifier {
+    /// Trusts `user` for the user issuer and `service` for the service issuer. Either may be the
+    /// default [`Keys`], which trust nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyErrorKind::SharedKey`] when a key, or a `kid`, is in both: it could then sign for
+    /// either.
+    pub fn new(user: &Keys, service: &Keys) -> Result<Self, KeyError> {
+        provider::install();
+        let shared = user.iter().find(|key| {
+            service
+                .iter()
+                .any(|other| other.kid() == key.kid() || other.as_bytes() == key.as_bytes())
+        });
+        if let Some(key) = shared {
+            return Err(KeyErrorKind::SharedKey(key.kid().to_owned()).into());
+        }
+        let keys = [(Issuer::User, user), (Issuer::Service, service)]
+            .into_iter()
+            .flat_map(|(issuer, keys)| keys.iter().map(move |key| (issuer, key)))
+            .map(|(issuer, key)| TrustedKey {
+                kid: key.kid().to_owned(),
+                issuer,
+                key: provider::decoding_key(key.as_bytes()),
+            })
+            .collect();
+
+        // Claims are checked here, against a clock that the caller holds. What stays with the
+        // library: form, algorithm, signature, and refusing any `aud`, since none is ours.
+        let mut validation = Validation::new(Algorithm::EdDSA);
+        validation.validate_exp = false;
+        validation.required_spec_claims = HashSet::new();
+        Ok(Self { keys, validation })
+    }
+
+    /// Verifies `token` at the time `now`.
+    ///
+    /// In this order: its length, its form, its algorithm (EdDSA and nothing else), its key (known
+    /// by `kid`; keys that the token itself brings or points to are ignored), its signature, its
+    /// issuer (the one to which the key belongs), its times, its subject, its role (one that the
+    /// issuer may give). It is valid until just before `exp` plus [`LEEWAY_S`].
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`], by the first check that fails.
+    pub fn verify(&self, token: &Token, now: SystemTime) -> Result<Identity, TokenError> {
+        let token = token.as_str();
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
+        if header.alg != Algorithm::EdDSA {
+            return Err(TokenError::Algorithm);
+        }
+        // What is critical must be understood (RFC 7515, section 4.1.11); we understand nothing.
+        if header.crit.is_some() {
+            return Err(TokenError::Malformed);
+        }
+        let kid = header.kid.ok_or(TokenError::UnknownKey)?;
+        let trusted = self.keys.iter().find(|trusted| trusted.kid == kid);
+        let trusted = trusted.ok_or(TokenError::UnknownKey)?;
+
+        // The library's message is dropped: it may quote the token.
+        let decoded = jsonwebtoken::decode::<Claims>(token, &trusted.key, &self.validation);
+        let claims = decoded
+            .map_err(|error| match error.kind() {
+                ErrorKind::InvalidSignature => TokenError::Signature,
+                _ => TokenError::Malformed,
+            })?
+            .claims;
+
+        let issuer = trusted.issuer;
+        if claims.iss != issuer.as_str() {
+            return Err(TokenError::Issuer);
+        }
+        let now_s = unix_seconds(now);
+        if now_s >= claims.exp.saturating_add(LEEWAY_S) {
+            return Err(TokenError::Expired);
+        }
+        if claims
+            .nbf
+            .is_some_and(|nbf| nbf > now_s.saturating_add(LEEWAY_S))
+        {
+            return Err(TokenError::NotYetValid);
+        }
+        if !issuer.accepts_subject(&claims.sub) {
+            return Err(TokenError::Subject);
+        }
+        let role = claims.role.parse().map_err(|_| TokenError::Role)?;
+        if !issuer.roles().contains(&role) {
+            return Err(TokenError::Role);
+        }
+        Ok(Identity {
+            subject: claims.sub,
+            role,
+            issuer,
+        })
+    }
+
+    /// Who sent a request with these Authorization headers: [`bearer`], then
+    /// [`verify`](Self::verify). No header is nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`]: a request that presents a bad token is refused, even where none is needed.
+    pub fn authenticate<'a>(
+        &self,
+        authorization: impl IntoIterator<Item = &'a [u8]>,
+        now: SystemTime,
+    ) -> Result<Option<Identity>, TokenError> {
+        bearer(authorization)?
+            .map(|token| self.verify(&token, now))
+            .transpose()
+    }
+}
+
+/// Whole seconds since 1970, as in tokens. A clock before that is at 0.
+pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
