@@ -1,0 +1,32 @@
+//! PostgreSQL for one machine: found or fetched, started, provisioned and migrated.
+//!
+//! [`Server::start`] gives a running server on 127.0.0.1 whose data lives in a folder of the
+//! caller's; [`provision`] gives every domain its database and its two roles; [`migrate`] applies
+//! a folder of migrations. Works as a normal user and as root: PostgreSQL refuses to run as root,
+//! so for root the server's processes run as another user (see [`Options::folder`]).
+//!
+//! Nothing outlives its owner: dropping a [`Server`] stops it, and a [`Guard`] stops it when this
+//! process is killed.
+
+mod account;
+mod cluster;
+mod error;
+mod fetch;
+mod find;
+mod guard;
+mod launch;
+mod migrate;
+mod options;
+mod passwords;
+mod provision;
+mod server;
+
+pub use error::Error;
+pub use fetch::FETCHED_MAJOR;
+pub use find::{Installation, OLDEST_MAJOR, find};
+pub use guard::{Guard, Signal};
+pub use migrate::migrate;
+pub use options::{Folder, Options, Progress, Report, Source};
+pub use passwords::Url;
+pub use provision::{Database, provision};
+pub use server::Server;
