@@ -1,0 +1,59 @@
+use uuid::Uuid;
+use zerocart_postgres::Database;
+use zerocart_proto::{money::Cents, product::ProductResponse, rpc};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::{database, product, product_columns};
+
+/// `create-product`: adds a product to the catalogue.
+#[derive(Debug)]
+pub struct CreateProduct {
+    database: Database,
+}
+
+impl Function for CreateProduct {
+    type Rpc = rpc::CreateProduct;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        Ok(Self {
+            database: database(setup)?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ProductResponse, Error> {
+        let price = Cents::from_wire(request.price)
+            .ok_or_else(|| Error::field("price", "must have at most 2 decimal places"))?;
+        let id = Uuid::now_v7();
+        self.database
+            .write(cx, |tx| {
+                Box::pin(async move {
+                    let row = tx
+                        .query_one(
+                            concat!(
+                                "INSERT INTO products (id, name, description, price, inventory)
+                                 VALUES ($1, $2, $3, round($4::bigint::numeric / 100, 2), $5)
+                                 RETURNING ",
+                                product_columns!()
+                            ),
+                            &[
+                                &id,
+                                &request.name,
+                                &request.description,
+                                &price.get(),
+                                &request.inventory,
+                            ],
+                        )
+                        .await?;
+                    Ok(ProductResponse {
+                        product: Some(product(&row)),
+                        message: "product created".into(),
+                    })
+                })
+            })
+            .await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}

@@ -1,0 +1,48 @@
+use uuid::Uuid;
+use zerocart_postgres::Database;
+use zerocart_proto::{product::ProductResponse, rpc};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::{database, product, product_columns};
+
+/// `get-product`: reads one product.
+#[derive(Debug)]
+pub struct GetProduct {
+    database: Database,
+}
+
+impl Function for GetProduct {
+    type Rpc = rpc::GetProduct;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        Ok(Self {
+            database: database(setup)?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ProductResponse, Error> {
+        let id = Uuid::try_parse(&request.id).map_err(|_| Error::field("id", "must be a UUID"))?;
+        let row = self
+            .database
+            .read(cx)
+            .await?
+            .query_opt(
+                concat!(
+                    "SELECT ",
+                    product_columns!(),
+                    " FROM products WHERE id = $1"
+                ),
+                &[&id],
+            )
+            .await?
+            .ok_or_else(|| Error::not_found("there is no such product"))?;
+        Ok(ProductResponse {
+            product: Some(product(&row)),
+            message: String::new(),
+        })
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}

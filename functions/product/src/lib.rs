@@ -1,0 +1,75 @@
+//! The product domain: the catalogue and its stock.
+//!
+//! One module per function; what they share is here: how a row becomes a message, and the circuit
+//! breaker around the database.
+
+mod create_product;
+mod get_product;
+mod list_products;
+mod page;
+mod update_inventory;
+
+pub use create_product::CreateProduct;
+pub use get_product::GetProduct;
+pub use list_products::ListProducts;
+pub use update_inventory::UpdateInventory;
+
+use std::time::Duration;
+
+use zerocart_postgres::{Database, Options, Row};
+use zerocart_proto::{money::Cents, product::Product};
+use zerocart_resilience::breaker;
+use zerocart_runtime::{Entry, Invalid, Setup};
+
+/// The functions of this domain.
+pub const FUNCTIONS: &[Entry] = &[
+    Entry::of::<CreateProduct>(),
+    Entry::of::<GetProduct>(),
+    Entry::of::<ListProducts>(),
+    Entry::of::<UpdateInventory>(),
+];
+
+/// The breaker of the contract: 3 failures in a row open it for 30 s, then one call at a time
+/// probes, and 2 successes close it.
+const BREAKER: breaker::Config = breaker::Config {
+    failure_threshold: 3,
+    success_threshold: 2,
+    open_for: Duration::from_secs(30),
+    half_open_probes: 1,
+    // A probe ends with its call, which the deadline ends.
+    probe_lease: None,
+};
+
+/// The product database, behind its breaker. `BREAKER_OPEN_MS` shortens the 30 s for tests.
+fn database(setup: &mut Setup) -> Result<Database, Invalid> {
+    let open_for = setup.millis("BREAKER_OPEN_MS", BREAKER.open_for)?;
+    let options = Options {
+        breaker: Some(breaker::Config {
+            open_for,
+            ..BREAKER
+        }),
+        ..Default::default()
+    };
+    Database::from_setup(setup, options)
+}
+
+/// The columns of [`product`], in its order.
+macro_rules! product_columns {
+    () => {
+        "id, name, description, (price * 100)::bigint, inventory, \
+         to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+}
+pub(crate) use product_columns;
+
+/// A row of [`product_columns`] as a message.
+fn product(row: &Row) -> Product {
+    Product {
+        id: row.get::<_, uuid::Uuid>(0).to_string(),
+        name: row.get(1),
+        description: row.get(2),
+        price: Cents::new(row.get(3)).to_wire(),
+        inventory: row.get(4),
+        created_at: row.get(5),
+    }
+}

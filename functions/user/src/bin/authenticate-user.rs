@@ -1,0 +1,5 @@
+//! The function `authenticate-user`.
+
+fn main() -> std::process::ExitCode {
+    zerocart_runtime::run::<zerocart_user::AuthenticateUser>()
+}

@@ -1,0 +1,71 @@
+//! The first admin: without one nobody could make products, and nobody can sign up as one.
+
+use std::fmt;
+
+use uuid::Uuid;
+use zerocart_postgres::Database;
+use zerocart_runtime::{Call, Error};
+
+use crate::{email_key, password};
+
+/// The e-mail of the first admin.
+pub const EMAIL: &str = "admin@zerocart.example";
+
+/// Bits of randomness in the generated password.
+const PASSWORD_BITS: usize = 128;
+
+/// How the first admin signs in. Shown once; only its hash is kept.
+pub struct Credential {
+    /// The e-mail.
+    pub email: &'static str,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential")
+            .field("email", &self.email)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Adds an admin with a generated password, unless there is an admin already.
+///
+/// `database` is the user database as its owner: the functions' role cannot make admins.
+///
+/// # Errors
+///
+/// When the database refuses, or the system has no randomness.
+pub async fn first_admin(database: &Database, cx: &Call) -> Result<Option<Credential>, Error> {
+    let exists: bool = database
+        .read(cx)
+        .await?
+        .query_one(
+            "SELECT EXISTS (SELECT FROM users WHERE role = 'admin')",
+            &[],
+        )
+        .await?
+        .get(0);
+    if exists {
+        return Ok(None);
+    }
+    let password = zerocart_auth::generate_secret(PASSWORD_BITS)
+        .map_err(Error::internal)?
+        .to_string();
+    let hash = password::hash(&password)?;
+    let added = database
+        .read(cx)
+        .await?
+        .execute(
+            "INSERT INTO users (id, email, email_key, name, password_hash, role)
+             VALUES ($1, $2, $3, 'Admin', $4, 'admin') ON CONFLICT DO NOTHING",
+            &[&Uuid::now_v7(), &EMAIL, &email_key(EMAIL), &hash],
+        )
+        .await?;
+    // Another start was faster: its credential is the one that counts.
+    Ok((added == 1).then_some(Credential {
+        email: EMAIL,
+        password,
+    }))
+}

@@ -1,0 +1,44 @@
+use uuid::Uuid;
+use zerocart_postgres::Database;
+use zerocart_proto::{rpc, user::UserResponse};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::{user, user_columns};
+
+/// `get-user`: reads one account.
+#[derive(Debug)]
+pub struct GetUser {
+    database: Database,
+}
+
+impl Function for GetUser {
+    type Rpc = rpc::GetUser;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        Ok(Self {
+            database: Database::from_setup(setup, Default::default())?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<UserResponse, Error> {
+        let id = Uuid::try_parse(&request.id).map_err(|_| Error::field("id", "must be a UUID"))?;
+        let row = self
+            .database
+            .read(cx)
+            .await?
+            .query_opt(
+                concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1"),
+                &[&id],
+            )
+            .await?
+            .ok_or_else(|| Error::not_found("there is no such user"))?;
+        Ok(UserResponse {
+            user: Some(user(&row)),
+            message: String::new(),
+        })
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}

@@ -1,0 +1,49 @@
+//! The user domain: accounts and sign-in.
+//!
+//! One module per function; what they share is here: how a row becomes a message, and how
+//! passwords are hashed ([`password`]).
+
+pub mod bootstrap;
+mod password;
+
+mod authenticate_user;
+mod create_user;
+mod get_user;
+
+pub use authenticate_user::AuthenticateUser;
+pub use create_user::CreateUser;
+pub use get_user::GetUser;
+
+use zerocart_postgres::Row;
+use zerocart_proto::user::User;
+use zerocart_runtime::Entry;
+
+/// The functions of this domain.
+pub const FUNCTIONS: &[Entry] = &[
+    Entry::of::<CreateUser>(),
+    Entry::of::<GetUser>(),
+    Entry::of::<AuthenticateUser>(),
+];
+
+/// The columns of [`user`], in its order.
+macro_rules! user_columns {
+    () => {
+        "id, email, name, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+    };
+}
+pub(crate) use user_columns;
+
+/// A row of [`user_columns`] as a message.
+fn user(row: &Row) -> User {
+    User {
+        id: row.get::<_, uuid::Uuid>(0).to_string(),
+        email: row.get(1),
+        name: row.get(2),
+        created_at: row.get(3),
+    }
+}
+
+/// What makes two e-mails the same: their lower case by Unicode's rules.
+fn email_key(email: &str) -> String {
+    email.to_lowercase()
+}

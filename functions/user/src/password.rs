@@ -1,0 +1,148 @@
+//! Passwords: argon2id, off the event loop, a bounded number at once.
+
+use std::{num::NonZero, time::Duration};
+
+use argon2::{
+    Argon2,
+    password_hash::{Error as HashError, PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use zerocart_resilience::bulkhead::{self, Bulkhead};
+use zerocart_runtime::{Error, Invalid, Kind, Setup};
+
+/// A hash with the parameters of [`Argon2::default`] (19 MiB, 2 passes, 1 lane: the minimum of the
+/// OWASP Password Storage Cheat Sheet), of a random password that nobody knows. Who signs in with
+/// an unknown e-mail is compared with it, so that the answer takes as long.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGtub3dzIGl0$OgGxhcHeANZ7LIxlJRCHMF5eBEwOp7uXWkuZ5Tcy2R8";
+
+/// How long a request waits for its turn. The contract's limit for a call is 5 s; whoever waited
+/// this long still has the time for its own hash and its queries.
+const MAX_WAIT: Duration = Duration::from_secs(3);
+
+/// Hashes and checks passwords. Each hash takes 19 MiB, so their number at once bounds memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Passwords {
+    turns: Bulkhead,
+}
+
+impl Passwords {
+    /// `PASSWORD_HASHES_AT_ONCE` (default: one per core) and as many as 32 that wait.
+    pub(crate) fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let max_in_flight = setup.or("PASSWORD_HASHES_AT_ONCE", cores)?;
+        let turns = Bulkhead::new(bulkhead::Config {
+            max_in_flight,
+            max_waiting: 32,
+            max_wait: MAX_WAIT,
+            retry_after: Duration::from_secs(1),
+        })
+        .map_err(|error| {
+            setup.problem(format!("PASSWORD_HASHES_AT_ONCE: {error}"));
+            Invalid
+        })?;
+        Ok(Self { turns })
+    }
+
+    /// The PHC string of `password`, under a random salt.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED when too many hashes wait; INTERNAL when the system has no randomness.
+    pub(crate) async fn hash(&self, password: String) -> Result<String, Error> {
+        self.off_loop(move || hash(&password)).await?
+    }
+
+    /// Whether `password` is the one of `phc`. Without a `phc`, as for an unknown e-mail, it is
+    /// not, after the same work.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED when too many wait; INTERNAL when `phc` is no hash.
+    pub(crate) async fn verify(
+        &self,
+        password: String,
+        phc: Option<String>,
+    ) -> Result<bool, Error> {
+        self.off_loop(move || {
+            let known = phc.is_some();
+            let phc = phc.as_deref().unwrap_or(NOBODY);
+            let hash =
+                PasswordHash::new(phc).map_err(|error| Error::internal(error.to_string()))?;
+            match Argon2::default().verify_password(password.as_bytes(), &hash) {
+                Ok(()) => Ok(known),
+                Err(HashError::PasswordInvalid) => Ok(false),
+                Err(error) => Err(Error::internal(error.to_string())),
+            }
+        })
+        .await?
+    }
+
+    async fn off_loop<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let turn = self.turns.acquire().await.map_err(|full| {
+            Error::new(Kind::ResourceExhausted, "too many sign-ins at once")
+                .with_retry_after(full.retry_after)
+        })?;
+        tokio::task::spawn_blocking(move || {
+            // The turn ends with the work, not with the caller: one that gave up still uses memory.
+            let _turn = turn;
+            work()
+        })
+        .await
+        .map_err(Error::internal)
+    }
+}
+
+/// The PHC string of `password`, here and now.
+pub(crate) fn hash(password: &str) -> Result<String, Error> {
+    Argon2::default()
+        .hash_password(password.as_bytes())
+        .map(|hash| hash.to_string())
+        .map_err(|error| Error::internal(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocart_runtime::Env;
+
+    fn passwords() -> Passwords {
+        let vars: [(&str, &str); 0] = [];
+        Passwords::from_setup(&mut Setup::new(Env::from_iter(vars), "test")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_is_verified() {
+        let passwords = passwords();
+        let phc = passwords.hash("correct horse".into()).await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+        assert!(
+            passwords
+                .verify("correct horse".into(), Some(phc.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !passwords
+                .verify("battery staple".into(), Some(phc))
+                .await
+                .unwrap()
+        );
+    }
+
+    #[tokio::test]
+    async fn nobody_is_never_signed_in_and_costs_as_much() {
+        let passwords = passwords();
+        assert!(!passwords.verify("anything".into(), None).await.unwrap());
+        let fresh = passwords.hash("x".into()).await.unwrap();
+        let parameters = |phc: &str| phc.split('$').take(4).collect::<Vec<_>>().join("$");
+        assert_eq!(parameters(NOBODY), parameters(&fresh));
+        let nobody = PasswordHash::new(NOBODY).unwrap();
+        let fresh = PasswordHash::new(&fresh).unwrap();
+        assert_eq!(
+            nobody.hash.unwrap().as_bytes().len(),
+            fresh.hash.unwrap().as_bytes().len()
+        );
+    }
+}

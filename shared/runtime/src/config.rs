@@ -1,0 +1,231 @@
+//! Configuration: environment variables, parsed once into typed values.
+//!
+//! All bad ones are reported together, before anything listens; the process then exits 64
+//! (`EX_USAGE`). Values are never printed: some are secrets.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display},
+    future::Future,
+    pin::Pin,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::metrics::Metrics;
+
+/// A snapshot of environment variables.
+#[derive(Clone, Default)]
+pub struct Env(Arc<BTreeMap<String, String>>);
+
+impl Env {
+    /// The variables of this process. One that is not Unicode counts as absent.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    /// The value of `name`; an empty one counts as absent.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|v| !v.is_empty())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Self {
+        Self(Arc::new(
+            vars.into_iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+        ))
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+/// A value that could not be had; [`Setup`] has noted why.
+#[derive(Clone, Copy, Debug)]
+pub struct Invalid;
+
+/// A task that runs beside the server.
+pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a function is built from: its configuration, and what it starts beside the server.
+pub struct Setup {
+    env: Env,
+    problems: Vec<String>,
+    background: Vec<Background>,
+    metrics: Metrics,
+}
+
+impl Setup {
+    /// A setup from `env`.
+    pub fn new(env: Env, function: &'static str) -> Self {
+        Self {
+            env,
+            problems: Vec::new(),
+            background: Vec::new(),
+            metrics: Metrics::new(function),
+        }
+    }
+
+    /// The value of `name`, which must be there.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when it is absent or bad; the reason is noted. Read all the values that you
+    /// need before the first `?`, so that all reasons are noted.
+    pub fn require<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<T, Invalid> {
+        match self.optional(name)? {
+            Some(value) => Ok(value),
+            None => {
+                self.problem(format!("{name} is required"));
+                Err(Invalid)
+            }
+        }
+    }
+
+    /// The value of `name`, or `default` when it is absent.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when it is bad; the reason is noted.
+    pub fn or<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> Result<T, Invalid> {
+        Ok(self.optional(name)?.unwrap_or(default))
+    }
+
+    /// The value of `name`, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when it is bad; the reason is noted.
+    pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<Option<T>, Invalid> {
+        let Some(value) = self.env.get(name) else {
+            return Ok(None);
+        };
+        match value.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                self.problem(format!("{name}: {error}"));
+                Err(Invalid)
+            }
+        }
+    }
+
+    /// A time in milliseconds from `name`, or `default`.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when it is not a whole number above 0; the reason is noted.
+    pub fn millis(&mut self, name: &str, default: Duration) -> Result<Duration, Invalid> {
+        match self.optional::<u64>(name)? {
+            None => Ok(default),
+            Some(0) => {
+                self.problem(format!("{name} must be above 0"));
+                Err(Invalid)
+            }
+            Some(ms) => Ok(Duration::from_millis(ms)),
+        }
+    }
+
+    /// Notes a problem, without the value that causes it.
+    pub fn problem(&mut self, problem: impl Into<String>) {
+        self.problems.push(problem.into());
+    }
+
+    /// What was noted so far.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Runs `task` beside the server, from the moment that it listens.
+    pub fn background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.background.push(Box::pin(task));
+    }
+
+    /// The function's metrics.
+    pub fn metrics(&mut self) -> &mut Metrics {
+        &mut self.metrics
+    }
+
+    /// What is left once the function is built: its metrics and its tasks.
+    pub(crate) fn finish(self) -> (Vec<String>, Metrics, Vec<Background>) {
+        (self.problems, self.metrics, self.background)
+    }
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("env", &self.env)
+            .field("problems", &self.problems)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a function did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Environment variables that are missing or bad, all of them.
+    #[error("bad configuration: {}", .0.join("; "))]
+    Config(Vec<String>),
+    /// The port cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operating system refused something.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// The exit status of sysexits.h: 64 for usage, 69 for a port that cannot be had, 71 for the
+    /// operating system.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 64,
+            Self::Listen { .. } => 69,
+            Self::Io { .. } => 71,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_noted_and_no_value() {
+        let env = Env::from_iter([("SIZE", "many"), ("WAIT_MS", "0"), ("EMPTY", "")]);
+        let mut setup = Setup::new(env, "test");
+        assert!(setup.require::<u16>("SIZE").is_err());
+        assert!(setup.millis("WAIT_MS", Duration::ZERO).is_err());
+        assert!(setup.require::<String>("EMPTY").is_err());
+        assert_eq!(setup.or("ABSENT", 7).unwrap(), 7);
+        let (problems, ..) = setup.finish();
+        assert_eq!(problems.len(), 3);
+        assert!(problems.iter().all(|p| !p.contains("many")), "{problems:?}");
+    }
+}

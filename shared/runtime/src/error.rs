@@ -1,0 +1,421 @@
+//! The one error type of handlers and of everything around them.
+//!
+//! It knows no transport. Its kinds mirror the gRPC codes; the runtime turns it into a problem
+//! document or a gRPC status once, at the edge, and logs it there once.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use zerocart_proto::validate::{Violation, Violations};
+
+/// A boxed cause.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, as gRPC names it (<https://grpc.io/docs/guides/status-codes/>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Kind {
+    /// The request is wrong whatever the state of the system.
+    InvalidArgument,
+    /// No valid identity.
+    Unauthenticated,
+    /// An identity that may not do this.
+    PermissionDenied,
+    /// What was asked for does not exist.
+    NotFound,
+    /// What was to be created exists.
+    AlreadyExists,
+    /// The state of the system does not allow it.
+    FailedPrecondition,
+    /// Something else is under way that conflicts.
+    Aborted,
+    /// The caller used up what it may use.
+    ResourceExhausted,
+    /// The time ran out.
+    DeadlineExceeded,
+    /// The caller went away.
+    Cancelled,
+    /// It cannot be done now.
+    Unavailable,
+    /// Not offered.
+    Unimplemented,
+    /// A fault of ours.
+    Internal,
+}
+
+impl Kind {
+    /// Every kind, for tables in tests and documents.
+    pub const ALL: [Self; 13] = [
+        Self::InvalidArgument,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::ResourceExhausted,
+        Self::DeadlineExceeded,
+        Self::Cancelled,
+        Self::Unavailable,
+        Self::Unimplemented,
+        Self::Internal,
+    ];
+
+    /// The gRPC code.
+    pub fn grpc_code(self) -> tonic::Code {
+        match self {
+            Self::InvalidArgument => tonic::Code::InvalidArgument,
+            Self::Unauthenticated => tonic::Code::Unauthenticated,
+            Self::PermissionDenied => tonic::Code::PermissionDenied,
+            Self::NotFound => tonic::Code::NotFound,
+            Self::AlreadyExists => tonic::Code::AlreadyExists,
+            Self::FailedPrecondition => tonic::Code::FailedPrecondition,
+            Self::Aborted => tonic::Code::Aborted,
+            Self::ResourceExhausted => tonic::Code::ResourceExhausted,
+            Self::DeadlineExceeded => tonic::Code::DeadlineExceeded,
+            Self::Cancelled => tonic::Code::Cancelled,
+            Self::Unavailable => tonic::Code::Unavailable,
+            Self::Unimplemented => tonic::Code::Unimplemented,
+            Self::Internal => tonic::Code::Internal,
+        }
+    }
+
+    /// The HTTP status: that of google.rpc.Code, but 409 for `FailedPrecondition`, because a
+    /// conflict with the state of the resource is what 409 means (RFC 9110, section 15.5.10), and
+    /// 400 tells a client that its request can never succeed.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidArgument => 400,
+            Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
+            Self::NotFound => 404,
+            Self::AlreadyExists | Self::FailedPrecondition | Self::Aborted => 409,
+            Self::ResourceExhausted => 429,
+            Self::Cancelled => 499,
+            Self::Internal => 500,
+            Self::Unimplemented => 501,
+            Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// The kind whose HTTP status this is; the first one where several have it.
+    pub fn of_http_status(status: u16) -> Self {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.http_status() == status)
+            .unwrap_or(Self::Internal)
+    }
+
+    /// Its name on the wire: `NOT_FOUND`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Aborted => "ABORTED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Cancelled => "CANCELLED",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    /// A short title for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::InvalidArgument => "Invalid request",
+            Self::Unauthenticated => "Not signed in",
+            Self::PermissionDenied => "Not allowed",
+            Self::NotFound => "Not found",
+            Self::AlreadyExists => "Already exists",
+            Self::FailedPrecondition => "Not possible in this state",
+            Self::Aborted => "Conflict",
+            Self::ResourceExhausted => "Too many requests",
+            Self::DeadlineExceeded => "Out of time",
+            Self::Cancelled => "Cancelled",
+            Self::Unavailable => "Unavailable",
+            Self::Unimplemented => "Not implemented",
+            Self::Internal => "Internal error",
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn retryable(self) -> bool {
+        match self {
+            Self::Aborted
+            | Self::ResourceExhausted
+            | Self::DeadlineExceeded
+            | Self::Unavailable => true,
+            Self::InvalidArgument
+            | Self::Unauthenticated
+            | Self::PermissionDenied
+            | Self::NotFound
+            | Self::AlreadyExists
+            | Self::FailedPrecondition
+            | Self::Cancelled
+            | Self::Unimplemented
+            | Self::Internal => false,
+        }
+    }
+
+    /// Whether this is an answer about the state of the system, which a repeated request under
+    /// the same idempotency key gets again; the others are no answer, and are tried anew.
+    pub fn is_answer(self) -> bool {
+        matches!(
+            self,
+            Self::NotFound | Self::AlreadyExists | Self::FailedPrecondition
+        )
+    }
+}
+
+/// An error.
+///
+/// `Display` gives the message for the client and nothing of its source, which is for the log.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: Cow<'static, str>,
+    violations: Vec<Violation>,
+    retry_after: Option<Duration>,
+    http_status: Option<u16>,
+    metadata: Vec<(&'static str, String)>,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// An error of `kind` with a message that the client may read.
+    pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            violations: Vec::new(),
+            retry_after: None,
+            http_status: None,
+            metadata: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// One field is wrong: INVALID_ARGUMENT.
+    pub fn field(field: impl Into<String>, description: impl Into<String>) -> Self {
+        let mut violations = Violations::default();
+        violations.add(field, description);
+        Self::invalid(violations)
+    }
+
+    /// Several fields are wrong: INVALID_ARGUMENT.
+    pub fn invalid(violations: Violations) -> Self {
+        let violations = violations.into_vec();
+        let message = violations
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ");
+        let mut error = Self::new(Kind::InvalidArgument, message);
+        error.0.violations = violations;
+        error
+    }
+
+    /// NOT_FOUND.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// A fault of ours: the client learns nothing but that, the log everything.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::new(Kind::Internal, "an internal error occurred").with_source(source)
+    }
+
+    /// It cannot be done now; a client may try again after `retry_after`.
+    pub fn unavailable(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self::new(Kind::Unavailable, message).with_retry_after(retry_after)
+    }
+
+    /// Keeps the cause, for the log alone.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// When it is worth trying again.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Another HTTP status than that of the kind.
+    #[must_use]
+    pub fn with_http_status(mut self, status: u16) -> Self {
+        self.0.http_status = Some(status);
+        self
+    }
+
+    /// A fact for programs, such as the id of the order that failed: a member of the problem
+    /// document, an entry of google.rpc.ErrorInfo's metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.0.metadata.push((key, value.into()));
+        self
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The message for the client.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The fields that are wrong.
+    pub fn violations(&self) -> &[Violation] {
+        &self.0.violations
+    }
+
+    /// When it is worth trying again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The facts for programs.
+    pub fn metadata(&self) -> &[(&'static str, String)] {
+        &self.0.metadata
+    }
+
+    /// The HTTP status.
+    pub fn http_status(&self) -> u16 {
+        self.0.http_status.unwrap_or(self.0.kind.http_status())
+    }
+
+    /// The gRPC code.
+    pub fn grpc_code(&self) -> tonic::Code {
+        self.0.kind.grpc_code()
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn retryable(&self) -> bool {
+        self.0.kind.retryable()
+    }
+
+    /// What an idempotency record keeps of it.
+    pub fn to_record(&self) -> Record {
+        Record {
+            kind: self.0.kind,
+            message: self.0.message.to_string(),
+            http_status: self.0.http_status,
+            fields: self
+                .0
+                .violations
+                .iter()
+                .map(|v| (v.field.clone(), v.description.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// An error as an idempotency record keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    kind: Kind,
+    message: String,
+    http_status: Option<u16>,
+    fields: Vec<(String, String)>,
+}
+
+impl From<Record> for Error {
+    fn from(record: Record) -> Self {
+        let mut error = Self::new(record.kind, record.message);
+        error.0.http_status = record.http_status;
+        error.0.violations = record
+            .fields
+            .into_iter()
+            .map(|(field, description)| Violation { field, description })
+            .collect();
+        error
+    }
+}
+
+impl From<zerocart_auth::Denied> for Error {
+    fn from(denied: zerocart_auth::Denied) -> Self {
+        let kind = match denied {
+            zerocart_auth::Denied::Unauthenticated => Kind::Unauthenticated,
+            zerocart_auth::Denied::PermissionDenied => Kind::PermissionDenied,
+        };
+        Self::new(kind, denied.to_string())
+    }
+}
+
+impl From<zerocart_auth::TokenError> for Error {
+    fn from(error: zerocart_auth::TokenError) -> Self {
+        // Which of its checks a token failed is for the log; a client asks for a new one.
+        Self::new(Kind::Unauthenticated, "the token is not valid").with_source(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("violations", &self.0.violations)
+            .field("retry_after", &self.0.retry_after)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_names_of_grpc() {
+        for kind in Kind::ALL {
+            let serialized = serde_json::to_string(&kind).unwrap();
+            assert_eq!(serialized, format!("\"{}\"", kind.name()));
+            assert_eq!(
+                kind.name().replace('_', "").to_lowercase(),
+                format!("{:?}", kind.grpc_code()).to_lowercase()
+            );
+        }
+    }
+
+    #[test]
+    fn a_source_stays_inside() {
+        let error = Error::internal("secret detail");
+        assert!(!error.to_string().contains("secret detail"));
+        assert!(std::error::Error::source(&error).is_some());
+    }
+
+    #[test]
+    fn a_record_gives_the_same_answer() {
+        let error = Error::field("name", "is required").with_http_status(422);
+        let back = Error::from(error.to_record());
+        assert_eq!(back.kind(), error.kind());
+        assert_eq!(back.http_status(), 422);
+        assert_eq!(back.message(), error.message());
+        assert_eq!(back.violations(), error.violations());
+    }
+}

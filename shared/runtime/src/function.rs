@@ -1,0 +1,104 @@
+//! What a function is, and lists of functions.
+
+use std::future::Future;
+
+use axum::Router;
+use zerocart_proto::rpc::{Info, Rpc};
+
+use crate::{
+    call::Call,
+    config::{Background, Env, Invalid, Setup, StartError},
+    error::Error,
+    invoke::Runtime,
+    router,
+};
+
+/// The request of a function.
+pub type Request<F> = <<F as Function>::Rpc as Rpc>::Request;
+
+/// The response of a function.
+pub type Response<F> = <<F as Function>::Rpc as Rpc>::Response;
+
+/// A handler: how it is built, and how it answers one call. Everything around it is the runtime's.
+pub trait Function: Sized + Send + Sync + 'static {
+    /// The RPC that it serves.
+    type Rpc: Rpc;
+
+    /// Builds it from its configuration. Opens no connection and waits for nothing: what takes
+    /// time goes into [`Setup::background`].
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] after `setup` noted what is missing or bad.
+    fn build(setup: &mut Setup) -> Result<Self, Invalid>;
+
+    /// Answers one call. The request is valid by its field rules and the caller is allowed by the
+    /// RPC's access; with `owner` access the handler calls [`Call::authorize_owner`].
+    fn call(
+        &self,
+        cx: &Call,
+        request: Request<Self>,
+    ) -> impl Future<Output = Result<Response<Self>, Error>> + Send;
+
+    /// Whether what it depends on answers; bounded by one second by the runtime.
+    fn ready(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// What `GET /health` shows beside `status`, such as the state of a breaker.
+    fn health(&self) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::Map::new()
+    }
+}
+
+/// A function that is built: its routes, and what runs beside them.
+pub struct Built {
+    /// JSON, gRPC, gRPC-Web, health and metrics.
+    pub router: Router,
+    /// To be spawned once it listens.
+    pub background: Vec<Background>,
+}
+
+impl std::fmt::Debug for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Built").finish_non_exhaustive()
+    }
+}
+
+/// Builds the function `F`.
+///
+/// # Errors
+///
+/// [`StartError::Config`] with everything that is wrong.
+pub fn build<F: Function>(env: Env) -> Result<Built, StartError> {
+    let mut setup = Setup::new(env, F::Rpc::INFO.name);
+    let settings = crate::invoke::Settings::from_setup(&mut setup);
+    let function = F::build(&mut setup);
+    let (problems, metrics, background) = setup.finish();
+    match (settings, function) {
+        (Ok(settings), Ok(function)) if problems.is_empty() => Ok(Built {
+            router: router::router(Runtime::new(function, settings, metrics)),
+            background,
+        }),
+        _ => Err(StartError::Config(problems)),
+    }
+}
+
+/// A function in a list of functions.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The facts of its RPC.
+    pub info: &'static Info,
+    /// Builds it.
+    pub build: fn(Env) -> Result<Built, StartError>,
+}
+
+impl Entry {
+    /// The entry of `F`.
+    pub const fn of<F: Function>() -> Self {
+        Self {
+            info: &F::Rpc::INFO,
+            build: build::<F>,
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! One call, from its headers to its answer, the same for JSON and gRPC.
+//!
+//! In this order: a place to run, the caller, the deadline, the request, access, the rules of its
+//! fields, the idempotency key, the handler. Then the outcome is logged and counted, once.
+
+use std::{
+    any::Any,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use futures_util::FutureExt;
+use http::HeaderMap;
+use prost::Message;
+use tokio::time::Instant;
+use tracing::{Instrument, field};
+use zerocart_auth::{Identity, Keys, Verifier};
+use zerocart_proto::{
+    rpc::{Info, Rpc},
+    validate::{Validate, Violations},
+};
+use zerocart_resilience::bulkhead::{self, Bulkhead};
+
+use crate::{
+    call::{Call, Idempotency},
+    config::{Invalid, Setup},
+    error::{Error, Kind},
+    function::{Function, Request, Response},
+    metrics::Metrics,
+    trace::TraceContext,
+};
+
+/// The longest time that a readiness check may take (the contract's Health paragraph).
+pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What every function is configured with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    verifier: Verifier,
+    bulkhead: Bulkhead,
+    timeout: Option<Duration>,
+}
+
+impl Settings {
+    pub(crate) fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
+        let user = setup.require::<Keys>("AUTH_USER_KEYS");
+        let service = setup.require::<Keys>("AUTH_SERVICE_KEYS");
+        let max_in_flight = setup.or("MAX_IN_FLIGHT", 100);
+        // Lower than the contract's limit only in tests; never higher (see Runtime::timeout).
+        let timeout = match setup.optional::<u64>("CALL_TIMEOUT_MS") {
+            Ok(ms) => Ok(ms.map(Duration::from_millis)),
+            Err(invalid) => Err(invalid),
+        };
+        let verifier = Verifier::new(&user?, &service?).map_err(|error| {
+            setup.problem(format!("AUTH_USER_KEYS, AUTH_SERVICE_KEYS: {error}"));
+            Invalid
+        });
+        // Nothing waits here: the platform in front of a function queues, and knows better.
+        let bulkhead = Bulkhead::new(bulkhead::Config {
+            max_in_flight: max_in_flight?,
+            max_waiting: 0,
+            ..Default::default()
+        })
+        .map_err(|error| {
+            setup.problem(format!("MAX_IN_FLIGHT: {error}"));
+            Invalid
+        });
+        Ok(Self {
+            verifier: verifier?,
+            bulkhead: bulkhead?,
+            timeout: timeout?,
+        })
+    }
+}
+
+/// How a call came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Json,
+    Grpc,
+}
+
+impl Protocol {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+/// The outcome of a call, with what its answer says beside it.
+pub(crate) struct Answer<T> {
+    pub(crate) result: Result<T, Error>,
+    pub(crate) trace: TraceContext,
+    /// Whether this was the first call of the process.
+    pub(crate) cold: bool,
+}
+
+/// A function with everything around it. A clone shares all of it.
+pub(crate) struct Runtime<F>(Arc<Inner<F>>);
+
+struct Inner<F> {
+    function: F,
+    settings: Settings,
+    metrics: Metrics,
+    warm: AtomicBool,
+}
+
+impl<F> Clone for Runtime<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F: Function> Runtime<F> {
+    pub(crate) fn new(function: F, settings: Settings, metrics: Metrics) -> Self {
+        Self(Arc::new(Inner {
+            function,
+            settings,
+            metrics,
+            warm: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) const INFO: &'static Info = &F::Rpc::INFO;
+
+    pub(crate) fn function(&self) -> &F {
+        &self.0.function
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Whether the function's dependencies answer within a second.
+    pub(crate) async fn ready(&self) -> Result<(), Error> {
+        match tokio::time::timeout(READY_TIMEOUT, self.0.function.ready()).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::unavailable(
+                "not ready within a second",
+                READY_TIMEOUT,
+            )),
+        }
+    }
+
+    /// The longest that a call may take: the contract's limit, or a lower one from configuration.
+    fn timeout(&self) -> Duration {
+        let limit = Self::INFO.timeout();
+        self.0.settings.timeout.map_or(limit, |t| t.min(limit))
+    }
+
+    /// Answers one call. `read` reads and decodes the request; it runs within the deadline.
+    pub(crate) async fn answer<R>(
+        &self,
+        protocol: Protocol,
+        headers: &HeaderMap,
+        read: R,
+    ) -> Answer<Response<F>>
+    where
+        R: Future<Output = Result<Request<F>, Error>> + Send,
+    {
+        let began = Instant::now();
+        let trace = TraceContext::from_headers(headers);
+        let cold = !self.0.warm.swap(true, Ordering::Relaxed);
+        let _in_flight = self.0.metrics.begin();
+        let span = tracing::info_span!(
+            "call",
+            function = Self::INFO.name,
+            trace_id = trace.trace_id(),
+            span_id = trace.span_id(),
+            parent_id = field::Empty,
+            caller = field::Empty,
+        );
+        if let Some(parent) = trace.parent_id() {
+            span.record("parent_id", parent);
+        }
+        // Large futures are moved to the heap once, here.
+        let result = Box::pin(self.bounded(began, trace, headers, read))
+            .instrument(span.clone())
+            .await;
+        let took = began.elapsed();
+        let code = result
+            .as_ref()
+            .map_or_else(|error| error.kind().name(), |_| "OK");
+        self.0.metrics.answered(protocol.name(), code, took, cold);
+        span.in_scope(|| report(protocol, code, took, cold, result.as_ref().err()));
+        Answer {
+            result,
+            trace,
+            cold,
+        }
+    }
+
+    async fn bounded<R>(
+        &self,
+        began: Instant,
+        trace: TraceContext,
+        headers: &HeaderMap,
+        read: R,
+    ) -> Result<Response<F>, Error>
+    where
+        R: Future<Output = Result<Request<F>, Error>> + Send,
+    {
+        let _place = self.0.settings.bulkhead.acquire().await.map_err(|full| {
+            Error::unavailable("too many calls are being answered", full.retry_after)
+        })?;
+        let limit = match grpc_timeout(headers)? {
+            Some(asked) => asked.min(self.timeout()),
+            None => self.timeout(),
+        };
+        let deadline = began + limit;
+        let work = AssertUnwindSafe(self.run(deadline, trace, headers, read)).catch_unwind();
+        match tokio::time::timeout_at(deadline, work).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(Error::internal(Panicked(panic_text(panic.as_ref())))),
+            Err(_) => Err(Error::new(
+                Kind::DeadlineExceeded,
+                format!("no answer within {} ms", limit.as_millis()),
+            )),
+        }
+    }
+
+    async fn run<R>(
+        &self,
+        deadline: Instant,
+        trace: TraceContext,
+        headers: &HeaderMap,
+        read: R,
+    ) -> Result<Response<F>, Error>
+    where
+        R: Future<Output = Result<Request<F>, Error>> + Send,
+    {
+        let access = &Self::INFO.access;
+        let identity = self.identify(headers)?;
+        if let Some(identity) = &identity {
+            tracing::Span::current().record("caller", identity.subject.as_str());
+        }
+        // Who needs no look at the request is refused before it is read.
+        if access.self_field.is_none() {
+            zerocart_auth::authorize(access, identity.as_ref(), None)?;
+        } else if identity.is_none() && !access.anyone {
+            return Err(zerocart_auth::Denied::Unauthenticated.into());
+        }
+        let request = read.await?;
+        zerocart_auth::authorize(access, identity.as_ref(), F::Rpc::subject(&request))?;
+        let mut violations = Violations::default();
+        request.validate(&mut violations);
+        if !violations.is_empty() {
+            return Err(Error::invalid(violations));
+        }
+        let idempotency = self.idempotency(headers, identity.as_ref(), &request)?;
+        let cx = Call {
+            access,
+            identity,
+            deadline,
+            idempotency,
+            trace,
+        };
+        self.0.function.call(&cx, request).await
+    }
+
+    fn identify(&self, headers: &HeaderMap) -> Result<Option<Identity>, Error> {
+        let values = headers
+            .get_all(http::header::AUTHORIZATION)
+            .iter()
+            .map(http::HeaderValue::as_bytes);
+        Ok(self
+            .0
+            .settings
+            .verifier
+            .authenticate(values, SystemTime::now())?)
+    }
+
+    fn idempotency(
+        &self,
+        headers: &HeaderMap,
+        identity: Option<&Identity>,
+        request: &Request<F>,
+    ) -> Result<Option<Idempotency>, Error> {
+        let mut keys = headers.get_all("idempotency-key").iter();
+        let Some(key) = keys.next().filter(|_| Self::INFO.writes) else {
+            return Ok(None);
+        };
+        if keys.next().is_some() {
+            return Err(Error::field("idempotency-key", "must be given once"));
+        }
+        let caller = identity.map_or("", |identity| identity.subject.as_str());
+        Idempotency::new(
+            key.as_bytes(),
+            caller,
+            Self::INFO.name,
+            &request.encode_to_vec(),
+        )
+        .map(Some)
+    }
+}
+
+/// `grpc-timeout`: at most 8 digits and a unit
+/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>). Over JSON it is taken alike.
+fn grpc_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get("grpc-timeout") else {
+        return Ok(None);
+    };
+    let parsed = value.to_str().ok().and_then(|value| {
+        let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+        let valid = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let n: u64 = valid.then(|| digits.parse().ok()).flatten()?;
+        match unit {
+            "H" => Some(Duration::from_secs(n * 3600)),
+            "M" => Some(Duration::from_secs(n * 60)),
+            "S" => Some(Duration::from_secs(n)),
+            "m" => Some(Duration::from_millis(n)),
+            "u" => Some(Duration::from_micros(n)),
+            "n" => Some(Duration::from_nanos(n)),
+            _ => None,
+        }
+    });
+    match parsed {
+        Some(timeout) => Ok(Some(timeout)),
+        None => Err(Error::field(
+            "grpc-timeout",
+            "must be 1 to 8 digits and one of H, M, S, m, u, n",
+        )),
+    }
+}
+
+/// A handler panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("panicked: {0}")]
+struct Panicked(String);
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Logs the outcome, once. What the client is not told, the log is: the chain of causes.
+fn report(protocol: Protocol, code: &str, took: Duration, cold: bool, error: Option<&Error>) {
+    let duration_ms = took.as_secs_f64() * 1e3;
+    let protocol = protocol.name();
+    let Some(error) = error else {
+        tracing::info!(protocol, code, duration_ms, cold_start = cold, "answered");
+        return;
+    };
+    let mut causes = Vec::new();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    let cause = causes.join(": ");
+    let reason = error.message();
+    if matches!(error.kind(), Kind::Internal | Kind::Unavailable) {
+        tracing::error!(
+            protocol,
+            code,
+            duration_ms,
+            cold_start = cold,
+            reason,
+            cause,
+            "failed"
+        );
+    } else {
+        tracing::info!(
+            protocol,
+            code,
+            duration_ms,
+            cold_start = cold,
+            reason,
+            cause,
+            "refused"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_timeouts() {
+        let parse = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", value.parse().unwrap());
+            grpc_timeout(&headers)
+        };
+        assert_eq!(grpc_timeout(&HeaderMap::new()).unwrap(), None);
+        for (value, expected) in [
+            ("1H", Duration::from_secs(3600)),
+            ("2M", Duration::from_secs(120)),
+            ("3S", Duration::from_secs(3)),
+            ("300m", Duration::from_millis(300)),
+            ("99999999u", Duration::from_micros(99_999_999)),
+            ("0n", Duration::ZERO),
+        ] {
+            assert_eq!(parse(value).unwrap(), Some(expected), "{value}");
+        }
+        for bad in [
+            "",
+            "m",
+            "5",
+            "5x",
+            "-1m",
+            "+1m",
+            "1.5S",
+            "123456789m",
+            "1 S",
+        ] {
+            let error = parse(bad).unwrap_err();
+            assert_eq!(error.violations()[0].field, "grpc-timeout", "{bad}");
+        }
+    }
+}

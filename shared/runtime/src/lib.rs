@@ -1,0 +1,28 @@
+//! What turns a handler into a process.
+//!
+//! A function implements [`Function`] and its `main` is [`run`]. Around the handler the runtime
+//! does everything else: JSON and gRPC on one port, parsing and field rules, identity and access,
+//! deadline, overload, panics, errors, trace context, logs, metrics, health, drain.
+//!
+//! Nothing here knows about PostgreSQL, Knative or Lambda, and no handler knows about HTTP.
+
+pub mod call;
+pub mod config;
+pub mod error;
+mod function;
+mod grpc;
+mod health;
+mod invoke;
+mod json;
+pub mod metrics;
+mod problem;
+mod router;
+mod server;
+pub mod trace;
+
+pub use call::{Call, Idempotency};
+pub use config::{Env, Invalid, Setup, StartError};
+pub use error::{Error, Kind};
+pub use function::{Built, Entry, Function, Request, Response, build};
+pub use invoke::READY_TIMEOUT;
+pub use server::{run, serve_router};

@@ -1,0 +1,124 @@
+//! A function's metrics, in the Prometheus text format at `/metrics`.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+/// The labels of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    protocol: &'static str,
+    code: &'static str,
+}
+
+/// Upper bounds of the duration buckets, in seconds: from a warm read to the longest limit.
+const DURATION_BUCKETS: [f64; 12] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0,
+];
+
+/// The metrics of one function. A clone counts into the same.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<std::sync::Mutex<Registry>>,
+    calls: Family<Labels, Counter>,
+    duration: Histogram,
+    in_flight: Gauge,
+    cold_starts: Counter,
+}
+
+impl Metrics {
+    /// Metrics labelled with the function's name.
+    pub fn new(function: &'static str) -> Self {
+        let mut registry =
+            Registry::with_labels([("function".into(), function.into())].into_iter());
+        let calls = Family::default();
+        let duration = Histogram::new(DURATION_BUCKETS);
+        let in_flight = Gauge::default();
+        let cold_starts = Counter::default();
+        registry.register(
+            "zerocart_calls",
+            "Calls answered, by protocol and code",
+            calls.clone(),
+        );
+        registry.register(
+            "zerocart_call_duration_seconds",
+            "Time from the head of a request to its answer",
+            duration.clone(),
+        );
+        registry.register(
+            "zerocart_calls_in_flight",
+            "Calls being answered",
+            in_flight.clone(),
+        );
+        registry.register(
+            "zerocart_cold_starts",
+            "First calls that this process answered: 1 at the most",
+            cold_starts.clone(),
+        );
+        Self {
+            registry: Arc::new(std::sync::Mutex::new(registry)),
+            calls,
+            duration,
+            in_flight,
+            cold_starts,
+        }
+    }
+
+    /// Adds metrics of the function's own, such as the state of a breaker.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.lock());
+    }
+
+    /// Counts a call that begins; the guard counts its end.
+    pub(crate) fn begin(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    pub(crate) fn answered(
+        &self,
+        protocol: &'static str,
+        code: &'static str,
+        took: Duration,
+        cold: bool,
+    ) {
+        self.calls.get_or_create(&Labels { protocol, code }).inc();
+        self.duration.observe(took.as_secs_f64());
+        if cold {
+            self.cold_starts.inc();
+        }
+    }
+
+    /// All of them, as `/metrics` shows them.
+    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.lock())?;
+        Ok(out)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Registry> {
+        self.registry
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// A call that is being answered.
+#[derive(Debug)]
+pub(crate) struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

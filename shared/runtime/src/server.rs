@@ -1,0 +1,252 @@
+//! The process around a function: one port, one thread, and a clean end.
+
+use std::{
+    io::IsTerminal,
+    net::{Ipv6Addr, SocketAddr},
+    os::fd::AsFd,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tracing::Level;
+use zerocart_proto::rpc::Rpc;
+
+use crate::{
+    config::{Env, Setup, StartError},
+    function::{Built, Function, build},
+};
+
+/// The time that a client has to send the head of a request.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often an idle HTTP/2 connection is asked whether it still lives, and how long it may take.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
+
+/// The largest head of a request, in bytes. A token has at most 8 KiB.
+const MAX_HEAD_BYTES: u32 = 32 * 1024;
+
+/// How the process is run.
+struct Settings {
+    listen: Listen,
+    drain: Duration,
+    log_level: Level,
+}
+
+/// Where a function listens.
+enum Listen {
+    /// On all addresses, at this port.
+    Port(u16),
+    /// On the socket that is this process's standard input, already bound and listening, as inetd
+    /// passes one: whoever starts the process knows the port before it runs, and no request is
+    /// refused while it starts.
+    Stdin,
+}
+
+impl Settings {
+    fn from_setup(setup: &mut Setup) -> Result<Self, crate::config::Invalid> {
+        let port = setup.or("PORT", 8080);
+        let listen = setup.optional::<String>("LISTEN");
+        let drain = setup.millis("DRAIN_TIMEOUT_MS", Duration::from_secs(25));
+        let log_level = setup.or("LOG_LEVEL", Level::INFO);
+        let listen = match listen?.as_deref() {
+            None => Listen::Port(port?),
+            Some("stdin") => Listen::Stdin,
+            Some(_) => {
+                setup.problem("LISTEN must be `stdin`, or absent for PORT");
+                return Err(crate::config::Invalid);
+            }
+        };
+        Ok(Self {
+            listen,
+            drain: drain?,
+            log_level: log_level?,
+        })
+    }
+}
+
+/// Runs the function `F` until SIGTERM: the whole of a function's `main`.
+pub fn run<F: Function>() -> ExitCode {
+    let started = Instant::now();
+    match start::<F>(Env::of_process(), started) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(function = F::Rpc::INFO.name, %error, cause, "did not start");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn start<F: Function>(env: Env, started: Instant) -> Result<(), StartError> {
+    let mut setup = Setup::new(env.clone(), F::Rpc::INFO.name);
+    let settings = Settings::from_setup(&mut setup);
+    let (mut problems, ..) = setup.finish();
+    init_logs(settings.as_ref().map_or(Level::INFO, |s| s.log_level));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| StartError::Io {
+            what: "cannot start the event loop",
+            source,
+        })?;
+    // Tasks that a function spawns while it is built need the event loop.
+    let _entered = runtime.enter();
+    let built = build::<F>(env);
+    let (settings, built) = match (settings, built) {
+        (Ok(settings), Ok(built)) => (settings, built),
+        (_, built) => {
+            if let Err(StartError::Config(more)) = built {
+                problems.extend(more);
+            }
+            return Err(StartError::Config(problems));
+        }
+    };
+    runtime.block_on(serve::<F>(settings, built, started))
+}
+
+async fn serve<F: Function>(
+    settings: Settings,
+    built: Built,
+    started: Instant,
+) -> Result<(), StartError> {
+    let listener = listen(&settings.listen).await?;
+    let mut terminate = on(SignalKind::terminate())?;
+    let mut interrupt = on(SignalKind::interrupt())?;
+    for task in built.background {
+        tokio::spawn(task);
+    }
+    tracing::info!(
+        function = F::Rpc::INFO.name,
+        address = %listener.local_addr().map_or_else(|_| "unknown".into(), |a| a.to_string()),
+        startup_ms = started.elapsed().as_secs_f64() * 1e3,
+        "listening"
+    );
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    serve_router(listener, built.router, stop, settings.drain).await;
+    tracing::info!(function = F::Rpc::INFO.name, "stopped");
+    Ok(())
+}
+
+/// Serves `router` on `listener` with HTTP/1.1 and h2c until `stop`, then lets what runs end
+/// within `drain`.
+pub async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES as usize);
+    http.http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE.0)
+        .keep_alive_timeout(KEEP_ALIVE.1)
+        .max_header_list_size(MAX_HEAD_BYTES);
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: waiting lets some be closed.
+                    tracing::error!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        // An answer is one small write; it must not wait for the acknowledgement of the last.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = http
+            .serve_connection(TokioIo::new(stream), service)
+            .into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error, "a connection ended badly");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(drain, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            drain_ms = drain.as_millis(),
+            "calls were still running at the end of the drain"
+        );
+    }
+}
+
+async fn listen(listen: &Listen) -> Result<TcpListener, StartError> {
+    match listen {
+        Listen::Port(port) => {
+            let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port));
+            // A host without IPv6 has only the other one.
+            let bound = match TcpListener::bind(address).await {
+                Ok(listener) => Ok(listener),
+                Err(_) => TcpListener::bind(("0.0.0.0", *port)).await,
+            };
+            bound.map_err(|source| StartError::Listen {
+                address: format!("port {port}"),
+                source,
+            })
+        }
+        Listen::Stdin => inherited().map_err(|source| StartError::Listen {
+            address: "the socket that should be standard input".into(),
+            source,
+        }),
+    }
+}
+
+fn inherited() -> std::io::Result<TcpListener> {
+    let listener = std::net::TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+fn on(kind: SignalKind) -> Result<Signal, StartError> {
+    signal(kind).map_err(|source| StartError::Io {
+        what: "cannot listen for signals",
+        source,
+    })
+}
+
+/// JSON lines on standard output, or text where a person looks on.
+fn init_logs(level: Level) {
+    let builder = tracing_subscriber::fmt().with_max_level(level);
+    let result = if std::io::stdout().is_terminal() {
+        builder.with_target(false).try_init()
+    } else {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init()
+    };
+    // In tests another subscriber may be there already.
+    let _ = result;
+}
