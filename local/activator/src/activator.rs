@@ -1,0 +1,299 @@
+//! The activator: functions by name, requests to instances, instances to numbers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::serve::ListenerExt;
+use futures_util::future::join_all;
+use http::{Request, Response};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
+
+use crate::answer::{Caller, Kind, Refusal};
+use crate::connection::SendError;
+use crate::launcher::Launcher;
+use crate::manifest::Function;
+use crate::pool::Pool;
+use crate::stream::Stream;
+
+/// How often a request that was not sent at all is given to another instance.
+const ATTEMPTS: usize = 3;
+
+/// What the activator takes from the engine, not from a function's manifest.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long an instance may take to become ready; past it, held requests get a 504.
+    pub start_timeout: Duration,
+    /// The pause between readiness probes (Knative: 50 ms).
+    pub probe_interval: Duration,
+    /// How long an instance may take to end after SIGTERM; past it, it is killed.
+    pub stop_timeout: Duration,
+    /// How long [`Activator::shutdown`] waits for requests in flight before it signals.
+    pub drain_timeout: Duration,
+    /// Requests of one function that are held at once; any more get a 503.
+    pub max_held: usize,
+    /// The time after a failed start in which its answer is repeated; doubled by each further
+    /// failure.
+    pub backoff: Duration,
+    /// The longest such time.
+    pub max_backoff: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            start_timeout: Duration::from_secs(15),
+            probe_interval: Duration::from_millis(10),
+            stop_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(10),
+            max_held: 1000,
+            backoff: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Options {
+    /// The back-off after a failure that `streak` others came before.
+    pub(crate) fn backoff_after(&self, streak: u32) -> Duration {
+        let factor = 2_u32.saturating_pow(streak);
+        self.backoff.saturating_mul(factor).min(self.max_backoff)
+    }
+}
+
+/// What a function is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionStatus {
+    /// Its name.
+    pub name: String,
+    /// Its instances; none when it is at zero.
+    pub instances: Vec<InstanceStatus>,
+    /// Requests that wait for an instance.
+    pub held: usize,
+    /// Requests since the engine started.
+    pub requests: u64,
+    /// Starts from zero since the engine started.
+    pub cold_starts: u64,
+    /// From exec to ready, the last time an instance started, in milliseconds.
+    pub last_start_ms: Option<u64>,
+    /// Instances that ended without being asked to or failed to start.
+    pub crashes: u64,
+}
+
+/// What an instance is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    /// Its process id; none when it runs inside the engine or has not been started yet.
+    pub pid: Option<u32>,
+    /// When it was started, in milliseconds since 1970.
+    pub started_at_unix_ms: u64,
+    /// The requests that it is answering.
+    pub in_flight: usize,
+    /// Where it is in its life.
+    pub state: InstanceState,
+}
+
+/// Where an instance is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    /// Started, not ready yet.
+    Starting,
+    /// Takes requests.
+    Ready,
+    /// Takes no more requests, finishes those that it has, and ends.
+    Stopping,
+}
+
+/// Runs functions as they are asked for. A clone is the same activator.
+#[derive(Clone)]
+pub struct Activator {
+    pools: Arc<BTreeMap<String, Arc<Pool>>>,
+}
+
+impl fmt::Debug for Activator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Activator")
+            .field("functions", &self.pools.keys())
+            .finish()
+    }
+}
+
+impl Activator {
+    /// An activator for these functions, all at zero (or at their `min-scale`).
+    ///
+    /// Must be called inside a tokio runtime. Call [`shutdown`](Self::shutdown) at the end.
+    #[must_use]
+    pub fn new(
+        functions: impl IntoIterator<Item = Function>,
+        launcher: impl Launcher,
+        options: Options,
+    ) -> Self {
+        let launcher: Arc<dyn Launcher> = Arc::new(launcher);
+        let pool = |function: Function| {
+            let name = function.name.clone();
+            (
+                name,
+                Pool::new(function, Arc::clone(&launcher), options.clone()),
+            )
+        };
+        Self {
+            pools: Arc::new(functions.into_iter().map(pool).collect()),
+        }
+    }
+
+    /// Gives a request to an instance of the function, starting one if need be.
+    ///
+    /// The instance's answer is passed on as it comes, trailers included. Where there is none,
+    /// the activator answers itself, as problem details or, to `application/grpc`, as a status:
+    /// 404 for an unknown function, 502 when it fails to start or dies, 503 when too many
+    /// requests are held, 504 when it is not ready or does not answer in time.
+    pub async fn handle(&self, function: &str, request: Request<Body>) -> Response<Body> {
+        let caller = Caller::of(request.headers());
+        let answer = match self.pools.get(function) {
+            Some(pool) => forward(pool, request).await,
+            None => {
+                let detail = format!("there is no function {function:?}");
+                Err(Refusal::new(Kind::Unknown, detail))
+            }
+        };
+        answer.unwrap_or_else(|refusal| refusal.answer(&caller))
+    }
+
+    /// Answers requests on a listener until `shutdown` resolves, then finishes those in flight.
+    ///
+    /// The function is the first label of the host: `get-user` of
+    /// `get-user.zerocart.svc.cluster.local`, whatever comes behind it. HTTP/1.1 and h2c.
+    ///
+    /// # Errors
+    ///
+    /// None that is temporary: a connection that cannot be accepted is waited for again.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let activator = self.clone();
+        let router = Router::new().fallback(async move |request: Request<Body>| {
+            let function = host_label(&request).unwrap_or_default().to_owned();
+            activator.handle(&function, request).await
+        });
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "cannot set TCP_NODELAY");
+            }
+        });
+        axum::serve(listener, router)
+            .with_graceful_shutdown(shutdown)
+            .await
+    }
+
+    /// What every function is doing, by name.
+    #[must_use]
+    pub fn status(&self) -> Vec<FunctionStatus> {
+        self.pools.values().map(|pool| pool.status()).collect()
+    }
+
+    /// Ends every instance and waits for all to have ended.
+    ///
+    /// Requests in flight get [`Options::drain_timeout`]; held and new ones get a 503.
+    pub async fn shutdown(&self) {
+        join_all(self.pools.values().map(|pool| pool.shutdown())).await;
+    }
+}
+
+async fn forward(pool: &Arc<Pool>, mut request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let function = &pool.function;
+    let arrived = Instant::now();
+    let respond_by = arrived + function.response_start_timeout;
+    let late = |what: &str| {
+        let seconds = function.response_start_timeout.as_secs_f64();
+        let detail = format!("{} {what} within {seconds} s", function.name);
+        Refusal::new(Kind::Late, detail)
+    };
+    let mut attempt = 1;
+    loop {
+        let permit = timeout_at(respond_by, pool.acquire())
+            .await
+            .map_err(|_| late("had no instance free"))??;
+        let sent = timeout_at(respond_by, permit.instance.send(request))
+            .await
+            .map_err(|_| late("did not begin to answer"))?;
+        match sent {
+            Ok(response) => {
+                let finish_by = arrived + function.timeout;
+                return Ok(response.map(|body| Body::new(Stream::new(body, permit, finish_by))));
+            }
+            Err(SendError::Unsent(unsent, _)) if attempt < ATTEMPTS => {
+                if permit.instance.is_gone().await {
+                    permit.retire();
+                }
+                request = *unsent;
+                attempt += 1;
+            }
+            Err(SendError::Unsent(_, cause) | SendError::Broken(cause)) => {
+                return Err(permit
+                    .instance
+                    .autopsy(&function.name, &cause.to_string())
+                    .await);
+            }
+        }
+    }
+}
+
+/// The first label of the request's host, from `:authority` or `Host`.
+fn host_label(request: &Request<Body>) -> Option<&str> {
+    let host = match request.uri().host() {
+        Some(host) => host,
+        None => request.headers().get(http::header::HOST)?.to_str().ok()?,
+    };
+    host.split(['.', ':']).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_function_is_the_first_label_of_the_host() {
+        let table = [
+            (
+                "/x",
+                Some("get-user.zerocart.svc.cluster.local"),
+                Some("get-user"),
+            ),
+            (
+                "/x",
+                Some("get-user.zerocart.svc.cluster.local:80"),
+                Some("get-user"),
+            ),
+            ("/x", Some("get-user:8080"), Some("get-user")),
+            ("http://get-user.other.svc/x", None, Some("get-user")),
+            ("/x", None, None),
+        ];
+        for (uri, host, expected) in table {
+            let mut request = Request::get(uri);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            let request = request.body(Body::empty()).unwrap();
+            assert_eq!(host_label(&request), expected, "{uri} {host:?}");
+        }
+    }
+
+    #[test]
+    fn the_back_off_doubles_up_to_its_maximum() {
+        let options = Options::default();
+        let backoff: Vec<_> = (0..7)
+            .map(|streak| options.backoff_after(streak).as_millis())
+            .collect();
+        assert_eq!(backoff, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+        assert_eq!(options.backoff_after(u32::MAX), options.max_backoff);
+    }
+}

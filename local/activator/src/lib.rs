@@ -1,0 +1,44 @@
+//! The local engine's activator: runs each function as processes that exist only while needed.
+//!
+//! It reads the Knative Service files that are deployed ([`load_dir`]) and does on one machine
+//! what Knative's activator, autoscaler and queue-proxy do together ([`Activator`]): the first
+//! request for a function starts a process and is held until that process is ready; more
+//! requests at once start more processes, up to `max-scale`; without requests for the window
+//! the function goes back to zero.
+//!
+//! # What differs from Knative
+//!
+//! - Scaling out follows the requests of the moment, not an average: a process starts in
+//!   milliseconds, so there is no panic window, and `target-utilization-percentage` is 100
+//!   unless it is set. Scaling in follows the average over the window, as in Knative.
+//! - No `initial-scale`: deploying starts nothing. No grace period after the window: there is no
+//!   routing to reprogram.
+//! - `max-scale` must be set: each instance holds database connections.
+//! - The readiness probe goes through h2c on the connection that later carries the requests.
+//!   Connections queue in the listening socket before the process listens, so that the probe
+//!   is answered as soon as the process can answer at all. After that, readiness is not probed
+//!   again: a process that died is noticed at once, one that hangs by its liveness probe.
+//! - A failed start answers every held request with the end of the function's log, and is not
+//!   tried again before a short back-off has passed.
+//!
+//! Nothing here knows what the functions do, nor about the gateway or the database.
+
+mod activator;
+mod answer;
+mod connection;
+pub mod guard;
+mod instance;
+pub mod launcher;
+mod log;
+pub mod manifest;
+mod pool;
+mod process;
+pub mod scale;
+mod stream;
+
+pub use activator::{Activator, FunctionStatus, InstanceState, InstanceStatus, Options};
+pub use guard::Guard;
+pub use launcher::{Exit, Launch, Launcher, Running, Stop};
+pub use log::Tail;
+pub use manifest::{Function, LoadError, load_dir};
+pub use process::ProcessLauncher;

@@ -1,0 +1,188 @@
+//! What a Knative Service file says about a function.
+//!
+//! The files are those that are deployed. Everything in them is understood or refused, with the
+//! file, line and column, so that the local engine and a cluster cannot drift apart: a field
+//! that only a cluster needs belongs to `kustomization.yaml`.
+
+mod duration;
+mod file;
+mod validate;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::scale::Limits;
+
+/// Requests per instance that scaling aims at when a function says nothing
+/// (Knative's `container-concurrency-target-default`).
+const DEFAULT_TARGET: f64 = 100.0;
+
+/// A function, as its Knative Service file describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Function {
+    /// Its name: of the Service, of the binary, and the first label of its host name.
+    pub name: String,
+    /// How far and how fast it scales.
+    pub limits: Limits,
+    /// Requests that one instance may have at once; `None` is no limit.
+    pub container_concurrency: Option<usize>,
+    /// The port that it listens on in a cluster.
+    pub container_port: u16,
+    /// The time in which the whole answer must have been given.
+    pub timeout: Duration,
+    /// The time in which the answer must have begun, a cold start included.
+    pub response_start_timeout: Duration,
+    /// Its environment, in the file's order.
+    pub env: Vec<(String, String)>,
+    /// The path that answers 200 when an instance is ready.
+    pub readiness_path: String,
+    /// How a hung instance is found; none without a probe.
+    pub liveness: Option<Liveness>,
+}
+
+impl Function {
+    /// A function with Knative's defaults and one instance at most.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            limits: Limits {
+                min: 0,
+                max: 1,
+                target: DEFAULT_TARGET,
+                window: Duration::from_secs(60),
+                retention: Duration::ZERO,
+            },
+            container_concurrency: None,
+            container_port: 8080,
+            timeout: Duration::from_secs(300),
+            response_start_timeout: Duration::from_secs(300),
+            env: Vec::new(),
+            readiness_path: "/health".to_owned(),
+            liveness: None,
+        }
+    }
+}
+
+/// How a hung instance is found (Kubernetes' liveness probe, with its defaults).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Liveness {
+    /// The path that answers 2xx or 3xx while the instance lives.
+    pub path: String,
+    /// Time before the first probe.
+    pub initial_delay: Duration,
+    /// Time between probes.
+    pub period: Duration,
+    /// Time that one probe may take.
+    pub timeout: Duration,
+    /// Failures in a row after which the instance is ended.
+    pub failure_threshold: u32,
+}
+
+/// Something in a file that is wrong: `file:line:column: message`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}:{line}:{column}: {message}", file.display())]
+pub struct Invalid {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1.
+    pub column: u64,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// Why functions could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A folder or file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The folder holds no `.yaml` file.
+    #[error("no function in {}: it holds no .yaml file", .0.display())]
+    Empty(PathBuf),
+    /// Files say what is not understood; everything found is listed.
+    #[error("{}", Lines(.0))]
+    Invalid(Vec<Invalid>),
+}
+
+struct Lines<'a>(&'a [Invalid]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, invalid) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{invalid}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads every function of a folder: each `<name>.yaml` in it, in the order of their names.
+///
+/// # Errors
+///
+/// When the folder cannot be read or is empty, and when a file holds anything unknown or wrong.
+pub fn load_dir(path: &Path) -> Result<Vec<Function>, LoadError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| LoadError::Read { path, source }
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable(path))? {
+        let file = entry.map_err(unreadable(path))?.path();
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        return Err(LoadError::Empty(path.to_owned()));
+    }
+    files.sort();
+    let mut functions = Vec::with_capacity(files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
+        match parse(&file, &text) {
+            Ok(function) => functions.push(function),
+            Err(mut invalid) => wrong.append(&mut invalid),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(functions)
+    } else {
+        Err(LoadError::Invalid(wrong))
+    }
+}
+
+/// Reads one function from the text of its file; `file` must be named after it.
+///
+/// # Errors
+///
+/// Everything that is unknown or wrong in the text.
+pub fn parse(file: &Path, text: &str) -> Result<Function, Vec<Invalid>> {
+    let service = file::parse(text).map_err(|error| {
+        let (line, column) = error
+            .location()
+            .map_or((1, 1), |location| (location.line(), location.column()));
+        vec![Invalid {
+            file: file.to_owned(),
+            line,
+            column,
+            message: file::message(&error),
+        }]
+    })?;
+    validate::function(file, &service)
+}

@@ -1,0 +1,174 @@
+//! Instances that are processes of this machine.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::BufReader;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+
+use crate::guard::{Guard, Watch};
+use crate::launcher::{Exit, Launch, Launcher, Running, Stop};
+use crate::log::{self, LogFile, Tail};
+
+/// A log file is rotated past this size; one old file is kept.
+const LOG_BYTES: u64 = 8 << 20;
+/// How long the output of an ended process may still take to be read; normally it has ended
+/// with the process.
+const LAST_OUTPUT: Duration = Duration::from_millis(250);
+
+type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
+
+/// Runs the binary that is named after the function.
+///
+/// The process gets its listening socket as standard input (inetd style, `LISTEN=stdin`), a
+/// process group of its own, and no environment but: what its manifest says, what the launcher
+/// was given for it, and `LISTEN`, `PORT`, `K_SERVICE`, `K_CONFIGURATION`, `K_REVISION`. Its
+/// output goes to `<log_dir>/<function>.log`, which is rotated at 8 MiB.
+pub struct ProcessLauncher {
+    binary_dir: PathBuf,
+    log_dir: PathBuf,
+    guard: Guard,
+    env: Box<Environment>,
+    logs: Mutex<HashMap<String, Arc<Mutex<LogFile>>>>,
+}
+
+impl ProcessLauncher {
+    /// A launcher of the binaries in `binary_dir` that writes to `log_dir`, which must exist.
+    ///
+    /// `env` answers what a function gets beyond its manifest, such as the database's URL, and
+    /// wins over it.
+    pub fn new(
+        binary_dir: impl Into<PathBuf>,
+        log_dir: impl Into<PathBuf>,
+        guard: Guard,
+        env: impl Fn(&str) -> Vec<(String, String)> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            binary_dir: binary_dir.into(),
+            log_dir: log_dir.into(),
+            guard,
+            env: Box::new(env),
+            logs: Mutex::default(),
+        }
+    }
+
+    fn log(&self, function: &str) -> Arc<Mutex<LogFile>> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = logs.entry(function.to_owned()).or_insert_with(|| {
+            let path = self.log_dir.join(format!("{function}.log"));
+            Arc::new(Mutex::new(LogFile::new(path, LOG_BYTES)))
+        });
+        Arc::clone(log)
+    }
+
+    fn command(&self, launch: Launch<'_>) -> io::Result<Command> {
+        let name = &launch.function.name;
+        let port = launch.listener.local_addr()?.port();
+        let mut command = Command::new(self.binary_dir.join(name));
+        command
+            .env_clear()
+            .envs(
+                launch
+                    .function
+                    .env
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
+            .envs((self.env)(name))
+            .env("LISTEN", "stdin")
+            .env("PORT", port.to_string())
+            .env("K_SERVICE", name)
+            .env("K_CONFIGURATION", name)
+            .env("K_REVISION", &launch.revision)
+            .stdin(Stdio::from(OwnedFd::from(launch.listener)))
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+}
+
+impl fmt::Debug for ProcessLauncher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessLauncher")
+            .field("binary_dir", &self.binary_dir)
+            .field("log_dir", &self.log_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Launcher for ProcessLauncher {
+    fn launch(&self, launch: Launch<'_>) -> io::Result<Running> {
+        let log_file = self.log(&launch.function.name);
+        // One pipe for both streams keeps their lines in order.
+        let (output, input) = io::pipe()?;
+        let output = pipe::Receiver::from_owned_fd(output.into())?;
+        let mut command = self.command(launch)?;
+        command.stdout(input.try_clone()?).stderr(input);
+        let binary = command.as_std().get_program().to_owned();
+        let child = command.spawn().map_err(|error| {
+            let binary = PathBuf::from(&binary);
+            io::Error::new(error.kind(), format!("{}: {error}", binary.display()))
+        })?;
+        // The command holds this process's copies of the socket and of the pipe's end: without
+        // it, the socket dies with the child and the output ends with the child.
+        drop(command);
+        let id = child.id().ok_or(io::ErrorKind::NotFound)?;
+        let watched = self.guard.watch(id)?;
+        let tail = Tail::default();
+        let reader = tokio::spawn(log::copy(BufReader::new(output), tail.clone(), log_file));
+        let (stop, stops) = mpsc::unbounded_channel();
+        let (exited, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            let description = supervise(child, watched, stops).await;
+            // Only the last lines depend on it, so neither its end nor its error matters here.
+            let _ = tokio::time::timeout(LAST_OUTPUT, reader).await;
+            exited.send_replace(Some(Exit { description }));
+        });
+        Ok(Running {
+            pid: Some(id),
+            stop,
+            exit,
+            log: tail,
+        })
+    }
+}
+
+/// Passes signals on until the process has ended. Only this task reaps it, so that a signal
+/// never reaches another process that got its id.
+async fn supervise(
+    mut child: Child,
+    watched: Watch,
+    mut stops: mpsc::UnboundedReceiver<Stop>,
+) -> String {
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            Some(stop) = stops.recv() => {
+                let signal = match stop {
+                    Stop::Drain => Signal::TERM,
+                    Stop::Kill => Signal::KILL,
+                };
+                if let Some(group) = group
+                    && let Err(error) = kill_process_group(group, signal)
+                {
+                    tracing::debug!(%error, "the process had already ended");
+                }
+            }
+        }
+    };
+    drop(watched);
+    match status {
+        Ok(status) => status.to_string(),
+        Err(error) => format!("unknown: {error}"),
+    }
+}

@@ -1,0 +1,152 @@
+//! What passes through: bodies, trailers, host names, the environment.
+
+use std::collections::BTreeMap;
+
+use axum::body::{Body, Bytes};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use http_body_util::channel::Channel;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use zerocart_activator::Function;
+
+use super::harness::{Bed, text};
+
+#[tokio::test]
+async fn grpc_streams_both_ways_and_trailers_pass() {
+    let bed = Bed::new([Function::new("f")]);
+    let (mut sender, body) = Channel::<Bytes>::new(1);
+    let request = Request::post("/test.Echo/Echo")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::new(body))
+        .unwrap();
+    let response = bed.activator.handle("f", request).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "application/grpc");
+    let mut body = response.into_body();
+    // Each message comes back before the next one is sent.
+    for message in ["one", "two"] {
+        sender.send_data(Bytes::from(message)).await.unwrap();
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), message);
+    }
+    assert_eq!(bed.status("f").instances[0].in_flight, 1);
+    drop(sender);
+    let trailers = body
+        .frame()
+        .await
+        .unwrap()
+        .unwrap()
+        .into_trailers()
+        .unwrap();
+    assert_eq!(trailers["grpc-status"], "0");
+    assert_eq!(trailers["echo-te"], "trailers");
+    assert!(body.frame().await.is_none());
+    assert_eq!(bed.status("f").instances[0].in_flight, 0);
+    bed.activator.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_listener_dispatches_by_host_in_both_versions() {
+    let bed = Bed::new([Function::new("first"), Function::new("second")]);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let activator = bed.activator.clone();
+    let serving = tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        activator.serve(listener, stopped).await
+    });
+
+    let http1 = async |host: &str| {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /pid HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = http1("first.zerocart.svc.cluster.local").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    let first = bed.status("first").instances[0].pid.unwrap();
+    assert!(answer.ends_with(&format!("\r\n\r\n{first}")), "{answer}");
+    let answer = http1("third.zerocart.svc.cluster.local").await;
+    assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    assert!(
+        answer.contains("there is no function \\\"third\\\""),
+        "{answer}"
+    );
+
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut http2, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::post("http://second.anywhere.svc:80/test.Echo/Echo")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Body::from("hello"))
+        .unwrap();
+    let response = http2.send_request(request).await.unwrap();
+    let answer = response.into_body().collect().await.unwrap();
+    assert_eq!(answer.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(answer.to_bytes(), "hello");
+    assert_eq!(bed.status("second").requests, 1);
+
+    drop(http2);
+    connection.await.unwrap().unwrap();
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    bed.activator.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_environment_is_clean_and_the_log_is_kept() {
+    let mut function = Function::new("f");
+    function.env = vec![
+        ("FROM_MANIFEST".to_owned(), "yes".to_owned()),
+        ("GATES".to_owned(), "overridden by the launcher".to_owned()),
+    ];
+    let bed = Bed::new([function]);
+    let (_, body) = bed.get("f", "/env").await;
+    let env: BTreeMap<String, String> = serde_json::from_str(&body).unwrap();
+    let names: Vec<&str> = env.keys().map(String::as_str).collect();
+    let expected = [
+        "FROM_MANIFEST",
+        "GATES",
+        "K_CONFIGURATION",
+        "K_REVISION",
+        "K_SERVICE",
+        "LISTEN",
+        "NEEDS",
+        "PORT",
+        "START_GATE",
+    ];
+    assert_eq!(names, expected, "nothing of the test's own environment");
+    assert_eq!(env["K_SERVICE"], "f");
+    assert_eq!(env["K_REVISION"], "f-00001");
+    assert_eq!(env["GATES"], bed.folder.path().to_str().unwrap());
+    assert!(env["PORT"].parse::<u16>().unwrap() > 0);
+    bed.activator.shutdown().await;
+    let log = std::fs::read_to_string(bed.folder.path().join("f.log")).unwrap();
+    assert_eq!(log, "starting\n");
+}
+
+#[tokio::test]
+async fn the_status_survives_json() {
+    let bed = Bed::new([Function::new("f")]);
+    assert_eq!(bed.get("f", "/pid").await.0, StatusCode::OK);
+    let status = bed.activator.status();
+    let json = serde_json::to_string(&status).unwrap();
+    assert!(json.contains(r#""state":"ready""#), "{json}");
+    let read: Vec<zerocart_activator::FunctionStatus> = serde_json::from_str(&json).unwrap();
+    assert_eq!(read, status);
+    let unknown = bed.activator.handle("g", super::harness::get("/")).await;
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    assert!(text(unknown).await.contains(r#""code":"NOT_FOUND""#));
+    bed.activator.shutdown().await;
+}
