@@ -6,6 +6,7 @@
 use std::{
     any::Any,
     future::Future,
+    num::NonZeroU64,
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -52,10 +53,9 @@ impl Settings {
         let service = setup.require::<Keys>("AUTH_SERVICE_KEYS");
         let max_in_flight = setup.or("MAX_IN_FLIGHT", 100);
         // Lower than the contract's limit only in tests; never higher (see Runtime::timeout).
-        let timeout = match setup.optional::<u64>("CALL_TIMEOUT_MS") {
-            Ok(ms) => Ok(ms.map(Duration::from_millis)),
-            Err(invalid) => Err(invalid),
-        };
+        let timeout = setup
+            .optional::<NonZeroU64>("CALL_TIMEOUT_MS")
+            .map(|ms| ms.map(|ms| Duration::from_millis(ms.get())));
         let verifier = Verifier::new(&user?, &service?).map_err(|error| {
             setup.problem(format!("AUTH_USER_KEYS, AUTH_SERVICE_KEYS: {error}"));
             Invalid
@@ -169,7 +169,8 @@ impl<F: Function> Runtime<F> {
         let trace = TraceContext::from_headers(headers);
         let cold = !self.0.warm.swap(true, Ordering::Relaxed);
         let _in_flight = self.0.metrics.begin();
-        let span = tracing::info_span!(
+        // Of the highest level, so that no level of the log loses the trace of an error.
+        let span = tracing::error_span!(
             "call",
             function = Self::INFO.name,
             trace_id = trace.trace_id(),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::{
     body::Body,
-    extract::{RawPathParams, State},
+    extract::{RawPathParams, State, rejection::RawPathParamsRejection},
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -27,7 +27,7 @@ pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 /// Answers the function's own route.
 pub(crate) async fn call<F: Function>(
     State(runtime): State<Runtime<F>>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request<Body>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
@@ -43,6 +43,9 @@ pub(crate) async fn call<F: Function>(
         } else {
             from_query(parts.uri.query().unwrap_or_default())?
         };
+        // Only bytes that are no UTF-8 are refused here.
+        let params =
+            params.map_err(|error| Error::field("path", "must be UTF-8").with_source(error))?;
         for (name, value) in &params {
             bind_path::<F>(&mut message, name, value)?;
         }
@@ -68,17 +71,20 @@ pub(crate) fn mark(headers: &mut HeaderMap, trace: &TraceContext, cold: bool) {
 }
 
 fn success<R: Rpc>(message: &R::Response, trace: &TraceContext) -> Response<Body> {
-    let json = match serde_json::to_value(message) {
-        Ok(json) => json,
-        Err(error) => return problem::http(&Error::internal(error), trace),
-    };
     if let Some((status, detail)) = R::refusal(message) {
         // The response's own fields stay beside the problem's: whoever reads `success` may.
-        let members = json.as_object().cloned().unwrap_or_default();
+        let members = match serde_json::to_value(message) {
+            Ok(serde_json::Value::Object(members)) => members,
+            _ => serde_json::Map::new(),
+        };
         let error = Error::new(Kind::of_http_status(status), detail).with_http_status(status);
         return problem::http_with(&error, trace, members);
     }
-    let mut response = Response::new(Body::from(json.to_string()));
+    let json = match serde_json::to_vec(message) {
+        Ok(json) => json,
+        Err(error) => return problem::http(&Error::internal(error), trace),
+    };
+    let mut response = Response::new(Body::from(json));
     if R::INFO.creates {
         *response.status_mut() = StatusCode::CREATED;
     }
@@ -171,13 +177,27 @@ fn decode<'de, T: DeserializeOwned>(
     })
 }
 
-/// The field that a message of serde names in backticks: `duplicate field`, `missing field`.
+/// The field that a message of serde names in backticks: `duplicate field`, `unknown field`.
 fn named(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
-    let rest = text
-        .strip_prefix("duplicate field `")
-        .or_else(|| text.strip_prefix("unknown field `"))?;
-    rest.split_once('`').map(|(field, _)| field.to_owned())
+    let quoted = |prefix| Some(text.strip_prefix(prefix)?.split_once('`')?.0);
+    quoted("unknown field `")
+        .map(str::to_owned)
+        // Which of a field's two names came twice, only its generated code knows, and it tells the
+        // JSON one; ours is that of proto/.
+        .or_else(|| quoted("duplicate field `").map(snake_case))
+}
+
+/// `pageToken` as `page_token`.
+fn snake_case(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 2);
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
 }
 
 /// What is wrong, in our words: serde's may quote the value, which may be a password.

@@ -60,7 +60,12 @@ async fn nothing_here(request: Request<Body>) -> Response<Body> {
 }
 
 async fn wrong_method<F: Function>(request: Request<Body>) -> Response<Body> {
-    not_allowed(&request, F::Rpc::INFO.http_method)
+    let allowed = match F::Rpc::INFO.http_method {
+        // The router answers HEAD with the head of GET.
+        "GET" => "GET, HEAD",
+        method => method,
+    };
+    not_allowed(&request, allowed)
 }
 
 async fn post_only(request: Request<Body>) -> Response<Body> {

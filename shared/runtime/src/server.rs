@@ -224,6 +224,8 @@ async fn listen(listen: &Listen) -> Result<TcpListener, StartError> {
 fn inherited() -> std::io::Result<TcpListener> {
     let listener = std::net::TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(true)?;
+    // What is no socket has no address; accepting from it would fail for ever.
+    listener.local_addr()?;
     TcpListener::from_std(listener)
 }
 

@@ -1,0 +1,160 @@
+//! Loads a Kong 3.x DB-less file and checks it as Kong would, and more strictly: what the local
+//! gateway does not serve is refused, so that the file cannot mean two things.
+
+mod build;
+mod consumers;
+mod document;
+mod error;
+mod tree;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use regex::Regex;
+
+pub use consumers::{Consumers, ConsumersError, JwtKey};
+pub use error::ConfigError;
+pub(crate) use error::FieldError;
+
+use crate::plugins::PluginSet;
+use crate::upstream::Protocol;
+
+/// A Kong file that passed all checks.
+///
+/// Plugins keep their counters in here, so two gateways need a load each.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) routes: Vec<Route>,
+    pub(crate) consumers: Consumers,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no YAML, or holds something that Kong or this gateway
+    /// refuses. The error names the place.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+            file: file.clone(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message: format!("cannot be read: {error}"),
+        })?;
+        Self::parse(&file, &text)
+    }
+
+    /// Checks `text`; `file` is how errors call it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        build::config(&tree::Tree::parse(file, text)?)
+    }
+
+    /// The routes, in the order of the file.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+}
+
+/// A Kong service: where requests go, and how long that may take.
+#[derive(Debug)]
+pub struct Service {
+    /// The service's name.
+    pub name: String,
+    /// The host that requests are for.
+    pub host: String,
+    /// The port that requests are for.
+    pub port: u16,
+    /// What the upstream speaks.
+    pub protocol: Protocol,
+    /// Put before the request's path.
+    pub path: Option<String>,
+    /// How often a failed attempt is repeated.
+    pub retries: u32,
+    /// Limit for establishing a connection.
+    pub connect_timeout: Duration,
+    /// Limit between two successive writes to the upstream.
+    pub write_timeout: Duration,
+    /// Limit between two successive reads from the upstream.
+    pub read_timeout: Duration,
+}
+
+/// A Kong route: which requests go to its service.
+#[derive(Debug)]
+pub struct Route {
+    /// The route's name.
+    pub name: String,
+    /// Whether it serves gRPC alone; otherwise HTTP alone.
+    pub grpc: bool,
+    /// Methods that it matches; all when empty.
+    pub methods: Vec<Method>,
+    /// Paths that it matches; all when empty.
+    pub paths: Vec<PathRule>,
+    /// Rank among routes with regex paths, higher first.
+    pub regex_priority: u64,
+    /// Whether the matched path is taken off before the request is sent on.
+    pub strip_path: bool,
+    /// Whether the upstream sees the client's Host.
+    pub preserve_host: bool,
+    /// Where its requests go.
+    pub service: Arc<Service>,
+    pub(crate) hosts: Vec<HostRule>,
+    pub(crate) headers: Vec<HeaderRule>,
+    pub(crate) plugins: PluginSet,
+}
+
+impl Route {
+    /// Whether the jwt plugin guards the route.
+    pub fn requires_token(&self) -> bool {
+        self.plugins.jwt.is_some()
+    }
+}
+
+/// A path of a route.
+#[derive(Debug, Clone)]
+pub enum PathRule {
+    /// Matches paths that begin with it.
+    Prefix(String),
+    /// Matches from the beginning of the path; written `~…` in the file.
+    Regex(Regex),
+}
+
+/// A host of a route, in lower case.
+#[derive(Debug, Clone)]
+pub(crate) struct HostRule {
+    pub(crate) name: HostName,
+    /// The gateway's own port that the request must have come to.
+    pub(crate) port: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HostName {
+    Exact(String),
+    /// `*.example.com`: ends with this.
+    Suffix(String),
+    /// `example.*`: begins with this.
+    Prefix(String),
+}
+
+/// A header that a request must have, with one of the values.
+#[derive(Debug)]
+pub(crate) struct HeaderRule {
+    pub(crate) name: HeaderName,
+    pub(crate) values: Vec<HeaderMatch>,
+}
+
+#[derive(Debug)]
+pub(crate) enum HeaderMatch {
+    /// In lower case.
+    Exact(String),
+    Regex(Regex),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! A request's way through the gateway: route, plugins, upstream, answer.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
+use http::request::Parts;
+use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+};
+use uuid::Uuid;
+
+use crate::access::Observation;
+use crate::config::Route;
+use crate::headers::{
+    self, Forwarded, PROXY_LATENCY, REQUEST_ID, RESPONSE_LATENCY, UPSTREAM_LATENCY,
+};
+use crate::path::normalize;
+use crate::plugins::cors::{Cors, Preflight};
+use crate::plugins::jwt::{self, Credentials};
+use crate::plugins::prometheus::Metrics;
+use crate::plugins::rate_limiting::Subject;
+use crate::proxy::{self, Outbound, Outgoing};
+use crate::reply::Reply;
+use crate::router::{Match, Query, Router};
+use crate::server::Connection;
+use crate::upstream::{Protocol, Upstream};
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Shared<U> {
+    pub(crate) router: Router,
+    pub(crate) credentials: Credentials,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) upstream: U,
+}
+
+/// What the plugins want on the answer, whoever gives it.
+#[derive(Debug, Default)]
+struct Marks {
+    cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
+    correlation: Option<(HeaderName, HeaderValue)>,
+    limits: HeaderMap,
+}
+
+/// Answers a request.
+pub(crate) async fn handle<U: Upstream>(
+    shared: &Shared<U>,
+    connection: &Connection,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let http2 = parts.version == Version::HTTP_2;
+    let grpc = http2 && is_grpc(&parts.headers);
+    let id = HeaderValue::try_from(Uuid::new_v4().simple().to_string())
+        .expect("hexadecimal digits are visible ASCII");
+    let mut seen = Observation::new(&shared.metrics, &parts.method, id);
+    let mut marks = Marks::default();
+    let answer = exchange(shared, connection, parts, body, &mut seen, &mut marks).await;
+    let mut response = match answer {
+        Ok(response) => from_upstream(response, &seen),
+        Err(reply) => {
+            let mut response = reply.into_response(grpc, &seen.request_id, http2);
+            let latency = HeaderValue::from(whole_ms(seen.started.elapsed()));
+            response.headers_mut().insert(RESPONSE_LATENCY, latency);
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, seen.request_id.clone());
+    for (name, value) in &marks.limits {
+        headers.insert(name, value.clone());
+    }
+    if let Some((name, value)) = marks.correlation {
+        headers.insert(name, value);
+    }
+    if let Some((cors, origin)) = marks.cors {
+        cors.decorate(origin.as_ref(), headers);
+    }
+    seen.status = response.status().as_u16();
+    let read_timeout = seen.route.as_ref().map_or_else(
+        || std::time::Duration::MAX,
+        |route| route.service.read_timeout,
+    );
+    response.map(|body| Body::new(Outgoing::new(body, read_timeout, seen)))
+}
+
+async fn exchange<U: Upstream>(
+    shared: &Shared<U>,
+    connection: &Connection,
+    mut parts: Parts,
+    body: Body,
+    seen: &mut Observation,
+    marks: &mut Marks,
+) -> Result<Response<Body>, Reply> {
+    if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+        return Err(Reply::failure(StatusCode::METHOD_NOT_ALLOWED));
+    }
+    if headers::asks_for_upgrade(&parts.headers) {
+        return Err(Reply::failure(StatusCode::NOT_IMPLEMENTED));
+    }
+    let authority = authority(&parts)?;
+    let host = authority
+        .as_ref()
+        .map_or(String::new(), |a| a.host().to_ascii_lowercase());
+    let raw_path = parts.uri.path().to_owned();
+    let path = normalize(&raw_path).map_err(|_| Reply::failure(StatusCode::BAD_REQUEST))?;
+
+    let query = Query {
+        method: &parts.method,
+        host: &host,
+        port: connection.local.port(),
+        path: &path,
+        headers: &parts.headers,
+    };
+    let Some(Match { route, matched }) = shared.router.find(&query) else {
+        let message = "no Route matched with those values";
+        return Err(Reply::error(StatusCode::NOT_FOUND, message));
+    };
+    seen.route = Some(Arc::clone(route));
+    check_protocol(route, &parts)?;
+
+    let limit_bytes = plugins(shared, connection, route, &path, &mut parts, seen, marks)?;
+
+    let service = &route.service;
+    let prefix = (route.strip_path && matched > 0).then(|| &path[..matched]);
+    let upstream_path = upstream_path(route, prefix.map_or(0, str::len), &path);
+    let client_headers = parts.headers.clone();
+    headers::strip_hop_by_hop(&mut parts.headers);
+    Forwarded {
+        connection,
+        host: &host,
+        path: &raw_path,
+        prefix,
+    }
+    .apply(&mut parts.headers);
+    parts.headers.insert(REQUEST_ID, seen.request_id.clone());
+    let authority = match authority {
+        Some(authority) if route.preserve_host => authority,
+        _ => service_authority(&service.host, service.port)?,
+    };
+    let grpc = service.protocol == Protocol::Grpc;
+    let host = HeaderValue::from_str(authority.as_str())
+        .map_err(|_| Reply::failure(StatusCode::BAD_REQUEST))?;
+    headers::address(&mut parts.headers, &host, grpc);
+
+    let outbound = Outbound {
+        method: parts.method,
+        uri: uri(authority, &upstream_path, parts.uri.query())?,
+        headers: parts.headers,
+        body,
+        limit_bytes,
+    };
+    seen.sent = Some(tokio::time::Instant::now());
+    let response = proxy::forward(&shared.upstream, service, outbound, &client_headers).await?;
+    seen.answered = Some(tokio::time::Instant::now());
+    Ok(response)
+}
+
+/// Runs the route's plugins in Kong's order. Returns the number of body bytes to let through.
+fn plugins<U>(
+    shared: &Shared<U>,
+    connection: &Connection,
+    route: &Route,
+    path: &str,
+    parts: &mut Parts,
+    seen: &mut Observation,
+    marks: &mut Marks,
+) -> Result<u64, Reply> {
+    let plugins = &route.plugins;
+    if let Some(correlation_id) = &plugins.correlation_id {
+        marks.correlation = correlation_id.identify(&mut parts.headers, connection);
+    }
+    if let Some(cors) = &plugins.cors {
+        match cors.preflight(&parts.method, &parts.headers) {
+            Some(Preflight::Answer(reply)) => return Err(reply),
+            Some(Preflight::Continue) => {}
+            None => {
+                marks.cors = Some((Arc::clone(cors), parts.headers.get(ORIGIN).cloned()));
+            }
+        }
+    }
+    if let Some(jwt) = &plugins.jwt {
+        seen.identity = jwt.authenticate(parts, &shared.credentials, SystemTime::now())?;
+    }
+    jwt::identify(seen.identity.as_deref(), &mut parts.headers);
+    let limit_bytes = match &plugins.request_size_limiting {
+        Some(limiting) => limiting.check(&parts.headers)?,
+        None => u64::MAX,
+    };
+    if let Some(limiting) = &plugins.rate_limiting {
+        let subject = Subject {
+            ip: connection.peer.ip().to_canonical(),
+            identity: seen.identity.as_deref(),
+            headers: &parts.headers,
+            path,
+            service: &route.service.name,
+        };
+        marks.limits = limiting.take(&subject, SystemTime::now())?;
+    }
+    Ok(limit_bytes)
+}
+
+/// Kong routes by path first, and then refuses what the route's protocol is not for.
+fn check_protocol(route: &Route, parts: &Parts) -> Result<(), Reply> {
+    if !route.grpc {
+        return Ok(());
+    }
+    if !is_grpc(&parts.headers) {
+        let message = "Non-gRPC request matched gRPC route";
+        return Err(Reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    if parts.version != Version::HTTP_2 {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("HTTP/2"));
+        let reply = Reply::error(StatusCode::UPGRADE_REQUIRED, "Please use HTTP2 protocol");
+        return Err(reply.with_headers(headers));
+    }
+    Ok(())
+}
+
+fn from_upstream(mut response: Response<Body>, seen: &Observation) -> Response<Body> {
+    let version = response.version();
+    let headers = response.headers_mut();
+    headers::strip_hop_by_hop(headers);
+    headers::via(headers, version);
+    let upstream = seen.upstream_latency().map_or(0, whole_ms);
+    headers.insert(UPSTREAM_LATENCY, HeaderValue::from(upstream));
+    headers.insert(
+        PROXY_LATENCY,
+        HeaderValue::from(whole_ms(seen.proxy_latency())),
+    );
+    *response.version_mut() = Version::default();
+    response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Whom the request is for, which HTTP/1.1 requires (RFC 9112 section 3.2).
+fn authority(parts: &Parts) -> Result<Option<Authority>, Reply> {
+    let bad = || Reply::failure(StatusCode::BAD_REQUEST);
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad());
+    }
+    let host = host.map(|host| Authority::try_from(host.as_bytes()));
+    let authority = match (parts.uri.authority(), host) {
+        (Some(authority), _) => Some(authority.clone()),
+        (None, Some(host)) => Some(host.map_err(|_| bad())?),
+        (None, None) if parts.version == Version::HTTP_11 => return Err(bad()),
+        (None, None) => None,
+    };
+    match &authority {
+        Some(authority) if authority.as_str().contains('@') => Err(bad()),
+        _ => Ok(authority),
+    }
+}
+
+fn service_authority(host: &str, port: u16) -> Result<Authority, Reply> {
+    let text = if port == 80 {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
+    };
+    text.parse()
+        .map_err(|_| Reply::failure(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+/// The path for the upstream: the service's own, then what is left of the request's.
+fn upstream_path(route: &Route, stripped: usize, path: &str) -> String {
+    let rest = path[stripped..].trim_start_matches('/');
+    match route.service.path.as_deref() {
+        None | Some("/") => format!("/{rest}"),
+        Some(base) if rest.is_empty() => base.to_owned(),
+        Some(base) => format!("{}/{rest}", base.trim_end_matches('/')),
+    }
+}
+
+fn uri(authority: Authority, path: &str, query: Option<&str>) -> Result<Uri, Reply> {
+    let bad = |_| Reply::failure(StatusCode::BAD_REQUEST);
+    let path = match query {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")).map_err(bad)?,
+        None => PathAndQuery::try_from(path).map_err(bad)?,
+    };
+    let mut parts = UriParts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(path);
+    Uri::from_parts(parts).map_err(|_| Reply::failure(StatusCode::BAD_REQUEST))
+}
+
+fn whole_ms(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,37 @@
+//! The local engine's gateway: one port, driven by the Kong DB-less file that is deployed to real
+//! Kong 3.9.
+//!
+//! It routes, runs plugins and proxies as Kong does, with Kong's statuses, bodies and headers, and
+//! refuses whatever it does not know in the file. It knows nothing of functions or processes: a
+//! request leaves through [`Upstream`].
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use zerocart_gateway::{Config, Consumers, Gateway, HttpUpstream};
+//!
+//! let config = Config::load("kong/kong.yml".as_ref())?;
+//! let gateway = Gateway::new(config, Consumers::none(), HttpUpstream::new())?;
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//! gateway.serve(listener, std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod access;
+mod config;
+mod gateway;
+mod headers;
+mod path;
+mod plugins;
+mod proxy;
+mod replay;
+mod reply;
+mod router;
+mod server;
+mod upstream;
+
+pub use config::{
+    Config, ConfigError, Consumers, ConsumersError, JwtKey, PathRule, Route, Service,
+};
+pub use server::Gateway;
+pub use upstream::{BoxError, HttpUpstream, Protocol, Target, Upstream, UpstreamError};

@@ -1,0 +1,53 @@
+//! The Kong plugins that the local gateway has, a module each.
+//!
+//! They run in the order of Kong's priorities, which is the order of the fields of
+//! [`PluginSet`]: correlation-id (100001), cors (2000), jwt (1450), request-size-limiting (951),
+//! rate-limiting (910), and prometheus (13) once the answer is known.
+
+pub(crate) mod correlation_id;
+pub(crate) mod cors;
+pub(crate) mod jwt;
+pub(crate) mod prometheus;
+pub(crate) mod rate_limiting;
+pub(crate) mod request_size_limiting;
+
+use std::sync::Arc;
+
+use correlation_id::CorrelationId;
+use cors::Cors;
+use jwt::Jwt;
+use prometheus::Prometheus;
+use rate_limiting::RateLimiting;
+use request_size_limiting::RequestSizeLimiting;
+
+/// At most one instance of each plugin: what runs for one route.
+///
+/// An instance that several routes share (a global one) shares its state too: Kong counts its
+/// requests together.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct PluginSet {
+    pub(crate) correlation_id: Option<Arc<CorrelationId>>,
+    pub(crate) cors: Option<Arc<Cors>>,
+    pub(crate) jwt: Option<Arc<Jwt>>,
+    pub(crate) request_size_limiting: Option<Arc<RequestSizeLimiting>>,
+    pub(crate) rate_limiting: Option<Arc<RateLimiting>>,
+    pub(crate) prometheus: Option<Arc<Prometheus>>,
+}
+
+impl PluginSet {
+    /// What runs where `self` is configured on something inside of `outer`: of one plugin, the
+    /// most specific instance alone.
+    pub(crate) fn within(&self, outer: &Self) -> Self {
+        fn pick<T>(inner: &Option<Arc<T>>, outer: &Option<Arc<T>>) -> Option<Arc<T>> {
+            inner.as_ref().or(outer.as_ref()).cloned()
+        }
+        Self {
+            correlation_id: pick(&self.correlation_id, &outer.correlation_id),
+            cors: pick(&self.cors, &outer.cors),
+            jwt: pick(&self.jwt, &outer.jwt),
+            request_size_limiting: pick(&self.request_size_limiting, &outer.request_size_limiting),
+            rate_limiting: pick(&self.rate_limiting, &outer.rate_limiting),
+            prometheus: pick(&self.prometheus, &outer.prometheus),
+        }
+    }
+}

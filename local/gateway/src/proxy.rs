@@ -1,0 +1,210 @@
+//! Sends a request on: attempts, time limits, and the answer's way back.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::access::Observation;
+use crate::config::Service;
+use crate::headers::is_idempotent;
+use crate::plugins::request_size_limiting::RequestSizeLimiting;
+use crate::replay::{BodyFailure, Deadline, Replay};
+use crate::reply::Reply;
+use crate::upstream::{BoxError, Protocol, Target, Upstream, UpstreamError, is_connect_timeout};
+
+/// A request as the upstream is to see it.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    pub(crate) limit_bytes: u64,
+}
+
+enum Failure {
+    Upstream(UpstreamError),
+    ClientTimeout,
+}
+
+/// Sends `request` to `service`, again where Kong would.
+///
+/// Repeated is what failed in transport or took too long, never an answer; after something was
+/// sent, only what is idempotent.
+pub(crate) async fn forward<U: Upstream>(
+    upstream: &U,
+    service: &Service,
+    request: Outbound,
+    client_headers: &HeaderMap,
+) -> Result<Response<Body>, Reply> {
+    let Outbound {
+        method,
+        uri,
+        headers,
+        body,
+        limit_bytes,
+    } = request;
+    let target = Target {
+        host: service.host.clone(),
+        port: service.port,
+        protocol: service.protocol,
+        connect_timeout: service.connect_timeout,
+    };
+    let version = match service.protocol {
+        Protocol::Http => Version::HTTP_11,
+        Protocol::Grpc => Version::HTTP_2,
+    };
+    let idempotent = is_idempotent(&method);
+    let replay = Replay::new(body, limit_bytes, idempotent);
+    let mut attempt = 0;
+    loop {
+        let mut request = Request::new(replay.attempt());
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = uri.clone();
+        *request.version_mut() = version;
+        *request.headers_mut() = headers.clone();
+        let sent = send(upstream, service, target.clone(), request, &replay).await;
+        match replay.failure() {
+            Some(BodyFailure::TooLarge) => {
+                return Err(RequestSizeLimiting::exceeded(client_headers));
+            }
+            Some(_) => return Err(Reply::failure(StatusCode::BAD_REQUEST)),
+            None => {}
+        }
+        let error = match sent {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                return Err(Reply::failure(StatusCode::BAD_GATEWAY));
+            }
+            Ok(response) => return Ok(response),
+            Err(Failure::ClientTimeout) => {
+                return Err(Reply::failure(StatusCode::REQUEST_TIMEOUT));
+            }
+            Err(Failure::Upstream(error)) => error,
+        };
+        let repeatable = match &error {
+            UpstreamError::Resolve(_) => false,
+            UpstreamError::Connect(_) => true,
+            UpstreamError::Timeout | UpstreamError::Broken(_) => idempotent,
+        };
+        tracing::warn!(
+            service = service.name,
+            attempt,
+            error = &error as &dyn std::error::Error,
+            "the upstream failed"
+        );
+        if !repeatable || attempt >= service.retries || !replay.is_whole() {
+            return Err(answer(&error));
+        }
+        attempt += 1;
+    }
+}
+
+/// One attempt, until the head of the answer.
+async fn send<U: Upstream>(
+    upstream: &U,
+    service: &Service,
+    target: Target,
+    request: Request<Body>,
+    replay: &Replay,
+) -> Result<Response<Body>, Failure> {
+    let mut sending = std::pin::pin!(upstream.send(target, request));
+    loop {
+        // Who is waited for changes while the body is sent, so the deadline is asked for anew.
+        let (Deadline::Client(until) | Deadline::Upstream(until)) =
+            replay.deadline(service.write_timeout, service.read_timeout);
+        tokio::select! {
+            biased;
+            sent = &mut sending => return sent.map_err(Failure::Upstream),
+            () = replay.turned() => continue,
+            () = sleep_until(until) => {}
+        }
+        match replay.deadline(service.write_timeout, service.read_timeout) {
+            Deadline::Upstream(until) if until <= Instant::now() => {
+                return Err(Failure::Upstream(UpstreamError::Timeout));
+            }
+            Deadline::Client(until) if until <= Instant::now() => {
+                return Err(Failure::ClientTimeout);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn answer(error: &UpstreamError) -> Reply {
+    match error {
+        UpstreamError::Resolve(_) => {
+            Reply::error(StatusCode::SERVICE_UNAVAILABLE, "name resolution failed")
+        }
+        UpstreamError::Timeout => Reply::failure(StatusCode::GATEWAY_TIMEOUT),
+        UpstreamError::Connect(cause) if is_connect_timeout(cause) => {
+            Reply::failure(StatusCode::GATEWAY_TIMEOUT)
+        }
+        UpstreamError::Connect(_) | UpstreamError::Broken(_) => {
+            Reply::failure(StatusCode::BAD_GATEWAY)
+        }
+    }
+}
+
+/// A body on its way to the client: bounded in how long the upstream may pause, and observed to
+/// its end.
+pub(crate) struct Outgoing {
+    inner: Body,
+    read_timeout: Duration,
+    /// Runs only while the upstream is waited for: a slow client is no fault of it.
+    pause: Option<Pin<Box<Sleep>>>,
+    _observation: Observation,
+}
+
+impl Outgoing {
+    pub(crate) fn new(inner: Body, read_timeout: Duration, observation: Observation) -> Self {
+        Self {
+            inner,
+            read_timeout,
+            pause: None,
+            _observation: observation,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream paused for too long within its answer")]
+struct Paused;
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            this.pause = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let read_timeout = this.read_timeout;
+        let pause = this
+            .pause
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(read_timeout)));
+        pause.as_mut().poll(cx).map(|()| Some(Err(Paused.into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+#[path = "proxy_tests.rs"]
+mod tests;

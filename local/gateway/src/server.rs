@@ -1,0 +1,286 @@
+//! The gateway's sockets: HTTP/1.1 and HTTP/2 in the clear on one port.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::{Config, Consumers, ConsumersError};
+use crate::gateway::{Shared, handle};
+use crate::plugins::prometheus::Metrics;
+use crate::router::Router;
+use crate::upstream::{BoxError, Upstream};
+
+/// How long a client may take for a request's headers, or idle between two requests (nginx's
+/// `client_header_timeout`).
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const MAX_HEADERS: usize = 100;
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+const MAX_CONCURRENT_STREAMS: u32 = 256;
+/// A peer that is gone without a word is noticed within twice this.
+const HTTP2_PING: Duration = Duration::from_secs(30);
+/// How long requests may go on after the shutdown signal, by default.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The first bytes of an HTTP/2 connection (RFC 9113 section 3.4).
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The gateway: a Kong file at work.
+///
+/// A clone is the same gateway.
+#[derive(Debug)]
+pub struct Gateway<U> {
+    shared: Arc<Shared<U>>,
+    drain_timeout: Duration,
+}
+
+impl<U> Clone for Gateway<U> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            drain_timeout: self.drain_timeout,
+        }
+    }
+}
+
+impl<U: Upstream> Gateway<U> {
+    /// A gateway for the routes of `config` that lets in the tokens of `consumers` and of the
+    /// file's own consumers.
+    ///
+    /// # Errors
+    /// When two consumers or two of their keys have one name.
+    pub fn new(config: Config, consumers: Consumers, upstream: U) -> Result<Self, ConsumersError> {
+        let mut config = config;
+        let credentials = std::mem::take(&mut config.consumers)
+            .merge(consumers)
+            .credentials()?;
+        let shared = Shared {
+            router: Router::new(config),
+            credentials,
+            metrics: Arc::new(Metrics::new()),
+            upstream,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            drain_timeout: DRAIN_TIMEOUT,
+        })
+    }
+
+    /// Sets how long requests may go on after the shutdown signal; 30 s by default. What is left
+    /// then is cut off.
+    #[must_use]
+    pub fn with_drain_timeout(mut self, drain_timeout: Duration) -> Self {
+        self.drain_timeout = drain_timeout;
+        self
+    }
+
+    /// Serves `listener` until `shutdown`, then finishes what runs, up to the drain timeout.
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let shared = Arc::clone(&self.shared);
+        let drain = self.drain_timeout;
+        serve(
+            listener,
+            shutdown,
+            drain,
+            move |connection, request: Request<Incoming>| {
+                let shared = Arc::clone(&shared);
+                async move { handle(&shared, &connection, request.map(Body::new)).await }
+            },
+        )
+        .await;
+    }
+
+    /// Serves `GET /metrics` on a listener of its own, as Kong does on its status port.
+    pub async fn serve_status(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let metrics = Arc::clone(&self.shared.metrics);
+        serve(
+            listener,
+            shutdown,
+            self.drain_timeout,
+            move |_, request: Request<Incoming>| {
+                let metrics = Arc::clone(&metrics);
+                async move { status(&metrics, request.method(), request.uri().path()) }
+            },
+        )
+        .await;
+    }
+
+    /// All metrics, in the OpenMetrics text format.
+    pub fn metrics_text(&self) -> String {
+        self.shared.metrics.text()
+    }
+}
+
+fn status(metrics: &Metrics, method: &Method, path: &str) -> Response<Body> {
+    let (status, body) = match (method, path) {
+        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, metrics.text()),
+        (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
+        _ => (StatusCode::NOT_FOUND, String::new()),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    /// Counts connections, from 1.
+    pub(crate) serial: u64,
+    requests: AtomicU64,
+}
+
+impl Connection {
+    /// Counts a request of this connection, from 1.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            peer: SocketAddr::from(([127, 0, 0, 2], 40_000)),
+            local: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            serial: 1,
+            requests: AtomicU64::new(0),
+        }
+    }
+}
+
+async fn serve<H, F>(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    drain_timeout: Duration,
+    handler: H,
+) where
+    H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let mut shutdown = std::pin::pin!(shutdown);
+    let (close, closing) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut serial = 0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: some will be free in a moment.
+                tracing::warn!(error = &error as &dyn std::error::Error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        serial += 1;
+        let closing = closing.clone();
+        let handler = handler.clone();
+        connections.spawn(async move {
+            if let Err(error) = connection(stream, peer, serial, closing, handler).await {
+                tracing::debug!(error = &*error, "a connection ended early");
+            }
+        });
+    }
+    drop(listener);
+    // Nobody may be left to hear it.
+    close.send(true).ok();
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain_timeout, drained).await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "cut off after the drain timeout"
+        );
+        connections.shutdown().await;
+    }
+}
+
+async fn connection<H, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    serial: u64,
+    mut closing: watch::Receiver<bool>,
+    handler: H,
+) -> Result<(), BoxError>
+where
+    H: Fn(Arc<Connection>, Request<Incoming>) -> F,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
+    let connection = Arc::new(Connection {
+        peer,
+        local,
+        serial,
+        requests: AtomicU64::new(0),
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(MAX_HEADER_BYTES)?)
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .keep_alive_interval(HTTP2_PING)
+        .keep_alive_timeout(HTTP2_PING);
+    let service = service_fn(move |request| {
+        let answer = handler(Arc::clone(&connection), request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    // The builder waits for the first bytes without a limit, so they are waited for here.
+    tokio::select! {
+        arrived = tokio::time::timeout(HEADER_TIMEOUT, first_bytes(&stream)) => arrived??,
+        _ = closing.wait_for(|closing| *closing) => return Ok(()),
+    }
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        served = serving.as_mut() => return served,
+        _ = closing.wait_for(|closing| *closing) => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    serving.await
+}
+
+/// Waits until it is clear whether the client speaks HTTP/2, without taking what it sent.
+async fn first_bytes(stream: &TcpStream) -> std::io::Result<()> {
+    let mut bytes = [0; HTTP2_PREFACE.len()];
+    let mut seen = 0;
+    loop {
+        let length = stream.peek(&mut bytes).await?;
+        let undecided = length < bytes.len() && HTTP2_PREFACE.starts_with(&bytes[..length]);
+        if length == 0 || !undecided {
+            return Ok(());
+        }
+        if length == seen {
+            // Part of a preface stays readable: without a pause this would spin.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        seen = length;
+    }
+}

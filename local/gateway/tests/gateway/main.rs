@@ -1,0 +1,11 @@
+//! The gateway over real sockets: a client, the gateway, an upstream.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it is wrong")]
+
+mod auth;
+mod failures;
+mod grpc;
+mod kong_yml;
+mod limits;
+mod rest;
+mod support;

@@ -1,0 +1,55 @@
+//! Builds the functions, in the profile in which this engine was built.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use crate::{domains, layout::Project};
+
+/// Where the functions' binaries are: beside this one.
+pub(crate) fn binary_dir() -> Result<PathBuf> {
+    let engine = std::env::current_exe().context("cannot tell where this program is")?;
+    Ok(engine
+        .parent()
+        .context("this program is in no folder")?
+        .to_owned())
+}
+
+/// Builds every function with cargo, whose output the user sees.
+pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()> {
+    let profile = match binary_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => "dev",
+        Some(profile) => profile,
+        None => bail!("{} is no folder of cargo's", binary_dir.display()),
+    };
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(project.root())
+        .args(["build", "--quiet", "--bins", "--profile", profile])
+        // With the engine itself, so that cargo picks the same features of shared dependencies
+        // as in the build before this one, and builds none of them again.
+        .args(["--package", "zerocart"]);
+    for domain in domains::names() {
+        cargo.args(["--package", &format!("zerocart-{domain}")]);
+    }
+    let status = cargo.kill_on_drop(true).status().await.context(
+        "cannot run cargo; without it, build the functions elsewhere and pass --no-build",
+    )?;
+    if !status.success() {
+        bail!("the functions could not be built");
+    }
+    Ok(())
+}
+
+/// Refuses a folder in which a function is missing.
+pub(crate) fn check(binary_dir: &Path) -> Result<()> {
+    let missing: Vec<_> = domains::functions()
+        .map(|entry| entry.info.name)
+        .filter(|name| !binary_dir.join(name).is_file())
+        .collect();
+    if !missing.is_empty() {
+        bail!("{} has no {}", binary_dir.display(), missing.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! `--in-process`: functions as tasks of this process, for a debugger or a very small machine.
+//!
+//! Only the launcher differs. The gateway, the activator and the sockets between them are the same.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, watch};
+use zerocart_activator::{Exit, Launch, Launcher, Running, Stop, Tail};
+use zerocart_runtime::{Env, serve_router};
+
+use crate::domains;
+
+/// How long a function that is stopped may finish what runs, as in a process of its own.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// What a function's environment is, by its name.
+type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
+
+/// Starts functions as tasks.
+pub(crate) struct InProcess {
+    env: Arc<Environment>,
+}
+
+impl InProcess {
+    pub(crate) fn new(env: impl Fn(&str) -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
+        Self { env: Arc::new(env) }
+    }
+}
+
+impl Launcher for InProcess {
+    fn launch(&self, launch: Launch<'_>) -> io::Result<Running> {
+        let name = launch.function.name.clone();
+        let entry = domains::function(&name).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("no function {name}"))
+        })?;
+        let env: Env = launch
+            .function
+            .env
+            .clone()
+            .into_iter()
+            .chain((self.env)(&name))
+            .collect();
+        let built = (entry.build)(env).map_err(io::Error::other)?;
+        launch.listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(launch.listener)?;
+
+        let (stop, mut stops) = mpsc::unbounded_channel();
+        let (exited, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            let background: Vec<_> = built.background.into_iter().map(tokio::spawn).collect();
+            let (drain, draining) = tokio::sync::oneshot::channel::<()>();
+            let stopping = async {
+                let _ = draining.await;
+            };
+            let mut serving = std::pin::pin!(serve_router(listener, built.router, stopping, DRAIN));
+            let mut drain = Some(drain);
+            loop {
+                tokio::select! {
+                    () = &mut serving => break,
+                    asked = stops.recv() => match asked {
+                        Some(Stop::Drain) => drop(drain.take()),
+                        Some(Stop::Kill) | None => break,
+                    },
+                }
+            }
+            for task in background {
+                task.abort();
+            }
+            let _ = exited.send(Some(Exit {
+                description: "stopped".into(),
+            }));
+        });
+        Ok(Running {
+            pid: None,
+            stop,
+            exit,
+            log: Tail::default(),
+        })
+    }
+}

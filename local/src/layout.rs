@@ -1,0 +1,94 @@
+//! Where things are: the project, and the folder that survives restarts.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The project's folders that the engine reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Project(PathBuf);
+
+impl Project {
+    /// The project around the current folder.
+    ///
+    /// # Errors
+    ///
+    /// When no folder from here up holds `knative/` and `kong/`.
+    pub(crate) fn find() -> Result<Self> {
+        let here = std::env::current_dir().context("cannot tell the current folder")?;
+        for folder in here.ancestors() {
+            if folder.join("kong/kong.yml").is_file() && folder.join("knative").is_dir() {
+                return Ok(Self(folder.to_owned()));
+            }
+        }
+        bail!(
+            "no zerocart project around {}: run this inside the repository",
+            here.display()
+        )
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn kong(&self) -> PathBuf {
+        self.0.join("kong/kong.yml")
+    }
+
+    pub(crate) fn services(&self) -> PathBuf {
+        self.0.join("knative/services")
+    }
+
+    pub(crate) fn migrations(&self, domain: &str) -> PathBuf {
+        self.0.join("migrations").join(domain)
+    }
+}
+
+/// What survives restarts: databases, keys, logs, and the state of the engine that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Data(PathBuf);
+
+impl Data {
+    /// `chosen`, or `.zerocart` in the project.
+    pub(crate) fn new(chosen: Option<PathBuf>, project: Option<&Project>) -> Result<Self> {
+        let folder = match (chosen, project) {
+            (Some(folder), _) => folder,
+            (None, Some(project)) => project.root().join(".zerocart"),
+            (None, None) => Project::find()?.root().join(".zerocart"),
+        };
+        Ok(Self(std::path::absolute(folder)?))
+    }
+
+    /// Makes the folder, readable by its owner alone where it is new.
+    pub(crate) fn create(&self) -> Result<()> {
+        for folder in [self.0.clone(), self.logs()] {
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn postgres(&self) -> PathBuf {
+        self.0.join("postgres")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// Where the running engine says how to reach it.
+    pub(crate) fn engine(&self) -> PathBuf {
+        self.0.join("engine.json")
+    }
+}

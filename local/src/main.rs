@@ -1,0 +1,67 @@
+//! `zerocart`: the local engine, and the steps of a deployment that need no cluster.
+
+mod bootstrap;
+mod compile;
+mod console;
+mod domains;
+mod engine;
+mod in_process;
+mod keys;
+mod layout;
+mod ps;
+mod status;
+mod up;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Order management in which each RPC is its own scale-to-zero function.
+#[derive(Parser)]
+#[command(name = "zerocart", version)]
+struct Cli {
+    /// The folder that holds what must survive a restart [default: .zerocart in the project]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine: PostgreSQL, the gateway, and functions as they are called
+    Up(up::Args),
+    /// Show what each function is doing
+    Ps(ps::Args),
+    /// Apply the migrations of one domain to the database at DATABASE_URL (that of its owner)
+    Migrate(bootstrap::MigrateArgs),
+    /// Add the first admin to the user database at DATABASE_URL (that of its owner), and show its
+    /// password once
+    BootstrapAdmin,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            console::fail(&anyhow::Error::new(error).context("cannot start the event loop"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => up::run(args, cli.data).await,
+            Command::Ps(args) => ps::run(args, cli.data).await,
+            Command::Migrate(args) => bootstrap::migrate(args).await,
+            Command::BootstrapAdmin => bootstrap::admin().await,
+        }
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

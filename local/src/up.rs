@@ -1,0 +1,372 @@
+//! `zerocart up`: everything on this machine, until Ctrl-C.
+
+use std::{
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args as ClapArgs;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use zerocart_activator::{Activator, Guard, Launcher, ProcessLauncher, Running};
+use zerocart_gateway::{Config, Gateway};
+use zerocart_local_postgres::{
+    Database, Error as PostgresError, Options, Report, Server, Source, migrate, provision,
+};
+use zerocart_user::bootstrap::Credential;
+
+use crate::{
+    bootstrap, compile, console, domains,
+    engine::{Environment, Functions, consumers},
+    in_process::InProcess,
+    keys::Keys,
+    layout::{Data, Project},
+    status::{self, Engine},
+};
+
+/// What all pools of a fleet at full scale may open together; a test adds up the manifests.
+/// Three more are PostgreSQL's own reserve for its superuser.
+pub(crate) const MAX_CONNECTIONS: u16 = 200;
+
+/// `zerocart up`.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// The port of the gateway
+    #[arg(long, default_value_t = 8000)]
+    port: u16,
+    /// The address of the gateway; 0.0.0.0 lets other machines in
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
+    address: Ipv4Addr,
+    /// Run the functions as tasks of this process, not as processes of their own
+    #[arg(long)]
+    in_process: bool,
+    /// Use the functions' binaries as they are, beside this program
+    #[arg(long)]
+    no_build: bool,
+    /// The folder with PostgreSQL's programs [default: found on this machine, or fetched]
+    #[arg(long, value_name = "DIR")]
+    postgres: Option<PathBuf>,
+    /// Fetch PostgreSQL even where this machine has one
+    #[arg(long, conflicts_with = "postgres")]
+    fetch_postgres: bool,
+    /// How much the functions log: error, warn, info, debug or trace
+    #[arg(long, default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    log_level: String,
+}
+
+pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
+    let began = Instant::now();
+    // Before anything is started: from here on Ctrl-C always ends in order.
+    let mut stop = Stop::listen()?;
+    let project = Project::find()?;
+    let data = Data::new(data, Some(&project))?;
+    data.create()?;
+    init_logs(&data)?;
+
+    // What can be refused at once is refused at once.
+    let manifests = zerocart_activator::load_dir(&project.services())?;
+    domains::check(&manifests)?;
+    let config = Config::load(&project.kong())?;
+    refuse_second(&data).await?;
+    let listener = bind(SocketAddr::from((args.address, args.port))).await?;
+
+    console::say("zerocart");
+    let up = tokio::select! {
+        up = start(&args, &project, &data, config, manifests) => up?,
+        () = stop.asked() => {
+            console::say("stopped before everything was up");
+            return Ok(());
+        }
+    };
+    up.serve(listener, &data, began, stop).await
+}
+
+/// Everything that runs.
+struct Up {
+    server: Server,
+    activator: Activator,
+    gateway: Gateway<Functions>,
+    admin: Option<Credential>,
+}
+
+async fn start(
+    args: &Args,
+    project: &Project,
+    data: &Data,
+    config: Config,
+    manifests: Vec<zerocart_activator::Function>,
+) -> Result<Up> {
+    let binary_dir = compile::binary_dir()?;
+    if !args.in_process {
+        let step = Instant::now();
+        if !args.no_build {
+            console::doing("building the functions …");
+            compile::functions(project, &binary_dir).await?;
+        }
+        compile::check(&binary_dir)?;
+        console::done(
+            format_args!("{} functions are built", manifests.len()),
+            step.elapsed(),
+        );
+    }
+
+    let step = Instant::now();
+    let server = postgres(args, data).await?;
+    let version = server.installation().version();
+    console::done(
+        format_args!("PostgreSQL {version} on port {}", server.port()),
+        step.elapsed(),
+    );
+
+    let step = Instant::now();
+    let databases = provision(&server, &domains::names()).await?;
+    let applied = migrate_all(project, &databases).await?;
+    console::done(
+        format_args!(
+            "{} databases, {applied} migrations applied",
+            databases.len()
+        ),
+        step.elapsed(),
+    );
+
+    let step = Instant::now();
+    let keys = Keys::load_or_make(data)?;
+    let admin = first_admin(&databases).await?;
+    let environment = Environment::new(&databases, &keys, &args.log_level)?;
+    let launcher = AnyLauncher::new(args, &binary_dir, data, environment)?;
+    let activator = Activator::new(manifests, launcher, Default::default());
+    let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
+    console::done("keys, activator and gateway", step.elapsed());
+    Ok(Up {
+        server,
+        activator,
+        gateway,
+        admin,
+    })
+}
+
+impl Up {
+    async fn serve(
+        mut self,
+        listener: TcpListener,
+        data: &Data,
+        began: Instant,
+        mut stop: Stop,
+    ) -> Result<()> {
+        let address = listener.local_addr()?;
+        let status = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let announced = Engine {
+            pid: std::process::id(),
+            gateway: format!("http://{address}"),
+            status: status.local_addr()?.to_string(),
+        }
+        .announce(&data.engine())?;
+
+        let (ending, ended) = watch::channel(false);
+        let gateway = Arc::new(self.gateway);
+        let serving = {
+            let (gateway, mut ended) = (Arc::clone(&gateway), ended.clone());
+            tokio::spawn(async move {
+                let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
+                gateway.serve(listener, stop).await;
+            })
+        };
+        let telling = {
+            let (gateway, mut ended) = (Arc::clone(&gateway), ended);
+            let router = status::router(self.activator.clone(), move || gateway.metrics_text());
+            tokio::spawn(async move {
+                let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
+                axum::serve(status, router)
+                    .with_graceful_shutdown(stop)
+                    .await
+            })
+        };
+        greet(address, began.elapsed(), self.admin.take());
+
+        stop.asked().await;
+        console::say("\nstopping …");
+        ending.send_replace(true);
+        tokio::select! {
+            _ = async { serving.await.and(telling.await.map(drop)) } => {}
+            () = stop.asked() => console::say("not waiting for the calls that still run"),
+        }
+        self.activator.shutdown().await;
+        self.server.stop().await?;
+        drop(announced);
+        console::say("stopped");
+        Ok(())
+    }
+}
+
+/// Says where it is and what to try.
+fn greet(address: SocketAddr, took: Duration, admin: Option<Credential>) {
+    let url = if address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    };
+    console::say(format_args!(
+        "ready after {:.2} s: {url}, every function at zero\n",
+        took.as_secs_f64()
+    ));
+    if let Some(credential) = admin {
+        bootstrap::show(&credential);
+        console::say("");
+    }
+    console::say(format_args!(
+        "try:\n  \
+         curl -i --json '{{\"email\":\"ada@example.com\",\"name\":\"Ada\",\"password\":\"correct horse\"}}' {url}/users\n  \
+         curl --json '{{\"email\":\"ada@example.com\",\"password\":\"correct horse\"}}' {url}/auth/login\n  \
+         curl {url}/products\n\n\
+         `cargo zerocart ps` shows the functions; Ctrl-C stops everything."
+    ));
+}
+
+async fn postgres(args: &Args, data: &Data) -> Result<Server> {
+    let source = match (&args.postgres, args.fetch_postgres) {
+        (Some(folder), _) => Source::At(folder.clone()),
+        (None, true) => Source::Fetched,
+        (None, false) => Source::Auto,
+    };
+    let mut options = Options::new(data.postgres());
+    options.source = source;
+    options.max_connections = MAX_CONNECTIONS + 3;
+    options.report = Report::new(|progress| console::doing(progress));
+    match Server::start(options).await {
+        Err(PostgresError::AlreadyRunning { pid, .. }) => bail!(
+            "already running from {}{}: see it with `cargo zerocart ps`, or use another --data",
+            data.path().display(),
+            pid.map_or_else(String::new, |pid| format!(" (process {pid})")),
+        ),
+        started => Ok(started?),
+    }
+}
+
+async fn migrate_all(project: &Project, databases: &[Database]) -> Result<usize> {
+    let mut applied = 0;
+    for database in databases {
+        let folder = project.migrations(&database.domain);
+        applied += migrate(&database.owner_url.expose(), &folder).await?.len();
+    }
+    Ok(applied)
+}
+
+async fn first_admin(databases: &[Database]) -> Result<Option<Credential>> {
+    let user = databases
+        .iter()
+        .find(|database| database.domain == "user")
+        .context("there is no user database")?;
+    bootstrap::make_admin(&user.owner_url.expose()).await
+}
+
+/// Takes the gateway's port, or says plainly who may have it.
+async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => anyhow!(
+            "port {port} is taken by another program; choose another with `cargo zerocart up --port {other}`",
+            port = address.port(),
+            other = address.port().checked_add(1).unwrap_or(8001),
+        ),
+        ErrorKind::PermissionDenied => anyhow!(
+            "this user may not use port {}; choose one above 1023 with --port",
+            address.port()
+        ),
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
+    })
+}
+
+/// Refuses to start beside an engine that runs from the same folder.
+async fn refuse_second(data: &Data) -> Result<()> {
+    let Some(engine) = Engine::read(&data.engine())? else {
+        return Ok(());
+    };
+    // A file that a killed engine left behind names a port on which nobody answers.
+    if tokio::net::TcpStream::connect(&engine.status)
+        .await
+        .is_err()
+    {
+        return Ok(());
+    }
+    bail!(
+        "already running from {} (process {}, {}): see it with `cargo zerocart ps`, or use another --data",
+        data.path().display(),
+        engine.pid,
+        engine.gateway,
+    )
+}
+
+/// Functions as processes, or as tasks.
+enum AnyLauncher {
+    Processes(ProcessLauncher),
+    Tasks(InProcess),
+}
+
+impl AnyLauncher {
+    fn new(args: &Args, binary_dir: &Path, data: &Data, environment: Environment) -> Result<Self> {
+        let env = move |function: &str| environment.of(function);
+        if args.in_process {
+            return Ok(Self::Tasks(InProcess::new(env)));
+        }
+        let guard = Guard::spawn().context("cannot start the guard of the functions")?;
+        Ok(Self::Processes(ProcessLauncher::new(
+            binary_dir,
+            data.logs(),
+            guard,
+            env,
+        )))
+    }
+}
+
+impl Launcher for AnyLauncher {
+    fn launch(&self, launch: zerocart_activator::Launch<'_>) -> std::io::Result<Running> {
+        match self {
+            Self::Processes(launcher) => launcher.launch(launch),
+            Self::Tasks(launcher) => launcher.launch(launch),
+        }
+    }
+}
+
+/// Ctrl-C and SIGTERM.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// The engine's own log goes to a file: the terminal is for the conversation.
+fn init_logs(data: &Data) -> Result<()> {
+    let path = data.logs().join("engine.log");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(std::sync::Mutex::new(file))
+        .init();
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The settings of a [`Database`](crate::Database).
+
+use std::{num::NonZeroUsize, str::FromStr, time::Duration};
+
+use zerocart_runtime::{Invalid, Setup};
+
+use crate::DatabaseUrl;
+
+/// How a pooled connection is checked before it is used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recycling {
+    /// Only whether the server has closed it: no round trip.
+    #[default]
+    Fast,
+    /// The server is asked, which costs a round trip. For a process that may be frozen and thawed
+    /// (AWS Lambda): the server may be long gone without this side having heard of it.
+    Verified,
+}
+
+impl FromStr for Recycling {
+    type Err = &'static str;
+
+    fn from_str(value: &str) -> Result<Self, Self::Err> {
+        match value {
+            "fast" => Ok(Self::Fast),
+            "verified" => Ok(Self::Verified),
+            _ => Err("must be fast or verified"),
+        }
+    }
+}
+
+/// The settings of a [`Database`](crate::Database).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The server, the database and the role.
+    pub url: DatabaseUrl,
+    /// The most connections at once. Default 2: a fleet of functions shares the server's
+    /// `max_connections`.
+    pub pool_size: NonZeroUsize,
+    /// The longest wait for a free connection of the pool. Default 2 s.
+    pub acquire_timeout: Duration,
+    /// The longest that one statement may run, enforced by the server. Default 5 s.
+    pub statement_timeout: Duration,
+    /// The longest that one attempt to connect may take, handshake included. Default 3 s.
+    pub connect_timeout: Duration,
+    /// How a connection is checked before it is used again.
+    pub recycling: Recycling,
+}
+
+impl Config {
+    /// The defaults, for the database at `url`.
+    pub fn new(url: DatabaseUrl) -> Self {
+        Self {
+            url,
+            pool_size: DEFAULT_POOL_SIZE,
+            acquire_timeout: Duration::from_secs(2),
+            statement_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(3),
+            recycling: Recycling::Fast,
+        }
+    }
+
+    /// Reads the environment:
+    ///
+    /// | variable | default |
+    /// |---|---|
+    /// | `DATABASE_URL` | required, see [`DatabaseUrl`] |
+    /// | `DATABASE_POOL_SIZE` | 2 |
+    /// | `DATABASE_ACQUIRE_TIMEOUT_MS` | 2000 |
+    /// | `DATABASE_STATEMENT_TIMEOUT_MS` | 5000 |
+    /// | `DATABASE_CONNECT_TIMEOUT_MS` | 3000 |
+    /// | `DATABASE_RECYCLING` | `fast`; or `verified` |
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when one is missing or bad. All reasons are noted, without the URL.
+    pub fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
+        let url = setup.require("DATABASE_URL");
+        let pool_size = setup.or("DATABASE_POOL_SIZE", DEFAULT_POOL_SIZE);
+        let acquire = setup.millis("DATABASE_ACQUIRE_TIMEOUT_MS", Duration::from_secs(2));
+        let statement = setup.millis("DATABASE_STATEMENT_TIMEOUT_MS", Duration::from_secs(5));
+        let connect = setup.millis("DATABASE_CONNECT_TIMEOUT_MS", Duration::from_secs(3));
+        let recycling = setup.or("DATABASE_RECYCLING", Recycling::Fast);
+        Ok(Self {
+            url: url?,
+            pool_size: pool_size?,
+            acquire_timeout: acquire?,
+            statement_timeout: statement?,
+            connect_timeout: connect?,
+            recycling: recycling?,
+        })
+    }
+
+    /// The connection options, with the limits that the server is to enforce in every session.
+    ///
+    /// A process that is frozen in the middle of a transaction would hold its locks; so the server
+    /// ends a transaction that does nothing for as long as a statement may take.
+    pub(crate) fn connection(&self) -> DatabaseUrl {
+        let mut url = self.url.clone();
+        let limit_ms = self.statement_timeout.as_millis();
+        url.add_options(&format!(
+            "-c statement_timeout={limit_ms} -c idle_in_transaction_session_timeout={limit_ms}"
+        ));
+        url.limit_connecting(self.connect_timeout);
+        url
+    }
+}
+
+const DEFAULT_POOL_SIZE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocart_runtime::Env;
+
+    #[test]
+    fn every_bad_value_is_reported_and_the_url_is_not() {
+        let env = Env::from_iter([
+            ("DATABASE_URL", "postgres://u:secret@h:port/d"),
+            ("DATABASE_POOL_SIZE", "0"),
+            ("DATABASE_ACQUIRE_TIMEOUT_MS", "soon"),
+            ("DATABASE_STATEMENT_TIMEOUT_MS", "0"),
+            ("DATABASE_RECYCLING", "clean"),
+        ]);
+        let mut setup = Setup::new(env, "test");
+        assert!(Config::from_setup(&mut setup).is_err());
+        let problems = format!("{setup:?}");
+        for name in [
+            "DATABASE_URL",
+            "DATABASE_POOL_SIZE",
+            "DATABASE_ACQUIRE_TIMEOUT_MS",
+            "DATABASE_STATEMENT_TIMEOUT_MS",
+            "DATABASE_RECYCLING",
+        ] {
+            let noted = |rest| problems.contains(&format!("\"{name}{rest}"));
+            assert!(noted(": ") || noted(" must"), "{name}: {problems}");
+        }
+        assert!(!problems.contains("secret"), "{problems}");
+    }
+
+    #[test]
+    fn the_limits_go_to_the_server_with_the_connection() {
+        let mut config = Config::new("postgres://u@h/d".parse().unwrap());
+        config.statement_timeout = Duration::from_millis(1234);
+        let connection = config.connection().config;
+        let options = connection.get_options().unwrap();
+        assert!(options.contains("statement_timeout=1234"), "{options}");
+        assert_eq!(
+            connection.get_connect_timeout(),
+            Some(&config.connect_timeout)
+        );
+    }
+}

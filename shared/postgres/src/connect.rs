@@ -1,0 +1,170 @@
+//! Getting a connection: from the pool, or a new one, again with backoff when that may help.
+
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+};
+use tokio_postgres::{CancelToken, NoTls, error::SqlState};
+use zerocart_resilience::breaker::Outcome;
+use zerocart_runtime::Error;
+
+use crate::{
+    Config, Recycling,
+    error::{RETRY_AFTER, is_transport, unavailable},
+    tls::LazyTls,
+};
+
+/// Attempts to connect, the first included (the contract: 5).
+pub(crate) const ATTEMPTS: usize = 5;
+
+/// The pauses between them: at most 100, 200, 400 and 800 ms. A server that restarts is back by
+/// then, and a call's deadline of 5 s leaves time for its statement.
+pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
+pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(1);
+
+/// The longest that the server is asked before a pooled connection counts as dead.
+const RECYCLE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The longest that a request to cancel may take; it only spares the server useless work.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The way to the server.
+#[derive(Clone)]
+pub(crate) enum Transport {
+    Plain,
+    Tls(LazyTls),
+}
+
+impl Transport {
+    pub(crate) fn new(config: &Config) -> Self {
+        match &config.url.roots {
+            Some(roots) => Self::Tls(LazyTls::new(roots.clone())),
+            None => Self::Plain,
+        }
+    }
+
+    /// Asks the server to stop what a connection runs.
+    pub(crate) async fn cancel(self, token: CancelToken) {
+        let asked = tokio::time::timeout(CANCEL_TIMEOUT, async {
+            match self {
+                Self::Plain => token.cancel_query(NoTls).await,
+                Self::Tls(tls) => token.cancel_query(tls).await,
+            }
+        })
+        .await;
+        if !matches!(asked, Ok(Ok(()))) {
+            tracing::debug!("a statement could not be cancelled; statement_timeout will end it");
+        }
+    }
+}
+
+/// A pool without connections.
+pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
+    let connection = config.connection().config;
+    let recycling = ManagerConfig {
+        recycling_method: match config.recycling {
+            Recycling::Fast => RecyclingMethod::Fast,
+            Recycling::Verified => RecyclingMethod::Verified,
+        },
+    };
+    let manager = match transport {
+        Transport::Plain => Manager::from_config(connection, NoTls, recycling),
+        Transport::Tls(tls) => Manager::from_config(connection, tls.clone(), recycling),
+    };
+    Pool::builder(manager)
+        .max_size(config.pool_size.get())
+        // The connection that was used last has its statements prepared; the others may idle.
+        .queue_mode(deadpool_postgres::QueueMode::Lifo)
+        .wait_timeout(Some(config.acquire_timeout))
+        .create_timeout(Some(config.connect_timeout))
+        .recycle_timeout(Some(RECYCLE_TIMEOUT))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .expect("a pool with a runtime can be built")
+}
+
+/// A connection that works as far as this side knows.
+///
+/// # Errors
+///
+/// The last error, when it is none that another attempt may mend, or after the last attempt.
+pub(crate) async fn open(
+    pool: &Pool,
+    pauses: impl Iterator<Item = Duration>,
+) -> Result<Client, PoolError> {
+    let mut pauses = pauses.take(ATTEMPTS - 1);
+    loop {
+        let error = match pool.get().await {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        let pause = match may_pass(&error).then(|| pauses.next()).flatten() {
+            Some(pause) => pause,
+            None => return Err(error),
+        };
+        tracing::warn!(
+            error = explain(&error),
+            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            "cannot connect to the database, trying again"
+        );
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Whether the next attempt to connect may succeed: the network failed, or the server is starting
+/// (57P03) or full (53300). A wrong password stays wrong.
+fn may_pass(error: &PoolError) -> bool {
+    match error {
+        PoolError::Backend(error) => match error.code() {
+            Some(code) => {
+                *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::TOO_MANY_CONNECTIONS
+            }
+            None => is_transport(error),
+        },
+        PoolError::Timeout(TimeoutType::Create) => true,
+        PoolError::Timeout(TimeoutType::Wait | TimeoutType::Recycle)
+        | PoolError::Closed
+        | PoolError::NoRuntimeSpecified
+        | PoolError::PostCreateHook(_) => false,
+    }
+}
+
+/// What no connection means to a client and to the breaker.
+///
+/// Whatever the server's reason (a password that is being rotated, a database that is gone): the
+/// request is not at fault, and another time it may work. A pool whose connections are all busy is
+/// this side's affair, and says nothing about the database.
+pub(crate) fn no_connection(error: PoolError) -> (Error, Outcome) {
+    match error {
+        PoolError::Timeout(TimeoutType::Wait) => (
+            Error::unavailable("all connections to the database are in use", RETRY_AFTER)
+                .with_source(error),
+            Outcome::Ignore,
+        ),
+        error => (
+            unavailable().with_source(Explained(explain(&error))),
+            Outcome::Failure,
+        ),
+    }
+}
+
+/// The error with all its causes, for the log: deadpool's message repeats its cause, the driver's
+/// leaves it out.
+pub(crate) fn explain(error: &PoolError) -> String {
+    let PoolError::Backend(backend) = error else {
+        return error.to_string();
+    };
+    let mut text = backend.to_string();
+    let mut cause = std::error::Error::source(backend);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Explained(String);

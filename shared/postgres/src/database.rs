@@ -1,0 +1,215 @@
+//! A database of one domain, as its functions see it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use deadpool_postgres::{Client, Pool, PoolError};
+use futures_util::future::join_all;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::{sync::OnceCell, time::Instant};
+use zerocart_resilience::{
+    InvalidConfig,
+    breaker::{self, Breaker, Permit},
+    retry::{Backoff, Jitter},
+};
+use zerocart_runtime::{Call, Error, Invalid, Setup};
+
+use crate::{Config, Session, connect, connect::Transport};
+
+/// What a function wants of its database beyond the environment's settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// A circuit breaker around every call to the database.
+    pub breaker: Option<breaker::Config>,
+    /// Statements that the first connection prepares while the process starts, all in one round
+    /// trip: those of the first request. They must be the same text that the calls use.
+    pub prepare: &'static [&'static str],
+}
+
+/// A database of one domain. A clone shares pool and breaker.
+#[derive(Clone)]
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    pool: Pool,
+    transport: Transport,
+    backoff: Backoff,
+    breaker: Option<Breaker>,
+    prepare: &'static [&'static str],
+    /// Set once the first attempt to connect has ended, whoever made it.
+    first: OnceCell<()>,
+}
+
+impl Database {
+    /// A database from the environment (see [`Config::from_setup`]), which connects beside the
+    /// server's start: the first request finds the connection, or waits for that same one.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`]; the reasons are noted.
+    pub fn from_setup(setup: &mut Setup, options: Options) -> Result<Self, Invalid> {
+        let config = Config::from_setup(setup)?;
+        let database = Self::new(&config, options).map_err(|error| {
+            setup.problem(error.to_string());
+            Invalid
+        })?;
+        if let Some(breaker) = database.breaker() {
+            observe(breaker, setup);
+        }
+        let warming = database.clone();
+        setup.background(async move { warming.warm_up().await });
+        Ok(database)
+    }
+
+    /// A database that connects at the first call.
+    ///
+    /// # Errors
+    ///
+    /// When the breaker's settings are bad.
+    pub fn new(config: &Config, options: Options) -> Result<Self, InvalidConfig> {
+        let transport = Transport::new(config);
+        Ok(Self(Arc::new(Inner {
+            pool: connect::pool(config, &transport),
+            transport,
+            backoff: Backoff::new(
+                connect::BACKOFF_BASE,
+                connect::BACKOFF_CAP,
+                Jitter::random(),
+            )?,
+            breaker: options.breaker.map(Breaker::new).transpose()?,
+            prepare: options.prepare,
+            first: OnceCell::new(),
+        })))
+    }
+
+    /// Makes the first connection and prepares its statements, unless a call has done so.
+    ///
+    /// A failure is only logged: the calls will find out for themselves.
+    pub async fn warm_up(&self) {
+        let connect = async {
+            let client = match self.open().await {
+                Ok(client) => client,
+                Err(error) => {
+                    let error = connect::explain(&error);
+                    return tracing::warn!(error, "cannot connect to the database");
+                }
+            };
+            let statements = self.0.prepare.iter().map(|sql| client.prepare_cached(sql));
+            for error in join_all(statements)
+                .await
+                .into_iter()
+                .filter_map(Result::err)
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a statement cannot be prepared"
+                );
+            }
+        };
+        self.0.first.get_or_init(|| connect).await;
+    }
+
+    /// A session for reads, bounded by the call's deadline.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE without a connection or with an open breaker, DEADLINE_EXCEEDED.
+    pub async fn read(&self, cx: &Call) -> Result<Session, Error> {
+        Session::open(self, cx.deadline, self.permit()?).await
+    }
+
+    /// Whether the server answers, for readiness.
+    ///
+    /// The breaker is neither asked nor told: while it is open this must still find the server
+    /// well, and a probe that nobody waits for must not take the place of a call's, nor open the
+    /// breaker when no call has failed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer `within` the time.
+    pub async fn ping(&self, within: Duration) -> Result<(), Error> {
+        let session = Session::open(self, Instant::now() + within, None).await?;
+        session.sent(session.client().check_connection()).await?;
+        Ok(())
+    }
+
+    /// The circuit breaker, if there is one.
+    pub fn breaker(&self) -> Option<&Breaker> {
+        self.0.breaker.as_ref()
+    }
+
+    /// The leave to use the database.
+    pub(crate) fn permit(&self) -> Result<Option<Permit>, Error> {
+        let Some(breaker) = &self.0.breaker else {
+            return Ok(None);
+        };
+        match breaker.try_acquire() {
+            Ok(permit) => Ok(Some(permit)),
+            Err(open) => {
+                let retry_after = open.retry_after;
+                Err(
+                    Error::unavailable("the database is unavailable", retry_after)
+                        .with_source(open),
+                )
+            }
+        }
+    }
+
+    /// A connection. The first caller connects; those who come meanwhile wait for it rather than
+    /// open a second connection that nobody may need.
+    pub(crate) async fn client(&self) -> Result<Client, PoolError> {
+        let mut first = None;
+        let connect = async { first = Some(self.open().await) };
+        self.0.first.get_or_init(|| connect).await;
+        match first {
+            Some(result) => result,
+            None => self.open().await,
+        }
+    }
+
+    async fn open(&self) -> Result<Client, PoolError> {
+        connect::open(&self.0.pool, self.0.backoff.delays()).await
+    }
+
+    /// Whether as many connections exist as may.
+    pub(crate) fn is_fully_connected(&self) -> bool {
+        let status = self.0.pool.status();
+        status.size >= status.max_size
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        self.0.transport.clone()
+    }
+}
+
+/// Shows the breaker's state at `/metrics`.
+fn observe(breaker: &Breaker, setup: &mut Setup) {
+    let gauge = Gauge::<i64>::default();
+    setup.metrics().register(|registry| {
+        registry.register(
+            "zerocart_database_breaker_state",
+            "The circuit breaker around the database: 0 closed, 1 half-open, 2 open",
+            gauge.clone(),
+        );
+    });
+    breaker.on_transition(move |transition| {
+        gauge.set(match transition.to {
+            breaker::State::Closed => 0,
+            breaker::State::HalfOpen => 1,
+            breaker::State::Open => 2,
+        });
+        tracing::warn!(
+            from = transition.from.as_str(),
+            to = transition.to.as_str(),
+            "the circuit breaker around the database changed its state"
+        );
+    });
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("pool", &self.0.pool.status())
+            .field("breaker", &self.0.breaker)
+            .finish_non_exhaustive()
+    }
+}

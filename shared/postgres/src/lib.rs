@@ -1,0 +1,44 @@
+//! What a function needs of PostgreSQL.
+//!
+//! - [`Database`]: a small pool that connects lazily or beside start-up, with backoff, TLS when the
+//!   URL asks for it, and a circuit breaker when the function asks for one.
+//! - [`Database::read`] gives a [`Session`] for reads; [`Database::write`] and
+//!   [`Database::write_one`] do an effect once per idempotency key, in one transaction with the
+//!   key's record.
+//! - [`QueryError`] tells an answer (a constraint by its name, see [`ErrorExt`]) from a failure of
+//!   the database, and becomes the runtime's error without telling a client any SQL.
+//!
+//! The only SQL here is that of sessions and of the table `idempotency_keys`, which
+//! `migrations/<domain>/0002_idempotency_keys.sql` creates. Everything else belongs to the domains.
+//!
+//! # Time
+//!
+//! Every wait is bounded by the call's deadline, and every statement by `statement_timeout`, which
+//! the server enforces. A call that is dropped half-way leaves nothing behind: its connection is
+//! closed and its statement is cancelled, rather than given back in an unknown state.
+//!
+//! # Settings
+//!
+//! See [`Config::from_setup`].
+
+mod config;
+mod connect;
+mod database;
+mod error;
+mod idempotency;
+mod session;
+mod tls;
+mod url;
+mod write;
+
+pub use config::{Config, Recycling};
+pub use database::{Database, Options};
+pub use error::{ErrorExt, QueryError, RowExt};
+pub use futures_util::future::BoxFuture;
+pub use session::Session;
+pub use tokio_postgres::{
+    Row,
+    types::{FromSql, Json, ToSql},
+};
+pub use url::{DatabaseUrl, InvalidUrl};
+pub use write::Transaction;

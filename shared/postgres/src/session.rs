@@ -1,0 +1,368 @@
+//! A connection on loan to one call.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use deadpool_postgres::Client;
+use futures_util::future::join;
+use tokio::{runtime::Handle, time::Instant};
+use tokio_postgres::{Row, types::ToSql};
+use zerocart_resilience::breaker::{Outcome, Permit};
+use zerocart_runtime::Error;
+
+use crate::{Database, QueryError, connect};
+
+/// READ COMMITTED by name, whatever the server's default is.
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// What the database gets at least before a deadline that passes is held against it.
+///
+/// A caller chooses its deadline: one of a millisecond must not be able to open the breaker for
+/// everybody.
+const FAIR_CHANCE: Duration = Duration::from_millis(250);
+
+/// A connection on loan to one call: for reads, or the inside of a transaction.
+///
+/// Statements are prepared once per connection and then kept, so give them as constants.
+/// Statements that do not depend on each other can run in one round trip: join their futures.
+///
+/// Dropped, it goes back to the pool; in the middle of something it is closed instead, and what
+/// the server still runs for it is cancelled.
+pub struct Session {
+    database: Database,
+    /// None only while connecting, and after the drop.
+    client: Option<Client>,
+    permit: Option<Permit>,
+    deadline: Instant,
+    opened: Instant,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    transaction: Transaction,
+    /// Statements that were sent and not answered.
+    pending: usize,
+    /// What is known of the database.
+    verdict: Option<Outcome>,
+    /// The connection is not to be used again.
+    spoilt: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Transaction {
+    /// Every statement is its own.
+    #[default]
+    None,
+    /// BEGIN goes out with the first statement.
+    Due,
+    /// Statements belong to it.
+    Open,
+    /// The server ignores everything but ROLLBACK.
+    Failed,
+    /// COMMIT was sent.
+    Committing,
+}
+
+impl Session {
+    /// Takes a connection from the pool, or makes one.
+    pub(crate) async fn open(
+        database: &Database,
+        deadline: Instant,
+        permit: Option<Permit>,
+    ) -> Result<Self, Error> {
+        let mut session = Self {
+            database: database.clone(),
+            client: None,
+            permit,
+            deadline,
+            opened: Instant::now(),
+            state: Mutex::default(),
+        };
+        match tokio::time::timeout_at(deadline, database.client()).await {
+            Ok(Ok(client)) => {
+                session.client = Some(client);
+                Ok(session)
+            }
+            Ok(Err(error)) => {
+                let (error, outcome) = connect::no_connection(error);
+                session.state().verdict = Some(outcome);
+                Err(error)
+            }
+            Err(_) => Err(QueryError::deadline().into()),
+        }
+    }
+
+    /// The rows of a statement.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`].
+    pub async fn query(
+        &self,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, QueryError> {
+        self.run(statement, async |client, prepared| {
+            client.query(&prepared, params).await
+        })
+        .await
+    }
+
+    /// The row of a statement that gives one or none.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`], also for more than one row.
+    pub async fn query_opt(
+        &self,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, QueryError> {
+        let mut rows = self.query(statement, params).await?;
+        match rows.len() {
+            0 | 1 => Ok(rows.pop()),
+            more => Err(QueryError::rows(more)),
+        }
+    }
+
+    /// The row of a statement that gives exactly one.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`], also for another number of rows.
+    pub async fn query_one(
+        &self,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, QueryError> {
+        self.query_opt(statement, params)
+            .await?
+            .ok_or_else(|| QueryError::rows(0))
+    }
+
+    /// The number of rows that a statement changed.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`].
+    pub async fn execute(
+        &self,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, QueryError> {
+        self.run(statement, async |client, prepared| {
+            client.execute(&prepared, params).await
+        })
+        .await
+    }
+
+    async fn run<T>(
+        &self,
+        statement: &str,
+        execute: impl AsyncFnOnce(
+            &Client,
+            tokio_postgres::Statement,
+        ) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, QueryError> {
+        let client = self.client();
+        let work = async {
+            let prepared = client.prepare_cached(statement).await?;
+            execute(client, prepared).await
+        };
+        if self.enter() {
+            // One round trip for both: the server works off what it gets in order.
+            let (begin, result) = self
+                .sent(async { Ok(join(client.batch_execute(BEGIN), work).await) })
+                .await?;
+            if let Err(error) = begin {
+                let error = self.judge(error.into());
+                // A server that refuses BEGIN alone (a time limit, to the microsecond) has then
+                // run the statement on its own.
+                return Err(if error.is_refusal() {
+                    error.unless_definite()
+                } else {
+                    error
+                });
+            }
+            result.map_err(|error| self.judge(error.into()))
+        } else {
+            self.sent(work).await
+        }
+    }
+
+    /// Sends something, waits until the deadline, and notes what that says of the database.
+    pub(crate) async fn sent<T>(
+        &self,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, QueryError> {
+        if Instant::now() >= self.deadline {
+            return Err(QueryError::deadline());
+        }
+        self.state().pending += 1;
+        // A future that is dropped here, or times out, leaves `pending` above 0.
+        let result = tokio::time::timeout_at(self.deadline, work)
+            .await
+            .map_err(|_| QueryError::deadline())?;
+        self.state().pending -= 1;
+        match result {
+            Ok(value) => {
+                self.state().verdict.get_or_insert(Outcome::Success);
+                Ok(value)
+            }
+            Err(error) => Err(self.judge(error.into())),
+        }
+    }
+
+    /// Notes what an error says of the database, the connection and the transaction.
+    pub(crate) fn judge(&self, error: QueryError) -> QueryError {
+        let mut state = self.state();
+        if error.is_database_failure() {
+            state.verdict = Some(Outcome::Failure);
+        } else {
+            state.verdict.get_or_insert(Outcome::Success);
+        }
+        state.spoilt |= error.spoils_connection();
+        if error.is_refusal() && state.transaction == Transaction::Open {
+            state.transaction = Transaction::Failed;
+        }
+        error
+    }
+
+    /// Makes this a transaction, which begins with its first statement.
+    pub(crate) fn begin_lazily(&self) {
+        self.state().transaction = Transaction::Due;
+    }
+
+    /// Whether BEGIN is due, which it then no longer is.
+    pub(crate) fn enter(&self) -> bool {
+        let mut state = self.state();
+        let due = state.transaction == Transaction::Due;
+        if due {
+            state.transaction = Transaction::Open;
+        }
+        due
+    }
+
+    /// Commits, together with `last`, which goes out before it in the same round trip.
+    ///
+    /// Without any statement there is nothing to commit.
+    pub(crate) async fn commit<T>(
+        &self,
+        last: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<(), QueryError> {
+        {
+            let mut state = self.state();
+            match state.transaction {
+                Transaction::None | Transaction::Due => return Ok(()),
+                // COMMIT would be answered with a ROLLBACK that looks like success.
+                Transaction::Failed => return Err(QueryError::failed()),
+                Transaction::Open | Transaction::Committing => {
+                    state.transaction = Transaction::Committing;
+                }
+            }
+        }
+        let client = self.client();
+        let (last, committed) = self
+            .sent(async { Ok(join(last, client.batch_execute("COMMIT")).await) })
+            .await
+            .map_err(QueryError::unless_definite)?;
+        // After a refused `last`, COMMIT has rolled back, and says so only in its tag.
+        last.map_err(|error| self.judge(error.into()).unless_definite())?;
+        committed.map_err(|error| self.judge(error.into()).unless_definite())?;
+        self.over();
+        Ok(())
+    }
+
+    /// Rolls back. If that fails, the connection will be closed, which does the same.
+    pub(crate) async fn roll_back(&self) {
+        let due = {
+            let state = self.state();
+            match state.transaction {
+                Transaction::None | Transaction::Due => return,
+                Transaction::Open | Transaction::Failed => state.pending == 0,
+                Transaction::Committing => false,
+            }
+        };
+        let client = self.client();
+        if due && self.sent(client.batch_execute("ROLLBACK")).await.is_ok() {
+            self.over();
+        }
+    }
+
+    /// The transaction has failed before, but the server accepts statements again.
+    pub(crate) fn recovered(&self) {
+        self.state().transaction = Transaction::Open;
+    }
+
+    /// The transaction has ended. Answers come in order, so nothing is pending any more.
+    fn over(&self) {
+        let mut state = self.state();
+        state.transaction = Transaction::None;
+        state.pending = 0;
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        self.client
+            .as_ref()
+            .expect("a session that was handed out has its connection until it is dropped")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let client = self.client.take();
+        let state = std::mem::take(&mut *self.state());
+        if let Some(permit) = self.permit.take() {
+            let cut_off = Instant::now() >= self.deadline && self.opened.elapsed() >= FAIR_CHANCE;
+            let waiting = match &client {
+                Some(_) => state.pending > 0,
+                // Waiting for one of the connections that others use says nothing.
+                None => !self.database.is_fully_connected(),
+            };
+            let verdict = match state.verdict {
+                Some(Outcome::Failure) => Outcome::Failure,
+                _ if waiting && cut_off => Outcome::Failure,
+                _ if state.pending > 0 => Outcome::Ignore,
+                verdict => verdict.unwrap_or(Outcome::Ignore),
+            };
+            permit.settle(verdict);
+        }
+        let Some(client) = client else { return };
+        if state.pending == 0 && state.transaction_is_over() && !state.spoilt {
+            // Back to the pool.
+            return drop(client);
+        }
+        // Closing it makes the server roll back. What it is running it would still finish, holding
+        // its locks; but a COMMIT is better finished than cancelled.
+        let client = Client::take(client);
+        if state.pending > 0 && state.transaction != Transaction::Committing {
+            let cancel = self.database.transport().cancel(client.cancel_token());
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(cancel);
+            }
+        }
+    }
+}
+
+impl State {
+    fn transaction_is_over(&self) -> bool {
+        matches!(self.transaction, Transaction::None | Transaction::Due)
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! TLS to the server, set up at the first connection that wants it.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio_postgres::{Socket, tls::MakeTlsConnect};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::url::Roots;
+
+/// Makes TLS connectors that verify the server's certificate and name.
+///
+/// The roots are read at first use: a function that never connects never pays for them.
+#[derive(Clone)]
+pub(crate) struct LazyTls {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    roots: Roots,
+    connector: OnceLock<MakeRustlsConnect>,
+}
+
+impl LazyTls {
+    pub(crate) fn new(roots: Roots) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                roots,
+                connector: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// The connector. A failure to read the roots is not kept: the file may appear.
+    fn connector(&self) -> io::Result<MakeRustlsConnect> {
+        if let Some(connector) = self.shared.connector.get() {
+            return Ok(connector.clone());
+        }
+        let made = MakeRustlsConnect::new(client_config(&self.shared.roots)?);
+        Ok(self.shared.connector.get_or_init(|| made).clone())
+    }
+}
+
+impl MakeTlsConnect<Socket> for LazyTls {
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+    type Error = io::Error;
+
+    fn make_tls_connect(&mut self, host: &str) -> io::Result<Self::TlsConnect> {
+        let mut connector = self.connector()?;
+        match MakeTlsConnect::<Socket>::make_tls_connect(&mut connector, host) {
+            Ok(connect) => Ok(connect),
+            Err(never) => match never {},
+        }
+    }
+}
+
+fn client_config(roots: &Roots) -> io::Result<ClientConfig> {
+    let store = match roots {
+        Roots::System => system_roots()?,
+        Roots::File(path) => roots_of(path)?,
+    };
+    // The provider is named: a process-wide default may be missing, or somebody else's.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+fn system_roots() -> io::Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    // Stores of operating systems hold certificates that rustls cannot read; the others serve.
+    let (added, _) = store.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err(unusable(
+            "the system has no root certificates; set sslrootcert",
+        ));
+    }
+    Ok(store)
+}
+
+fn roots_of(path: &Path) -> io::Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    let pem = std::fs::read(path)
+        .map_err(|error| unusable(&format!("cannot read sslrootcert: {error}")))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate =
+            certificate.map_err(|error| unusable(&format!("sslrootcert is not PEM: {error}")))?;
+        store
+            .add(certificate)
+            .map_err(|error| unusable(&format!("sslrootcert: {error}")))?;
+    }
+    if store.is_empty() {
+        return Err(unusable("sslrootcert holds no certificate"));
+    }
+    Ok(store)
+}
+
+/// `InvalidData`, which tells a bad set-up from a transport that may work in a moment.
+fn unusable(problem: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, problem)
+}

@@ -1,0 +1,158 @@
+//! Effects: transactions, done once per idempotency key.
+
+use std::{fmt, marker::PhantomData, ops::Deref};
+
+use futures_util::future::BoxFuture;
+use prost::Message;
+use tokio_postgres::{Row, types::ToSql};
+use zerocart_runtime::{Call, Error, Idempotency};
+
+use crate::{
+    Database, QueryError, Session,
+    idempotency::{self, Start},
+};
+
+/// The inside of a transaction: a [`Session`] whose statements take effect together.
+///
+/// `'a` is what the handler may borrow from outside.
+pub struct Transaction<'a> {
+    session: Session,
+    scope: PhantomData<&'a ()>,
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transaction").field(&self.session).finish()
+    }
+}
+
+impl Database {
+    /// Runs `handler` in a transaction (READ COMMITTED), once per idempotency key.
+    ///
+    /// Without a key: BEGIN goes out with the first statement, COMMIT follows an `Ok`, and an `Err`
+    /// rolls back.
+    ///
+    /// With a key, the same transaction also looks the key up and records the answer: the response,
+    /// or an error that is an answer (`Kind::is_answer`), whose effect is taken back. Later
+    /// requests with this key get the recorded answer for 24 hours, without `handler`. Other errors
+    /// record nothing, and the next request runs anew. That costs no round trip more than a
+    /// transaction.
+    ///
+    /// ```no_run
+    /// # use zerocart_postgres::{Database, ErrorExt, Transaction};
+    /// # use zerocart_runtime::{Call, Error, Kind};
+    /// # async fn create<R: prost::Message + Default>(database: Database, cx: &Call, email: &str)
+    /// # -> Result<R, Error> {
+    /// database
+    ///     .write(cx, |tx: &mut Transaction<'_>| {
+    ///         Box::pin(async move {
+    ///             tx.execute("INSERT INTO users (email) VALUES ($1)", &[&email])
+    ///                 .await
+    ///                 .on_constraint("users_email_key", || {
+    ///                     Error::new(Kind::AlreadyExists, "the e-mail is taken")
+    ///                 })?;
+    ///             Ok(R::default())
+    ///         })
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of `handler`; 409 while a request with the key runs and 422 for another request under
+    /// it; UNAVAILABLE without a connection, with an open breaker, or when it is not known whether
+    /// the effect was committed; DEADLINE_EXCEEDED.
+    pub async fn write<'a, R, F>(&self, cx: &Call, handler: F) -> Result<R, Error>
+    where
+        R: Message + Default,
+        F: for<'t> FnOnce(&'t mut Transaction<'a>) -> BoxFuture<'t, Result<R, Error>> + Send,
+    {
+        let mut tx = Transaction {
+            session: self.read(cx).await?,
+            scope: PhantomData,
+        };
+        tx.session.begin_lazily();
+        let result = match &cx.idempotency {
+            None => plain(&mut tx, handler).await,
+            Some(key) => under(key, &mut tx, handler).await,
+        };
+        tx.session.roll_back().await;
+        result
+    }
+
+    /// Runs one statement, which gives one row or none, once per idempotency key; `answer` makes
+    /// the response of its result.
+    ///
+    /// Without a key this takes a single round trip: the statement is its own transaction. So
+    /// `answer` must not refuse what the statement did: for an error, the statement itself must
+    /// have changed nothing (no row, a violated constraint).
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::write`].
+    pub async fn write_one<R, F>(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+        answer: F,
+    ) -> Result<R, Error>
+    where
+        R: Message + Default,
+        F: FnOnce(Result<Option<Row>, QueryError>) -> Result<R, Error> + Send,
+    {
+        if cx.idempotency.is_some() {
+            return self
+                .write(cx, |tx: &mut Transaction<'_>| {
+                    Box::pin(async move { answer(tx.query_opt(statement, params).await) })
+                })
+                .await;
+        }
+        let session = self.read(cx).await?;
+        let result = session.query_opt(statement, params).await;
+        answer(result.map_err(QueryError::unless_definite))
+    }
+}
+
+async fn plain<'a, R, F>(tx: &mut Transaction<'a>, handler: F) -> Result<R, Error>
+where
+    F: for<'t> FnOnce(&'t mut Transaction<'a>) -> BoxFuture<'t, Result<R, Error>>,
+{
+    let response = handler(tx).await?;
+    tx.commit(async { Ok(()) }).await?;
+    Ok(response)
+}
+
+async fn under<'a, R, F>(
+    key: &Idempotency,
+    tx: &mut Transaction<'a>,
+    handler: F,
+) -> Result<R, Error>
+where
+    R: Message + Default,
+    F: for<'t> FnOnce(&'t mut Transaction<'a>) -> BoxFuture<'t, Result<R, Error>>,
+{
+    match idempotency::begin(tx, key).await? {
+        Start::Answered(answer) => answer,
+        Start::New => {
+            let result = handler(tx).await;
+            match &result {
+                Ok(response) => idempotency::commit(tx, key, Ok(response)).await?,
+                Err(error) if error.kind().is_answer() => {
+                    idempotency::commit::<R>(tx, key, Err(error)).await?;
+                }
+                Err(_) => {}
+            }
+            result
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Against a real PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what these helpers unwrap is the test's to have"
+)]
+
+mod breaker;
+mod connecting;
+mod idempotency;
+mod limits;
+mod proxy;
+mod support;
+mod tls;
+mod writing;

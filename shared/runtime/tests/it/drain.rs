@@ -1,0 +1,140 @@
+//! The end of a function: what runs goes on, nothing new begins.
+
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use zerocart_proto::rpc::GetProduct;
+use zerocart_runtime::{Env, build, serve_router};
+use zerocart_test_support::{
+    clients::{Client, Wire},
+    functions::{PATIENCE, Script, Scripted},
+};
+
+use crate::{env, get_tea, tea};
+
+/// get-product, which says when a call began, and answers when it is let.
+struct Held {
+    address: SocketAddr,
+    began: mpsc::UnboundedReceiver<()>,
+    gate: Arc<Semaphore>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+async fn held(drain: Duration) -> Held {
+    let (begin, began) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let inside = Arc::clone(&gate);
+    let script = Script::<GetProduct>::new(move |_, _| {
+        let (begin, inside) = (begin.clone(), Arc::clone(&inside));
+        async move {
+            begin.send(()).unwrap();
+            inside.acquire().await.unwrap().forget();
+            Ok(tea())
+        }
+    });
+    let variables = env(&[]).into_iter().chain([script.into_env()]);
+    let built = build::<Scripted<GetProduct>>(Env::from_iter(variables)).unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let server = tokio::spawn(serve_router(listener, built.router, stopped, drain));
+    Held {
+        address,
+        began,
+        gate,
+        stop,
+        server,
+    }
+}
+
+/// Waits until nothing listens at `address` any more.
+async fn refused(address: SocketAddr) {
+    let refused = async {
+        loop {
+            match TcpStream::connect(address).await {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => break,
+                // Accepted before the end, or reset by it.
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    timeout(PATIENCE, refused)
+        .await
+        .expect("it stops listening");
+}
+
+#[tokio::test]
+async fn what_runs_ends_and_nothing_new_begins() {
+    for wire in Wire::ALL {
+        let mut held = held(PATIENCE).await;
+        let client = Client::new(wire, held.address);
+        let call = tokio::spawn(async move { client.call::<GetProduct>(&get_tea()).await });
+        held.began.recv().await.unwrap();
+        held.stop.send(()).unwrap();
+        refused(held.address).await;
+        assert!(
+            !call.is_finished() && !held.server.is_finished(),
+            "{wire:?}"
+        );
+        held.gate.add_permits(1);
+        assert_eq!(call.await.unwrap().ok(), tea(), "{wire:?}");
+        let ended = timeout(PATIENCE, held.server).await;
+        ended.expect("it ends with its last call").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_drain_is_bounded() {
+    for wire in Wire::ALL {
+        let mut held = held(Duration::from_millis(20)).await;
+        let client = Client::new(wire, held.address);
+        let call = tokio::spawn(async move { client.call::<GetProduct>(&get_tea()).await });
+        held.began.recv().await.unwrap();
+        held.stop.send(()).unwrap();
+        let ended = timeout(PATIENCE, held.server).await;
+        ended
+            .expect("it does not wait for a call that never ends")
+            .unwrap();
+        call.abort();
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_hold_nothing_up() {
+    let held = held(PATIENCE).await;
+    // One that never said a word, one with half a head, one between two requests.
+    let mut silent = TcpStream::connect(held.address).await.unwrap();
+    let mut half = TcpStream::connect(held.address).await.unwrap();
+    half.write_all(b"GET /health HTTP/1.1\r\nHo").await.unwrap();
+    let mut idle = TcpStream::connect(held.address).await.unwrap();
+    idle.write_all(b"GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    let h2 = Client::new(Wire::Http2, held.address);
+    assert_eq!(h2.get("/health").await.status, 200);
+
+    held.stop.send(()).unwrap();
+    let ended = timeout(PATIENCE, held.server).await;
+    ended.expect("nothing runs").unwrap();
+    for (what, stream) in [
+        ("silent", &mut silent),
+        ("half", &mut half),
+        ("idle", &mut idle),
+    ] {
+        let mut rest = Vec::new();
+        let read = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        // An end or a reset: either way it is closed.
+        assert!(read.is_ok(), "{what}");
+    }
+}

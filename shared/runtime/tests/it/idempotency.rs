@@ -1,0 +1,125 @@
+//! The idempotency key, from the wire to the handler.
+
+use std::sync::{Arc, Mutex};
+
+use tonic::Code;
+use zerocart_proto::rpc::{CreateProduct, GetProduct};
+use zerocart_runtime::{Error, Idempotency};
+use zerocart_test_support::{
+    clients::{Client, Wire},
+    functions::{Authority, Running, Script},
+};
+
+use crate::{ME, OTHER, create_tea, get_tea, serve, tea};
+
+type Seen = Arc<Mutex<Vec<Option<Idempotency>>>>;
+
+/// create-product, which keeps the keys that it got.
+async fn keeper(authority: &Authority) -> (Running, Seen) {
+    let seen = Seen::default();
+    let keeps = Arc::clone(&seen);
+    let script = Script::<CreateProduct>::new(move |cx, _| {
+        keeps.lock().unwrap().push(cx.idempotency);
+        async { Ok(tea()) }
+    });
+    (Running::scripted(authority.env(), script).await, seen)
+}
+
+#[tokio::test]
+async fn a_key_has_1_to_255_characters_and_comes_once() {
+    let authority = Authority::generate();
+    let (function, seen) = keeper(&authority).await;
+    let too_long = "k".repeat(256);
+    for wire in Wire::ALL {
+        let client = Client::new(wire, function.address()).bearer(&authority.admin(ME));
+        for bad in [&[""][..], &[&too_long], &["a", "b"], &["a", "a"]] {
+            let mut client = client.clone();
+            for value in bad {
+                client = client.header("idempotency-key", value);
+            }
+            let outcome = client.call::<CreateProduct>(&create_tea()).await;
+            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {bad:?}");
+            assert_eq!(outcome.field_names(), ["idempotency-key"], "{wire:?}");
+        }
+        assert!(seen.lock().unwrap().is_empty(), "{wire:?}");
+        for good in ["k", &too_long[1..]] {
+            let client = client.clone().header("idempotency-key", good);
+            client.call::<CreateProduct>(&create_tea()).await.ok();
+            assert!(seen.lock().unwrap().pop().unwrap().is_some(), "{wire:?}");
+        }
+        client.call::<CreateProduct>(&create_tea()).await.ok();
+        assert_eq!(seen.lock().unwrap().pop().unwrap(), None, "{wire:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_key_and_one_request_are_the_same_by_every_wire() {
+    let authority = Authority::generate();
+    let (function, seen) = keeper(&authority).await;
+    for wire in Wire::ALL {
+        Client::new(wire, function.address())
+            .bearer(&authority.admin(ME))
+            .header("idempotency-key", "k")
+            .call::<CreateProduct>(&create_tea())
+            .await
+            .ok();
+    }
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    let first = seen[0].clone().unwrap();
+    assert_eq!(seen.len(), Wire::ALL.len());
+    seen.dedup();
+    assert_eq!(seen, [Some(first)]);
+}
+
+#[tokio::test]
+async fn another_caller_has_other_keys_and_another_request_another_fingerprint() {
+    let authority = Authority::generate();
+    let (function, seen) = keeper(&authority).await;
+    let client = Client::new(Wire::Grpc, function.address()).header("idempotency-key", "k");
+    let me = client.clone().bearer(&authority.admin(ME));
+    let other = client.bearer(&authority.admin(OTHER));
+    let mut cheaper = create_tea();
+    cheaper.price = 9.99;
+    me.call::<CreateProduct>(&create_tea()).await.ok();
+    me.call::<CreateProduct>(&cheaper).await.ok();
+    other.call::<CreateProduct>(&create_tea()).await.ok();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let [first, changed, others] = seen.try_into().unwrap();
+    let (first, changed, others) = (first.unwrap(), changed.unwrap(), others.unwrap());
+    assert_eq!(first.key, changed.key);
+    assert_ne!(first.fingerprint, changed.fingerprint);
+    assert_ne!(first.key, others.key);
+}
+
+#[tokio::test]
+async fn a_call_that_only_reads_takes_no_key() {
+    let function = serve(Script::<GetProduct>::new(|cx, _| async move {
+        assert_eq!(cx.idempotency, None);
+        Ok(tea())
+    }))
+    .await;
+    for wire in Wire::ALL {
+        let client = Client::new(wire, function.address()).header("idempotency-key", "k");
+        client.call::<GetProduct>(&get_tea()).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn the_answers_to_a_repeated_key() {
+    type Make = fn() -> Error;
+    for (make, code, status) in [
+        (Idempotency::reused as Make, Code::InvalidArgument, 422),
+        (Idempotency::running as Make, Code::Aborted, 409),
+    ] {
+        let function = serve(Script::<GetProduct>::fails(make)).await;
+        for wire in Wire::ALL {
+            let client = Client::new(wire, function.address());
+            let outcome = client.call::<GetProduct>(&get_tea()).await;
+            assert_eq!(outcome.code, code, "{wire:?}");
+            if wire.is_json() {
+                assert_eq!(outcome.http_status, status, "{wire:?}");
+            }
+            assert_eq!(outcome.retry_after.is_some(), code == Code::Aborted);
+        }
+    }
+}
