@@ -1,4 +1,5 @@
--- Accounts. The function role reads and adds them; nothing else yet.
+-- Accounts. The functions' role reads them and adds customers; it cannot say what role an account
+-- has, so that no fault in a function makes an admin.
 CREATE TABLE users (
     id            uuid        NOT NULL CONSTRAINT users_pkey PRIMARY KEY,
     -- As it was given at sign-up.
@@ -13,4 +14,4 @@ CREATE TABLE users (
     created_at    timestamptz NOT NULL DEFAULT now()
 );
 
-GRANT SELECT, INSERT ON users TO zerocart_user;
+GRANT SELECT, INSERT (id, email, email_key, name, password_hash) ON users TO zerocart_user;

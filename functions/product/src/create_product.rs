@@ -5,6 +5,12 @@ use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, S
 
 use crate::{database, product, product_columns};
 
+const INSERT: &str = concat!(
+    "INSERT INTO products (id, name, description, price, inventory)
+     VALUES ($1, $2, $3, round($4::bigint::numeric / 100, 2), $5) RETURNING ",
+    product_columns!()
+);
+
 /// `create-product`: adds a product to the catalogue.
 #[derive(Debug)]
 pub struct CreateProduct {
@@ -16,40 +22,31 @@ impl Function for CreateProduct {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: database(setup)?,
+            database: database(setup, &[INSERT])?,
         })
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ProductResponse, Error> {
         let price = Cents::from_wire(request.price)
             .ok_or_else(|| Error::field("price", "must have at most 2 decimal places"))?;
-        let id = Uuid::now_v7();
         self.database
-            .write(cx, |tx| {
-                Box::pin(async move {
-                    let row = tx
-                        .query_one(
-                            concat!(
-                                "INSERT INTO products (id, name, description, price, inventory)
-                                 VALUES ($1, $2, $3, round($4::bigint::numeric / 100, 2), $5)
-                                 RETURNING ",
-                                product_columns!()
-                            ),
-                            &[
-                                &id,
-                                &request.name,
-                                &request.description,
-                                &price.get(),
-                                &request.inventory,
-                            ],
-                        )
-                        .await?;
+            .write_one(
+                cx,
+                INSERT,
+                &[
+                    &Uuid::now_v7(),
+                    &request.name,
+                    &request.description,
+                    &price.get(),
+                    &request.inventory,
+                ],
+                |inserted| {
                     Ok(ProductResponse {
-                        product: Some(product(&row)),
+                        product: inserted?.as_ref().map(product),
                         message: "product created".into(),
                     })
-                })
-            })
+                },
+            )
             .await
     }
 

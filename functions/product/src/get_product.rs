@@ -5,6 +5,12 @@ use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, S
 
 use crate::{database, product, product_columns};
 
+const SELECT: &str = concat!(
+    "SELECT ",
+    product_columns!(),
+    " FROM products WHERE id = $1"
+);
+
 /// `get-product`: reads one product.
 #[derive(Debug)]
 pub struct GetProduct {
@@ -16,7 +22,7 @@ impl Function for GetProduct {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: database(setup)?,
+            database: database(setup, &[SELECT])?,
         })
     }
 

@@ -40,15 +40,16 @@ const BREAKER: breaker::Config = breaker::Config {
     probe_lease: None,
 };
 
-/// The product database, behind its breaker. `BREAKER_OPEN_MS` shortens the 30 s for tests.
-fn database(setup: &mut Setup) -> Result<Database, Invalid> {
+/// The product database, behind its breaker, with the function's statements.
+/// `BREAKER_OPEN_MS` shortens the 30 s for tests.
+fn database(setup: &mut Setup, prepare: &'static [&'static str]) -> Result<Database, Invalid> {
     let open_for = setup.millis("BREAKER_OPEN_MS", BREAKER.open_for)?;
     let options = Options {
         breaker: Some(breaker::Config {
             open_for,
             ..BREAKER
         }),
-        ..Default::default()
+        prepare,
     };
     Database::from_setup(setup, options)
 }

@@ -7,6 +7,22 @@ use crate::{database, page::Place, product, product_columns};
 /// The length of a page when the caller asks for none.
 const DEFAULT_LIMIT: i64 = 20;
 
+/// A page and, in each row, the number of all products: both of one snapshot, so that `total` never
+/// contradicts the page.
+const SELECT: &str = concat!(
+    "SELECT ",
+    product_columns!(),
+    ", (extract(epoch FROM created_at) * 1000000)::bigint, (SELECT count(*) FROM products)
+     FROM products
+     WHERE $3::bigint IS NULL
+        OR (created_at, id) < (timestamptz 'epoch' + $3 * interval '1 microsecond', $4)
+     ORDER BY created_at DESC, id DESC
+     LIMIT $1 OFFSET $2"
+);
+
+/// For a page without rows.
+const COUNT: &str = "SELECT count(*) FROM products";
+
 /// `list-products`: a page of the catalogue, newest first.
 #[derive(Debug)]
 pub struct ListProducts {
@@ -18,7 +34,7 @@ impl Function for ListProducts {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: database(setup)?,
+            database: database(setup, &[SELECT])?,
         })
     }
 
@@ -35,23 +51,11 @@ impl Function for ListProducts {
             token => Some(Place::from_token(token)?),
         };
         let session = self.database.read(cx).await?;
-        // One more than the page, to know whether there is another. The number of all comes with
-        // each row of the page, and from a query of its own for a page without rows; both are of
-        // one snapshot, so that `total` never contradicts the page.
         let rows = session
             .query(
-                concat!(
-                    "SELECT ",
-                    product_columns!(),
-                    ", (extract(epoch FROM created_at) * 1000000)::bigint,
-                       (SELECT count(*) FROM products)
-                     FROM products
-                     WHERE $3::bigint IS NULL OR (created_at, id) <
-                       (timestamptz 'epoch' + $3 * interval '1 microsecond', $4)
-                     ORDER BY created_at DESC, id DESC
-                     LIMIT $1 OFFSET $2"
-                ),
+                SELECT,
                 &[
+                    // One more than the page, to know whether there is another.
                     &(limit + 1),
                     &i64::from(request.offset),
                     &after.map(|place| place.created_us),
@@ -61,10 +65,7 @@ impl Function for ListProducts {
             .await?;
         let total: i64 = match rows.first() {
             Some(row) => row.get(7),
-            None => session
-                .query_one("SELECT count(*) FROM products", &[])
-                .await?
-                .get(0),
+            None => session.query_one(COUNT, &[]).await?.get(0),
         };
         let page = &rows[..rows.len().min(limit as usize)];
         let next_page_token = match page.last() {

@@ -4,7 +4,7 @@ use std::{
 };
 
 use zerocart_auth::{Issuer, KeyPair, Role, Signer};
-use zerocart_postgres::Database;
+use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::AuthResponse};
 use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
@@ -12,6 +12,12 @@ use crate::{email_key, password::Passwords, user, user_columns};
 
 /// How long a token is valid unless `TOKEN_LIFETIME_SECONDS` says otherwise.
 const TOKEN_LIFETIME_SECONDS: u64 = 3600;
+
+const SELECT: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", password_hash, role FROM users WHERE email_key = $1"
+);
 
 /// `authenticate-user`: signs in.
 pub struct AuthenticateUser {
@@ -25,7 +31,13 @@ impl Function for AuthenticateUser {
     type Rpc = rpc::AuthenticateUser;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(setup, Default::default());
+        let database = Database::from_setup(
+            setup,
+            Options {
+                prepare: &[SELECT],
+                ..Default::default()
+            },
+        );
         let passwords = Passwords::from_setup(setup);
         let key = setup.require::<KeyPair>("AUTH_SIGNING_KEY");
         let lifetime = setup.or("TOKEN_LIFETIME_SECONDS", TOKEN_LIFETIME_SECONDS);
@@ -46,14 +58,7 @@ impl Function for AuthenticateUser {
             .database
             .read(cx)
             .await?
-            .query_opt(
-                concat!(
-                    "SELECT ",
-                    user_columns!(),
-                    ", password_hash, role FROM users WHERE email_key = $1"
-                ),
-                &[&email_key(&request.email)],
-            )
+            .query_opt(SELECT, &[&email_key(&request.email)])
             .await?;
         let hash = row.as_ref().map(|row| row.get(4));
         let verified = self.passwords.verify(request.password, hash).await?;

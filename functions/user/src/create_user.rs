@@ -1,9 +1,15 @@
 use uuid::Uuid;
-use zerocart_postgres::{Database, ErrorExt};
+use zerocart_postgres::{Database, ErrorExt, Options};
 use zerocart_proto::{rpc, user::UserResponse};
 use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
 
 use crate::{email_key, password::Passwords, user, user_columns};
+
+const INSERT: &str = concat!(
+    "INSERT INTO users (id, email, email_key, name, password_hash)
+     VALUES ($1, $2, $3, $4, $5) RETURNING ",
+    user_columns!()
+);
 
 /// `create-user`: signs a customer up.
 #[derive(Debug)]
@@ -16,7 +22,13 @@ impl Function for CreateUser {
     type Rpc = rpc::CreateUser;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(setup, Default::default());
+        let database = Database::from_setup(
+            setup,
+            Options {
+                prepare: &[INSERT],
+                ..Default::default()
+            },
+        );
         let passwords = Passwords::from_setup(setup);
         Ok(Self {
             database: database?,
@@ -28,35 +40,27 @@ impl Function for CreateUser {
         // Before the transaction: a hash takes longer than all queries together, and would keep a
         // connection for that time.
         let hash = self.passwords.hash(request.password).await?;
-        let id = Uuid::now_v7();
         self.database
-            .write(cx, |tx| {
-                Box::pin(async move {
-                    let row = tx
-                        .query_one(
-                            concat!(
-                                "INSERT INTO users (id, email, email_key, name, password_hash)
-                                 VALUES ($1, $2, $3, $4, $5) RETURNING ",
-                                user_columns!()
-                            ),
-                            &[
-                                &id,
-                                &request.email,
-                                &email_key(&request.email),
-                                &request.name,
-                                &hash,
-                            ],
-                        )
-                        .await
-                        .on_constraint("users_email_key", || {
-                            Error::new(Kind::AlreadyExists, "there is an account with this e-mail")
-                        })?;
+            .write_one(
+                cx,
+                INSERT,
+                &[
+                    &Uuid::now_v7(),
+                    &request.email,
+                    &email_key(&request.email),
+                    &request.name,
+                    &hash,
+                ],
+                |inserted| {
+                    let row = inserted.on_constraint("users_email_key", || {
+                        Error::new(Kind::AlreadyExists, "there is an account with this e-mail")
+                    })?;
                     Ok(UserResponse {
-                        user: Some(user(&row)),
+                        user: row.as_ref().map(user),
                         message: "account created".into(),
                     })
-                })
-            })
+                },
+            )
             .await
     }
 

@@ -1,9 +1,11 @@
 use uuid::Uuid;
-use zerocart_postgres::Database;
+use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::UserResponse};
 use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
 use crate::{user, user_columns};
+
+const SELECT: &str = concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1");
 
 /// `get-user`: reads one account.
 #[derive(Debug)]
@@ -16,7 +18,13 @@ impl Function for GetUser {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: Database::from_setup(setup, Default::default())?,
+            database: Database::from_setup(
+                setup,
+                Options {
+                    prepare: &[SELECT],
+                    ..Default::default()
+                },
+            )?,
         })
     }
 
@@ -26,10 +34,7 @@ impl Function for GetUser {
             .database
             .read(cx)
             .await?
-            .query_opt(
-                concat!("SELECT ", user_columns!(), " FROM users WHERE id = $1"),
-                &[&id],
-            )
+            .query_opt(SELECT, &[&id])
             .await?
             .ok_or_else(|| Error::not_found("there is no such user"))?;
         Ok(UserResponse {

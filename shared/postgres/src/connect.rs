@@ -5,7 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{
     Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
 };
-use tokio_postgres::{CancelToken, NoTls, error::SqlState};
+use tokio_postgres::{CancelToken, error::SqlState};
 use zerocart_resilience::breaker::Outcome;
 use zerocart_runtime::Error;
 
@@ -13,6 +13,7 @@ use crate::{
     Config, Recycling,
     error::{RETRY_AFTER, is_transport, unavailable},
     tls::LazyTls,
+    url::Roots,
 };
 
 /// Attempts to connect, the first included (the contract: 5).
@@ -29,30 +30,21 @@ const RECYCLE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The longest that a request to cancel may take; it only spares the server useless work.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The way to the server.
+/// The way to the server: with TLS where the URL's `sslmode` says so.
 #[derive(Clone)]
-pub(crate) enum Transport {
-    Plain,
-    Tls(LazyTls),
-}
+pub(crate) struct Transport(LazyTls);
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Self {
-        match &config.url.roots {
-            Some(roots) => Self::Tls(LazyTls::new(roots.clone())),
-            None => Self::Plain,
-        }
+        // Without TLS the roots are never read.
+        Self(LazyTls::new(
+            config.url.roots.clone().unwrap_or(Roots::System),
+        ))
     }
 
     /// Asks the server to stop what a connection runs.
     pub(crate) async fn cancel(self, token: CancelToken) {
-        let asked = tokio::time::timeout(CANCEL_TIMEOUT, async {
-            match self {
-                Self::Plain => token.cancel_query(NoTls).await,
-                Self::Tls(tls) => token.cancel_query(tls).await,
-            }
-        })
-        .await;
+        let asked = tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(self.0)).await;
         if !matches!(asked, Ok(Ok(()))) {
             tracing::debug!("a statement could not be cancelled; statement_timeout will end it");
         }
@@ -68,10 +60,7 @@ pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
             Recycling::Verified => RecyclingMethod::Verified,
         },
     };
-    let manager = match transport {
-        Transport::Plain => Manager::from_config(connection, NoTls, recycling),
-        Transport::Tls(tls) => Manager::from_config(connection, tls.clone(), recycling),
-    };
+    let manager = Manager::from_config(connection, transport.0.clone(), recycling);
     Pool::builder(manager)
         .max_size(config.pool_size.get())
         // The connection that was used last has its statements prepared; the others may idle.

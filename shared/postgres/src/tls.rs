@@ -6,18 +6,24 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use futures_util::future::BoxFuture;
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use tokio_postgres::{Socket, tls::MakeTlsConnect};
+use tokio_postgres::{
+    Socket,
+    tls::{MakeTlsConnect, TlsConnect},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::url::Roots;
 
 /// Makes TLS connectors that verify the server's certificate and name.
 ///
-/// The roots are read at first use: a function that never connects never pays for them.
+/// The roots are read when a server has agreed to the first handshake: a function that never
+/// connects, or connects without TLS, never pays for them. So this one type serves for every
+/// `sslmode`, and the driver is compiled once rather than once for each.
 #[derive(Clone)]
 pub(crate) struct LazyTls {
     shared: Arc<Shared>,
@@ -50,15 +56,36 @@ impl LazyTls {
 
 impl MakeTlsConnect<Socket> for LazyTls {
     type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
-    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+    type TlsConnect = Handshake;
     type Error = io::Error;
 
-    fn make_tls_connect(&mut self, host: &str) -> io::Result<Self::TlsConnect> {
-        let mut connector = self.connector()?;
-        match MakeTlsConnect::<Socket>::make_tls_connect(&mut connector, host) {
-            Ok(connect) => Ok(connect),
-            Err(never) => match never {},
-        }
+    fn make_tls_connect(&mut self, host: &str) -> io::Result<Handshake> {
+        Ok(Handshake {
+            tls: self.clone(),
+            host: host.to_owned(),
+        })
+    }
+}
+
+/// A handshake with one server, should it come to that.
+pub(crate) struct Handshake {
+    tls: LazyTls,
+    host: String,
+}
+
+impl TlsConnect<Socket> for Handshake {
+    type Stream = <LazyTls as MakeTlsConnect<Socket>>::Stream;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Stream>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        Box::pin(async move {
+            let mut connector = self.tls.connector()?;
+            match MakeTlsConnect::<Socket>::make_tls_connect(&mut connector, &self.host) {
+                Ok(connect) => connect.connect(socket).await,
+                Err(never) => match never {},
+            }
+        })
     }
 }
 

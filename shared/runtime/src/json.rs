@@ -1,13 +1,13 @@
 //! JSON over HTTP: path, query and body become one request, as the binding says.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     body::Body,
     extract::{RawPathParams, State, rejection::RawPathParamsRejection},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use serde::{Deserializer, de::DeserializeOwned};
@@ -24,6 +24,12 @@ use crate::{
 /// The largest request, in bytes. The largest valid one has a few thousand characters.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
+/// How much of a request that is too large is read, and thrown away, before it is refused.
+const MAX_DISCARDED_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Answers the function's own route.
 pub(crate) async fn call<F: Function>(
     State(runtime): State<Runtime<F>>,
@@ -39,7 +45,7 @@ pub(crate) async fn call<F: Function>(
                     "is a query parameter, and this request takes its fields from the body",
                 ));
             }
-            from_body(&parts.headers, collect(body).await?)?
+            from_body(&parts.headers, collect(parts.version, body).await?)?
         } else {
             from_query(parts.uri.query().unwrap_or_default())?
         };
@@ -102,11 +108,29 @@ fn success<R: Rpc>(message: &R::Response, trace: &TraceContext) -> Response<Body
 }
 
 /// Reads a body of at most [`MAX_REQUEST_BYTES`].
-async fn collect(body: Body) -> Result<Bytes, Error> {
-    match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
+async fn collect(version: Version, mut body: Body) -> Result<Bytes, Error> {
+    match Limited::new(&mut body, MAX_REQUEST_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            // HTTP/2 ends one stream; HTTP/1 can only close the connection, at which a client that
+            // is still sending gets no answer but a reset.
+            if version < Version::HTTP_2 {
+                let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await;
+            }
+            Err(too_large())
+        }
         Err(error) => Err(Error::field("body", "ended before it was complete").with_source(error)),
+    }
+}
+
+/// Reads on without keeping anything.
+async fn discard(mut body: Body) {
+    let mut left = MAX_DISCARDED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            break;
+        }
     }
 }
 

@@ -14,6 +14,10 @@ use http::{Method, Request, header};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::Code;
 use zerocart_proto::{
     product::{InventoryResponse, ListProductsResponse},
@@ -331,4 +335,25 @@ async fn too_large_a_body_is_413() {
         assert_eq!(reply.status, 201, "{}", reply.text());
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+/// Many a client reads only after it has sent everything; a reset would hide the 413 from it.
+#[tokio::test]
+async fn a_client_that_sends_everything_first_gets_its_413() {
+    let function = counted().await;
+    let token = function.authority.admin(ME).to_authorization();
+    let body = vec![b' '; 10 * 1024 * 1024];
+    let head = format!(
+        "POST /products HTTP/1.1\r\nhost: a\r\nauthorization: {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(function.function.address())
+        .await
+        .unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
 }
