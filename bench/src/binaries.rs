@@ -1,0 +1,61 @@
+//! The programs that are measured: where they are, and how they are built.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The hand-written program that functions are compared with.
+pub(crate) const FLOOR: &str = "zerocart-floor";
+
+/// The folder of the project.
+pub(crate) fn workspace_root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Out of bench.
+    root.pop();
+    root
+}
+
+/// Where the binaries are: beside this one.
+///
+/// # Errors
+///
+/// When this program was not built for release: its neighbours are not what gets deployed.
+pub(crate) fn folder() -> Result<PathBuf> {
+    let this = std::env::current_exe().context("cannot tell where this program is")?;
+    let folder = this.parent().context("this program is in no folder")?;
+    if cfg!(debug_assertions) {
+        bail!("only a release build says anything: cargo run --release -p zerocart-bench -- cold");
+    }
+    Ok(folder.to_owned())
+}
+
+/// Builds the floor and the functions of these domains with cargo, whose output the user sees.
+pub(crate) fn build(domains: &[&str]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(workspace_root())
+        .args(["build", "--quiet", "--release", "--bins"])
+        .args(["--package", "zerocart-bench"]);
+    for domain in domains {
+        cargo.args(["--package", &format!("zerocart-{domain}")]);
+    }
+    let status = cargo.status().context(
+        "cannot run cargo; without it, build the binaries elsewhere and pass --no-build",
+    )?;
+    if !status.success() {
+        bail!("the functions could not be built");
+    }
+    Ok(())
+}
+
+/// The program `name` of `folder`.
+pub(crate) fn find(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    if !path.is_file() {
+        bail!("{} is not there; leave --no-build out", path.display());
+    }
+    Ok(path)
+}

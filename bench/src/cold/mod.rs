@@ -1,0 +1,299 @@
+//! Cold starts: every function from exec to its first answers, beside the floor.
+//!
+//! Each round starts every function twice, in a shuffled order: once for the first answer of its
+//! own RPC, and once for `/health` and then `/ready`, because what answers first warms the rest.
+//! Right before or after each of these, chosen by a coin, the floor is started in the same way:
+//! the ratio of such a pair is what a noisy machine disturbs least, and their median is the
+//! result. Nothing else runs meanwhile: every process is killed and reaped, and PostgreSQL has
+//! ended its sessions, before the next one starts.
+
+mod report;
+
+use std::{
+    collections::BTreeSet,
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use zerocart_proto::rpc::Info;
+use zerocart_runtime::Entry;
+
+use crate::{
+    binaries,
+    cases::{self, Seeds},
+    http::Request,
+    machine,
+    process::{Ports, Program},
+    stand::Stand,
+};
+
+/// How many products are there, so that a list has a full page.
+const PRODUCTS: u32 = 30;
+
+/// What to measure, and how often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many times each function is started for each of its two measurements
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rounds: u32,
+    /// Only these functions
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// The seed of the order of starts [default: another each time]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Exit with 1 when a target is missed
+    #[arg(long)]
+    check: bool,
+    /// Measure the binaries that are there, instead of building them first
+    #[arg(long)]
+    no_build: bool,
+    /// No further round begins after this many seconds of measuring
+    #[arg(long, default_value_t = 150, value_name = "SECONDS")]
+    limit: u64,
+}
+
+/// A program, and what was measured of it. Times are in milliseconds since exec.
+struct Subject {
+    name: &'static str,
+    /// None for the floor.
+    info: Option<&'static Info>,
+    program: Program,
+    binary_bytes: u64,
+    record: Record,
+}
+
+#[derive(Default)]
+struct Record {
+    listening: Vec<f64>,
+    healthy: Vec<f64>,
+    ready: Vec<f64>,
+    answer: Vec<f64>,
+    /// After the first answer, in bytes.
+    resident: Vec<f64>,
+    /// To the floor's, pair by pair.
+    ready_ratio: Vec<f64>,
+    answer_ratio: Vec<f64>,
+}
+
+/// What a start is for.
+#[derive(Clone, Copy)]
+enum Probe {
+    /// The first answer of its RPC, which queries PostgreSQL.
+    Answer,
+    /// `/health`, which asks nobody, and `/ready`, which asks PostgreSQL.
+    Ready,
+}
+
+/// What one start gave; times in milliseconds since exec.
+struct Times {
+    listening: f64,
+    healthy: Option<f64>,
+    /// To `/ready`, or to the answer.
+    end: f64,
+    resident: Option<f64>,
+}
+
+/// Measures and prints. `Ok(false)` when `--check` finds a target missed.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let result = runtime.block_on(measure(args));
+    progress("");
+    result
+}
+
+async fn measure(args: &Args) -> Result<bool> {
+    let entries = [zerocart_user::FUNCTIONS, zerocart_product::FUNCTIONS].concat();
+    let domains: BTreeSet<_> = entries.iter().map(|entry| entry.info.domain).collect();
+    let domains: Vec<_> = domains.into_iter().collect();
+    let folder = binaries::folder()?;
+    if !args.no_build {
+        progress("building");
+        binaries::build(&domains)?;
+    }
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let mut ports = Ports::new(seed);
+    let mut rng = StdRng::seed_from_u64(seed);
+
+    progress("starting PostgreSQL");
+    let stand = Stand::start(&domains).await?;
+    let (mut floor, mut functions) = subjects(&entries, &folder, &stand)?;
+    let seeds = seed_data(&functions, &stand, &mut ports)?;
+    functions.retain(|subject| args.only.is_empty() || args.only.iter().any(|n| n == subject.name));
+    if functions.is_empty() {
+        bail!("there is no function of such a name");
+    }
+
+    let load_before = machine::load();
+    let began = Instant::now();
+    // No e-mail that the seeds took.
+    let mut n = 1;
+    let mut rounds = 0;
+    // The first round warms the machine (page cache, catalogue) and is not counted.
+    for round in 0..=args.rounds {
+        if began.elapsed() > Duration::from_secs(args.limit) {
+            break;
+        }
+        progress(&format!("round {round} of {}", args.rounds));
+        let mut starts: Vec<_> = (0..functions.len())
+            .flat_map(|i| [(i, Probe::Answer), (i, Probe::Ready)])
+            .collect();
+        starts.shuffle(&mut rng);
+        for (i, probe) in starts {
+            n += 1;
+            let function = &mut functions[i];
+            let pair: [&mut Subject; 2] = [&mut floor, function];
+            let floor_first = rng.random_bool(0.5);
+            let mut ends = [0.0; 2];
+            for which in if floor_first { [0, 1] } else { [1, 0] } {
+                stand.quiet().await?;
+                let subject = &mut *pair[which];
+                let times = start(subject, probe, &seeds, n, ports.next()?)
+                    .with_context(|| subject.name)?;
+                ends[which] = times.end;
+                if round > 0 {
+                    subject.record.add(probe, &times);
+                }
+            }
+            if round > 0 {
+                let ratio = ends[1] / ends[0];
+                match probe {
+                    Probe::Answer => functions[i].record.answer_ratio.push(ratio),
+                    Probe::Ready => functions[i].record.ready_ratio.push(ratio),
+                }
+            }
+        }
+        rounds = round;
+    }
+    if rounds == 0 {
+        bail!("not one round within {} s", args.limit);
+    }
+    let run = report::Run {
+        seed,
+        rounds,
+        took: began.elapsed(),
+        load: load_before,
+        postgres: stand.version().to_owned(),
+    };
+    stand.stop().await?;
+    progress("");
+    let met = report::print(&run, &floor, &functions);
+    Ok(met || !args.check)
+}
+
+/// The floor, and every function.
+fn subjects(
+    entries: &[Entry],
+    folder: &std::path::Path,
+    stand: &Stand,
+) -> Result<(Subject, Vec<Subject>)> {
+    let subject = |name, info, env| {
+        let path = binaries::find(folder, name)?;
+        let binary_bytes = path.metadata().with_context(|| name)?.len();
+        Ok::<_, anyhow::Error>(Subject {
+            name,
+            info,
+            program: Program { path, env },
+            binary_bytes,
+            record: Record::default(),
+        })
+    };
+    let env = vec![("DATABASE_URL".to_owned(), stand.database_url("product")?)];
+    let floor = subject(binaries::FLOOR, None, env)?;
+    let functions = entries.iter().map(|entry| {
+        let mut env = stand.env(entry.info.domain)?;
+        if cases::signs(entry.info.name) {
+            env.push(("AUTH_SIGNING_KEY".to_owned(), stand.signing_key()));
+        }
+        subject(entry.info.name, Some(entry.info), env)
+    });
+    Ok((floor, functions.collect::<Result<_>>()?))
+}
+
+/// Makes an account and some products, through the functions that make them.
+fn seed_data(functions: &[Subject], stand: &Stand, ports: &mut Ports) -> Result<Seeds> {
+    let mut seeds = Seeds {
+        token: stand.admin_token()?,
+        email: cases::email(0),
+        ..Seeds::default()
+    };
+    for (name, times) in [("create-user", 1), ("create-product", PRODUCTS)] {
+        let function = functions.iter().find(|subject| subject.name == name);
+        let function = function.with_context(|| format!("there is no {name}"))?;
+        let info = function.info.with_context(|| name)?;
+        let mut running = function
+            .program
+            .start(ports.next()?)
+            .with_context(|| name)?;
+        for n in 0..times {
+            let request = cases::request(info, &seeds, n)?;
+            let (answer, _) = running.ask(&request).with_context(|| name)?;
+            let id = cases::created(&answer.body)?;
+            match name {
+                "create-user" => seeds.user_id = id,
+                _ => seeds.product_id = id,
+            }
+        }
+    }
+    Ok(seeds)
+}
+
+/// One start, until its last answer.
+fn start(subject: &Subject, probe: Probe, seeds: &Seeds, n: u32, port: u16) -> Result<Times> {
+    // Made before the clock starts.
+    let request = match (probe, subject.info) {
+        (Probe::Answer, Some(info)) => cases::request(info, seeds, n)?,
+        (Probe::Answer, None) => Request::get(&format!("/products/{}", seeds.product_id)),
+        (Probe::Ready, _) => Request::get("/ready"),
+    };
+    let health = Request::get("/health");
+    let mut running = subject.program.start(port)?;
+    let healthy = match probe {
+        Probe::Answer => None,
+        Probe::Ready => Some(ms(running.ask(&health)?.1)),
+    };
+    let (answer, end) = running.ask(&request)?;
+    let resident = match probe {
+        Probe::Answer => Some(running.resident_bytes()? as f64),
+        Probe::Ready => None,
+    };
+    if answer.body.is_empty() {
+        bail!("an empty answer");
+    }
+    Ok(Times {
+        listening: ms(running.listening),
+        healthy,
+        end: ms(end),
+        resident,
+    })
+}
+
+impl Record {
+    fn add(&mut self, probe: Probe, times: &Times) {
+        self.listening.push(times.listening);
+        self.healthy.extend(times.healthy);
+        self.resident.extend(times.resident);
+        match probe {
+            Probe::Answer => self.answer.push(times.end),
+            Probe::Ready => self.ready.push(times.end),
+        }
+    }
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+/// One line that is written over by the next, where a person looks on.
+fn progress(what: &str) {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        // Of no consequence.
+        let _ = write!(terminal, "\r\x1b[K{what}");
+    }
+}

@@ -1,0 +1,123 @@
+//! A client that costs next to nothing: one blocking connection, HTTP/1.1, one request at a time.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+
+/// A request, ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Request(Vec<u8>);
+
+impl Request {
+    /// A request with `token` as its Bearer token and `body` as its JSON.
+    pub(crate) fn new(method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Self {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        if let Some(token) = token {
+            text.push_str(&format!("authorization: Bearer {token}\r\n"));
+        }
+        if let Some(body) = body {
+            let length = body.len();
+            text.push_str(&format!(
+                "content-type: application/json\r\ncontent-length: {length}\r\n"
+            ));
+        }
+        text.push_str("\r\n");
+        text.push_str(body.unwrap_or_default());
+        Self(text.into_bytes())
+    }
+
+    /// A GET without token.
+    pub(crate) fn get(path: &str) -> Self {
+        Self::new("GET", path, None, None)
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// Refuses anything but a success.
+    pub(crate) fn ok(self) -> Result<Self> {
+        if !(200..300).contains(&self.status) {
+            bail!("status {}: {}", self.status, self.body);
+        }
+        Ok(self)
+    }
+}
+
+/// Sends a request and waits for the whole of its answer.
+pub(crate) fn exchange(stream: &mut TcpStream, request: &Request) -> Result<Answer> {
+    stream.write_all(&request.0).context("cannot send")?;
+    let mut received = Vec::with_capacity(16 * 1024);
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match stream.read(&mut buffer).context("no answer")? {
+            0 => bail!("the connection was closed in the middle of an answer"),
+            n => received.extend_from_slice(&buffer[..n]),
+        }
+        if let Some(answer) = parse(&received)? {
+            return Ok(answer);
+        }
+        if received.len() > MAX_ANSWER_BYTES {
+            bail!("an answer without end");
+        }
+    }
+}
+
+/// The answer in `received`, once all of it is there.
+fn parse(received: &[u8]) -> Result<Option<Answer>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(begin) = head.parse(received).context("not HTTP/1.1")? else {
+        return Ok(None);
+    };
+    let length: usize = head
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+        .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
+        .context("an answer without content-length")?;
+    let Some(body) = received.get(begin..begin + length) else {
+        return Ok(None);
+    };
+    Ok(Some(Answer {
+        status: head.code.context("an answer without status")?,
+        body: String::from_utf8(body.to_vec()).context("a body that is not UTF-8")?,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_complete_with_its_last_byte() {
+        let text = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}";
+        for n in 0..text.len() {
+            assert!(parse(&text[..n]).unwrap().is_none(), "{n}");
+        }
+        let answer = parse(text).unwrap().unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (404, "{}"));
+        assert!(answer.ok().is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_request_says_how_long_its_body_is() {
+        let request = Request::new("POST", "/x", Some("t"), Some("{}"));
+        let text = String::from_utf8(request.0).unwrap();
+        assert!(text.starts_with("POST /x HTTP/1.1\r\n"), "{text}");
+        assert!(text.contains("\r\nauthorization: Bearer t\r\n"), "{text}");
+        assert!(text.ends_with("\r\ncontent-length: 2\r\n\r\n{}"), "{text}");
+    }
+}

@@ -1,0 +1,51 @@
+//! Measurements of zerocart, on this machine and a PostgreSQL of its own.
+//!
+//! `cold` starts every function again and again, beside a hand-written floor, and prints how long
+//! each takes to its first answers, with its size on disk and in memory.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "the table is what this program is run for"
+)]
+
+mod binaries;
+mod cases;
+mod cold;
+mod http;
+mod machine;
+mod process;
+mod stand;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures zerocart on this machine.
+#[derive(Parser)]
+#[command(name = "zerocart-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// From exec to listening, ready, and the first answer that queried PostgreSQL, beside a floor
+    Cold(cold::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Cold(args) => cold::run(&args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("zerocart-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

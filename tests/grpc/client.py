@@ -1,0 +1,114 @@
+"""Calls each function over gRPC, as a client that was generated from the published contract.
+
+Usage: client.py <folder of the contract> <host:port of the gateway>, with the admin's e-mail and
+password as two lines on standard input. Prints a line per call; a call that does not answer as the
+contract says ends it with status 1.
+"""
+
+import importlib
+import pathlib
+import sys
+import tempfile
+
+import grpc
+from grpc_tools import protoc
+
+DEADLINE_S = 60  # A cold start on a busy machine; no call comes near it.
+
+
+def generate(contract, out, names):
+    """Turns the contract into modules, and imports them."""
+    files = [str(contract / f"{name}.proto") for name in names]
+    arguments = ["protoc", f"-I{contract}", f"--python_out={out}", f"--grpc_python_out={out}"]
+    if protoc.main(arguments + files) != 0:
+        sys.exit("the contract cannot be generated")
+    sys.path.insert(0, str(out))
+    kinds = ("pb2", "pb2_grpc")
+    return [importlib.import_module(f"{name}_{kind}") for name in names for kind in kinds]
+
+
+def expect(condition, what):
+    if not condition:
+        sys.exit(f"not as the contract says: {what}")
+
+
+def fails(code, call, request, metadata=None):
+    """Calls, and expects a status."""
+    try:
+        response = call(request, timeout=DEADLINE_S, metadata=metadata)
+    except grpc.RpcError as error:
+        expect(error.code() == code, f"{error.code()} instead of {code}: {error.details()}")
+        return error
+    return expect(False, f"{response} instead of {code}")
+
+
+def story(channel, modules, admin_email, admin_password):
+    user, user_grpc, product, product_grpc = modules
+    users = user_grpc.UserServiceStub(channel)
+    products = product_grpc.ProductServiceStub(channel)
+
+    def call(method, request, metadata=None):
+        response = method(request, timeout=DEADLINE_S, metadata=metadata)
+        print(type(request).__name__, flush=True)
+        return response
+
+    sign_up = user.CreateUserRequest(
+        email="Grace@example.com", name="Grace", password="a long password"
+    )
+    created = call(users.CreateUser, sign_up)
+    expect(created.user.id and created.user.email == "Grace@example.com", created)
+    sign_up.email = "grace@EXAMPLE.com"
+    fails(grpc.StatusCode.ALREADY_EXISTS, users.CreateUser, sign_up)
+
+    wrong = user.AuthRequest(email="grace@example.com", password="not that one")
+    refused = call(users.AuthenticateUser, wrong)
+    expect(not refused.success and not refused.token, refused)
+    signed_in = call(
+        users.AuthenticateUser,
+        user.AuthRequest(email="grace@example.com", password="a long password"),
+    )
+    expect(signed_in.success and signed_in.user == created.user, signed_in)
+    grace = (("authorization", f"Bearer {signed_in.token}"),)
+    signed_in = call(
+        users.AuthenticateUser, user.AuthRequest(email=admin_email, password=admin_password)
+    )
+    expect(signed_in.success, signed_in)
+    admin = (("authorization", f"Bearer {signed_in.token}"),)
+
+    whom = user.GetUserRequest(id=created.user.id)
+    expect(call(users.GetUser, whom, grace).user == created.user, "the user as created")
+    fails(grpc.StatusCode.UNAUTHENTICATED, users.GetUser, whom)
+    whom.id = "nobody"
+    fails(grpc.StatusCode.INVALID_ARGUMENT, users.GetUser, whom, admin)
+
+    tea = product.CreateProductRequest(name="Tea", description="Green", price=4.75, inventory=3)
+    fails(grpc.StatusCode.PERMISSION_DENIED, products.CreateProduct, tea, grace)
+    key = (("idempotency-key", "one-tea"),)
+    made = call(products.CreateProduct, tea, admin + key).product
+    expect((made.name, made.price, made.inventory) == ("Tea", 4.75, 3), made)
+    again = call(products.CreateProduct, tea, admin + key).product
+    expect(again == made, "the same answer under the same key")
+
+    which = product.GetProductRequest(id=made.id)
+    expect(call(products.GetProduct, which).product == made, "the product as created")
+    which.id = "00000000-0000-7000-8000-000000000000"
+    fails(grpc.StatusCode.NOT_FOUND, products.GetProduct, which)
+
+    listed = call(products.ListProducts, product.ListProductsRequest(limit=1))
+    expect(list(listed.products) == [made] and listed.total >= 1, listed)
+
+    take = product.UpdateInventoryRequest(product_id=made.id, quantity_change=-3)
+    expect(call(products.UpdateInventory, take, admin).new_inventory == 0, "nothing is left")
+    fails(grpc.StatusCode.FAILED_PRECONDITION, products.UpdateInventory, take, admin)
+
+
+def main():
+    contract, gateway = pathlib.Path(sys.argv[1]), sys.argv[2]
+    admin_email, admin_password = sys.stdin.read().split("\n")[:2]
+    with tempfile.TemporaryDirectory() as out, grpc.insecure_channel(gateway) as channel:
+        modules = generate(contract, pathlib.Path(out), ("user", "product"))
+        story(channel, modules, admin_email, admin_password)
+
+
+if __name__ == "__main__":
+    main()

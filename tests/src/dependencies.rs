@@ -1,0 +1,234 @@
+//! Which crates may depend on which.
+
+use cargo_metadata::{DependencyKind, Metadata};
+
+/// A package of the workspace, and the packages of the workspace that it depends on.
+#[derive(Clone, Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its folder from the root: `functions/user`.
+    pub folder: String,
+    /// What it is built from.
+    pub normal: Vec<String>,
+    /// What its tests need besides.
+    pub dev: Vec<String>,
+}
+
+impl Package {
+    fn is(&self, group: &str) -> bool {
+        self.folder == group || self.folder.starts_with(&format!("{group}/"))
+    }
+}
+
+/// The packages of the workspace.
+pub fn read(metadata: &Metadata) -> Vec<Package> {
+    let members = metadata.workspace_packages();
+    members
+        .iter()
+        .map(|package| {
+            let folder = package
+                .manifest_path
+                .parent()
+                .unwrap_or(&package.manifest_path);
+            let folder = folder
+                .strip_prefix(&metadata.workspace_root)
+                .unwrap_or(folder);
+            let names = |dev: bool| {
+                let of_kind = package.dependencies.iter();
+                let of_kind =
+                    of_kind.filter(move |d| (d.kind == DependencyKind::Development) == dev);
+                let ours = of_kind.filter(|d| members.iter().any(|m| m.name.as_str() == d.name));
+                ours.map(|d| d.name.clone()).collect()
+            };
+            Package {
+                name: package.name.to_string(),
+                folder: folder.to_string().replace('\\', "/"),
+                normal: names(false),
+                dev: names(true),
+            }
+        })
+        .collect()
+}
+
+/// Crates of `shared/` that depend on no crate of the workspace at all.
+const ALONE: [&str; 2] = ["zerocart-auth", "zerocart-resilience"];
+
+/// Crates that know nothing of each other.
+const STRANGERS: [(&str, &str); 4] = [
+    ("zerocart-gateway", "zerocart-activator"),
+    ("zerocart-gateway", "zerocart-local-postgres"),
+    ("zerocart-activator", "zerocart-local-postgres"),
+    ("zerocart-gateway", "zerocart-runtime"),
+];
+
+/// Crates that are only for tests.
+const FOR_TESTS: [&str; 1] = ["zerocart-test-support"];
+
+/// The rules of the design about who depends on whom.
+pub fn check(packages: &[Package]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let folder = |name: &str| packages.iter().find(|package| package.name == name);
+    for package in packages {
+        let mut refuse = |on: &str, why: &str| {
+            wrong.push(format!("{} depends on {on}: {why}", package.name));
+        };
+        for on in package.normal.iter().chain(&package.dev) {
+            let Some(other) = folder(on) else { continue };
+            if package.is("shared") && !other.is("shared") && !other.is("local/postgres") {
+                refuse(on, "shared depends on shared");
+            }
+        }
+        for on in &package.normal {
+            let Some(other) = folder(on) else { continue };
+            if package.is("functions") && other.is("functions") {
+                refuse(on, "domains speak gRPC");
+            } else if package.is("functions") && !other.is("shared") {
+                refuse(on, "functions depend on shared");
+            }
+            if package.is("shared") && other.is("local/postgres") && !for_tests(package) {
+                refuse(on, "only tests start a PostgreSQL");
+            }
+            if package.folder.starts_with("local/") && (other.is("functions") || on == "zerocart") {
+                refuse(on, "only the engine itself knows functions");
+            }
+            if other.is("bench") || other.is("tests") {
+                refuse(on, "nothing builds on benchmarks and tests");
+            }
+            if FOR_TESTS.contains(&on.as_str()) && !package.is("tests") {
+                refuse(on, "it is for tests");
+            }
+            if ALONE.contains(&package.name.as_str()) {
+                refuse(on, "it stands alone");
+            }
+        }
+        for (one, other) in STRANGERS {
+            for (one, other) in [(one, other), (other, one)] {
+                if package.name == one && package.normal.iter().any(|on| on == other) {
+                    refuse(other, "they know nothing of each other");
+                }
+            }
+        }
+    }
+    wrong
+}
+
+fn for_tests(package: &Package) -> bool {
+    FOR_TESTS.contains(&package.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::only;
+
+    fn package(folder: &str, normal: &[&str]) -> Package {
+        let name = match folder.rsplit_once('/') {
+            Some(("local", "postgres")) => "zerocart-local-postgres".to_owned(),
+            Some((_, last)) => format!("zerocart-{last}"),
+            None if folder == "local" => "zerocart".to_owned(),
+            None => format!("zerocart-{folder}"),
+        };
+        Package {
+            name,
+            folder: folder.into(),
+            normal: normal.iter().map(|on| (*on).to_owned()).collect(),
+            dev: Vec::new(),
+        }
+    }
+
+    fn workspace() -> Vec<Package> {
+        vec![
+            package("shared/auth", &[]),
+            package("shared/resilience", &[]),
+            package("shared/runtime", &["zerocart-auth", "zerocart-resilience"]),
+            package("shared/test-support", &["zerocart-local-postgres"]),
+            package("functions/user", &["zerocart-runtime"]),
+            package("functions/product", &["zerocart-runtime"]),
+            package(
+                "local",
+                &["zerocart-user", "zerocart-activator", "zerocart-gateway"],
+            ),
+            package("local/activator", &[]),
+            package("local/gateway", &[]),
+            package("local/postgres", &[]),
+            package("bench", &[]),
+            package("tests", &["zerocart-user"]),
+        ]
+    }
+
+    #[test]
+    fn the_rules_hold_for_a_good_workspace() {
+        assert_eq!(check(&workspace()), [""; 0]);
+    }
+
+    #[test]
+    fn each_rule_can_be_broken() {
+        for (package, on, why) in [
+            (
+                "zerocart-runtime",
+                "zerocart-user",
+                "shared depends on shared",
+            ),
+            (
+                "zerocart-runtime",
+                "zerocart-local-postgres",
+                "only tests start",
+            ),
+            (
+                "zerocart-runtime",
+                "zerocart-activator",
+                "shared depends on shared",
+            ),
+            (
+                "zerocart-runtime",
+                "zerocart-test-support",
+                "it is for tests",
+            ),
+            ("zerocart-user", "zerocart-product", "domains speak gRPC"),
+            (
+                "zerocart-user",
+                "zerocart-gateway",
+                "functions depend on shared",
+            ),
+            ("zerocart-user", "zerocart-test-support", "it is for tests"),
+            ("zerocart-resilience", "zerocart-auth", "it stands alone"),
+            ("zerocart-auth", "zerocart-resilience", "it stands alone"),
+            (
+                "zerocart-gateway",
+                "zerocart-activator",
+                "nothing of each other",
+            ),
+            (
+                "zerocart-activator",
+                "zerocart-gateway",
+                "nothing of each other",
+            ),
+            (
+                "zerocart-gateway",
+                "zerocart-user",
+                "only the engine itself",
+            ),
+            ("zerocart", "zerocart-tests", "nothing builds on"),
+            ("zerocart", "zerocart-bench", "nothing builds on"),
+        ] {
+            let mut broken = workspace();
+            let broken_one = broken.iter_mut().find(|p| p.name == package).unwrap();
+            broken_one.normal.push(on.to_owned());
+            let problems = check(&broken);
+            only(&problems, &format!("{package} depends on {on}: "));
+            only(&problems, why);
+        }
+    }
+
+    #[test]
+    fn shared_does_not_even_test_with_functions() {
+        let mut broken = workspace();
+        broken[2].dev.push("zerocart-user".to_owned());
+        only(&check(&broken), "shared depends on shared");
+        // A domain may test with another one.
+        let mut fine = workspace();
+        fine[4].dev.push("zerocart-product".to_owned());
+        assert_eq!(check(&fine), [""; 0]);
+    }
+}

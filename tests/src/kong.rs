@@ -1,0 +1,288 @@
+//! `kong/kong.yml`: each function's routes, REST and gRPC, and where they lead.
+
+use http::Method;
+use zerocart_gateway::{PathRule, Route};
+use zerocart_proto::rpc::Info;
+
+/// What a path parameter may be: a route must take each of them, and nothing with a slash.
+const PARAMETERS: [&str; 4] = [
+    "0192f0c1-7a3e-7cc2-9f4b-1d2c3b4a5f60",
+    "a",
+    "x.y-z_~",
+    "%C3%A4",
+];
+
+/// Each function has one REST route, with the method and exactly the paths of its binding, and one
+/// gRPC route with exactly its gRPC path; both lead to it, and ask for a token unless anyone may
+/// call it.
+pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let host = |name: &str| format!("{name}.{namespace}.svc.cluster.local");
+    for route in routes {
+        let name = &route.name;
+        let Some(function) = functions
+            .iter()
+            .find(|f| host(f.name) == route.service.host)
+        else {
+            wrong.push(format!(
+                "{name}: {} is the host of no function",
+                route.service.host
+            ));
+            continue;
+        };
+        let own = if route.grpc {
+            format!("{}-grpc", function.name)
+        } else {
+            function.name.to_owned()
+        };
+        if *name != own || route.service.name != own {
+            wrong.push(format!(
+                "{name}: it and its service are not both named {own}"
+            ));
+        }
+        if route.requires_token() == function.access.anyone {
+            let should = if function.access.anyone {
+                "asks"
+            } else {
+                "does not ask"
+            };
+            wrong.push(format!("{name}: it {should} for a token"));
+        }
+        if route.strip_path || route.preserve_host || route.service.path.is_some() {
+            wrong.push(format!(
+                "{name}: the function would see another path or host"
+            ));
+        }
+        if route.service.retries > 3 {
+            wrong.push(format!("{name}: it retries more than 3 times"));
+        }
+    }
+    for function in functions {
+        let to = |grpc: bool| {
+            let to_it = move |route: &&Route| {
+                route.grpc == grpc && route.service.host == host(function.name)
+            };
+            routes.iter().filter(to_it).collect::<Vec<_>>()
+        };
+        match to(false)[..] {
+            [route] => rest(function, route, &mut wrong),
+            ref many => wrong.push(format!("{}: {} REST routes", function.name, many.len())),
+        }
+        match to(true)[..] {
+            [route] => grpc(function, route, &mut wrong),
+            ref many => wrong.push(format!("{}: {} gRPC routes", function.name, many.len())),
+        }
+    }
+    for function in functions {
+        meets(function, routes, &host(function.name), &mut wrong);
+    }
+    wrong
+}
+
+fn rest(function: &Info, route: &Route, wrong: &mut Vec<String>) {
+    let name = &route.name;
+    let methods: Vec<_> = route
+        .methods
+        .iter()
+        .filter(|m| **m != Method::OPTIONS)
+        .collect();
+    if methods.len() != 1 || methods[0].as_str() != function.http_method {
+        wrong.push(format!(
+            "{name}: its methods are {methods:?}, not {}",
+            function.http_method
+        ));
+    }
+    // The cors plugin answers preflights, where a route takes them.
+    if !route.methods.contains(&Method::OPTIONS) {
+        wrong.push(format!("{name}: a CORS preflight has no route"));
+    }
+    for path in paths(function.http_path) {
+        if !takes(route, &path) {
+            wrong.push(format!("{name}: it does not take {path}"));
+        }
+        for other in [
+            format!("{path}/more"),
+            format!("/more{path}"),
+            format!("{path}more/"),
+            path.rsplit_once('/')
+                .map_or("/", |(parent, _)| parent)
+                .to_owned(),
+        ] {
+            // `/products/{id}` takes `/products/amore`; a template without parameters does not.
+            if !other.is_empty() && !fits(function.http_path, &other) && takes(route, &other) {
+                wrong.push(format!("{name}: it takes {other}"));
+            }
+        }
+    }
+}
+
+fn grpc(function: &Info, route: &Route, wrong: &mut Vec<String>) {
+    let exact = matches!(&route.paths[..], [PathRule::Prefix(path)] if path == function.grpc_path);
+    if !exact {
+        let (name, paths) = (&route.name, &route.paths);
+        wrong.push(format!(
+            "{name}: its paths are {paths:?}, not {}",
+            function.grpc_path
+        ));
+    }
+}
+
+/// Each path of `function` meets its own route and no other's.
+fn meets(function: &Info, routes: &[Route], host: &str, wrong: &mut Vec<String>) {
+    for path in paths(function.http_path) {
+        for route in routes
+            .iter()
+            .filter(|route| !route.grpc && takes(route, &path))
+        {
+            let same_method = route
+                .methods
+                .iter()
+                .any(|m| m.as_str() == function.http_method);
+            if same_method && route.service.host != host {
+                wrong.push(format!(
+                    "{}: {path} of {} meets it",
+                    route.name, function.name
+                ));
+            }
+        }
+    }
+}
+
+fn takes(route: &Route, path: &str) -> bool {
+    route.paths.iter().any(|rule| match rule {
+        PathRule::Prefix(prefix) => path.starts_with(prefix.as_str()),
+        PathRule::Regex(regex) => regex.is_match(path),
+    })
+}
+
+/// Paths of a template, its parameters filled in.
+fn paths(template: &str) -> Vec<String> {
+    let fill = |parameter: &str| {
+        let segments = template
+            .split('/')
+            .map(|segment| match segment.starts_with('{') {
+                true => parameter,
+                false => segment,
+            });
+        segments.collect::<Vec<_>>().join("/")
+    };
+    let mut paths: Vec<_> = PARAMETERS.into_iter().map(fill).collect();
+    paths.dedup();
+    paths
+}
+
+/// Whether a path is one of a template.
+fn fits(template: &str, path: &str) -> bool {
+    let (template, path): (Vec<_>, Vec<_>) =
+        (template.split('/').collect(), path.split('/').collect());
+    let same =
+        |(wanted, is): (&&str, &&str)| wanted == is || (wanted.starts_with('{') && !is.is_empty());
+    template.len() == path.len() && template.iter().zip(&path).all(same)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::sample::FUNCTIONS;
+    use zerocart_gateway::Config;
+
+    /// Routes as they should be for [`FUNCTIONS`], after `edit` of kong.yml.
+    pub(crate) fn routes(edit: impl Fn(String) -> String) -> Config {
+        let mut text = "_format_version: \"3.0\"\nservices:\n".to_owned();
+        for f in &FUNCTIONS {
+            let path = f.http_path.replace("{id}", "(?<id>[^/]+)");
+            let plugins = match f.access.anyone {
+                true => "[]",
+                false => {
+                    "[{name: jwt, config: {key_claim_name: kid, claims_to_verify: [exp], run_on_preflight: false, uri_param_names: []}}]"
+                }
+            };
+            let (name, method, grpc) = (f.name, f.http_method, f.grpc_path);
+            text += &format!(
+                "- {{name: {name}, host: {name}.shop.svc.cluster.local, protocol: http, retries: 3, \
+                 read_timeout: 30000, plugins: {plugins}, routes: [{{name: {name}, \
+                 methods: [{method}, OPTIONS], paths: ['~{path}$'], strip_path: false}}]}}\n\
+                 - {{name: {name}-grpc, host: {name}.shop.svc.cluster.local, protocol: grpc, retries: 3, \
+                 read_timeout: 30000, plugins: {plugins}, routes: [{{name: {name}-grpc, \
+                 protocols: [grpc, grpcs], paths: [{grpc}]}}]}}\n"
+            );
+        }
+        Config::parse("kong.yml", &edit(text)).expect("the test's file is right for Kong")
+    }
+
+    #[test]
+    fn routes_that_are_not_the_functions_are_told() {
+        let good = routes(|text| text);
+        assert_eq!(check(&FUNCTIONS, "shop", good.routes()), [""; 0]);
+
+        for (from, to, words) in [
+            (
+                "methods: [POST, OPTIONS]",
+                "methods: [PUT, OPTIONS]",
+                "its methods are [PUT], not POST",
+            ),
+            ("methods: [POST, OPTIONS]", "methods: [POST]", "preflight"),
+            ("~/users$", "~/users", "it takes /users/more"),
+            ("~/users$", "~/people$", "it does not take /users"),
+            ("~/users/(?<id>[^/]+)$", "~/users/(?<id>.+)$", "/more"),
+            (
+                "~/users/(?<id>[^/]+)$",
+                "~/users/(?<id>[a-z]+)$",
+                "it does not take /users/0192",
+            ),
+            (
+                "~/products/(?<id>[^/]+)$",
+                "~/users/(?<id>[^/]+)$",
+                "of get-user meets it",
+            ),
+            (
+                "/user.UserService/GetUser]",
+                "/user.UserService]",
+                "not /user.UserService/GetUser",
+            ),
+            (
+                "name: get-user-grpc, protocols",
+                "name: other, protocols",
+                "not both named get-user-grpc",
+            ),
+            (
+                "host: get-user.shop",
+                "host: eat-user.shop",
+                "is the host of no function",
+            ),
+            (
+                "host: get-user.shop",
+                "host: get-product.shop",
+                "get-user: 0 REST routes",
+            ),
+            ("strip_path: false", "strip_path: true", "another path"),
+            ("retries: 3", "retries: 5", "retries more than 3"),
+            (
+                "plugins: []",
+                "plugins: [{name: jwt, config: {key_claim_name: kid, claims_to_verify: [exp]}}]",
+                "create-user: it asks for a token",
+            ),
+            (
+                "uri_param_names: []}}]",
+                "uri_param_names: []}, enabled: false}]",
+                "get-user: it does not ask",
+            ),
+        ] {
+            let broken = routes(|text| {
+                assert!(text.contains(from), "{from}");
+                text.replace(from, to)
+            });
+            let problems = check(&FUNCTIONS, "shop", broken.routes());
+            assert!(
+                problems.iter().any(|p| p.contains(words)),
+                "{problems:#?} lack {words:?}"
+            );
+        }
+        let elsewhere = check(&FUNCTIONS, "other", good.routes());
+        assert!(
+            elsewhere
+                .iter()
+                .any(|p| p.contains("the host of no function"))
+        );
+    }
+}

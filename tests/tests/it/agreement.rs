@@ -1,0 +1,80 @@
+//! Everything that names functions names the same ones.
+
+use std::fs;
+
+use zerocart_gateway::Config;
+use zerocart_proto::rpc;
+use zerocart_tests::{binaries, consul, functions, knative, kong, limits, root, source};
+
+use crate::{none, rules::metadata};
+
+fn manifests() -> knative::Manifests {
+    knative::read(&root()).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+fn kong() -> Config {
+    Config::load(&root().join("kong/kong.yml")).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+#[test]
+fn functions_are_the_rpcs_of_their_domains() {
+    let folders = fs::read_dir(root().join("functions")).expect("functions/ can be listed");
+    let folders: Vec<_> = folders
+        .map(|entry| entry.expect("functions/ can be listed").path())
+        .filter(|path| path.join("Cargo.toml").exists())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .collect();
+    none(&functions::check(&functions::all(), rpc::ALL, &folders));
+}
+
+#[test]
+fn binaries_are_the_functions() {
+    let binaries = binaries::read(&metadata()).expect("sources can be read");
+    none(&binaries::check(&functions::all(), &binaries));
+}
+
+#[test]
+fn every_function_has_its_module() {
+    for function in functions::all() {
+        let module = function.name.replace('-', "_");
+        let path = format!("functions/{}/src/{module}.rs", function.domain);
+        assert!(root().join(&path).is_file(), "{path} does not exist");
+    }
+}
+
+#[test]
+fn knative_services_are_the_functions() {
+    none(&knative::check(&functions::all(), &manifests()));
+}
+
+#[test]
+fn kong_routes_are_the_functions() {
+    none(&kong::check(
+        &functions::all(),
+        manifests().namespace(),
+        kong().routes(),
+    ));
+}
+
+#[test]
+fn consul_intentions_are_the_calls() {
+    let documents = consul::read(&root()).unwrap_or_else(|error| panic!("{error:#}"));
+    none(&consul::check(&functions::all(), &documents));
+}
+
+#[test]
+fn times_are_ordered() {
+    none(&limits::times(
+        &functions::all(),
+        &manifests().functions,
+        kong().routes(),
+    ));
+    none(&limits::callers(rpc::ALL));
+}
+
+#[test]
+fn connections_fit() {
+    let engine = fs::read_to_string(root().join("local/src/up.rs")).expect("the engine's source");
+    let max = source::constant(&engine, "MAX_CONNECTIONS").expect("the engine says how many");
+    none(&limits::connections(&manifests().functions, max));
+}

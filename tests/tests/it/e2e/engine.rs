@@ -1,0 +1,318 @@
+//! The real engine, as a person starts it, with a data folder and a port of its own.
+
+use std::{
+    any::Any,
+    fs::{self, File},
+    io::{Read, Write},
+    net::SocketAddr,
+    os::unix::{
+        fs::PermissionsExt,
+        process::{CommandExt, ExitStatusExt},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde::Deserialize;
+use tempfile::TempDir;
+use zerocart_activator::{FunctionStatus, Guard};
+use zerocart_proto::{rpc, user::AuthRequest};
+use zerocart_test_support::clients::{Client, Wire};
+use zerocart_tests::{functions, root};
+
+use super::{
+    http::Http,
+    processes::{self, Process},
+    until,
+};
+
+/// How long anything may take that is about to happen; never reached by a test that passes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A data folder that is removed with this.
+#[derive(Debug)]
+pub(crate) struct Data(TempDir);
+
+impl Data {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("zerocart-tests-").tempdir();
+        let folder = folder.expect("a temporary folder can be made");
+        // As root, PostgreSQL runs as somebody else, and keeps its files where it can reach them.
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), open).expect("the folder is ours");
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// What a running engine writes to its data folder.
+#[derive(Debug, Deserialize)]
+struct Announced {
+    pid: u32,
+    gateway: String,
+}
+
+/// What `ps --json` prints.
+#[derive(Debug, Deserialize)]
+struct Functions {
+    functions: Vec<FunctionStatus>,
+}
+
+/// An engine that runs. Killed when this is dropped; its own guards then end what it started.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    child: Child,
+    data: PathBuf,
+    log: PathBuf,
+    gateway: SocketAddr,
+    sources: AtomicU8,
+    /// Ends the engine when this process is killed. Dropped in this order.
+    _watch: Box<dyn Any + Send>,
+    _guard: Guard,
+}
+
+impl Engine {
+    /// `zerocart up` with the functions as processes, once it is ready.
+    pub(crate) async fn start(data: &Data) -> Self {
+        Self::start_with(data, &[]).await
+    }
+
+    /// `zerocart up` with more options.
+    pub(crate) async fn start_with(data: &Data, options: &[&str]) -> Self {
+        let log = data.file("output");
+        let output = File::create(&log).expect("the log can be made");
+        let mut command = zerocart(&data.path());
+        command
+            .args(["up", "--no-build", "--port", "0"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().expect("a file can be cloned"))
+            .stderr(output)
+            // A terminal's Ctrl-C goes to the whole group; see `interrupt`.
+            .process_group(0);
+        let mut child = command.spawn().expect("the engine can be started");
+        let guard = Guard::spawn().expect("a guard can be started");
+        let watch = guard.watch(child.id()).expect("the guard runs");
+        let announced = data.path().join("engine.json");
+        let gateway = until("the engine is up", PATIENCE, || {
+            if let Ok(Some(status)) = child.try_wait() {
+                panic!("the engine ended: {status}\n{}", read(&log));
+            }
+            let text = fs::read(&announced).unwrap_or_default();
+            let announced = serde_json::from_slice::<Announced>(&text).ok();
+            // A file that a killed engine left behind is that engine's.
+            let own = announced.filter(|announced| announced.pid == child.id());
+            async { own.map(|announced| announced.gateway) }
+        });
+        let gateway = gateway.await;
+        let gateway = gateway.trim_start_matches("http://").parse();
+        Self {
+            child,
+            data: data.path(),
+            log,
+            gateway: gateway.expect("the gateway's address"),
+            sources: AtomicU8::new(2),
+            _watch: Box::new(watch),
+            _guard: guard,
+        }
+    }
+
+    /// The gateway.
+    pub(crate) fn gateway(&self) -> SocketAddr {
+        self.gateway
+    }
+
+    /// What it has told so far.
+    pub(crate) fn output(&self) -> String {
+        read(&self.log)
+    }
+
+    /// The e-mail and password that it shows at its first start.
+    pub(crate) fn admin_credential(&self) -> Option<(String, String)> {
+        let output = self.output();
+        let after = |label: &str| {
+            let mut lines = output.lines().map(str::trim);
+            let line = lines.find(|line| line.starts_with(label))?;
+            Some(line.strip_prefix(label)?.trim().to_owned())
+        };
+        Some((after("e-mail ")?, after("password ")?))
+    }
+
+    /// A client at an address of its own: the gateway counts its requests alone.
+    pub(crate) fn http(&self) -> Http {
+        let source = self.sources.fetch_add(1, Ordering::Relaxed);
+        Http::new(self.gateway, [127, 0, 0, source].into())
+    }
+
+    /// A client by some wire, from 127.0.0.1.
+    pub(crate) fn client(&self, wire: Wire) -> Client {
+        Client::new(wire, self.gateway)
+    }
+
+    /// Signs in, and gives the value of the header `authorization`.
+    pub(crate) async fn sign_in(&self, email: &str, password: &str) -> String {
+        let request = AuthRequest {
+            email: email.into(),
+            password: password.into(),
+        };
+        let client = self.client(Wire::Http1);
+        let answer = client.call::<rpc::AuthenticateUser>(&request).await.ok();
+        format!("Bearer {}", answer.token)
+    }
+
+    /// Signs the first admin in.
+    pub(crate) async fn sign_in_admin(&self) -> String {
+        let (email, password) = self.admin_credential().expect("the first start shows it");
+        self.sign_in(&email, &password).await
+    }
+
+    /// `zerocart ps --json`.
+    pub(crate) async fn ps(&self) -> Vec<FunctionStatus> {
+        let mut command = tokio::process::Command::from(zerocart(&self.data));
+        let output = command.args(["ps", "--json"]).output().await;
+        let output = output.expect("zerocart can be started");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let printed: Functions = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+        printed.functions
+    }
+
+    /// What `ps` says of one function.
+    pub(crate) async fn status(&self, function: &str) -> FunctionStatus {
+        let status = self.ps().await.into_iter().find(|f| f.name == function);
+        status.unwrap_or_else(|| panic!("ps does not show {function}"))
+    }
+
+    /// The engine and all that it started.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        processes::tree(self.child.id())
+    }
+
+    /// A connection to the database of `domain`, as the role of its functions.
+    pub(crate) async fn database(&self, domain: &str) -> tokio_postgres::Client {
+        let functions = functions::all();
+        let names: Vec<_> = functions
+            .iter()
+            .filter(|f| f.domain == domain)
+            .map(|f| f.name)
+            .collect();
+        let processes = self.processes();
+        // The kernel keeps 15 characters of a name.
+        let mut of_domain = processes
+            .iter()
+            .filter(|process| names.iter().any(|name| name.starts_with(&process.name)));
+        let url = of_domain.find_map(|process| process.env("DATABASE_URL"));
+        let url = url.unwrap_or_else(|| panic!("no function of {domain} runs"));
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+            .await
+            .expect("the function's own URL is right");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// Ctrl-C: SIGINT to the whole group, as a terminal sends it. Gives the exit status.
+    pub(crate) async fn interrupt(mut self) -> ExitStatus {
+        kill_process_group(self.pid(), Signal::INT).expect("the engine runs");
+        self.exit().await
+    }
+
+    /// Ends it as Ctrl-C does, and checks that it went well and that nothing is left.
+    pub(crate) async fn stop(self) {
+        let (processes, log) = (self.processes(), self.log.clone());
+        let status = self.interrupt().await;
+        assert!(status.success(), "{status}\n{}", read(&log));
+        processes::gone(&processes, PATIENCE).await;
+    }
+
+    /// `kill -9`.
+    pub(crate) async fn kill(mut self) {
+        kill_process(self.pid(), Signal::KILL).expect("the engine runs");
+        assert_eq!(self.exit().await.signal(), Some(9));
+    }
+
+    async fn exit(&mut self) -> ExitStatus {
+        until("the engine ends", PATIENCE, || {
+            let ended = self.child.try_wait().expect("a child can be waited for");
+            async move { ended }
+        })
+        .await
+    }
+
+    fn pid(&self) -> Pid {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        pid.expect("a child has a pid")
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            // A test failed: what the engine said helps to see why.
+            let _ = writeln!(std::io::stderr(), "{}", self.output());
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// `zerocart --data <data>`, to which a command is added.
+pub(crate) fn zerocart(data: &Path) -> Command {
+    let mut command = Command::new(binaries().join("zerocart"));
+    command.current_dir(root()).arg("--data").arg(data);
+    command
+}
+
+/// The folder with the binaries, built now by the cargo that built this test, in its profile.
+///
+/// A build of this package alone does not build the binaries of others, and a stale one would
+/// test what is no more. All that `cargo test` has built already is not built again.
+fn binaries() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().expect("a test knows its program");
+        let folder = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("deps is in a profile's folder");
+        let profile = match folder.file_name().and_then(|name| name.to_str()) {
+            Some("debug") => "dev",
+            Some(profile) => profile,
+            None => panic!("{} is no folder of cargo's", folder.display()),
+        };
+        // The whole workspace with its tests: so cargo chooses the same features of dependencies as
+        // in `cargo test --workspace`, after which there is nothing left to build here.
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .current_dir(root())
+            .args(["build", "--quiet", "--profile", profile])
+            .args(["--workspace", "--bins", "--tests"]);
+        let status = cargo.status().expect("cargo can be started");
+        assert!(
+            status.success(),
+            "the engine and the functions can be built"
+        );
+        folder.to_owned()
+    })
+}
+
+fn read(path: &Path) -> String {
+    let mut text = String::new();
+    let _ = File::open(path).and_then(|mut file| file.read_to_string(&mut text));
+    text
+}
