@@ -39,8 +39,6 @@ buf:
 
 # Measure cold starts beside the floor; fails when a target is missed
 bench *args:
-    # With the engine, so that the functions are those of `cargo zerocart up`.
-    cargo build --release --bins --package zerocart --package zerocart-bench --package zerocart-user --package zerocart-product
     cargo run --release --package zerocart-bench -- cold --check {{args}}
 
 # Everything that CI checks

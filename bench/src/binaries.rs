@@ -38,7 +38,8 @@ pub(crate) fn build(domains: &[&str]) -> Result<()> {
     cargo
         .current_dir(workspace_root())
         .args(["build", "--quiet", "--release", "--bins"])
-        .args(["--package", "zerocart-bench"]);
+        // With the engine, so that the functions are those that `zerocart up` builds.
+        .args(["--package", "zerocart-bench", "--package", "zerocart"]);
     for domain in domains {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
     }
