@@ -10,6 +10,17 @@ use anyhow::{Context, Result, bail};
 /// The hand-written program that functions are compared with.
 pub(crate) const FLOOR: &str = "zerocart-floor";
 
+/// The variables that cargo sets for a package's own programs and that build scripts look at.
+const OF_THIS_PACKAGE: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// The folder of the project.
 pub(crate) fn workspace_root() -> PathBuf {
     let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -42,6 +53,11 @@ pub(crate) fn build(domains: &[&str]) -> Result<()> {
         .args(["--package", "zerocart-bench", "--package", "zerocart"]);
     for domain in domains {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
+    }
+    // What cargo told this program of its own package would have ring's build script run again, and
+    // everything that depends on it built again.
+    for name in OF_THIS_PACKAGE {
+        cargo.env_remove(name);
     }
     let status = cargo.status().context(
         "cannot run cargo; without it, build the binaries elsewhere and pass --no-build",

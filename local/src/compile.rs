@@ -16,6 +16,18 @@ pub(crate) fn binary_dir() -> Result<PathBuf> {
         .to_owned())
 }
 
+/// What `cargo run` tells this program of its own package. A build script of a dependency (ring's)
+/// is run again whenever these change, and with it everything that depends on it is built again.
+const OF_THIS_PACKAGE: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// Builds every function with cargo, whose output the user sees.
 pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()> {
     let profile = match binary_dir.file_name().and_then(|name| name.to_str()) {
@@ -32,6 +44,9 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
         .args(["--package", "zerocart"]);
     for domain in domains::names() {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
+    }
+    for name in OF_THIS_PACKAGE {
+        cargo.env_remove(name);
     }
     let status = cargo.kill_on_drop(true).status().await.context(
         "cannot run cargo; without it, build the functions elsewhere and pass --no-build",

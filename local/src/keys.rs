@@ -24,7 +24,6 @@ impl Keys {
     /// The keys in the data folder, made now if there are none.
     pub(crate) fn load_or_make(data: &Data) -> Result<Self> {
         let folder = data.keys();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self {
             user: load_or_make(&folder.join("user.json"))?,
             service: load_or_make(&folder.join("service.json"))?,

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -62,10 +63,15 @@ impl Data {
         Ok(Self(std::path::absolute(folder)?))
     }
 
-    /// Makes the folder, readable by its owner alone where it is new.
+    /// Makes the folder, and in it those for logs and keys, which nobody else may read. The folder
+    /// itself stays open: root's PostgreSQL runs as another user and has to pass through it.
     pub(crate) fn create(&self) -> Result<()> {
-        for folder in [self.0.clone(), self.logs()] {
-            fs::create_dir_all(&folder)
+        fs::create_dir_all(&self.0).with_context(|| format!("cannot make {}", self.0.display()))?;
+        for folder in [self.logs(), self.keys()] {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
         Ok(())

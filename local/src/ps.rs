@@ -34,37 +34,43 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
             data.path().display()
         );
     };
-    let answer = tokio::time::timeout(TIMEOUT, ask(&engine))
-        .await
-        .map_err(|_| anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs()))
-        .flatten()
-        .with_context(|| {
-            format!(
-                "the engine (process {}) does not answer; it may have been killed",
-                engine.pid
-            )
-        })?;
+    let answer = ask(&engine).await.with_context(|| {
+        format!(
+            "the engine (process {}) does not answer; it may have been killed",
+            engine.pid
+        )
+    })?;
     if args.json {
-        console::say(String::from_utf8_lossy(&answer));
+        console::say(serde_json::to_string(&answer)?);
         return Ok(());
     }
-    let functions: Functions = serde_json::from_slice(&answer)?;
     console::say(format_args!(
         "{:<20} {:>9} {:>9} {:>9} {:>11} {:>7}  processes",
         "function", "instances", "requests", "cold", "last start", "crashes"
     ));
-    for function in &functions.functions {
+    for function in &answer.functions {
         console::say(line(function));
     }
     Ok(())
 }
 
-async fn ask(engine: &Engine) -> Result<Vec<u8>> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    let response = client
-        .get(format!("http://{}/functions", engine.status).parse()?)
-        .await?;
-    Ok(response.into_body().collect().await?.to_bytes().to_vec())
+/// What a running engine tells.
+///
+/// # Errors
+///
+/// When nobody answers there in time, or somebody who is no engine.
+pub(crate) async fn ask(engine: &Engine) -> Result<Functions> {
+    let asked = async {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+        let response = client
+            .get(format!("http://{}/functions", engine.status).parse()?)
+            .await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        anyhow::Ok(serde_json::from_slice(&body)?)
+    };
+    tokio::time::timeout(TIMEOUT, asked)
+        .await
+        .with_context(|| format!("no answer within {} s", TIMEOUT.as_secs()))?
 }
 
 fn line(function: &FunctionStatus) -> String {

@@ -28,6 +28,7 @@ use crate::{
     in_process::InProcess,
     keys::Keys,
     layout::{Data, Project},
+    ps,
     status::{self, Engine},
 };
 
@@ -68,7 +69,7 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     let project = Project::find()?;
     let data = Data::new(data, Some(&project))?;
     data.create()?;
-    init_logs(&data)?;
+    init_logs(&data, &args)?;
 
     // What can be refused at once is refused at once.
     let manifests = zerocart_activator::load_dir(&project.services())?;
@@ -93,7 +94,6 @@ struct Up {
     server: Server,
     activator: Activator,
     gateway: Gateway<Functions>,
-    admin: Option<Credential>,
 }
 
 async fn start(
@@ -138,7 +138,10 @@ async fn start(
 
     let step = Instant::now();
     let keys = Keys::load_or_make(data)?;
-    let admin = first_admin(&databases).await?;
+    // Shown at once: whatever fails after this, the password is not lost.
+    if let Some(credential) = first_admin(&databases).await? {
+        bootstrap::show(&credential);
+    }
     let environment = Environment::new(&databases, &keys, &args.log_level)?;
     let launcher = AnyLauncher::new(args, &binary_dir, data, environment)?;
     let activator = Activator::new(manifests, launcher, Default::default());
@@ -148,7 +151,6 @@ async fn start(
         server,
         activator,
         gateway,
-        admin,
     })
 }
 
@@ -188,7 +190,7 @@ impl Up {
                     .await
             })
         };
-        greet(address, began.elapsed(), self.admin.take());
+        greet(address, began.elapsed());
 
         stop.asked().await;
         console::say("\nstopping …");
@@ -206,7 +208,7 @@ impl Up {
 }
 
 /// Says where it is and what to try.
-fn greet(address: SocketAddr, took: Duration, admin: Option<Credential>) {
+fn greet(address: SocketAddr, took: Duration) {
     let url = if address.ip().is_unspecified() {
         format!("http://localhost:{}", address.port())
     } else {
@@ -216,10 +218,6 @@ fn greet(address: SocketAddr, took: Duration, admin: Option<Credential>) {
         "ready after {:.2} s: {url}, every function at zero\n",
         took.as_secs_f64()
     ));
-    if let Some(credential) = admin {
-        bootstrap::show(&credential);
-        console::say("");
-    }
     console::say(format_args!(
         "try:\n  \
          curl -i --json '{{\"email\":\"ada@example.com\",\"name\":\"Ada\",\"password\":\"correct horse\"}}' {url}/users\n  \
@@ -238,7 +236,7 @@ async fn postgres(args: &Args, data: &Data) -> Result<Server> {
     let mut options = Options::new(data.postgres());
     options.source = source;
     options.max_connections = MAX_CONNECTIONS + 3;
-    options.report = Report::new(|progress| console::doing(progress));
+    options.report = Report::new(console::doing);
     match Server::start(options).await {
         Err(PostgresError::AlreadyRunning { pid, .. }) => bail!(
             "already running from {}{}: see it with `cargo zerocart ps`, or use another --data",
@@ -287,11 +285,8 @@ async fn refuse_second(data: &Data) -> Result<()> {
     let Some(engine) = Engine::read(&data.engine())? else {
         return Ok(());
     };
-    // A file that a killed engine left behind names a port on which nobody answers.
-    if tokio::net::TcpStream::connect(&engine.status)
-        .await
-        .is_err()
-    {
+    // A file that a killed engine left behind names a port on which nobody answers, or another.
+    if ps::ask(&engine).await.is_err() {
         return Ok(());
     }
     bail!(
@@ -356,7 +351,7 @@ impl Stop {
 }
 
 /// The engine's own log goes to a file: the terminal is for the conversation.
-fn init_logs(data: &Data) -> Result<()> {
+fn init_logs(data: &Data, args: &Args) -> Result<()> {
     let path = data.logs().join("engine.log");
     let file = std::fs::OpenOptions::new()
         .create(true)
@@ -366,6 +361,12 @@ fn init_logs(data: &Data) -> Result<()> {
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
+        // In one process the functions log here, too.
+        .with_max_level(if args.in_process {
+            args.log_level.parse()?
+        } else {
+            tracing::Level::INFO
+        })
         .with_writer(std::sync::Mutex::new(file))
         .init();
     Ok(())

@@ -32,14 +32,7 @@ impl Function for GetProduct {
             .database
             .read(cx)
             .await?
-            .query_opt(
-                concat!(
-                    "SELECT ",
-                    product_columns!(),
-                    " FROM products WHERE id = $1"
-                ),
-                &[&id],
-            )
+            .query_opt(SELECT, &[&id])
             .await?
             .ok_or_else(|| Error::not_found("there is no such product"))?;
         Ok(ProductResponse {

@@ -1,7 +1,7 @@
 //! A request's way through the gateway: route, plugins, upstream, answer.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
@@ -10,6 +10,7 @@ use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
+use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use crate::access::Observation;
@@ -27,6 +28,11 @@ use crate::reply::Reply;
 use crate::router::{Match, Query, Router};
 use crate::server::Connection;
 use crate::upstream::{Protocol, Upstream};
+
+/// What is read of a body that nobody wants, in bytes, so that its client reads the answer.
+const MAX_DISCARDED_BYTES: usize = 32 << 20;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all requests share.
 #[derive(Debug)]
@@ -58,7 +64,16 @@ pub(crate) async fn handle<U: Upstream>(
         .expect("hexadecimal digits are visible ASCII");
     let mut seen = Observation::new(&shared.metrics, &parts.method, id);
     let mut marks = Marks::default();
-    let answer = exchange(shared, connection, parts, body, &mut seen, &mut marks).await;
+    // Discarding a body asks for it, which a client that waits for `100 Continue` must not be.
+    let discardable = !http2 && !parts.headers.contains_key(http::header::EXPECT);
+    let mut body = Some(body);
+    let answer = exchange(shared, connection, parts, &mut body, &mut seen, &mut marks).await;
+    let refused = answer.is_err();
+    if let Some(unread) = body.filter(|_| refused && discardable) {
+        // HTTP/1 can only close the connection under a body that is not read, at which a client
+        // that is still sending gets no answer but a reset.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(unread)).await;
+    }
     let mut response = match answer {
         Ok(response) => from_upstream(response, &seen),
         Err(reply) => {
@@ -87,11 +102,22 @@ pub(crate) async fn handle<U: Upstream>(
     response.map(|body| Body::new(Outgoing::new(body, read_timeout, seen)))
 }
 
+/// Reads on without keeping anything.
+async fn discard(mut body: Body) {
+    let mut left = MAX_DISCARDED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
+        if left == 0 {
+            break;
+        }
+    }
+}
+
 async fn exchange<U: Upstream>(
     shared: &Shared<U>,
     connection: &Connection,
     mut parts: Parts,
-    body: Body,
+    body: &mut Option<Body>,
     seen: &mut Observation,
     marks: &mut Marks,
 ) -> Result<Response<Body>, Reply> {
@@ -150,7 +176,7 @@ async fn exchange<U: Upstream>(
         method: parts.method,
         uri: uri(authority, &upstream_path, parts.uri.query())?,
         headers: parts.headers,
-        body,
+        body: body.take().unwrap_or_default(),
         limit_bytes,
     };
     seen.sent = Some(tokio::time::Instant::now());

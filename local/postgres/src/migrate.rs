@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgErrorPosition, PgSslMode};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::Error;
@@ -33,7 +33,14 @@ pub async fn migrate(url: &str, folder: &Path) -> Result<Vec<PathBuf>, Error> {
 
     let connecting = || format!("connect to apply {}", folder.display());
     let options: PgConnectOptions = url.parse().map_err(Error::sql(connecting()))?;
+    // As the functions do: the URL alone decides, not PGSSLMODE, and TLS is always verified.
+    let mode = match options.get_ssl_mode() {
+        _ if !url.contains("sslmode=") => PgSslMode::Disable,
+        PgSslMode::Require | PgSslMode::VerifyCa => PgSslMode::VerifyFull,
+        asked => asked,
+    };
     let mut connection = options
+        .ssl_mode(mode)
         .disable_statement_logging()
         .connect()
         .await

@@ -181,10 +181,18 @@ impl<F: Function> Runtime<F> {
         if let Some(parent) = trace.parent_id() {
             span.record("parent_id", parent);
         }
+        let unanswered = Unanswered {
+            metrics: &self.0.metrics,
+            span: &span,
+            protocol,
+            began,
+            cold,
+        };
         // Large futures are moved to the heap once, here.
         let result = Box::pin(self.bounded(began, trace, headers, read))
             .instrument(span.clone())
             .await;
+        std::mem::forget(unanswered);
         let took = began.elapsed();
         let code = result
             .as_ref()
@@ -299,6 +307,27 @@ impl<F: Function> Runtime<F> {
             &request.encode_to_vec(),
         )
         .map(Some)
+    }
+}
+
+/// A call that has no outcome yet. Dropped before it has one, its client went away: that is logged
+/// and counted, too, because the handler may have had an effect.
+struct Unanswered<'a> {
+    metrics: &'a Metrics,
+    span: &'a tracing::Span,
+    protocol: Protocol,
+    began: Instant,
+    cold: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let error = Error::new(Kind::Cancelled, "the client went away");
+        let (code, took) = (error.kind().name(), self.began.elapsed());
+        self.metrics
+            .answered(self.protocol.name(), code, took, self.cold);
+        self.span
+            .in_scope(|| report(self.protocol, code, took, self.cold, Some(&error)));
     }
 }
 
