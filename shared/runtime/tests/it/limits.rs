@@ -92,6 +92,30 @@ async fn the_functions_own_limit_ends_the_call() {
     }
 }
 
+#[tokio::test]
+async fn a_call_whose_client_goes_away_is_counted() {
+    let (script, mut told) = endless();
+    let function = Running::scripted(env(&[]), script).await;
+    for wire in Wire::ALL {
+        let client = Client::new(wire, function.address());
+        let request = get_tea();
+        tokio::select! {
+            _ = client.call::<GetProduct>(&request) => panic!("a call that never ends did, {wire:?}"),
+            began = next(&mut told) => assert_eq!(began, "began", "{wire:?}"),
+        }
+        drop(client);
+        assert_eq!(next(&mut told).await, "dropped", "{wire:?}");
+    }
+    let client = Client::new(Wire::Http1, function.address());
+    let metrics = client.get("/metrics").await.text();
+    for protocol in ["json", "grpc"] {
+        let sample = format!(
+            "zerocart_calls_total{{function=\"get-product\",protocol=\"{protocol}\",code=\"CANCELLED\"}} 2"
+        );
+        assert!(metrics.contains(&sample), "{sample} is not in:\n{metrics}");
+    }
+}
+
 /// The time after which a call that never ends is answered, without a socket, so that the clock
 /// can be a paused one.
 async fn limit(variables: &[(&str, &str)], headers: &[(&str, &str)]) -> Duration {
