@@ -13,7 +13,7 @@ const DRAIN: Duration = Duration::from_secs(35);
 ///
 /// A unary answer begins and ends at once, so Knative's limit for it is
 /// `responseStartTimeoutSeconds`. `timeoutSeconds` is also the grace of a pod that is drained, and
-/// stays above [`DRAIN`].
+/// is 35 s at the least.
 pub fn times(functions: &[Info], manifests: &[Function], routes: &[Route]) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in functions {

@@ -1,7 +1,7 @@
 //! The user domain: accounts and sign-in.
 //!
 //! One module per function; what they share is here: how a row becomes a message, and how
-//! passwords are hashed ([`password`]).
+//! passwords are hashed.
 
 pub mod bootstrap;
 mod password;
