@@ -9,16 +9,23 @@ const DEFAULT_LIMIT: i64 = 20;
 
 /// A page and, in each row, the number of all products: both of one snapshot, so that `total` never
 /// contradicts the page.
-const SELECT: &str = concat!(
-    "SELECT ",
-    product_columns!(),
-    ", (extract(epoch FROM created_at) * 1000000)::bigint, (SELECT count(*) FROM products)
-     FROM products
-     WHERE $3::bigint IS NULL
-        OR (created_at, id) < (timestamptz 'epoch' + $3 * interval '1 microsecond', $4)
-     ORDER BY created_at DESC, id DESC
-     LIMIT $1 OFFSET $2"
-);
+macro_rules! page {
+    ($after:literal) => {
+        concat!(
+            "SELECT ",
+            product_columns!(),
+            ", created_at, (SELECT count(*) FROM products) FROM products ",
+            $after,
+            " ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2"
+        )
+    };
+}
+
+/// From the newest on.
+const NEWEST: &str = page!("");
+
+/// From a place on: a statement of its own, so that the index leads there however deep it is.
+const AFTER: &str = page!("WHERE (created_at, id) < ($3, $4)");
 
 /// For a page without rows.
 const COUNT: &str = "SELECT count(*) FROM products";
@@ -34,7 +41,7 @@ impl Function for ListProducts {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: database(setup, &[SELECT])?,
+            database: database(setup, &[NEWEST])?,
         })
     }
 
@@ -51,18 +58,19 @@ impl Function for ListProducts {
             token => Some(Place::from_token(token)?),
         };
         let session = self.database.read(cx).await?;
-        let rows = session
-            .query(
-                SELECT,
-                &[
-                    // One more than the page, to know whether there is another.
-                    &(limit + 1),
-                    &i64::from(request.offset),
-                    &after.map(|place| place.created_us),
-                    &after.map(|place| place.id),
-                ],
-            )
-            .await?;
+        // One more than the page, to know whether there is another.
+        let (limit_and_one, offset) = (limit + 1, i64::from(request.offset));
+        let rows = match after {
+            None => session.query(NEWEST, &[&limit_and_one, &offset]).await?,
+            Some(place) => {
+                session
+                    .query(
+                        AFTER,
+                        &[&limit_and_one, &offset, &place.created_at, &place.id],
+                    )
+                    .await?
+            }
+        };
         let total: i64 = match rows.first() {
             Some(row) => row.get(7),
             None => session.query_one(COUNT, &[]).await?.get(0),
@@ -70,7 +78,7 @@ impl Function for ListProducts {
         let page = &rows[..rows.len().min(limit as usize)];
         let next_page_token = match page.last() {
             Some(last) if rows.len() > page.len() => Place {
-                created_us: last.get(6),
+                created_at: last.get(6),
                 id: last.get(0),
             }
             .to_token(),

@@ -1,21 +1,25 @@
 //! Page tokens: the place in the catalogue after which the next page begins.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 use zerocart_runtime::Error;
 
-/// The last product of a page: when it was created, in microseconds since 1970, and its id.
+/// The last product of a page: when it was created, to the microsecond, and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) created_us: i64,
+    pub(crate) created_at: SystemTime,
     pub(crate) id: Uuid,
 }
 
 impl Place {
     /// The token of this place. Clients pass it on unread.
     pub(crate) fn to_token(self) -> String {
+        let since_1970 = self.created_at.duration_since(UNIX_EPOCH);
+        let created_us = since_1970.map_or(0, |since| since.as_micros() as u64);
         let mut bytes = [0; 24];
-        bytes[..8].copy_from_slice(&self.created_us.to_be_bytes());
+        bytes[..8].copy_from_slice(&created_us.to_be_bytes());
         bytes[8..].copy_from_slice(self.id.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -33,13 +37,13 @@ impl Place {
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or_else(invalid)?;
         let (created, id) = bytes.split_at(8);
-        let created_us = i64::from_be_bytes(created.try_into().map_err(|_| invalid())?);
-        // The query counts microseconds in a double, exact to 2^53: the year 2255.
-        if !(0..=1 << 53).contains(&created_us) {
+        let created_us = u64::from_be_bytes(created.try_into().map_err(|_| invalid())?);
+        // The year 2255: far inside of what PostgreSQL's timestamptz can hold.
+        if created_us > 1 << 53 {
             return Err(invalid());
         }
         Ok(Self {
-            created_us,
+            created_at: UNIX_EPOCH + Duration::from_micros(created_us),
             id: Uuid::from_slice(id).map_err(|_| invalid())?,
         })
     }
@@ -52,7 +56,7 @@ mod tests {
     #[test]
     fn a_token_leads_back_to_its_place() {
         let place = Place {
-            created_us: 1_700_000_000_123_456,
+            created_at: UNIX_EPOCH + Duration::from_micros(1_700_000_000_123_456),
             id: Uuid::now_v7(),
         };
         assert_eq!(Place::from_token(&place.to_token()).unwrap(), place);
@@ -60,11 +64,11 @@ mod tests {
 
     #[test]
     fn what_is_no_token_of_ours_names_the_field() {
-        let before_1970 = Place {
-            created_us: -1,
+        let too_late = Place {
+            created_at: UNIX_EPOCH + Duration::from_micros((1 << 53) + 1),
             id: Uuid::nil(),
         };
-        for token in ["x", "AAAA", "!!", &before_1970.to_token()] {
+        for token in ["x", "AAAA", "!!", &too_late.to_token()] {
             let error = Place::from_token(token).unwrap_err();
             assert_eq!(error.violations()[0].field, "page_token", "{token}");
         }
