@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, MethodDescriptor, ReflectMessage, Value,
+    DescriptorPool, DynamicMessage, FieldDescriptor, MethodDescriptor, ReflectMessage,
+    ServiceDescriptor, Value,
 };
 
 /// The HTTP binding of an RPC.
@@ -36,6 +37,14 @@ pub(crate) struct Rules {
     pub(crate) lte: Option<f64>,
     pub(crate) max_decimals: Option<u32>,
     pub(crate) secret: bool,
+    pub(crate) max_items: Option<u32>,
+}
+
+/// `zerocart.Job`.
+pub(crate) struct Job {
+    pub(crate) name: String,
+    pub(crate) timeout_ms: u32,
+    pub(crate) calls: Vec<String>,
 }
 
 /// The binding of an RPC; an RPC without one is an error.
@@ -86,7 +95,39 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
             || !function.roles.is_empty(),
         "{name}: nobody may call it"
     );
-    for call in &function.calls {
+    check_calls(pool, name, &function.calls)?;
+    Ok(function)
+}
+
+/// The jobs of a service.
+pub(crate) fn jobs(pool: &DescriptorPool, service: &ServiceDescriptor) -> Result<Vec<Job>> {
+    let Some(domain) = extension(pool, service.options(), "zerocart.domain")? else {
+        return Ok(Vec::new());
+    };
+    let jobs = domain.get_field_by_name("jobs");
+    let jobs = jobs.and_then(|jobs| jobs.as_list().map(<[Value]>::to_vec));
+    jobs.unwrap_or_default()
+        .iter()
+        .filter_map(Value::as_message)
+        .map(|job| {
+            let job = Job {
+                name: text(job, "name"),
+                timeout_ms: number(job, "timeout_ms"),
+                calls: texts(job, "calls"),
+            };
+            ensure!(
+                !job.name.is_empty() && job.timeout_ms > 0,
+                "{}: a job needs a name and timeout_ms",
+                service.full_name()
+            );
+            check_calls(pool, &job.name, &job.calls)?;
+            Ok(job)
+        })
+        .collect()
+}
+
+fn check_calls(pool: &DescriptorPool, name: &str, calls: &[String]) -> Result<()> {
+    for call in calls {
         ensure!(
             pool.services()
                 .flat_map(|s| s.methods().collect::<Vec<_>>())
@@ -94,7 +135,7 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
             "{name}: calls {call}, which is no RPC"
         );
     }
-    Ok(function)
+    Ok(())
 }
 
 /// The rules of a field; none when it has none.
@@ -115,6 +156,7 @@ pub(crate) fn rules(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Ru
             .has_field_by_name("max_decimals")
             .then(|| number(&message, "max_decimals")),
         secret: flag(&message, "secret"),
+        max_items: Some(number(&message, "max_items")).filter(|max| *max != 0),
     })
 }
 

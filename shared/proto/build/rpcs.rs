@@ -11,17 +11,22 @@ use crate::options;
 pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String> {
     let mut types = String::new();
     let mut table = String::new();
+    let mut jobs = String::new();
     for domain in domains {
         for service in pool.services().filter(|s| s.package_name() == *domain) {
             for method in service.methods() {
                 emit(pool, &method, &mut types)?;
                 writeln!(table, "    <{} as Rpc>::INFO,", method.name())?;
             }
+            for job in options::jobs(pool, &service)? {
+                emit_job(domain, &job, &mut jobs, &mut types)?;
+            }
         }
     }
     Ok(format!(
         "{types}\n/// Every RPC of the contract, in the order of `proto/`.\n\
-         pub const ALL: &[Info] = &[\n{table}];\n"
+         pub const ALL: &[Info] = &[\n{table}];\n\n\
+         /// Every job.\npub const JOBS: &[JobInfo] = &[\n{jobs}];\n"
     ))
 }
 
@@ -48,7 +53,7 @@ fn emit(pool: &DescriptorPool, method: &MethodDescriptor, out: &mut String) -> R
     let calls: Vec<_> = function
         .calls
         .iter()
-        .map(|call| kebab(call.rsplit('/').next().unwrap_or_default()))
+        .map(|call| self::function(call))
         .collect();
 
     writeln!(
@@ -129,6 +134,30 @@ impl Rpc for {name} {{
     }
     writeln!(out, "}}")?;
     Ok(())
+}
+
+fn emit_job(
+    domain: &str,
+    job: &options::Job,
+    table: &mut String,
+    types: &mut String,
+) -> Result<()> {
+    let calls: Vec<_> = job.calls.iter().map(|call| function(call)).collect();
+    let constant = job.name.replace('-', "_").to_uppercase();
+    writeln!(
+        types,
+        "/// The job `{name}`.\npub const {constant}: JobInfo = JobInfo {{ name: {name:?}, \
+         domain: {domain:?}, timeout_ms: {timeout}, calls: &{calls:?} }};",
+        name = job.name,
+        timeout = job.timeout_ms,
+    )?;
+    writeln!(table, "    {constant},")?;
+    Ok(())
+}
+
+/// The function of a gRPC path.
+fn function(call: &str) -> String {
+    kebab(call.rsplit('/').next().unwrap_or_default())
 }
 
 /// `/users/{user.id}` as code that reads the id from the response.

@@ -19,6 +19,19 @@ pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String
             requests.insert(input.full_name().to_owned(), input);
         }
     }
+    // The messages inside of requests have rules of their own.
+    let mut inside: Vec<_> = requests.values().cloned().collect();
+    while let Some(message) = inside.pop() {
+        for field in message.fields() {
+            if let Kind::Message(part) = field.kind()
+                && requests
+                    .insert(part.full_name().to_owned(), part.clone())
+                    .is_none()
+            {
+                inside.push(part);
+            }
+        }
+    }
     let mut out = String::new();
     for message in requests.values() {
         emit(pool, message, &mut out)?;
@@ -48,12 +61,26 @@ fn emit(pool: &DescriptorPool, message: &MessageDescriptor, out: &mut String) ->
 
 fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
     let name = field.name();
+    let required = rules.required;
     ensure!(
-        !field.is_list() && !field.is_map(),
-        "{}: rules for lists are not supported yet",
+        !field.is_map(),
+        "{}: a request holds no maps",
         field.full_name()
     );
-    let required = rules.required;
+    if field.is_list() {
+        return list(field, rules);
+    }
+    if field.field_descriptor_proto().proto3_optional() {
+        ensure!(
+            field.kind() == Kind::Int32 && !required,
+            "{}: only an int32 may be absent",
+            field.full_name()
+        );
+        return Ok(format!(
+            "if let Some(value) = self.{name} {{ violations.number({name:?}, f64::from(value), {}); }}",
+            number(rules)
+        ));
+    }
     Ok(match field.kind() {
         Kind::String => {
             let Some(max) = rules.max_len else {
@@ -89,6 +116,29 @@ fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
             field.full_name()
         ),
     })
+}
+
+/// A list of messages or of enum values.
+fn list(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
+    let name = field.name();
+    let Some(max) = rules.max_items else {
+        bail!("{}: a list of a request needs max_items", field.full_name());
+    };
+    let element = match field.kind() {
+        Kind::Message(_) => "item.validate(violations);".to_owned(),
+        Kind::Enum(kind) => format!(
+            "violations.choice(\"\", *item, crate::{}::{}::try_from(*item).is_ok(), true);",
+            kind.package_name(),
+            kind.name()
+        ),
+        other => bail!(
+            "{}: rules for lists of {other:?} are not supported",
+            field.full_name()
+        ),
+    };
+    Ok(format!(
+        "violations.list({name:?}, &self.{name}, {max}, |item, violations| {{ {element} }});"
+    ))
 }
 
 fn number(rules: &Rules) -> String {

@@ -74,4 +74,24 @@ impl Info {
     }
 }
 
+/// The facts of a job: a process that a schedule starts, and that nobody can call.
+#[derive(Clone, Copy, Debug)]
+pub struct JobInfo {
+    /// Its name, everywhere: `recover-orders`.
+    pub name: &'static str,
+    /// The package: `order`.
+    pub domain: &'static str,
+    /// How long one run may take, in milliseconds.
+    pub timeout_ms: u32,
+    /// The names of the functions that it calls.
+    pub calls: &'static [&'static str],
+}
+
+impl JobInfo {
+    /// How long one run may take.
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms as u64)
+    }
+}
+
 include!(concat!(env!("OUT_DIR"), "/rpcs.rs"));

@@ -89,6 +89,25 @@ impl Violations {
         self.0
     }
 
+    /// Checks a list, and each of its elements with `check`.
+    pub fn list<T>(&mut self, field: &str, items: &[T], max: usize, check: impl Fn(&T, &mut Self)) {
+        if items.len() > max {
+            return self.add(field, format!("must have at most {max} elements"));
+        }
+        for (index, item) in items.iter().enumerate() {
+            let mut inside = Self::default();
+            check(item, &mut inside);
+            for violation in inside.0 {
+                // An element that is a value itself has no field of its own.
+                let path = match violation.field.as_str() {
+                    "" => format!("{field}[{index}]"),
+                    inner => format!("{field}[{index}].{inner}"),
+                };
+                self.add(path, violation.description);
+            }
+        }
+    }
+
     /// Checks a string.
     pub fn text(&mut self, field: &str, value: &str, rules: Text) {
         if value.is_empty() {
@@ -233,6 +252,59 @@ mod tests {
         for cents in (0..10_000_000_u32).step_by(7) {
             assert!(has_decimals(f64::from(cents) / 100.0, 2), "{cents}");
         }
+    }
+
+    fn wrong<M: Validate>(message: &M) -> Vec<String> {
+        let mut violations = Violations::default();
+        message.validate(&mut violations);
+        violations
+            .into_vec()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn an_element_of_a_list_is_named_by_its_place() {
+        let id = "0198c0de-0000-7000-8000-00000000abcd".to_owned();
+        let item = |product_id: &str, quantity| crate::cart::BoughtItem {
+            product_id: product_id.to_owned(),
+            quantity,
+        };
+        let mut request = crate::cart::ClearCartRequest {
+            user_id: id.clone(),
+            order_id: id.clone(),
+            bought: vec![item(&id, 1), item("7", 0)],
+        };
+        assert_eq!(
+            wrong(&request),
+            [
+                "bought[1].product_id must be a UUID",
+                "bought[1].quantity is required and must not be 0"
+            ]
+        );
+        request.bought = vec![item(&id, 1); 1001];
+        assert_eq!(wrong(&request), ["bought must have at most 1000 elements"]);
+
+        let request = crate::payment::SetFailureRateRequest {
+            failures: vec![1, 0, 9],
+            ..Default::default()
+        };
+        assert_eq!(
+            wrong(&request),
+            [
+                "failures[1] is required",
+                "failures[2] is not a value of this enum"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_may_be_absent_is_checked_when_it_is_there() {
+        let mut request = crate::payment::SetFailureRateRequest::default();
+        assert!(wrong(&request).is_empty());
+        request.min_delay_ms = Some(-1);
+        assert_eq!(wrong(&request), ["min_delay_ms must be at least 0"]);
     }
 
     #[test]

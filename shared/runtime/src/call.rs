@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use ring::digest;
 use tokio::time::Instant;
-use zerocart_auth::{Access, Identity};
+use zerocart_auth::{Access, Identity, Token};
 
 use crate::{
     error::{Error, Kind},
@@ -21,6 +21,8 @@ pub struct Call {
     pub access: &'static Access,
     /// Who calls; none without a token.
     pub identity: Option<Identity>,
+    /// The token that says so, to be passed on to a function that is called for them.
+    pub token: Option<Token>,
     /// When nobody waits for the answer any more.
     pub deadline: Instant,
     /// The idempotency key of a call that writes.
@@ -43,6 +45,7 @@ impl Call {
         Self {
             access: &NOBODY,
             identity: None,
+            token: None,
             deadline: Instant::now() + limit,
             idempotency: None,
             trace: TraceContext::from_headers(&http::HeaderMap::new()),

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::metrics::Metrics;
+use crate::{lasting::Lasting, metrics::Metrics};
 
 /// A snapshot of environment variables.
 #[derive(Clone, Default)]
@@ -69,6 +69,7 @@ pub struct Setup {
     problems: Vec<String>,
     background: Vec<Background>,
     metrics: Metrics,
+    lasting: Lasting,
 }
 
 impl Setup {
@@ -79,6 +80,7 @@ impl Setup {
             problems: Vec::new(),
             background: Vec::new(),
             metrics: Metrics::new(function),
+            lasting: Lasting::new(),
         }
     }
 
@@ -154,6 +156,11 @@ impl Setup {
     /// Runs `task` beside the server, from the moment that it listens.
     pub fn background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.background.push(Box::pin(task));
+    }
+
+    /// Runs work that must go on after its call. All that one function asks for is the same.
+    pub fn lasting(&self) -> Lasting {
+        self.lasting.clone()
     }
 
     /// The function's metrics.

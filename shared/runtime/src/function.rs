@@ -10,6 +10,7 @@ use crate::{
     config::{Background, Env, Invalid, Setup, StartError},
     error::Error,
     invoke::Runtime,
+    lasting::Lasting,
     router,
 };
 
@@ -57,6 +58,8 @@ pub struct Built {
     pub router: Router,
     /// To be spawned once it listens.
     pub background: Vec<Background>,
+    /// What goes on after its call; a process that stops waits for it.
+    pub lasting: Lasting,
 }
 
 impl std::fmt::Debug for Built {
@@ -74,11 +77,13 @@ pub fn build<F: Function>(env: Env) -> Result<Built, StartError> {
     let mut setup = Setup::new(env, F::Rpc::INFO.name);
     let settings = crate::invoke::Settings::from_setup(&mut setup);
     let function = F::build(&mut setup);
+    let lasting = setup.lasting();
     let (problems, metrics, background) = setup.finish();
     match (settings, function) {
         (Ok(settings), Ok(function)) if problems.is_empty() => Ok(Built {
             router: router::router(Runtime::new(function, settings, metrics)),
             background,
+            lasting,
         }),
         _ => Err(StartError::Config(problems)),
     }

@@ -20,7 +20,7 @@ use http::HeaderMap;
 use prost::Message;
 use tokio::time::Instant;
 use tracing::{Instrument, field};
-use zerocart_auth::{Identity, Keys, Verifier};
+use zerocart_auth::{Identity, Keys, Token, Verifier};
 use zerocart_proto::{
     rpc::{Info, Rpc},
     validate::{Validate, Violations},
@@ -246,7 +246,7 @@ impl<F: Function> Runtime<F> {
         R: Future<Output = Result<Request<F>, Error>> + Send,
     {
         let access = &Self::INFO.access;
-        let identity = self.identify(headers)?;
+        let (token, identity) = self.identify(headers)?.unzip();
         if let Some(identity) = &identity {
             tracing::Span::current().record("caller", identity.subject.as_str());
         }
@@ -267,6 +267,7 @@ impl<F: Function> Runtime<F> {
         let cx = Call {
             access,
             identity,
+            token,
             deadline,
             idempotency,
             trace,
@@ -274,16 +275,17 @@ impl<F: Function> Runtime<F> {
         self.0.function.call(&cx, request).await
     }
 
-    fn identify(&self, headers: &HeaderMap) -> Result<Option<Identity>, Error> {
+    fn identify(&self, headers: &HeaderMap) -> Result<Option<(Token, Identity)>, Error> {
         let values = headers
             .get_all(http::header::AUTHORIZATION)
             .iter()
             .map(http::HeaderValue::as_bytes);
-        Ok(self
-            .0
-            .settings
-            .verifier
-            .authenticate(values, SystemTime::now())?)
+        let Some(token) = zerocart_auth::bearer(values)? else {
+            return Ok(None);
+        };
+        let verifier = &self.0.settings.verifier;
+        let identity = verifier.verify(&token, SystemTime::now())?;
+        Ok(Some((token, identity)))
     }
 
     fn idempotency(

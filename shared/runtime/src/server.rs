@@ -137,7 +137,24 @@ async fn serve<F: Function>(
             _ = interrupt.recv() => {}
         }
     };
+    let (asked, mut asked_at) = tokio::sync::oneshot::channel();
+    let stop = async move {
+        stop.await;
+        let _ = asked.send(Instant::now());
+    };
     serve_router(listener, built.router, stop, settings.drain).await;
+    let since = asked_at
+        .try_recv()
+        .map_or(Duration::ZERO, |at: Instant| at.elapsed());
+    let left = settings.drain.saturating_sub(since);
+    if tokio::time::timeout(left, built.lasting.idle())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "work was still going on at the end of the drain; another process takes it up"
+        );
+    }
     tracing::info!(function = F::Rpc::INFO.name, "stopped");
     Ok(())
 }
@@ -229,7 +246,7 @@ fn inherited() -> std::io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-fn on(kind: SignalKind) -> Result<Signal, StartError> {
+pub(crate) fn on(kind: SignalKind) -> Result<Signal, StartError> {
     signal(kind).map_err(|source| StartError::Io {
         what: "cannot listen for signals",
         source,
@@ -237,7 +254,7 @@ fn on(kind: SignalKind) -> Result<Signal, StartError> {
 }
 
 /// JSON lines on standard output, or text where a person looks on.
-fn init_logs(level: Level) {
+pub(crate) fn init_logs(level: Level) {
     let builder = tracing_subscriber::fmt().with_max_level(level);
     let result = if std::io::stdout().is_terminal() {
         builder.with_target(false).try_init()

@@ -220,6 +220,7 @@ async fn one_key_makes_one_product() {
         .call::<Update>(&UpdateInventoryRequest {
             product_id: product.id,
             quantity_change: 1,
+            ..Default::default()
         })
         .await;
     assert_eq!(changed.ok().new_inventory, product.inventory + 1);

@@ -16,6 +16,7 @@ pub(crate) fn change(product_id: &str, quantity_change: i32) -> UpdateInventoryR
     UpdateInventoryRequest {
         product_id: product_id.into(),
         quantity_change,
+        ..Default::default()
     }
 }
 

@@ -75,6 +75,7 @@ async fn admins_and_services() {
     let asked = UpdateInventoryRequest {
         product_id: TEA.into(),
         quantity_change: 1,
+        ..Default::default()
     };
     assert_access(script, asked, [WHO, DENIED, DENIED, OK, OK]).await;
 }

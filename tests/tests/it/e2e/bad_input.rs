@@ -203,6 +203,7 @@ async fn bad_changes(client: &Client, product: &str) {
     let change = |product_id: &str, quantity_change| UpdateInventoryRequest {
         product_id: product_id.into(),
         quantity_change,
+        ..Default::default()
     };
     let refused = |message, field| refused::<rpc::UpdateInventory>(client, message, field);
     for id in [

@@ -95,6 +95,7 @@ async fn no_more_is_taken_than_there_is(engine: &Engine, admin: &str) {
         let take = UpdateInventoryRequest {
             product_id: id.clone(),
             quantity_change: -1,
+            ..Default::default()
         };
         tokio::spawn(async move { client.call::<rpc::UpdateInventory>(&take).await.code })
     });

@@ -1,0 +1,161 @@
+//! Jobs: processes that a schedule starts, that do their work once and exit.
+
+use std::{pin::Pin, process::ExitCode, time::Instant};
+
+use serde_json::{Map, Value};
+use tokio::signal::unix::SignalKind;
+use tracing::Instrument;
+use zerocart_proto::rpc::JobInfo;
+
+use crate::{
+    call::Call,
+    config::{Env, Invalid, Setup, StartError},
+    error::Error,
+    server::{init_logs, on},
+};
+
+/// The exit status of a run that failed: `EX_TEMPFAIL` of sysexits.h, "try again later".
+const FAILED: u8 = 75;
+
+/// What a run did, for its log line.
+pub type Summary = Map<String, Value>;
+
+/// A job: how it is built, and its one run.
+pub trait Job: Sized + Send + Sync + 'static {
+    /// Its facts, as `proto/` declares them.
+    const INFO: JobInfo;
+
+    /// Builds it from its configuration, as a function is built.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] after `setup` noted what is missing or bad.
+    fn build(setup: &mut Setup) -> Result<Self, Invalid>;
+
+    /// Does the work, within the call's deadline. It may be stopped at any point and must be able
+    /// to go on in another run.
+    fn run(&self, cx: &Call) -> impl Future<Output = Result<Summary, Error>> + Send;
+}
+
+/// A run that has begun.
+type Run = Pin<Box<dyn Future<Output = Result<Summary, JobError>> + Send>>;
+
+/// A job in a list of jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct JobEntry {
+    /// Its facts.
+    pub info: &'static JobInfo,
+    /// Runs it once.
+    pub run: fn(Env) -> Run,
+}
+
+impl JobEntry {
+    /// The entry of `J`.
+    pub const fn of<J: Job>() -> Self {
+        Self {
+            info: &J::INFO,
+            run: |env| Box::pin(once::<J>(env)),
+        }
+    }
+}
+
+/// Why a run came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It started, and failed.
+    #[error("{0}")]
+    Failed(#[source] Error),
+    /// Its time ran out.
+    #[error("not done within {} ms", .0.timeout_ms)]
+    Late(&'static JobInfo),
+}
+
+/// Runs the job `J` once, from this process's environment: the whole of a job's `main`.
+///
+/// Exits 0 when the work is done, 64 for bad configuration, 75 when it failed, ran out of time or
+/// was stopped by SIGTERM: the next run goes on.
+pub fn run_job<J: Job>() -> ExitCode {
+    let env = Env::of_process();
+    let mut setup = Setup::new(env.clone(), J::INFO.name);
+    // A bad level is told by `once`, with all else that is wrong.
+    let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
+    init_logs(level.unwrap_or(tracing::Level::INFO));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(job = J::INFO.name, %error, "did not start");
+            return ExitCode::from(FAILED);
+        }
+    };
+    runtime.block_on(async {
+        let mut terminate = match on(SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(error) => {
+                tracing::error!(job = J::INFO.name, %error, "did not start");
+                return ExitCode::from(FAILED);
+            }
+        };
+        tokio::select! {
+            result = once::<J>(env) => match result {
+                Ok(_) => ExitCode::SUCCESS,
+                Err(JobError::Start(error)) => ExitCode::from(error.exit_code()),
+                Err(_) => ExitCode::from(FAILED),
+            },
+            _ = terminate.recv() => {
+                tracing::info!(job = J::INFO.name, "stopped");
+                ExitCode::from(FAILED)
+            }
+        }
+    })
+}
+
+/// One run, logged once.
+async fn once<J: Job>(env: Env) -> Result<Summary, JobError> {
+    let began = Instant::now();
+    let cx = Call::internal(J::INFO.timeout());
+    let span = tracing::error_span!(
+        "run",
+        job = J::INFO.name,
+        trace_id = cx.trace.trace_id(),
+        span_id = cx.trace.span_id(),
+    );
+    let result = work::<J>(env, &cx).instrument(span.clone()).await;
+    let duration_ms = began.elapsed().as_secs_f64() * 1e3;
+    span.in_scope(|| match &result {
+        Ok(summary) => {
+            let summary = Value::Object(summary.clone()).to_string();
+            tracing::info!(duration_ms, summary, "done");
+        }
+        Err(error) => {
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::error!(duration_ms, %error, cause, "failed");
+        }
+    });
+    result
+}
+
+async fn work<J: Job>(env: Env, cx: &Call) -> Result<Summary, JobError> {
+    let mut setup = Setup::new(env, J::INFO.name);
+    let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
+    let job = J::build(&mut setup);
+    let (problems, _, background) = setup.finish();
+    let job = match (level, job) {
+        (Ok(_), Ok(job)) if problems.is_empty() => job,
+        _ => return Err(StartError::Config(problems).into()),
+    };
+    // Ended with the run.
+    let mut beside = tokio::task::JoinSet::new();
+    for task in background {
+        beside.spawn(task);
+    }
+    match tokio::time::timeout_at(cx.deadline, job.run(cx)).await {
+        Ok(result) => result.map_err(JobError::Failed),
+        Err(_) => Err(JobError::Late(&J::INFO)),
+    }
+}

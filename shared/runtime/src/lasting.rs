@@ -1,0 +1,75 @@
+//! Work that goes on after its call has been answered, or given up.
+
+use std::{fmt, future::Future};
+
+use tokio::sync::watch;
+use tracing::Instrument;
+
+/// Runs work that must come to its end though nobody waits for it any more.
+///
+/// A process that is asked to stop waits for it within its drain time. A platform may still take
+/// the process away earlier, so such work must be able to be taken up by another.
+#[derive(Clone)]
+pub struct Lasting(watch::Sender<usize>);
+
+impl Lasting {
+    pub(crate) fn new() -> Self {
+        Self(watch::Sender::new(0))
+    }
+
+    /// Runs `work` to its end, in the span of the caller. Dropping what this gives does not stop it.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.0.send_modify(|running| *running += 1);
+        let running = Running(self.0.clone());
+        let work = async move {
+            let _running = running;
+            work.await
+        };
+        tokio::spawn(work.in_current_span())
+    }
+
+    /// Waits until nothing runs.
+    pub async fn idle(&self) {
+        // The sender lives as long as this.
+        let _ = self.0.subscribe().wait_for(|running| *running == 0).await;
+    }
+}
+
+/// Counted until it is dropped, also by a panic.
+struct Running(watch::Sender<usize>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running -= 1);
+    }
+}
+
+impl fmt::Debug for Lasting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Lasting").field(&*self.0.borrow()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_idle_once_the_last_has_ended() {
+        let lasting = Lasting::new();
+        lasting.idle().await;
+        let (go, wait) = tokio::sync::oneshot::channel::<()>();
+        drop(lasting.spawn(wait));
+        let panics = lasting.spawn(async { panic!("on purpose") });
+        assert!(panics.await.is_err());
+        let idle = lasting.clone();
+        let idle = tokio::spawn(async move { idle.idle().await });
+        tokio::task::yield_now().await;
+        assert!(!idle.is_finished());
+        go.send(()).unwrap();
+        idle.await.unwrap();
+    }
+}
