@@ -5,7 +5,8 @@
 //!
 //! 1. [`deadline`]: nothing below may outlive what the caller is willing to wait.
 //! 2. [`retry`]: inside the deadline, so that all attempts and pauses share one budget of time.
-//! 3. [`breaker`]: inside retry, so that each attempt is judged and an open breaker ends the retries.
+//! 3. [`breaker`]: inside retry, so that each attempt is judged and an open breaker ends the retries;
+//!    in memory, or [shared](breaker::shared) by a fleet.
 //! 4. [`bulkhead`]: inside the breaker, so that a rejected call takes no slot.
 //! 5. [`attempt`]: innermost, so that waiting for a slot is not held against the dependency.
 //!

@@ -10,10 +10,11 @@
 //! a deadline outside cuts it off is never counted.
 //!
 //! Clones of a [`Breaker`] share its state, and so do all services that one layer makes. The state
-//! lives as long as the process; [`state`] holds the rules apart from it, for holders that share
-//! the state between processes.
+//! lives as long as the process; [`shared`] keeps it in a store instead, for a whole fleet. The rules
+//! of both are in [`state`].
 
 mod layer;
+pub mod shared;
 pub mod state;
 
 pub use layer::{Layer, ResponseFuture, Service};
