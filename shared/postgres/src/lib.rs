@@ -8,8 +8,13 @@
 //! - [`QueryError`] tells an answer (a constraint by its name, see [`ErrorExt`]) from a failure of
 //!   the database, and becomes the runtime's error without telling a client any SQL.
 //!
-//! The only SQL here is that of sessions and of the table `idempotency_keys`, which
-//! `migrations/<domain>/0002_idempotency_keys.sql` creates. Everything else belongs to the domains.
+//! - [`shared_breaker`] keeps the state of a circuit breaker around another function, for all
+//!   instances of the caller.
+//!
+//! The only SQL here is that of sessions and of two tables: `idempotency_keys`, which
+//! `migrations/<domain>/0002_idempotency_keys.sql` creates, and `circuit_breakers`
+//! (`0003_circuit_breakers.sql`), for domains that call others. Everything else belongs to the
+//! domains.
 //!
 //! # Time
 //!
@@ -21,6 +26,7 @@
 //!
 //! See [`Config::from_setup`].
 
+mod breaker;
 mod config;
 mod connect;
 mod database;
@@ -31,6 +37,7 @@ mod tls;
 mod url;
 mod write;
 
+pub use breaker::{BreakerStore, shared_breaker};
 pub use config::{Config, Recycling};
 pub use database::{Database, Options};
 pub use error::{ErrorExt, QueryError, RowExt};
