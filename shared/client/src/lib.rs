@@ -1,1 +1,36 @@
-//! Clients of functions.
+//! Clients of functions: from a function's name to an answer, as gRPC over h2c.
+//!
+//! [`Functions`] knows where functions are and holds the connections to them; [`Functions::client`]
+//! gives a [`Client`] of one RPC, and [`Client::call`] passes on what belongs to a call: its
+//! deadline, its trace, its identity. What stands between a call and its callee is in one file,
+//! `stack.rs`. A call without a response is a [`Failure`], which says whether the callee may have
+//! done what it was asked ([`Cause`]).
+//!
+//! Nothing connects before the first call or [`Functions::wake_all`].
+//!
+//! # Settings
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `FUNCTION_URL_TEMPLATE` | the base URL of a function, with `{function}` in place of its name |
+//! | `FUNCTION_URLS` | a JSON object of names and base URLs; wins where it has the name |
+//! | `AUTH_SERVICE_SIGNING_KEY` | the private JWK of the service issuer, for [`ServiceToken`] |
+//!
+//! A base URL is `http://host[:port]`; a host that is `localhost` or ends in `.localhost` is
+//! 127.0.0.1, whatever DNS says (RFC 6761, section 6.3).
+
+mod address;
+mod attempt;
+mod callee;
+mod client;
+mod failure;
+mod functions;
+mod grpc;
+mod identity;
+mod stack;
+mod transport;
+
+pub use client::{Client, Options};
+pub use failure::{Cause, Failure};
+pub use functions::{Caller, Functions, health};
+pub use identity::{Identity, ServiceToken};

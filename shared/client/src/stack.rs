@@ -1,0 +1,163 @@
+//! What stands between a call and its callee, outermost first.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use bytes::Bytes;
+use tower::{ServiceBuilder, util::BoxCloneSyncService, util::option_layer};
+use zerocart_resilience::{
+    InvalidConfig,
+    breaker::{Outcome, shared},
+    bulkhead::{self, Bulkhead},
+    deadline,
+    retry::{self, Backoff, Jitter, Policy, Rules, Verdict},
+};
+use zerocart_runtime::Kind;
+
+use crate::{
+    attempt::{Attempt, CallError, Outgoing},
+    failure::kind,
+};
+
+/// The pauses between attempts: up to 50, 100, 200 … ms. A process that was restarted is back in
+/// less, and a deadline of 5 s leaves time for all attempts.
+const BACKOFF_BASE: Duration = Duration::from_millis(50);
+const BACKOFF_CAP: Duration = Duration::from_secs(1);
+
+/// Retries: one per five answers of the last 10 s, and 2 a second without any, so that a process
+/// that has just started may retry, too.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
+const BUDGET_MIN_PER_SECOND: u32 = 2;
+const BUDGET_RATIO: f32 = 0.2;
+
+/// As many calls as a function itself runs at once (`MAX_IN_FLIGHT`, 100) find a place here; more
+/// than that only come together when the callee hangs.
+const BULKHEAD: bulkhead::Config = bulkhead::Config {
+    max_in_flight: 64,
+    max_waiting: 64,
+    max_wait: Duration::from_secs(1),
+    retry_after: Duration::from_secs(1),
+};
+
+/// A call through all layers.
+pub(crate) type Stack = BoxCloneSyncService<Outgoing, Bytes, CallError>;
+
+/// Puts the layers around `attempt`.
+pub(crate) fn stack(
+    attempt: Attempt,
+    attempts: NonZeroU32,
+    breaker: Option<shared::Shared>,
+) -> Result<Stack, InvalidConfig> {
+    let policy = Policy::new(
+        retry::Config {
+            max_attempts: attempts.get(),
+            backoff: Backoff::new(BACKOFF_BASE, BACKOFF_CAP, Jitter::random())?,
+            // The deadline decides.
+            max_retry_after: Duration::MAX,
+        },
+        retry::budget(BUDGET_WINDOW, BUDGET_MIN_PER_SECOND, BUDGET_RATIO)?,
+        Repeat {
+            callee: attempt.callee.name,
+            breaker: breaker.clone(),
+        },
+    )?;
+    let stack = ServiceBuilder::new()
+        // The total deadline: nothing below may outlive what the caller is willing to wait.
+        .layer(deadline::Layer::new(|out: &Outgoing| Some(out.deadline)))
+        // Retry inside the deadline, so that all attempts and pauses share one budget of time.
+        .layer(policy.layer())
+        // The breaker inside retry, so that each attempt is judged, and an open one ends them.
+        .layer(option_layer(
+            breaker.map(|breaker| shared::Layer::new(breaker, classify)),
+        ))
+        // The bulkhead inside the breaker, so that a call that is rejected takes no slot.
+        .layer(bulkhead::Layer::new(Bulkhead::new(BULKHEAD)?))
+        // Innermost the time limit of the attempt, so that waiting for a slot is not held against
+        // the callee. It is the attempt's own: the callee is told what remains of it, and whether
+        // its passing counts depends on whose time it was.
+        .service(attempt);
+    Ok(BoxCloneSyncService::new(stack))
+}
+
+fn classify(result: &Result<Bytes, CallError>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Success,
+        Err(error) => error.outcome(),
+    }
+}
+
+/// Which attempts may be followed by another one.
+#[derive(Clone, Debug)]
+struct Repeat {
+    callee: &'static str,
+    breaker: Option<shared::Shared>,
+}
+
+impl Rules<Outgoing, Bytes, CallError> for Repeat {
+    /// Whoever asks for more than one attempt says that repeating is safe.
+    fn copy(&self, out: &Outgoing) -> Option<Outgoing> {
+        Some(out.clone())
+    }
+
+    fn judge(&self, _: &Outgoing, result: &Result<Bytes, CallError>) -> Verdict {
+        let error = match result {
+            Ok(_) => return Verdict::Done,
+            Err(error) => error,
+        };
+        let verdict = verdict(error);
+        // The last real answer says more than the breaker would.
+        let open = || {
+            let breaker = self.breaker.as_ref();
+            breaker.is_some_and(|breaker| breaker.snapshot().retry_after.is_some())
+        };
+        match verdict {
+            Verdict::Retry | Verdict::RetryAfter(_) if open() => Verdict::GiveUp,
+            Verdict::Retry | Verdict::RetryAfter(_) => {
+                tracing::debug!(callee = self.callee, ?error, "an attempt failed");
+                verdict
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn deadline(&self, out: &Outgoing) -> Option<tokio::time::Instant> {
+        Some(out.deadline)
+    }
+}
+
+fn verdict(error: &CallError) -> Verdict {
+    match error {
+        CallError::Lost(_) | CallError::Late { .. } => Verdict::Retry,
+        // Of this side: another attempt would find the same.
+        CallError::Deadline(_) | CallError::Open(_) | CallError::Full(_) => Verdict::GiveUp,
+        CallError::Garbled(_) => Verdict::GiveUp,
+        CallError::Foreign { answer, .. } => of_kind(answer.kind, answer.retry_after),
+        CallError::Answered { status, .. } => of_kind(kind(status.code()), retry_after(status)),
+    }
+}
+
+fn of_kind(kind: Kind, hint: Option<Duration>) -> Verdict {
+    match (kind, hint) {
+        // A conflict that says when it will be over; any other is for the caller to see.
+        (Kind::Unavailable | Kind::ResourceExhausted | Kind::Aborted, Some(hint)) => {
+            Verdict::RetryAfter(hint)
+        }
+        (Kind::Unavailable | Kind::ResourceExhausted | Kind::DeadlineExceeded, _) => Verdict::Retry,
+        (Kind::Aborted | Kind::Internal | Kind::Cancelled, _) => Verdict::GiveUp,
+        // An answer, if not the one that was hoped for.
+        (
+            Kind::InvalidArgument
+            | Kind::Unauthenticated
+            | Kind::PermissionDenied
+            | Kind::NotFound
+            | Kind::AlreadyExists
+            | Kind::FailedPrecondition
+            | Kind::Unimplemented,
+            _,
+        ) => Verdict::Done,
+    }
+}
+
+fn retry_after(status: &tonic::Status) -> Option<Duration> {
+    use tonic_types::StatusExt;
+    status.get_details_retry_info()?.retry_delay
+}
