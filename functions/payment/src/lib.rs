@@ -1,1 +1,40 @@
-//! The charges.
+//! The payment domain: at most one charge per order, and none where it was undone.
+//!
+//! - `gateway`: what a payment service provider offers, and `simulator`, the one that ships.
+//! - `payment`: one payment as a state machine, without I/O.
+//! - `ledger`: that state in the database, a transaction per step, none across a request to the
+//!   gateway.
+//! - One module per function; `process_payment` drives the state machine.
+//!
+//! Money moves at the gateway, which no transaction here can span. So every request to it carries
+//! the order's id as its key, under which it acts once; is recorded before it is sent; and is fenced
+//! by its number. A process that dies leaves a lease that lapses and a state that says what to ask.
+
+mod gateway;
+mod get_payment_status;
+mod ledger;
+mod once;
+mod payment;
+mod process_payment;
+mod set_failure_rate;
+mod simulator;
+
+pub use get_payment_status::GetPaymentStatus;
+pub use process_payment::ProcessPayment;
+pub use set_failure_rate::SetFailureRate;
+
+use zerocart_proto::payment::PaymentStatus;
+use zerocart_runtime::{Entry, Error};
+
+/// The functions of this domain.
+pub const FUNCTIONS: &[Entry] = &[
+    Entry::of::<ProcessPayment>(),
+    Entry::of::<GetPaymentStatus>(),
+    Entry::of::<SetFailureRate>(),
+];
+
+/// A status as the database has it: the name that it has on the wire.
+fn status(name: &str) -> Result<PaymentStatus, Error> {
+    PaymentStatus::from_str_name(name)
+        .ok_or_else(|| Error::internal(format!("{name} is no status of a payment")))
+}

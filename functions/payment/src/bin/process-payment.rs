@@ -1,0 +1,5 @@
+//! The function `process-payment`.
+
+fn main() -> std::process::ExitCode {
+    zerocart_runtime::run::<zerocart_payment::ProcessPayment>()
+}

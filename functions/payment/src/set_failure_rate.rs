@@ -1,0 +1,103 @@
+use std::collections::BTreeSet;
+
+use zerocart_postgres::{Database, ErrorExt, Options};
+use zerocart_proto::{
+    payment::{
+        GatewayFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
+        SetFailureRateRequest, SetFailureRateResponse,
+    },
+    rpc,
+};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::simulator::{Settings, settings_columns};
+
+const UPDATE: &str = concat!(
+    "UPDATE simulator_settings
+     SET failure_rate = $1, failures = $4,
+         min_delay_ms = coalesce($2, min_delay_ms), max_delay_ms = coalesce($3, max_delay_ms)
+     RETURNING ",
+    settings_columns!()
+);
+
+/// `set-failure-rate`: sets how the simulated payment gateway behaves, for every instance at once.
+#[derive(Debug)]
+pub struct SetFailureRate {
+    database: Database,
+}
+
+impl Function for SetFailureRate {
+    type Rpc = rpc::SetFailureRate;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        let options = Options {
+            prepare: &[UPDATE],
+            ..Default::default()
+        };
+        Ok(Self {
+            database: Database::from_setup(setup, options)?,
+        })
+    }
+
+    async fn call(
+        &self,
+        cx: &Call,
+        request: Request<Self>,
+    ) -> Result<SetFailureRateResponse, Error> {
+        let failures = failures(&request)?;
+        // The one that was given is the one that is wrong.
+        let out_of_order = || match request.min_delay_ms {
+            Some(_) => Error::field("min_delay_ms", "must not be above max_delay_ms"),
+            None => Error::field("max_delay_ms", "must not be below min_delay_ms"),
+        };
+        self.database
+            .write_one(
+                cx,
+                UPDATE,
+                &[
+                    &request.failure_rate,
+                    &request.min_delay_ms,
+                    &request.max_delay_ms,
+                    &failures,
+                ],
+                |updated| {
+                    let row = updated
+                        .on_constraint("simulator_settings_delays_ordered", out_of_order)?
+                        .ok_or_else(|| Error::internal("simulator_settings has no row"))?;
+                    let settings = Settings::read(&row);
+                    Ok(SetFailureRateResponse {
+                        failure_rate: settings.failure_rate,
+                        message: "the simulated payment gateway behaves so from now on".into(),
+                        min_delay_ms: settings.min_delay_ms,
+                        max_delay_ms: settings.max_delay_ms,
+                        failures: settings.failures.into_iter().map(i32::from).collect(),
+                    })
+                },
+            )
+            .await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}
+
+/// The names of the failures that shall occur, each once; none given means all.
+fn failures(request: &SetFailureRateRequest) -> Result<Vec<&'static str>, Error> {
+    let mut given = BTreeSet::new();
+    for (index, failure) in request.failures.iter().enumerate() {
+        match GatewayFailure::try_from(*failure) {
+            Ok(failure) if failure != GatewayFailure::Unspecified => given.insert(failure),
+            _ => {
+                return Err(Error::field(
+                    format!("failures[{index}]"),
+                    "must be a failure of the gateway",
+                ));
+            }
+        };
+    }
+    if given.is_empty() {
+        given.extend([GatewayTimeout, InsufficientFunds, TemporarilyUnavailable]);
+    }
+    Ok(given.iter().map(GatewayFailure::as_str_name).collect())
+}

@@ -1,0 +1,261 @@
+//! The payment gateway that ships: a simulator.
+//!
+//! Its own books are tables of the payments database that stand for the provider's side. They are
+//! read at each request, so that every instance of the function sees the same provider at once.
+//!
+//! - A charge or a refund takes its time, and takes effect at some moment within it: whoever goes
+//!   away meanwhile does not know whether it did. No connection is held while time passes.
+//! - At the failure rate, a charge fails in one of the ways that are set. A charge that times out
+//!   was made half of the time.
+//! - With a failure rate of 1 the provider is down: finding and refunding fail, too, each time that
+//!   the failure drawn is one of the gateway's. Below that they succeed.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::time::sleep;
+use uuid::Uuid;
+use zerocart_postgres::{Database, Row, ToSql};
+use zerocart_proto::{
+    money::Cents,
+    payment::GatewayFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
+};
+use zerocart_runtime::{Call, Error};
+
+use crate::gateway::{Gateway, GatewayError, Record, Undone};
+
+/// The columns of [`Settings::read`], in its order.
+macro_rules! settings_columns {
+    () => {
+        "failure_rate, min_delay_ms, max_delay_ms, failures"
+    };
+}
+pub(crate) use settings_columns;
+
+const SETTINGS: &str = concat!("SELECT ", settings_columns!(), " FROM simulator_settings");
+
+/// Once per key: what is there stays as it is. The update changes nothing, so that the row comes
+/// back whether it is new or not.
+const CHARGE: &str = "
+    INSERT INTO simulator_charges (key, state, amount)
+    VALUES ($1, $2, round($3::bigint::numeric / 100, 2))
+    ON CONFLICT ON CONSTRAINT simulator_charges_pkey
+    DO UPDATE SET state = simulator_charges.state
+    RETURNING state";
+
+const FIND: &str = "SELECT state FROM simulator_charges WHERE key = $1";
+
+const REFUND: &str = "
+    INSERT INTO simulator_charges (key, state) VALUES ($1, 'VOIDED')
+    ON CONFLICT ON CONSTRAINT simulator_charges_pkey DO UPDATE SET
+        refunded_at = CASE simulator_charges.state
+            WHEN 'CHARGED' THEN clock_timestamp() ELSE simulator_charges.refunded_at END,
+        state = CASE simulator_charges.state
+            WHEN 'CHARGED' THEN 'REFUNDED' ELSE simulator_charges.state END
+    RETURNING state";
+
+/// How the simulator behaves.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    /// The share of charges that fail, 0 to 1.
+    pub(crate) failure_rate: f64,
+    pub(crate) min_delay_ms: i32,
+    pub(crate) max_delay_ms: i32,
+    /// Each occurs as often as the others.
+    pub(crate) failures: Vec<GatewayFailure>,
+}
+
+impl Settings {
+    /// A row of `settings_columns`.
+    pub(crate) fn read(row: &Row) -> Self {
+        let failures: Vec<&str> = row.get(3);
+        Self {
+            failure_rate: row.get(0),
+            min_delay_ms: row.get(1),
+            max_delay_ms: row.get(2),
+            failures: failures
+                .into_iter()
+                .filter_map(GatewayFailure::from_str_name)
+                .collect(),
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        self.failure_rate >= 1.0
+    }
+}
+
+/// What becomes of one request.
+#[derive(Debug)]
+struct Fate {
+    failure: Option<GatewayFailure>,
+    /// Whether it takes effect although it times out.
+    lost: bool,
+    /// The time before and after the moment of its effect.
+    before: Duration,
+    after: Duration,
+}
+
+/// The simulated payment gateway.
+#[derive(Debug)]
+pub(crate) struct Simulator {
+    database: Database,
+    rng: Mutex<StdRng>,
+}
+
+impl Simulator {
+    /// A simulator with its books in `database`, whose choices repeat with the same seed.
+    pub(crate) fn new(database: Database, seed: Option<u64>) -> Self {
+        let seed = seed.unwrap_or_else(rand::random);
+        Self {
+            database,
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+        }
+    }
+
+    /// The settings of this moment.
+    async fn settings(&self, cx: &Call) -> Result<Settings, GatewayError> {
+        let read = async {
+            let session = self.database.read(cx).await?;
+            Ok::<_, Error>(Settings::read(&session.query_one(SETTINGS, &[]).await?))
+        };
+        // Nothing was done yet.
+        read.await
+            .map_err(|error| broken(&error, GatewayError::Unavailable))
+    }
+
+    fn fate(&self, settings: &Settings) -> Fate {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        let fails = rng.random::<f64>() < settings.failure_rate && !settings.failures.is_empty();
+        let failure =
+            fails.then(|| settings.failures[rng.random_range(0..settings.failures.len())]);
+        let delay_ms = rng.random_range(settings.min_delay_ms..=settings.max_delay_ms);
+        let delay = Duration::from_millis(delay_ms.unsigned_abs().into());
+        let before = delay.mul_f64(rng.random());
+        Fate {
+            failure,
+            lost: rng.random(),
+            before,
+            after: delay.saturating_sub(before),
+        }
+    }
+
+    /// Runs one statement on the books, which gives the state under a key.
+    async fn state(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<String>, Error> {
+        let session = self.database.read(cx).await?;
+        let row = session.query_opt(statement, params).await?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    /// Changes the books. Whether a change that fails was made is not known.
+    async fn change(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Record, GatewayError> {
+        let state = self.state(cx, statement, params).await;
+        let state = state.map_err(|error| broken(&error, GatewayError::Timeout))?;
+        record(&state.unwrap_or_default())
+    }
+
+    async fn undo(&self, cx: &Call, key: Uuid) -> Result<Undone, GatewayError> {
+        Ok(match self.change(cx, REFUND, &[&key]).await? {
+            Record::Refunded => Undone::Refunded,
+            Record::Charged | Record::Declined { .. } | Record::Voided => Undone::NeverCharged,
+        })
+    }
+}
+
+impl Gateway for Simulator {
+    async fn charge(
+        &self,
+        cx: &Call,
+        key: Uuid,
+        amount: Cents,
+        _method: &str,
+    ) -> Result<Record, GatewayError> {
+        let fate = self.fate(&self.settings(cx).await?);
+        sleep(fate.before).await;
+        let amount = amount.get();
+        let charged: [&(dyn ToSql + Sync); 3] = [&key, &"CHARGED", &amount];
+        let result = match fate.failure {
+            None => self.change(cx, CHARGE, &charged).await,
+            Some(InsufficientFunds) => self.change(cx, CHARGE, &[&key, &"DECLINED", &amount]).await,
+            Some(TemporarilyUnavailable) => Err(GatewayError::Unavailable),
+            Some(GatewayTimeout | GatewayFailure::Unspecified) => {
+                let made = match fate.lost {
+                    true => self.change(cx, CHARGE, &charged).await.map(drop),
+                    false => Ok(()),
+                };
+                made.and(Err(GatewayError::Timeout))
+            }
+        };
+        sleep(fate.after).await;
+        result
+    }
+
+    async fn find(&self, cx: &Call, key: Uuid) -> Result<Option<Record>, GatewayError> {
+        let settings = self.settings(cx).await?;
+        outage(&settings, &self.fate(&settings)).map_or(Ok(()), Err)?;
+        let state = self.state(cx, FIND, &[&key]).await;
+        let state = state.map_err(|error| broken(&error, GatewayError::Unavailable))?;
+        state.as_deref().map(record).transpose()
+    }
+
+    async fn refund(&self, cx: &Call, key: Uuid) -> Result<Undone, GatewayError> {
+        let settings = self.settings(cx).await?;
+        let fate = self.fate(&settings);
+        let failure = outage(&settings, &fate);
+        sleep(fate.before).await;
+        let undone = match failure {
+            None => self.undo(cx, key).await,
+            Some(GatewayError::Timeout) if fate.lost => {
+                self.undo(cx, key).await.and(Err(GatewayError::Timeout))
+            }
+            Some(error) => Err(error),
+        };
+        sleep(fate.after).await;
+        undone
+    }
+}
+
+/// How a request other than a charge fails, while the provider is down.
+fn outage(settings: &Settings, fate: &Fate) -> Option<GatewayError> {
+    match fate.failure.filter(|_| settings.is_down())? {
+        TemporarilyUnavailable => Some(GatewayError::Unavailable),
+        GatewayTimeout => Some(GatewayError::Timeout),
+        InsufficientFunds | GatewayFailure::Unspecified => None,
+    }
+}
+
+/// A row's state as a record.
+fn record(state: &str) -> Result<Record, GatewayError> {
+    match state {
+        "CHARGED" => Ok(Record::Charged),
+        "DECLINED" => Ok(Record::Declined {
+            reason: "insufficient funds".into(),
+        }),
+        "REFUNDED" => Ok(Record::Refunded),
+        "VOIDED" => Ok(Record::Voided),
+        _ => Err(GatewayError::Timeout),
+    }
+}
+
+/// The books cannot be used: to the shop, the provider fails.
+fn broken(error: &Error, failure: GatewayError) -> GatewayError {
+    tracing::warn!(
+        error = error.message(),
+        cause = std::error::Error::source(error),
+        "the simulated payment gateway cannot use its books"
+    );
+    failure
+}
