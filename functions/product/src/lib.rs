@@ -7,6 +7,7 @@ mod create_product;
 mod get_product;
 mod list_products;
 mod page;
+mod reservation;
 mod update_inventory;
 
 pub use create_product::CreateProduct;

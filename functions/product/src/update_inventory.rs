@@ -1,9 +1,12 @@
 use uuid::Uuid;
 use zerocart_postgres::Database;
 use zerocart_proto::{product::InventoryResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
-use crate::database;
+use crate::{
+    database,
+    reservation::{self, RELEASE, RESERVE, not_enough, too_many, unknown_product},
+};
 
 /// One conditional statement: the row is locked, looked at and changed at once. The second column
 /// tells an unknown product from one without enough stock.
@@ -15,7 +18,8 @@ const UPDATE: &str = "
     )
     SELECT (SELECT inventory FROM changed), EXISTS (SELECT FROM products WHERE id = $1)";
 
-/// `update-inventory`: adds to or takes from the stock of one product.
+/// `update-inventory`: adds to or takes from the stock of one product, for good or for a
+/// reservation.
 #[derive(Debug)]
 pub struct UpdateInventory {
     database: Database,
@@ -26,7 +30,7 @@ impl Function for UpdateInventory {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: database(setup, &[UPDATE])?,
+            database: database(setup, &[RESERVE, RELEASE, UPDATE])?,
         })
     }
 
@@ -34,6 +38,27 @@ impl Function for UpdateInventory {
         let id = Uuid::try_parse(&request.product_id)
             .map_err(|_| Error::field("product_id", "must be a UUID"))?;
         let change = request.quantity_change;
+        if request.reservation_id.is_empty() {
+            return self.change(cx, id, change).await;
+        }
+        let reservation = Uuid::try_parse(&request.reservation_id)
+            .map_err(|_| Error::field("reservation_id", "must be a UUID"))?;
+        let quantity = change.saturating_abs();
+        if change < 0 {
+            reservation::reserve(&self.database, cx, id, reservation, quantity).await
+        } else {
+            reservation::release(&self.database, cx, id, reservation, quantity).await
+        }
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}
+
+impl UpdateInventory {
+    /// A plain change of stock.
+    async fn change(&self, cx: &Call, id: Uuid, change: i32) -> Result<InventoryResponse, Error> {
         self.database
             .write_one(cx, UPDATE, &[&id, &change], |updated| {
                 let row = updated?;
@@ -44,21 +69,11 @@ impl Function for UpdateInventory {
                         new_inventory,
                         message: "inventory updated".into(),
                     }),
-                    None if !existed => Err(Error::not_found("there is no such product")),
-                    None if change > 0 => Err(Error::new(
-                        Kind::FailedPrecondition,
-                        "the stock of this product would be too large to count",
-                    )),
-                    None => Err(Error::new(
-                        Kind::FailedPrecondition,
-                        "there is not enough of this product in stock",
-                    )),
+                    None if !existed => Err(unknown_product()),
+                    None if change > 0 => Err(too_many()),
+                    None => Err(not_enough()),
                 }
             })
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

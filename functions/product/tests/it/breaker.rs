@@ -107,7 +107,7 @@ async fn probes(domain: &Domain, open_ms: &str) -> [Probe; 4] {
 }
 
 /// Waits until `condition` holds.
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waited = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

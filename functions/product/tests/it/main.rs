@@ -10,6 +10,7 @@ mod breaker;
 mod create_product;
 mod get_product;
 mod list_products;
+mod reservations;
 mod update_inventory;
 
 use std::time::Duration;
@@ -48,15 +49,16 @@ impl Domain {
 
     async fn of(server: &TestServer) -> Self {
         let database = server.database("product").await;
-        let (sql, connection) = tokio_postgres::connect(database.admin_url(), NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
         Self {
             authority: Authority::generate(),
+            sql: connect(&database).await,
             database,
-            sql,
         }
+    }
+
+    /// Another superuser's connection, for a transaction of its own.
+    async fn another(&self) -> tokio_postgres::Client {
+        connect(&self.database).await
     }
 
     async fn start<F: Function>(&self) -> Running {
@@ -134,6 +136,14 @@ impl Domain {
             }
         }
     }
+}
+
+async fn connect(database: &TestDatabase) -> tokio_postgres::Client {
+    let (sql, connection) = tokio_postgres::connect(database.admin_url(), NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sql
 }
 
 /// The answer to a call under an idempotency key, asked for again as a client would that was told
