@@ -1,0 +1,5 @@
+//! The function `remove-from-cart`.
+
+fn main() -> std::process::ExitCode {
+    zerocart_runtime::run::<zerocart_cart::RemoveFromCart>()
+}

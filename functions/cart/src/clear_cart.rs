@@ -1,0 +1,121 @@
+use uuid::Uuid;
+use zerocart_postgres::{Database, ToSql, Transaction};
+use zerocart_proto::{
+    cart::{BoughtItem, CartResponse},
+    rpc,
+};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::cart::{self, LOCK, READ, now};
+
+/// $1 user.
+const CLEAR: &str = concat!(
+    "WITH gone AS (
+        DELETE FROM cart_items WHERE user_id = $1 RETURNING user_id
+    )
+    UPDATE carts SET updated_at = ",
+    now!(),
+    " WHERE user_id = $1 AND EXISTS (SELECT FROM gone)"
+);
+
+/// $1 user, $2 order, $3 products, $4 units of each. The order's place in the ledger and what it
+/// takes away are one statement; without a new place there is nothing bought.
+const CLEAR_FOR_ORDER: &str = concat!(
+    "WITH first AS (
+        INSERT INTO cart_clearances (user_id, order_id) VALUES ($1, $2)
+        ON CONFLICT (user_id, order_id) DO NOTHING RETURNING user_id
+    ), bought AS (
+        SELECT user_id, product_id, sum(units) AS units
+        FROM first, unnest($3::uuid[], $4::integer[]) AS item (product_id, units)
+        GROUP BY user_id, product_id
+    ), fewer AS (
+        UPDATE cart_items AS line SET quantity = line.quantity - bought.units FROM bought
+        WHERE line.user_id = bought.user_id AND line.product_id = bought.product_id
+            AND line.quantity > bought.units
+        RETURNING line.user_id
+    ), gone AS (
+        DELETE FROM cart_items AS line USING bought
+        WHERE line.user_id = bought.user_id AND line.product_id = bought.product_id
+            AND line.quantity <= bought.units
+        RETURNING line.user_id
+    )
+    UPDATE carts SET updated_at = ",
+    now!(),
+    " WHERE user_id = $1 AND (EXISTS (SELECT FROM fewer) OR EXISTS (SELECT FROM gone))"
+);
+
+/// `clear-cart`: removes every line, or what an order bought.
+#[derive(Debug)]
+pub struct ClearCart {
+    database: Database,
+}
+
+/// What an order bought: products and units, side by side.
+struct Purchase {
+    order: Uuid,
+    products: Vec<Uuid>,
+    units: Vec<i32>,
+}
+
+impl Function for ClearCart {
+    type Rpc = rpc::ClearCart;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        Ok(Self {
+            database: cart::database(setup, &[LOCK, CLEAR_FOR_ORDER, READ, CLEAR])?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
+        let user = cart::uuid("user_id", &request.user_id)?;
+        let purchase = Purchase::new(&request.order_id, &request.bought)?;
+        self.database
+            .write(cx, |tx: &mut Transaction<'_>| {
+                Box::pin(async move {
+                    let (_, cart) = match &purchase {
+                        None => cart::change(tx, user, CLEAR, &[&user]).await?,
+                        Some(Purchase {
+                            order,
+                            products,
+                            units,
+                        }) => {
+                            let params: &[&(dyn ToSql + Sync)] = &[&user, order, products, units];
+                            cart::change(tx, user, CLEAR_FOR_ORDER, params).await?
+                        }
+                    };
+                    Ok(cart::response(cart, "cart cleared"))
+                })
+            })
+            .await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}
+
+impl Purchase {
+    /// What a request says that an order bought; none when it speaks of no order.
+    ///
+    /// # Errors
+    ///
+    /// INVALID_ARGUMENT for an order without a purchase, and the other way round.
+    fn new(order_id: &str, bought: &[BoughtItem]) -> Result<Option<Self>, Error> {
+        match (order_id, bought) {
+            ("", []) => return Ok(None),
+            ("", _) => return Err(Error::field("order_id", "is required with bought")),
+            (_, []) => return Err(Error::field("bought", "is required with order_id")),
+            _ => {}
+        }
+        let mut products = Vec::with_capacity(bought.len());
+        for (index, item) in bought.iter().enumerate() {
+            let field = || format!("bought[{index}].product_id");
+            products.push(cart::uuid(&field(), &item.product_id)?);
+        }
+        Ok(Some(Self {
+            order: cart::uuid("order_id", order_id)?,
+            products,
+            units: bought.iter().map(|item| item.quantity).collect(),
+        }))
+    }
+}

@@ -1,0 +1,31 @@
+use zerocart_postgres::Database;
+use zerocart_proto::{cart::CartResponse, rpc};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::cart::{self, READ};
+
+/// `get-cart`: reads the cart of one user.
+#[derive(Debug)]
+pub struct GetCart {
+    database: Database,
+}
+
+impl Function for GetCart {
+    type Rpc = rpc::GetCart;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        Ok(Self {
+            database: cart::database(setup, &[READ])?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
+        let user = cart::uuid("user_id", &request.user_id)?;
+        let session = self.database.read(cx).await?;
+        Ok(cart::response(cart::read(&session, user).await?, ""))
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}

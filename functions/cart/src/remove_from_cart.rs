@@ -1,0 +1,50 @@
+use zerocart_postgres::{Database, Transaction};
+use zerocart_proto::{cart::CartResponse, rpc};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::cart::{self, LOCK, READ, no_such_line, now};
+
+/// $1 user, $2 product.
+pub(crate) const REMOVE: &str = concat!(
+    "WITH gone AS (
+        DELETE FROM cart_items WHERE user_id = $1 AND product_id = $2 RETURNING user_id
+    )
+    UPDATE carts SET updated_at = ",
+    now!(),
+    " FROM gone WHERE carts.user_id = gone.user_id"
+);
+
+/// `remove-from-cart`: removes one line.
+#[derive(Debug)]
+pub struct RemoveFromCart {
+    database: Database,
+}
+
+impl Function for RemoveFromCart {
+    type Rpc = rpc::RemoveFromCart;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        Ok(Self {
+            database: cart::database(setup, &[LOCK, REMOVE, READ])?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
+        let user = cart::uuid("user_id", &request.user_id)?;
+        let product = cart::uuid("product_id", &request.product_id)?;
+        self.database
+            .write(cx, |tx: &mut Transaction<'_>| {
+                Box::pin(async move {
+                    match cart::change(tx, user, REMOVE, &[&user, &product]).await? {
+                        (0, _) => Err(no_such_line()),
+                        (_, cart) => Ok(cart::response(cart, "line removed")),
+                    }
+                })
+            })
+            .await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}

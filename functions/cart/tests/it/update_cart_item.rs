@@ -1,0 +1,153 @@
+//! Setting the quantity of a line.
+
+use http::Method;
+use tonic::Code;
+use zerocart_cart::UpdateCartItem;
+use zerocart_proto::{
+    cart::{CartResponse, UpdateCartItemRequest},
+    rpc::UpdateCartItem as Rpc,
+};
+use zerocart_test_support::clients::{Wire, request};
+
+use crate::{Domain, JSON_WIRES, ME, UNKNOWN, assert_refused, cart, id, lines};
+
+pub(crate) fn set(user_id: &str, product_id: &str, new_quantity: i32) -> UpdateCartItemRequest {
+    UpdateCartItemRequest {
+        user_id: user_id.into(),
+        product_id: product_id.into(),
+        new_quantity,
+    }
+}
+
+#[tokio::test]
+async fn a_line_is_set_and_at_nothing_or_less_it_goes() {
+    let domain = Domain::new().await;
+    let function = domain.start::<UpdateCartItem>().await;
+    for wire in Wire::ALL {
+        let (me, tea, cup) = (id(), id(), id());
+        let client = domain.customer(wire, &function, &me);
+        domain
+            .fill(&me, &[(&tea, "19.99", 1), (&cup, "0.1", 1)])
+            .await;
+        let mut updated_at = String::new();
+        for (quantity, total) in [(3, 60.07), (10_000, 199_900.1), (1, 20.09)] {
+            let outcome = client.call::<Rpc>(&set(&me, &tea, quantity)).await;
+            assert_eq!(outcome.http_status, 200);
+            let cart = cart(outcome);
+            assert_eq!(lines(&cart), [(tea.clone(), quantity), (cup.clone(), 1)]);
+            assert_eq!(cart.total_amount, total, "{wire:?}");
+            assert!(cart.updated_at > updated_at);
+            updated_at = cart.updated_at;
+        }
+        for (quantity, gone) in [(0, &tea), (-1, &cup)] {
+            let cart = cart(client.call::<Rpc>(&set(&me, gone, quantity)).await);
+            assert!(cart.items.iter().all(|line| line.product_id != *gone));
+            assert!(cart.updated_at > updated_at);
+            updated_at = cart.updated_at;
+        }
+        domain.fill(&me, &[(&tea, "1", 1)]).await;
+        let empty = cart(client.call::<Rpc>(&set(&me, &tea, i32::MIN)).await);
+        assert!(empty.items.is_empty() && empty.total_amount == 0.0);
+        assert!(empty.updated_at > updated_at);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_line_is_told_and_nothing_changes() {
+    let domain = Domain::new().await;
+    let function = domain.start::<UpdateCartItem>().await;
+    let (me, tea) = (id(), id());
+    domain.fill(&me, &[(&tea, "1", 1)]).await;
+    let updated_at = domain.updated_at(&me).await;
+    for wire in Wire::ALL {
+        let client = domain.admin(wire, &function);
+        for (user, product) in [(ME, &*tea), (&me, UNKNOWN)] {
+            for quantity in [1, 0] {
+                let outcome = client.call::<Rpc>(&set(user, product, quantity)).await;
+                assert_eq!(outcome.code, Code::NotFound, "{wire:?}");
+                assert!(!wire.is_json() || outcome.http_status == 404);
+            }
+        }
+    }
+    assert_eq!(domain.updated_at(&me).await, updated_at);
+    assert_eq!(domain.count("carts").await, 1);
+}
+
+#[tokio::test]
+async fn a_total_that_cannot_be_counted_is_refused() {
+    let domain = Domain::new().await;
+    let function = domain.start::<UpdateCartItem>().await;
+    let client = domain.customer(Wire::Grpc, &function, ME);
+    let tea = id();
+    domain.fill_up(ME, 703, "10000000", 10_000).await;
+    domain.fill(ME, &[(&tea, "10000000", 1)]).await;
+    let outcome = client.call::<Rpc>(&set(ME, &tea, 6_875)).await;
+    assert_refused(&outcome, "too large");
+    assert_eq!(domain.lines(ME).await.last().unwrap(), &(tea, 1));
+}
+
+#[tokio::test]
+async fn that_user_and_admins_may() {
+    let domain = Domain::new().await;
+    let function = domain.start::<UpdateCartItem>().await;
+    let tea = id();
+    domain.fill(ME, &[(&tea, "1", 1)]).await;
+    let may = [false, true, false, true, false];
+    domain
+        .assert_access(
+            &function,
+            async |client| client.call::<Rpc>(&set(ME, &tea, 2)).await,
+            may,
+            Code::Ok,
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_bad_field_is_named() {
+    let domain = Domain::new().await;
+    let function = domain.start::<UpdateCartItem>().await;
+    let tea = id();
+    domain.fill(ME, &[(&tea, "1", 1)]).await;
+    for wire in Wire::ALL {
+        let client = domain.admin(wire, &function);
+        for (asked, fields) in [
+            (
+                set("7", "\0", 10_001),
+                &["user_id", "product_id", "new_quantity"][..],
+            ),
+            (set("7", &tea, 1), &["user_id"]),
+            (set(ME, "7", 1), &["product_id"]),
+            (set(ME, &tea, 10_001), &["new_quantity"]),
+            (set(ME, &tea, i32::MAX), &["new_quantity"]),
+        ] {
+            let outcome = client.call::<Rpc>(&asked).await;
+            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {asked:?}");
+            assert_eq!(outcome.field_names(), fields, "{wire:?} {asked:?}");
+        }
+    }
+    let path = format!("/carts/{ME}/items/{tea}");
+    for (body, field) in [
+        (r#"{"new_quantity": "many"}"#.to_owned(), "new_quantity"),
+        (r#"{"new_quantity": 1.5}"#.into(), "new_quantity"),
+        (r#"{"new_quantity": -9e9}"#.into(), "new_quantity"),
+        (r#"{"quantity": 2}"#.into(), "quantity"),
+        (
+            format!(r#"{{"new_quantity": 2, "product_id": "{UNKNOWN}"}}"#),
+            "product_id",
+        ),
+        (
+            format!(r#"{{"new_quantity": 2, "user_id": "{UNKNOWN}"}}"#),
+            "user_id",
+        ),
+    ] {
+        for wire in JSON_WIRES {
+            let client = domain.customer(wire, &function, ME);
+            let request = request(Method::PUT, &path, body.clone());
+            let outcome = client.send(request).await.outcome::<CartResponse>();
+            assert_eq!(outcome.http_status, 400, "{body}");
+            assert_eq!(outcome.field_names(), [field], "{body}");
+        }
+    }
+    assert_eq!(domain.lines(ME).await, [(tea, 1)]);
+}
