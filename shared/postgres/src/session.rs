@@ -8,7 +8,7 @@ use std::{
 };
 
 use deadpool_postgres::Client;
-use futures_util::future::join;
+use futures_util::future::{join, try_join_all};
 use tokio::{runtime::Handle, time::Instant};
 use tokio_postgres::{Row, types::ToSql};
 use zerocart_resilience::breaker::{Outcome, Permit};
@@ -95,6 +95,22 @@ impl Session {
             }
             Err(_) => Err(QueryError::deadline().into()),
         }
+    }
+
+    /// Prepares statements that are not prepared yet on this connection, in one round trip.
+    ///
+    /// Futures of prepared statements send them when they are first polled, so that joined ones
+    /// reach the server in the order in which they are polled. Without this, a statement that is
+    /// prepared only then may be overtaken by the next.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`].
+    pub async fn prepare(&self, statements: &[&str]) -> Result<(), QueryError> {
+        let client = self.client();
+        let preparing = statements.iter().map(|sql| client.prepare_cached(sql));
+        self.sent(try_join_all(preparing)).await?;
+        Ok(())
     }
 
     /// The rows of a statement.

@@ -90,6 +90,7 @@ fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
                 None => "Any",
                 Some("UUID") => "Uuid",
                 Some("EMAIL") => "Email",
+                Some("NO_CARD_NUMBER") => "NoCardNumber",
                 Some(other) => bail!("{}: unknown format {other}", field.full_name()),
             };
             let min = rules.min_len;

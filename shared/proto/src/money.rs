@@ -2,8 +2,9 @@
 
 use std::{fmt, iter::Sum};
 
-/// The largest amount that a double holds to the cent: 2^53 cents.
-const MAX_EXACT: i64 = 1 << 53;
+/// The largest amount that a double holds to the cent, in cents: from 2^46 on, doubles are 1/64
+/// apart.
+const MAX_EXACT: i64 = 100 << 46;
 
 /// An amount in the shop's currency, in cents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

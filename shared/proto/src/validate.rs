@@ -55,6 +55,8 @@ pub enum Format {
     Uuid,
     /// An e-mail address.
     Email,
+    /// Text without what may be a card number.
+    NoCardNumber,
 }
 
 /// The rules of a number.
@@ -132,6 +134,9 @@ impl Violations {
             match rules.format {
                 Format::Uuid if !is_uuid(value) => self.add(field, "must be a UUID"),
                 Format::Email if !is_email(value) => self.add(field, "must be an e-mail address"),
+                Format::NoCardNumber if may_be_card_number(value) => {
+                    self.add(field, "must not hold a card number");
+                }
                 _ => {}
             }
         }
@@ -195,6 +200,20 @@ fn is_email(value: &str) -> bool {
                 && !label.ends_with('-')
         })
         && !value.chars().any(|c| c.is_whitespace() || c.is_control())
+}
+
+/// Whether a text holds what may be a card number, however its digits are grouped: 12 digits (in use
+/// are 12 to 19, the most of ISO/IEC 7812) without a letter in between.
+fn may_be_card_number(text: &str) -> bool {
+    let mut digits = 0;
+    text.chars().any(|c| {
+        if c.is_numeric() {
+            digits += 1;
+        } else if c.is_alphabetic() {
+            digits = 0;
+        }
+        digits >= 12
+    })
 }
 
 include!(concat!(env!("OUT_DIR"), "/rules.rs"));
@@ -305,6 +324,29 @@ mod tests {
         assert!(wrong(&request).is_empty());
         request.min_delay_ms = Some(-1);
         assert_eq!(wrong(&request), ["min_delay_ms must be at least 0"]);
+    }
+
+    #[test]
+    fn card_numbers_are_known_however_they_are_written() {
+        for card in [
+            "4111111111111111",
+            "4111 1111 1111 1111",
+            "4111-1111-1111-1111",
+            "visa 4111.1111.1111.1111 exp 12/30",
+            "411111111111",
+            "４１１１１１１１１１１１",
+        ] {
+            assert!(may_be_card_number(card), "{card}");
+        }
+        for method in [
+            "",
+            "credit_card",
+            "invoice 2026-11-22",
+            "41111111111",
+            "sepa-12345-abc-67890-12",
+        ] {
+            assert!(!may_be_card_number(method), "{method}");
+        }
     }
 
     #[test]
