@@ -17,4 +17,4 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_created_at_idx ON idempotency_keys (created_at);
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO zerocart_product;
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO zerocart_order;

@@ -1,1 +1,45 @@
-//! The orders.
+//! The order domain: orders, and the saga that makes one.
+//!
+//! One module per function. What they share: the rules of the saga (`saga`, pure), the orders in
+//! their database (`store`), the other functions (`services`), and the driver that puts these
+//! together (`driver`).
+
+mod create_order;
+mod driver;
+mod get_order;
+mod list_user_orders;
+mod order;
+mod recover_orders;
+mod saga;
+mod services;
+mod store;
+mod update_order_status;
+
+pub use create_order::CreateOrder;
+pub use get_order::GetOrder;
+pub use list_user_orders::ListUserOrders;
+pub use recover_orders::RecoverOrders;
+pub use update_order_status::UpdateOrderStatus;
+
+use uuid::Uuid;
+use zerocart_runtime::{Entry, Error, JobEntry};
+
+/// The functions of this domain.
+pub const FUNCTIONS: &[Entry] = &[
+    Entry::of::<CreateOrder>(),
+    Entry::of::<GetOrder>(),
+    Entry::of::<ListUserOrders>(),
+    Entry::of::<UpdateOrderStatus>(),
+];
+
+/// The jobs of this domain.
+pub const JOBS: &[JobEntry] = &[JobEntry::of::<RecoverOrders>()];
+
+/// The user that a request speaks of.
+fn user_id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::field("user_id", "must be a UUID"))
+}
+
+fn no_such_order() -> Error {
+    Error::not_found("there is no such order")
+}

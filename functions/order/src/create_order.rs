@@ -1,0 +1,289 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+use zerocart_client::{Client, Options as ClientOptions};
+use zerocart_postgres::{Database, Options};
+use zerocart_proto::{
+    cart::{CartItem, GetCartRequest},
+    money::Cents,
+    order::OrderResponse,
+    rpc::{self, Rpc},
+};
+use zerocart_runtime::{
+    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Setup,
+};
+
+use crate::{
+    driver::{Driven, Driver},
+    order::{Line, Order},
+    saga::{Cause, Status, Step},
+    store::{self, NewOrder},
+    user_id,
+};
+
+/// How an order is paid when its customer does not say.
+const DEFAULT_PAYMENT_METHOD: &str = "credit_card";
+
+/// The most that one order may cost, in cents: what process-payment takes.
+const MAX_TOTAL_CENTS: i64 = 100_000_000_000_000;
+
+/// When an order that could not be completed is worth trying again, unless the breaker knows.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// `create-order`: turns the caller's cart into an order.
+#[derive(Debug)]
+pub struct CreateOrder {
+    driver: Driver,
+    get_cart: Client<rpc::GetCart>,
+}
+
+impl Function for CreateOrder {
+    type Rpc = rpc::CreateOrder;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        let database = Database::from_setup(
+            setup,
+            Options {
+                prepare: &[store::LATEST],
+                ..Default::default()
+            },
+        );
+        let driver = Driver::from_setup(setup, database, (&Self::Rpc::INFO).into())?;
+        let options = ClientOptions {
+            identity: driver.services.identity.clone(),
+            ..Default::default()
+        };
+        Ok(Self {
+            get_cart: driver.services.functions.client(setup, options)?,
+            driver,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
+        // First of all, so that they start while this looks at its own database.
+        self.driver.services.functions.wake_all();
+        let user_id = user_id(&request.user_id)?;
+        let payment_method = match request.payment_method.as_str() {
+            "" => DEFAULT_PAYMENT_METHOD.to_owned(),
+            _ => request.payment_method,
+        };
+        let store = &self.driver.store;
+        // A second round only after an abandoned order of the same cart was brought to its end.
+        let mut settled = false;
+        loop {
+            let latest = store.latest(cx, user_id).await?;
+            let open = latest.filter(|latest| latest.keeps_cart);
+            let order = match open {
+                // Decided when the order is placed; a recorded answer comes first.
+                Some(_) => Err(in_the_way()),
+                None => self.read_cart(cx, user_id, payment_method.clone()).await,
+            };
+            let own = order.as_ref().ok().map(|order| order.id);
+            match (store.place(cx, order, latest.map(|l| l.id)).await, open) {
+                (Ok(id), _) if Some(id) == own => {
+                    let order = store.load(cx, id).await?;
+                    let order = order.ok_or_else(|| Error::internal("an order is gone"))?;
+                    let driven = self.driver.spawn(cx, order, None).await;
+                    return self.answer_driven(driven.map_err(Error::internal)??).await;
+                }
+                (Ok(id), _) => return self.answer_again(cx, id).await,
+                (Err(_), Some(open)) if open.lapsed && !settled => {
+                    if let Some(driving) = self.driver.resume(cx, open.id, false).await? {
+                        driving.await.map_err(Error::internal)??;
+                    }
+                    settled = true;
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.driver.store.database.ping(READY_TIMEOUT).await
+    }
+
+    fn health(&self) -> Map<String, Value> {
+        let breaker = zerocart_client::health(self.driver.services.payment_breaker());
+        Map::from_iter([(
+            "circuit_breakers".to_owned(),
+            Value::Object(Map::from_iter([("process-payment".to_owned(), breaker)])),
+        )])
+    }
+}
+
+impl CreateOrder {
+    /// The cart as an order.
+    async fn read_cart(
+        &self,
+        cx: &Call,
+        user_id: Uuid,
+        payment_method: String,
+    ) -> Result<NewOrder, Error> {
+        let request = GetCartRequest {
+            user_id: user_id.to_string(),
+        };
+        let response = self.get_cart.call(cx, &request).await?;
+        let items = response.cart.map(|cart| cart.items).unwrap_or_default();
+        let lines = lines(&items)?;
+        if lines.is_empty() {
+            return Err(Error::new(Kind::FailedPrecondition, "the cart is empty"));
+        }
+        let total: Option<i64> = lines
+            .iter()
+            .try_fold(0_i64, |sum, line| sum.checked_add(line.total()?.get()));
+        let total_cents = total
+            .filter(|total| *total <= MAX_TOTAL_CENTS)
+            .ok_or_else(|| {
+                Error::new(
+                    Kind::FailedPrecondition,
+                    "the cart costs more than can be paid at once",
+                )
+            })?;
+        Ok(NewOrder {
+            id: Uuid::now_v7(),
+            user_id,
+            payment_method,
+            lines,
+            total_cents,
+        })
+    }
+
+    /// The answer to a request that was sent before under the same key.
+    async fn answer_again(&self, cx: &Call, id: Uuid) -> Result<OrderResponse, Error> {
+        let store = &self.driver.store;
+        let order = store.load(cx, id).await?;
+        let order = order.ok_or_else(|| Error::internal("an order is gone"))?;
+        if order.lapsed
+            && order.paid_at.is_none()
+            && let Some(driving) = self.driver.resume(cx, id, true).await?
+        {
+            return self
+                .answer_driven(driving.await.map_err(Error::internal)??)
+                .await;
+        }
+        self.answer(&order)
+    }
+
+    async fn answer_driven(&self, driven: Driven) -> Result<OrderResponse, Error> {
+        match driven {
+            Driven::Here(order) => self.answer(&order),
+            Driven::Lost => Err(Idempotency::running()),
+        }
+    }
+
+    /// What became of the order when it was made. The same at any later time, whatever becomes of
+    /// the order then.
+    fn answer(&self, order: &Order) -> Result<OrderResponse, Error> {
+        if let Some(paid_at) = &order.paid_at {
+            let mut message = order.to_message();
+            message.set_status(Status::Paid.to_wire());
+            message.updated_at.clone_from(paid_at);
+            message.reason.clear();
+            return Ok(OrderResponse {
+                order: Some(message),
+                success: true,
+                message: "the order is paid".into(),
+            });
+        }
+        match (order.saga.step, order.saga.cause) {
+            (Step::Ended, Some(Cause::Unavailable)) => Err(self.unavailable(
+                order,
+                format!(
+                    "the order failed: {}; a new one needs a new idempotency-key",
+                    order.reason
+                ),
+            )),
+            (Step::Ended, _) => Ok(OrderResponse {
+                order: Some(order.to_message()),
+                success: false,
+                message: order.reason.clone(),
+            }),
+            (_, Some(_)) => Err(self.unavailable(
+                order,
+                format!(
+                    "{}; what was done for the order is being undone",
+                    order.reason
+                ),
+            )),
+            (_, None) => {
+                Err(Idempotency::running().with_metadata("order_id", order.id.to_string()))
+            }
+        }
+    }
+
+    fn unavailable(&self, order: &Order, message: String) -> Error {
+        let breaker = self.driver.services.payment_breaker();
+        let retry_after = breaker.snapshot().retry_after.unwrap_or(RETRY_AFTER);
+        Error::unavailable(message, retry_after.max(RETRY_AFTER))
+            .with_metadata("order_id", order.id.to_string())
+    }
+}
+
+/// The user's cart belongs to another order until that is done.
+fn in_the_way() -> Error {
+    Error::new(
+        Kind::Aborted,
+        "another order of this cart is being made; try again when it is done",
+    )
+    .with_retry_after(RETRY_AFTER)
+}
+
+/// The cart's lines, those of one product added up, in the order of products in which stock is
+/// reserved: two orders of the same products wait for each other rather than for ever.
+fn lines(items: &[CartItem]) -> Result<Vec<Line>, Error> {
+    let bad =
+        |what: &str| Error::internal(format!("get-cart gave a line whose {what} is not valid"));
+    let mut lines = BTreeMap::<Uuid, Line>::new();
+    for item in items {
+        let product_id = Uuid::try_parse(&item.product_id).map_err(|_| bad("product_id"))?;
+        let price = Cents::from_wire(item.product_price).ok_or_else(|| bad("product_price"))?;
+        if item.quantity <= 0 {
+            return Err(bad("quantity"));
+        }
+        match lines.get_mut(&product_id) {
+            Some(line) => {
+                line.quantity = line
+                    .quantity
+                    .checked_add(item.quantity)
+                    .ok_or_else(|| bad("quantity"))?;
+            }
+            None => {
+                let line = Line {
+                    product_id,
+                    name: item.product_name.clone(),
+                    price,
+                    quantity: item.quantity,
+                };
+                lines.insert(product_id, line);
+            }
+        }
+    }
+    Ok(lines.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_product_are_added_up_in_the_order_of_products() {
+        let item = |n: u128, quantity| CartItem {
+            product_id: Uuid::from_u128(n).to_string(),
+            product_name: "Tea".into(),
+            product_price: 4.75,
+            quantity,
+            total_price: 0.0,
+        };
+        let lines = lines(&[item(2, 1), item(1, 2), item(2, 3)]).unwrap();
+        let found: Vec<_> = lines
+            .iter()
+            .map(|line| (line.product_id.as_u128(), line.quantity))
+            .collect();
+        assert_eq!(found, [(1, 2), (2, 4)]);
+        assert_eq!(lines[1].total(), Some(Cents::new(1900)));
+
+        assert!(super::lines(&[item(1, 0)]).is_err());
+        assert!(super::lines(&[item(1, i32::MAX), item(1, 1)]).is_err());
+    }
+}

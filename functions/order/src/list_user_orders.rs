@@ -1,0 +1,110 @@
+use std::collections::HashMap;
+
+use uuid::Uuid;
+use zerocart_postgres::{Database, Options};
+use zerocart_proto::{order::ListOrdersResponse, rpc};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+
+use crate::{
+    order::{Line, Order, line_columns, order_columns},
+    user_id,
+};
+
+/// The length of a page when the caller asks for none.
+const DEFAULT_LIMIT: i64 = 20;
+
+/// A page, newest first, from the order of the page token on; in each row the number of all orders
+/// of the user, of the same snapshot.
+const PAGE: &str = concat!(
+    "SELECT ",
+    order_columns!(),
+    ", (SELECT count(*) FROM orders WHERE user_id = $1) FROM orders WHERE user_id = $1 \
+     AND ($3::uuid IS NULL OR (created_at, id) < \
+          (SELECT created_at, id FROM orders WHERE id = $3 AND user_id = $1)) \
+     ORDER BY created_at DESC, id DESC LIMIT $2"
+);
+
+/// For a page without rows: the number of the user's orders, and whether the token is of this list.
+const EMPTY: &str =
+    "SELECT count(*), coalesce(bool_or(id = $2), false) FROM orders WHERE user_id = $1";
+
+const LINES: &str = concat!(
+    "SELECT ",
+    line_columns!(),
+    " FROM order_items WHERE order_id = ANY($1) ORDER BY order_id, line"
+);
+
+/// `list-user-orders`: a page of a user's orders, newest first.
+#[derive(Debug)]
+pub struct ListUserOrders {
+    database: Database,
+}
+
+impl Function for ListUserOrders {
+    type Rpc = rpc::ListUserOrders;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        let options = Options {
+            prepare: &[PAGE, LINES],
+            ..Default::default()
+        };
+        Ok(Self {
+            database: Database::from_setup(setup, options)?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ListOrdersResponse, Error> {
+        let user_id = user_id(&request.user_id)?;
+        let not_ours = || Error::field("page_token", "is not a page token of this list");
+        let after = match request.page_token.as_str() {
+            "" => None,
+            // The token is the last order of the page before.
+            token => Some(Uuid::try_parse(token).map_err(|_| not_ours())?),
+        };
+        let limit = match request.limit {
+            0 => DEFAULT_LIMIT,
+            limit => i64::from(limit),
+        };
+        let session = self.database.read(cx).await?;
+        // One more than the page, to know whether there is another.
+        let rows = session
+            .query(PAGE, &[&user_id, &(limit + 1), &after])
+            .await?;
+        let total: i64 = match rows.first() {
+            Some(row) => row.get("count"),
+            None => {
+                let row = session.query_one(EMPTY, &[&user_id, &after]).await?;
+                if after.is_some() && !row.get::<_, bool>(1) {
+                    return Err(not_ours());
+                }
+                row.get(0)
+            }
+        };
+        let page = &rows[..rows.len().min(limit as usize)];
+        let mut orders: Vec<_> = page.iter().map(Order::of_row).collect();
+        let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+        let mut lines = HashMap::<Uuid, Vec<Line>>::new();
+        for row in session.query(LINES, &[&ids]).await? {
+            lines
+                .entry(row.get(4))
+                .or_default()
+                .push(Line::of_row(&row));
+        }
+        for order in &mut orders {
+            order.lines = lines.remove(&order.id).unwrap_or_default();
+        }
+        let next_page_token = match ids.last() {
+            Some(last) if rows.len() > page.len() => last.to_string(),
+            _ => String::new(),
+        };
+        Ok(ListOrdersResponse {
+            orders: orders.iter().map(Order::to_message).collect(),
+            total: total.try_into().unwrap_or(i32::MAX),
+            next_page_token,
+        })
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.database.ping(READY_TIMEOUT).await
+    }
+}

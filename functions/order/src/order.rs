@@ -1,0 +1,172 @@
+//! An order as its row, and as its message.
+
+use uuid::Uuid;
+use zerocart_postgres::Row;
+use zerocart_proto::{
+    money::Cents,
+    order::{Order as Message, OrderItem},
+};
+
+use crate::saga::{Cause, Saga, Status, Step};
+
+/// An order.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) payment_method: String,
+    pub(crate) total: Cents,
+    pub(crate) saga: Saga,
+    pub(crate) reason: String,
+    pub(crate) payment_id: Option<Uuid>,
+    /// Times are RFC 3339 in UTC, microseconds.
+    pub(crate) created_at: String,
+    pub(crate) updated_at: String,
+    pub(crate) paid_at: Option<String>,
+    pub(crate) steps: i32,
+    pub(crate) fence: i64,
+    /// Nobody drives it, though it has not ended.
+    pub(crate) lapsed: bool,
+    pub(crate) cancel_key: Option<Vec<u8>>,
+    /// In the order of product ids.
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One line of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) product_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) price: Cents,
+    pub(crate) quantity: i32,
+}
+
+/// The columns of [`Order::of_row`], in its order.
+macro_rules! order_columns {
+    () => {
+        "id, user_id, payment_method, (total * 100)::bigint, status, step, place, asked, cause, \
+         reason, payment_id, \
+         to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+         to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+         to_char(paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+         steps, fence, step <> 'ended' AND lease_until <= clock_timestamp(), cancel_key"
+    };
+}
+pub(crate) use order_columns;
+
+/// The columns of [`Line::of_row`], in its order.
+macro_rules! line_columns {
+    () => {
+        "product_id, name, (price * 100)::bigint, quantity, order_id"
+    };
+}
+pub(crate) use line_columns;
+
+impl Order {
+    /// A row of [`order_columns`], without its lines.
+    pub(crate) fn of_row(row: &Row) -> Self {
+        let place = row.get::<_, i32>(6).unsigned_abs();
+        let (status, step, cause): (&str, &str, Option<&str>) =
+            (row.get(4), row.get(5), row.get(8));
+        Self {
+            id: row.get(0),
+            user_id: row.get(1),
+            payment_method: row.get(2),
+            total: Cents::new(row.get(3)),
+            saga: Saga {
+                // The table's constraints name exactly these words.
+                status: Status::ALL
+                    .into_iter()
+                    .find(|known| known.name() == status)
+                    .expect("orders_status names no other"),
+                step: match step {
+                    "reserving" => Step::Reserving { line: place },
+                    "charging" => Step::Charging { asked: row.get(7) },
+                    "clearing" => Step::Clearing,
+                    "refunding" => Step::Refunding,
+                    "releasing" => Step::Releasing { left: place },
+                    _ => Step::Ended,
+                },
+                cause: cause
+                    .and_then(|cause| Cause::ALL.into_iter().find(|known| known.name() == cause)),
+            },
+            reason: row.get(9),
+            payment_id: row.get(10),
+            created_at: row.get(11),
+            updated_at: row.get(12),
+            paid_at: row.get(13),
+            steps: row.get(14),
+            fence: row.get(15),
+            lapsed: row.get(16),
+            cancel_key: row.get(17),
+            lines: Vec::new(),
+        }
+    }
+
+    /// How many lines it has, at least one.
+    pub(crate) fn line_count(&self) -> u32 {
+        self.lines.len() as u32
+    }
+
+    /// As clients see it now.
+    pub(crate) fn to_message(&self) -> Message {
+        Message {
+            id: self.id.to_string(),
+            user_id: self.user_id.to_string(),
+            items: self.lines.iter().map(Line::to_message).collect(),
+            total_amount: self.total.to_wire(),
+            status: self.saga.status.to_wire().into(),
+            created_at: self.created_at.clone(),
+            updated_at: self.updated_at.clone(),
+            payment_id: self
+                .payment_id
+                .map_or_else(String::new, |id| id.to_string()),
+            reason: if self.saga.cause.is_some() {
+                self.reason.clone()
+            } else {
+                String::new()
+            },
+        }
+    }
+}
+
+impl Line {
+    /// A row of [`line_columns`].
+    pub(crate) fn of_row(row: &Row) -> Self {
+        Self {
+            product_id: row.get(0),
+            name: row.get(1),
+            price: Cents::new(row.get(2)),
+            quantity: row.get(3),
+        }
+    }
+
+    /// Price times quantity: at most 10^7 × 10^4 × 100 cents.
+    pub(crate) fn total(&self) -> Option<Cents> {
+        self.price.times(self.quantity)
+    }
+
+    fn to_message(&self) -> OrderItem {
+        OrderItem {
+            product_id: self.product_id.to_string(),
+            product_name: self.name.clone(),
+            product_price: self.price.to_wire(),
+            quantity: self.quantity,
+            total_price: self.total().unwrap_or_default().to_wire(),
+        }
+    }
+}
+
+impl Step {
+    /// Its name and place in the database.
+    pub(crate) fn to_columns(self) -> (&'static str, i32, bool) {
+        match self {
+            Self::Reserving { line } => ("reserving", line.cast_signed(), false),
+            Self::Charging { asked } => ("charging", 0, asked),
+            Self::Clearing => ("clearing", 0, true),
+            Self::Refunding => ("refunding", 0, true),
+            Self::Releasing { left } => ("releasing", left.cast_signed(), false),
+            Self::Ended => ("ended", 0, false),
+        }
+    }
+}

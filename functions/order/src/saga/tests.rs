@@ -1,0 +1,366 @@
+//! Every reachable state × every event, for orders of one to four lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+const EVENTS: [Event; 8] = [
+    Event::Done,
+    Event::Refused,
+    Event::Unavailable,
+    Event::CancelAsked,
+    Event::TakenOver { wanted: false },
+    Event::TakenOver { wanted: true },
+    Event::Shipped,
+    Event::Delivered,
+];
+
+/// What the world has done of an order, which the rules do not see: they only get events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct World {
+    /// One bit per line that may be reserved.
+    reserved: u8,
+    /// A charge may stand.
+    charged: bool,
+    /// A charge stands for certain.
+    paid: bool,
+    cleared: bool,
+}
+
+const NOTHING: World = World {
+    reserved: 0,
+    charged: false,
+    paid: false,
+    cleared: false,
+};
+
+/// The worlds in which `event` may come, after `action` was tried. A step that is unavailable or
+/// whose driver died may have been done, or not.
+fn worlds(world: World, action: Option<Action>, event: Event) -> Vec<World> {
+    let Some(action) = action else {
+        return vec![world];
+    };
+    let done = match action {
+        Action::Reserve { line } => World {
+            reserved: world.reserved | 1 << line,
+            ..world
+        },
+        Action::CheckGateway => world,
+        Action::Charge => World {
+            charged: true,
+            paid: true,
+            ..world
+        },
+        Action::ClearCart => World {
+            cleared: true,
+            ..world
+        },
+        Action::Refund => World {
+            charged: false,
+            paid: false,
+            ..world
+        },
+        Action::Release { line } => World {
+            reserved: world.reserved & !(1 << line),
+            ..world
+        },
+    };
+    match event {
+        Event::Done => vec![done],
+        // A refused charge does not stand, nor did one before: the decline is final for the order.
+        Event::Refused if action == Action::Charge => vec![World {
+            charged: false,
+            paid: false,
+            ..world
+        }],
+        Event::Refused => vec![match action {
+            // Had it been reserved before, it would not be refused now.
+            Action::Reserve { line } => World {
+                reserved: world.reserved & !(1 << line),
+                ..world
+            },
+            _ => world,
+        }],
+        Event::Unavailable | Event::TakenOver { .. } | Event::CancelAsked => {
+            let maybe = if action == Action::Charge {
+                World {
+                    charged: true,
+                    ..world
+                }
+            } else {
+                done
+            };
+            vec![world, maybe]
+        }
+        Event::Shipped | Event::Delivered => vec![world, done],
+    }
+}
+
+/// Every state that can be reached, each with every world that it can be reached in, and the legal
+/// transitions between states.
+type Reached = (BTreeSet<(Saga, World)>, BTreeMap<Saga, Vec<(Event, Saga)>>);
+
+fn reach(lines: u32) -> Reached {
+    let mut seen = BTreeSet::from([(Saga::PLACED, NOTHING)]);
+    let mut transitions: BTreeMap<Saga, Vec<(Event, Saga)>> = BTreeMap::new();
+    let mut todo = vec![(Saga::PLACED, NOTHING)];
+    while let Some((saga, world)) = todo.pop() {
+        for event in EVENTS {
+            let Ok(next) = saga.next(event, lines) else {
+                continue;
+            };
+            transitions.entry(saga).or_default().push((event, next));
+            for world in worlds(world, saga.action(), event) {
+                if seen.insert((next, world)) {
+                    todo.push((next, world));
+                }
+            }
+        }
+    }
+    (seen, transitions)
+}
+
+#[test]
+fn an_ended_order_holds_what_its_status_says() {
+    for lines in 1..=4 {
+        let (seen, _) = reach(lines);
+        let mut statuses = BTreeSet::new();
+        let all = (1 << lines) - 1;
+        for (saga, world) in seen {
+            let context = format!("{saga:?} {world:?}");
+            match saga.status {
+                Status::Paid | Status::Shipped | Status::Delivered if saga.cause.is_none() => {
+                    assert!(world.paid, "{context}");
+                    assert_eq!(world.reserved, all, "{context}");
+                    assert!(saga.step != Step::Ended || world.cleared, "{context}");
+                }
+                Status::Failed | Status::Cancelled => {
+                    assert_eq!(saga.step, Step::Ended, "{context}");
+                    assert!(!world.charged, "{context}");
+                    assert_eq!(world.reserved, 0, "{context}");
+                }
+                _ => assert_ne!(saga.step, Step::Ended, "{context}"),
+            }
+            if let Step::Releasing { left } = saga.step {
+                assert!((1..=lines).contains(&left), "{context}");
+                assert!(!world.charged, "stock goes back after the money: {context}");
+                assert_eq!(world.reserved >> left, 0, "nothing is forgotten: {context}");
+            }
+            if let Step::Charging { asked: false } = saga.step {
+                assert!(!world.charged, "{context}");
+            }
+            if saga.step == Step::Ended {
+                statuses.insert(saga.status);
+            }
+        }
+        assert_eq!(
+            statuses,
+            BTreeSet::from([
+                Status::Paid,
+                Status::Shipped,
+                Status::Delivered,
+                Status::Cancelled,
+                Status::Failed,
+            ])
+        );
+    }
+}
+
+#[test]
+fn every_order_comes_to_an_end_when_its_steps_are_done() {
+    for lines in 1..=4 {
+        let (seen, _) = reach(lines);
+        for (saga, _) in seen {
+            let mut at = saga;
+            let mut steps = 0;
+            while at.action().is_some() {
+                at = at.next(Event::Done, lines).unwrap();
+                steps += 1;
+                assert!(steps <= 3 + 2 * lines, "{saga:?} runs in circles");
+            }
+            // What was being undone is undone; what was not, is bought.
+            match saga.cause {
+                Some(cause) => assert_eq!(at.status, cause.goal(), "{saga:?}"),
+                None => assert!(at.status >= Status::Paid, "{saga:?}"),
+            }
+        }
+    }
+}
+
+/// All changes of status that there are.
+const MOVES: [(Status, Status); 9] = [
+    (Status::Pending, Status::Processing),
+    (Status::Pending, Status::Failed),
+    (Status::Pending, Status::Cancelled),
+    (Status::Processing, Status::Paid),
+    (Status::Processing, Status::Failed),
+    (Status::Processing, Status::Cancelled),
+    (Status::Paid, Status::Shipped),
+    (Status::Paid, Status::Cancelled),
+    (Status::Shipped, Status::Delivered),
+];
+
+#[test]
+fn undoing_is_never_turned_back() {
+    for lines in 1..=4 {
+        let (_, transitions) = reach(lines);
+        for (from, nexts) in transitions {
+            for (event, to) in nexts {
+                let context = format!("{from:?} {event:?} {to:?}");
+                if from.cause.is_some() {
+                    assert_eq!(from.cause, to.cause, "{context}");
+                    assert!(
+                        matches!(
+                            to.step,
+                            Step::Refunding | Step::Releasing { .. } | Step::Ended
+                        ),
+                        "{context}"
+                    );
+                }
+                if to.status != from.status {
+                    assert!(MOVES.contains(&(from.status, to.status)), "{context}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_step_that_must_go_on_is_only_left_when_it_is_done_or_called_off() {
+    let (_, transitions) = reach(3);
+    for (from, nexts) in transitions.iter().filter(|(from, _)| from.must_go_on()) {
+        for (event, to) in nexts {
+            if matches!(event, Event::Unavailable | Event::TakenOver { .. }) {
+                assert_eq!(from, to, "{event:?}");
+            }
+        }
+    }
+}
+
+/// The whole table, in words: which events are legal where. A change of the rules changes it.
+#[test]
+fn the_table_of_legal_events() {
+    use Event as E;
+    let saga = |status, step, cause| Saga {
+        status,
+        step,
+        cause,
+    };
+    let refused = Some(Cause::Refused);
+    let away = [
+        E::TakenOver { wanted: false },
+        E::TakenOver { wanted: true },
+    ];
+    let table: [(Saga, &[E]); 9] = [
+        (
+            Saga::PLACED,
+            &[
+                E::Done,
+                E::Refused,
+                E::Unavailable,
+                E::CancelAsked,
+                away[0],
+                away[1],
+            ],
+        ),
+        (
+            saga(Status::Processing, Step::Charging { asked: false }, None),
+            &[E::Done, E::Unavailable, E::CancelAsked, away[0], away[1]],
+        ),
+        (
+            saga(Status::Processing, Step::Charging { asked: true }, None),
+            &[
+                E::Done,
+                E::Refused,
+                E::Unavailable,
+                E::CancelAsked,
+                away[0],
+                away[1],
+            ],
+        ),
+        (
+            saga(Status::Paid, Step::Clearing, None),
+            &[
+                E::Done,
+                E::Unavailable,
+                E::CancelAsked,
+                away[0],
+                away[1],
+                E::Shipped,
+            ],
+        ),
+        (
+            saga(
+                Status::Processing,
+                Step::Refunding,
+                Some(Cause::Unavailable),
+            ),
+            &[E::Done, E::Unavailable, E::CancelAsked, away[0], away[1]],
+        ),
+        (
+            saga(Status::Pending, Step::Releasing { left: 1 }, refused),
+            &[E::Done, E::Unavailable, E::CancelAsked, away[0], away[1]],
+        ),
+        (
+            saga(Status::Paid, Step::Ended, None),
+            &[E::CancelAsked, E::Shipped],
+        ),
+        (saga(Status::Shipped, Step::Ended, None), &[E::Delivered]),
+        (saga(Status::Failed, Step::Ended, refused), &[]),
+    ];
+    let (seen, transitions) = reach(2);
+    for (saga, legal) in table {
+        assert!(seen.iter().any(|(reached, _)| *reached == saga), "{saga:?}");
+        let found = transitions.get(&saga).cloned().unwrap_or_default();
+        for event in EVENTS {
+            assert_eq!(
+                found.iter().any(|(e, _)| *e == event),
+                legal.contains(&event),
+                "{saga:?} {event:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_admin_may_make_the_moves_of_the_contract() {
+    let ended = |status| Saga {
+        status,
+        step: Step::Ended,
+        cause: None,
+    };
+    let undoing = Saga {
+        status: Status::Processing,
+        step: Step::Refunding,
+        cause: Some(Cause::Unavailable),
+    };
+    let cancelling = Saga {
+        cause: Some(Cause::Cancelled),
+        ..undoing
+    };
+    let processing = Saga {
+        status: Status::Processing,
+        step: Step::Charging { asked: true },
+        cause: None,
+    };
+    let table: [(Saga, &[Status]); 9] = [
+        (Saga::PLACED, &[Status::Cancelled]),
+        (processing, &[Status::Cancelled]),
+        (ended(Status::Paid), &[Status::Shipped, Status::Cancelled]),
+        (ended(Status::Shipped), &[Status::Delivered]),
+        (ended(Status::Delivered), &[]),
+        (ended(Status::Cancelled), &[]),
+        (ended(Status::Failed), &[]),
+        (undoing, &[]),
+        (cancelling, &[Status::Cancelled]),
+    ];
+    for (saga, legal) in table {
+        for status in Status::ALL {
+            assert_eq!(
+                saga.may_become(status),
+                legal.contains(&status),
+                "{saga:?} → {status:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The other functions, as an order sees them: each action of the saga as a call, and its outcome
+//! as an event.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+use zerocart_client::{Caller, Client, Failure, Functions, Identity, Options, ServiceToken};
+use zerocart_postgres::{Database, shared_breaker};
+use zerocart_proto::{
+    cart::{BoughtItem, ClearCartRequest},
+    payment::{GetPaymentStatusRequest, PaymentResponse, PaymentStatus, ProcessPaymentRequest},
+    product::UpdateInventoryRequest,
+    rpc,
+};
+use zerocart_resilience::breaker;
+use zerocart_runtime::{Call, Invalid, Kind, Setup};
+
+use crate::{
+    order::{Line, Order},
+    saga::{Action, Event},
+};
+
+/// The breaker of the contract: 3 failures in a row open it for 30 s, then one call of the whole
+/// fleet at a time probes, and 2 successes close it.
+const BREAKER: breaker::Config = breaker::Config {
+    failure_threshold: 3,
+    success_threshold: 2,
+    open_for: Duration::from_secs(30),
+    half_open_probes: 1,
+    // Longer than a charge can take.
+    probe_lease: Some(Duration::from_secs(15)),
+};
+
+/// How long to wait before a payment is asked for again that another call is working on.
+const BUSY_PAUSE: Duration = Duration::from_millis(200);
+
+/// Clients of the functions that drive an order on. A clone shares their connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Services {
+    pub(crate) functions: Functions,
+    /// In whose name they are called.
+    pub(crate) identity: Identity,
+    update_inventory: Client<rpc::UpdateInventory>,
+    charge: Client<rpc::ProcessPayment>,
+    /// Without the breaker: an order must come to its end also while no new charge is tried.
+    refund: Client<rpc::ProcessPayment>,
+    payment_status: Client<rpc::GetPaymentStatus>,
+    clear_cart: Client<rpc::ClearCart>,
+    payment_breaker: breaker::shared::Shared,
+}
+
+/// What came of an action.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) event: Event,
+    /// For people, when it is not done.
+    pub(crate) reason: String,
+    pub(crate) payment_id: Option<Uuid>,
+}
+
+impl Report {
+    const DONE: Self = Self {
+        event: Event::Done,
+        reason: String::new(),
+        payment_id: None,
+    };
+
+    fn refused(reason: impl Into<String>) -> Self {
+        Self {
+            event: Event::Refused,
+            reason: reason.into(),
+            payment_id: None,
+        }
+    }
+
+    fn unavailable(reason: impl Into<String>) -> Self {
+        Self {
+            event: Event::Unavailable,
+            reason: reason.into(),
+            payment_id: None,
+        }
+    }
+}
+
+impl Services {
+    /// Clients from the environment, for `caller`.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`]; the reasons are noted.
+    pub(crate) fn from_setup(
+        setup: &mut Setup,
+        database: Result<&Database, Invalid>,
+        caller: Caller,
+    ) -> Result<Self, Invalid> {
+        let identity = ServiceToken::from_setup(setup, &caller).map(Identity::Service);
+        let functions = Functions::from_setup(setup, caller);
+        let open_for = setup.millis("BREAKER_OPEN_MS", BREAKER.open_for);
+        let config = open_for.map(|open_for| breaker::Config {
+            open_for,
+            ..BREAKER
+        });
+        let mut breaker = |name| shared_breaker(setup, database?, name, config?);
+        let (payment_breaker, inventory_breaker) =
+            (breaker("process-payment"), breaker("update-inventory"));
+        let functions = functions?;
+        // Made whatever else is missing, so that every address that is missing is told, too.
+        let options = |breaker: Option<&breaker::shared::Shared>| Options {
+            identity: identity.clone().unwrap_or_default(),
+            breaker: breaker.cloned(),
+            ..Options::default()
+        };
+        let update_inventory = functions.client(setup, options(inventory_breaker.as_ref().ok()));
+        let charge = functions.client(setup, options(payment_breaker.as_ref().ok()));
+        let payment_status = functions.client(setup, options(None));
+        let clear_cart = functions.client(setup, options(None));
+        inventory_breaker?;
+        Ok(Self {
+            update_inventory: update_inventory?,
+            charge: charge?,
+            refund: functions.client(setup, options(None))?,
+            payment_status: payment_status?,
+            clear_cart: clear_cart?,
+            functions,
+            payment_breaker: payment_breaker?,
+            identity: identity?,
+        })
+    }
+
+    /// The breaker around charges, for health and `Retry-After`.
+    pub(crate) fn payment_breaker(&self) -> &breaker::shared::Shared {
+        &self.payment_breaker
+    }
+
+    /// Does what the saga wants next, until the deadline of `cx`.
+    pub(crate) async fn perform(&self, cx: &Call, order: &Order, action: Action) -> Report {
+        match action {
+            Action::Reserve { line } => self.reserve(cx, order, line).await,
+            Action::CheckGateway => self.check_gateway().await,
+            Action::Charge => self.charge(cx, order).await,
+            Action::ClearCart => self.clear_cart(cx, order).await,
+            Action::Refund => self.refund(cx, order).await,
+            Action::Release { line } => self.release(cx, order, line).await,
+        }
+    }
+
+    async fn reserve(&self, cx: &Call, order: &Order, line: u32) -> Report {
+        let Some(line) = order.lines.get(line as usize) else {
+            return Report::DONE;
+        };
+        let request = reservation(order, line, -line.quantity);
+        match self.update_inventory.call(cx, &request).await {
+            Ok(_) => Report::DONE,
+            Err(failure) => match failure.kind {
+                Kind::FailedPrecondition => {
+                    Report::refused(format!("there is not enough of {} in stock", line.name))
+                }
+                Kind::NotFound => Report::refused(format!("{} is not sold any more", line.name)),
+                _ => {
+                    report("reserve", &failure);
+                    Report::unavailable("the stock cannot be reserved at the moment")
+                }
+            },
+        }
+    }
+
+    async fn release(&self, cx: &Call, order: &Order, line: u32) -> Report {
+        let Some(line) = order.lines.get(line as usize) else {
+            return Report::DONE;
+        };
+        let request = reservation(order, line, line.quantity);
+        match self.update_inventory.call(cx, &request).await {
+            Ok(_) => Report::DONE,
+            // There is nothing that it could be given back to.
+            Err(failure) if failure.kind == Kind::NotFound => Report::DONE,
+            Err(failure) => {
+                report("release", &failure);
+                Report::unavailable("the stock cannot be released at the moment")
+            }
+        }
+    }
+
+    async fn check_gateway(&self) -> Report {
+        match self.payment_breaker.would_reject().await {
+            None => Report::DONE,
+            Some(_) => Report::unavailable(GATEWAY_UNAVAILABLE),
+        }
+    }
+
+    async fn charge(&self, cx: &Call, order: &Order) -> Report {
+        let request = ProcessPaymentRequest {
+            order_id: order.id.to_string(),
+            user_id: order.user_id.to_string(),
+            amount: order.total.to_wire(),
+            payment_method: order.payment_method.clone(),
+            refund: false,
+        };
+        let failure = match until_free(cx, || self.charge.call(cx, &request)).await {
+            Ok(payment) if payment.success => return paid(&payment.payment_id),
+            Ok(payment) if payment.status() == PaymentStatus::Failed => {
+                return Report {
+                    payment_id: Uuid::try_parse(&payment.payment_id).ok(),
+                    ..Report::refused(payment.message)
+                };
+            }
+            Ok(_) => None,
+            Err(failure) => Some(failure),
+        };
+        if let Some(failure) = &failure {
+            report("charge", failure);
+        }
+        // The charge may have been made, and only its answer lost.
+        let asked = GetPaymentStatusRequest {
+            payment_id: order.id.to_string(),
+        };
+        match self.payment_status.call(cx, &asked).await {
+            Ok(payment) if payment.status() == PaymentStatus::Success => paid(&payment.payment_id),
+            _ => Report::unavailable(GATEWAY_UNAVAILABLE),
+        }
+    }
+
+    async fn refund(&self, cx: &Call, order: &Order) -> Report {
+        let request = ProcessPaymentRequest {
+            order_id: order.id.to_string(),
+            user_id: order.user_id.to_string(),
+            refund: true,
+            ..Default::default()
+        };
+        match until_free(cx, || self.refund.call(cx, &request)).await {
+            Ok(PaymentResponse { success: true, .. }) => Report::DONE,
+            Ok(_) => Report::unavailable(GATEWAY_UNAVAILABLE),
+            Err(failure) => {
+                report("refund", &failure);
+                Report::unavailable(GATEWAY_UNAVAILABLE)
+            }
+        }
+    }
+
+    async fn clear_cart(&self, cx: &Call, order: &Order) -> Report {
+        let bought = order.lines.iter().map(|line| BoughtItem {
+            product_id: line.product_id.to_string(),
+            quantity: line.quantity,
+        });
+        let request = ClearCartRequest {
+            user_id: order.user_id.to_string(),
+            order_id: order.id.to_string(),
+            bought: bought.collect(),
+        };
+        match self.clear_cart.call(cx, &request).await {
+            Ok(_) => Report::DONE,
+            Err(failure) => {
+                report("clear the cart", &failure);
+                Report::unavailable("the cart cannot be cleared at the moment")
+            }
+        }
+    }
+}
+
+const GATEWAY_UNAVAILABLE: &str = "the payment gateway is unavailable";
+
+fn paid(payment_id: &str) -> Report {
+    Report {
+        payment_id: Uuid::try_parse(payment_id).ok(),
+        ..Report::DONE
+    }
+}
+
+fn reservation(order: &Order, line: &Line, quantity_change: i32) -> UpdateInventoryRequest {
+    UpdateInventoryRequest {
+        product_id: line.product_id.to_string(),
+        quantity_change,
+        reservation_id: order.id.to_string(),
+    }
+}
+
+/// Calls again while another call works on the same payment: that of a driver that died, for
+/// example. It ends by itself.
+async fn until_free<T, F>(cx: &Call, call: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    loop {
+        let result = call().await;
+        let busy = match &result {
+            Err(failure) if failure.kind == Kind::Aborted => failure,
+            _ => return result,
+        };
+        let pause = busy.retry_after.unwrap_or(BUSY_PAUSE).min(5 * BUSY_PAUSE);
+        if Instant::now() + pause >= cx.deadline {
+            return result;
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// The log's line of a call that failed; the order's own trace is in the span.
+fn report(what: &str, failure: &Failure) {
+    tracing::warn!(
+        action = what,
+        code = failure.kind.name(),
+        reason = failure.message,
+        cause = ?failure.cause,
+        "a step of an order was not done"
+    );
+}

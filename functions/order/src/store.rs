@@ -1,0 +1,401 @@
+//! The orders in their database: the only SQL of this domain.
+//!
+//! Every change of an order that its driver makes is guarded by the fence: a driver that was taken
+//! for dead changes nothing any more. Times are the database's, so that leases do not depend on the
+//! clocks of those who hold them.
+
+use std::time::Duration;
+
+use futures_util::future;
+use uuid::Uuid;
+use zerocart_postgres::{Database, ErrorExt, Session, Transaction};
+use zerocart_proto::order::{Order as Message, OrderResponse};
+use zerocart_runtime::{Call, Error, Kind};
+
+use crate::{
+    order::{Line, Order, line_columns, order_columns},
+    saga::{Saga, Status},
+};
+
+/// Orders, by their database. A clone is the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    pub(crate) database: Database,
+    /// How long a driver may be silent before another takes over.
+    pub(crate) lease: Duration,
+}
+
+const LOAD: &str = concat!("SELECT ", order_columns!(), " FROM orders WHERE id = $1");
+
+const LINES: &str = concat!(
+    "SELECT ",
+    line_columns!(),
+    " FROM order_items WHERE order_id = $1 ORDER BY line"
+);
+
+/// The user's latest order, and whether it still keeps the cart.
+pub(crate) const LATEST: &str = "\
+    SELECT id, step IN ('reserving', 'charging', 'clearing'), lease_until <= clock_timestamp() \
+    FROM orders WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1";
+
+/// Nothing when the user has placed an order since the cart was read.
+const PLACE: &str = "\
+    INSERT INTO orders (id, user_id, payment_method, total, status, step, steps, lease_until) \
+    SELECT $1, $2, $3, $4::bigint / 100.0, 'PENDING', 'reserving', 1, \
+           clock_timestamp() + $5::bigint * interval '1 ms' \
+    WHERE (SELECT id FROM orders WHERE user_id = $2 ORDER BY created_at DESC, id DESC LIMIT 1) \
+          IS NOT DISTINCT FROM $6::uuid";
+
+const PLACE_LINES: &str = "\
+    INSERT INTO order_items (order_id, line, product_id, name, price, quantity) \
+    SELECT $1, n - 1, product_id, name, cents / 100.0, quantity \
+    FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[]) \
+         WITH ORDINALITY AS line (product_id, name, cents, quantity, n)";
+
+const PLACE_STEP: &str = "\
+    INSERT INTO order_steps (order_id, number, step, fence) VALUES ($1, 1, $2, 1)";
+
+const TAKE: &str = concat!(
+    "UPDATE orders SET fence = fence + 1, \
+     lease_until = clock_timestamp() + $2::bigint * interval '1 ms' \
+     WHERE id = $1 AND step <> 'ended' AND lease_until <= clock_timestamp() RETURNING ",
+    order_columns!()
+);
+
+const TAKE_PAID: &str = concat!(
+    "UPDATE orders SET fence = fence + 1, cancel_key = $3, \
+     lease_until = clock_timestamp() + $2::bigint * interval '1 ms' \
+     WHERE id = $1 AND step = 'ended' AND status = 'PAID' RETURNING ",
+    order_columns!()
+);
+
+const RENEW: &str = "\
+    UPDATE orders SET lease_until = clock_timestamp() + $3::bigint * interval '1 ms' \
+    WHERE id = $1 AND fence = $2";
+
+/// One statement: the state, the end of the step that led here, the beginning of the next.
+/// Repeated after an unknown outcome it changes nothing more. `now()` is that of the statement, so
+/// that an order that becomes PAID is changed and paid at one time. Taking over is no progress: it
+/// leaves the number of tries as it is.
+const RECORD: &str = "\
+    WITH moved AS ( \
+        UPDATE orders SET status = $3, step = $4, place = $5, asked = $6, cause = $7, \
+            reason = $8, payment_id = coalesce($9, payment_id), steps = $10, \
+            tries = CASE WHEN (step, place) = ($4, $5) THEN tries ELSE 0 END, \
+            updated_at = CASE WHEN status = $3 THEN updated_at ELSE now() END, \
+            paid_at = CASE WHEN $3 = 'PAID' THEN coalesce(paid_at, now()) ELSE paid_at END, \
+            lease_until = clock_timestamp() + $11::bigint * interval '1 ms' \
+        WHERE id = $1 AND fence = $2 \
+        RETURNING cancel_asked, updated_at, paid_at \
+    ), done AS ( \
+        UPDATE order_steps SET ended_at = clock_timestamp(), outcome = $12 \
+        WHERE order_id = $1 AND number < $10 AND ended_at IS NULL AND EXISTS (SELECT FROM moved) \
+    ), begun AS ( \
+        INSERT INTO order_steps (order_id, number, step, fence) \
+        SELECT $1, $10, $13, $2 FROM moved WHERE $4 <> 'ended' \
+        ON CONFLICT DO NOTHING \
+    ) \
+    SELECT cancel_asked, \
+        to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+        to_char(paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
+    FROM moved";
+
+/// The next try comes later each time: 1 s, 2 s, 4 s, … at most 5 minutes.
+const PARK: &str = "\
+    UPDATE orders SET tries = tries + 1, \
+        lease_until = clock_timestamp() + least($3::bigint * (1 << least(tries, 16)), 300000) \
+                      * interval '1 ms' \
+    WHERE id = $1 AND fence = $2";
+
+const ASK_CANCEL: &str = "\
+    UPDATE orders SET cancel_asked = true, cancel_key = coalesce(cancel_key, $2) \
+    WHERE id = $1 AND step <> 'ended'";
+
+/// A driver that clears the cart loses its lease, so that it cannot bring the old status back;
+/// another takes up what is left.
+const MOVE: &str = "\
+    UPDATE orders SET status = $3, updated_at = clock_timestamp(), fence = fence + 1, \
+        lease_until = least(lease_until, clock_timestamp()) \
+    WHERE id = $1 AND status = $2 AND step IN ('clearing', 'ended')";
+
+const DUE: &str = "\
+    SELECT id FROM orders WHERE step <> 'ended' AND lease_until <= clock_timestamp() \
+    ORDER BY lease_until LIMIT $1";
+
+/// What a user's latest order says about a new one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latest {
+    pub(crate) id: Uuid,
+    /// It has not taken from the cart what it bought.
+    pub(crate) keeps_cart: bool,
+    /// Nobody drives it.
+    pub(crate) lapsed: bool,
+}
+
+/// An order to be placed.
+#[derive(Debug)]
+pub(crate) struct NewOrder {
+    pub(crate) id: Uuid,
+    pub(crate) user_id: Uuid,
+    pub(crate) payment_method: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) total_cents: i64,
+}
+
+/// What a driver records.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    pub(crate) saga: Saga,
+    pub(crate) reason: &'a str,
+    pub(crate) payment_id: Option<Uuid>,
+    /// How the last step ended, for the log.
+    pub(crate) outcome: &'static str,
+}
+
+impl Store {
+    /// The order, with its lines.
+    pub(crate) async fn load(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
+        let session = self.database.read(cx).await?;
+        load(&session, id).await
+    }
+
+    /// The user's latest order.
+    pub(crate) async fn latest(&self, cx: &Call, user_id: Uuid) -> Result<Option<Latest>, Error> {
+        let session = self.database.read(cx).await?;
+        let row = session.query_opt(LATEST, &[&user_id]).await?;
+        Ok(row.map(|row| Latest {
+            id: row.get(0),
+            keeps_cart: row.get(1),
+            lapsed: row.get(2),
+        }))
+    }
+
+    /// Places `order`, or finds the one that was placed under the call's idempotency key: gives the
+    /// id. `order` may be an error that is known since the key was sent; a recorded answer wins.
+    ///
+    /// # Errors
+    ///
+    /// The error of `order`; ABORTED when the user has placed another order since `latest`.
+    pub(crate) async fn place(
+        &self,
+        cx: &Call,
+        order: Result<NewOrder, Error>,
+        latest: Option<Uuid>,
+    ) -> Result<Uuid, Error> {
+        let lease = millis(self.lease);
+        let placed = self
+            .database
+            .write(cx, move |tx: &mut Transaction<'_>| {
+                Box::pin(async move {
+                    let order = order?;
+                    insert(tx, &order, latest, lease).await?;
+                    // What is recorded under the key: the answer is made of the order, once it is
+                    // known what became of it.
+                    Ok(OrderResponse {
+                        order: Some(Message {
+                            id: order.id.to_string(),
+                            ..Default::default()
+                        }),
+                        ..Default::default()
+                    })
+                })
+            })
+            .await?;
+        let id = placed.order.map(|order| order.id).unwrap_or_default();
+        Uuid::try_parse(&id).map_err(Error::internal)
+    }
+
+    /// Takes an order over whose driver is silent; none when there is no such order.
+    pub(crate) async fn take(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
+        let session = self.database.read(cx).await?;
+        let row = session.query_opt(TAKE, &[&id, &millis(self.lease)]).await?;
+        with_lines(&session, row).await
+    }
+
+    /// Takes a paid order up that has ended, to call it off.
+    pub(crate) async fn take_paid(
+        &self,
+        cx: &Call,
+        id: Uuid,
+        key: Option<&[u8]>,
+    ) -> Result<Option<Order>, Error> {
+        let session = self.database.read(cx).await?;
+        let row = session
+            .query_opt(TAKE_PAID, &[&id, &millis(self.lease), &key])
+            .await?;
+        with_lines(&session, row).await
+    }
+
+    /// Says that the driver lives. Whether it still is the driver.
+    pub(crate) async fn renew(&self, cx: &Call, order: &Order) -> Result<bool, Error> {
+        let session = self.database.read(cx).await?;
+        let lease = millis(self.lease);
+        let renewed = session
+            .execute(RENEW, &[&order.id, &order.fence, &lease])
+            .await?;
+        Ok(renewed == 1)
+    }
+
+    /// Records a new state, and brings `order` up to date. Gives whether it is to be called off, or
+    /// nothing when somebody else drives it.
+    pub(crate) async fn record(
+        &self,
+        cx: &Call,
+        order: &mut Order,
+        record: &Record<'_>,
+    ) -> Result<Option<bool>, Error> {
+        let (step, place, asked) = record.saga.step.to_columns();
+        let steps = order.steps + 1;
+        let session = self.database.read(cx).await?;
+        let row = session
+            .query_opt(
+                RECORD,
+                &[
+                    &order.id,
+                    &order.fence,
+                    &record.saga.status.name(),
+                    &step,
+                    &place,
+                    &asked,
+                    &record.saga.cause.map(|cause| cause.name()),
+                    &record.reason,
+                    &record.payment_id,
+                    &steps,
+                    &millis(self.lease),
+                    &record.outcome,
+                    &record.saga.step.to_string(),
+                ],
+            )
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        order.saga = record.saga;
+        order.steps = steps;
+        record.reason.clone_into(&mut order.reason);
+        order.payment_id = record.payment_id.or(order.payment_id);
+        order.updated_at = row.get(1);
+        order.paid_at = row.get(2);
+        Ok(Some(row.get(0)))
+    }
+
+    /// Leaves the order to a later driver, after at least `pause`.
+    pub(crate) async fn park(
+        &self,
+        cx: &Call,
+        order: &Order,
+        pause: Duration,
+    ) -> Result<(), Error> {
+        let session = self.database.read(cx).await?;
+        session
+            .execute(PARK, &[&order.id, &order.fence, &millis(pause)])
+            .await?;
+        Ok(())
+    }
+
+    /// Asks the driver of an order that has not ended to call it off.
+    pub(crate) async fn ask_cancel(
+        &self,
+        cx: &Call,
+        id: Uuid,
+        key: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let session = self.database.read(cx).await?;
+        session.execute(ASK_CANCEL, &[&id, &key]).await?;
+        Ok(())
+    }
+
+    /// The orders that nobody drives, the longest abandoned first.
+    pub(crate) async fn due(&self, cx: &Call, limit: i64) -> Result<Vec<Uuid>, Error> {
+        let session = self.database.read(cx).await?;
+        let rows = session.query(DUE, &[&limit]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+}
+
+/// The order, with its lines, in one round trip.
+pub(crate) async fn load(session: &Session, id: Uuid) -> Result<Option<Order>, Error> {
+    let params: [&(dyn zerocart_postgres::ToSql + Sync); 1] = [&id];
+    let (row, lines) = future::try_join(
+        session.query_opt(LOAD, &params),
+        session.query(LINES, &params),
+    )
+    .await?;
+    Ok(row.map(|row| Order {
+        lines: lines.iter().map(Line::of_row).collect(),
+        ..Order::of_row(&row)
+    }))
+}
+
+/// Moves an order whose saga has nothing to do with it: PAID → SHIPPED → DELIVERED.
+/// Whether it was in the status `from`.
+pub(crate) async fn move_on(
+    session: &Session,
+    id: Uuid,
+    from: Status,
+    to: Status,
+) -> Result<bool, Error> {
+    let moved = session
+        .execute(MOVE, &[&id, &from.name(), &to.name()])
+        .await?;
+    Ok(moved == 1)
+}
+
+async fn with_lines(
+    session: &Session,
+    row: Option<zerocart_postgres::Row>,
+) -> Result<Option<Order>, Error> {
+    let Some(row) = row else { return Ok(None) };
+    let mut order = Order::of_row(&row);
+    let lines = session.query(LINES, &[&order.id]).await?;
+    order.lines = lines.iter().map(Line::of_row).collect();
+    Ok(Some(order))
+}
+
+async fn insert(
+    tx: &Transaction<'_>,
+    order: &NewOrder,
+    latest: Option<Uuid>,
+    lease_ms: i64,
+) -> Result<(), Error> {
+    let another = || {
+        Error::new(
+            Kind::Aborted,
+            "another order of this cart is being made; try again when it is done",
+        )
+        .with_retry_after(Duration::from_secs(1))
+    };
+    let placed = tx
+        .execute(
+            PLACE,
+            &[
+                &order.id,
+                &order.user_id,
+                &order.payment_method,
+                &order.total_cents,
+                &lease_ms,
+                &latest,
+            ],
+        )
+        .await
+        .on_constraint("orders_one_at_a_time", another)?;
+    if placed == 0 {
+        return Err(another());
+    }
+    let ids: Vec<_> = order.lines.iter().map(|line| line.product_id).collect();
+    let names: Vec<_> = order.lines.iter().map(|line| line.name.as_str()).collect();
+    let cents: Vec<_> = order.lines.iter().map(|line| line.price.get()).collect();
+    let quantities: Vec<_> = order.lines.iter().map(|line| line.quantity).collect();
+    let first = Saga::PLACED.step.to_string();
+    let lines_params: [&(dyn zerocart_postgres::ToSql + Sync); 5] =
+        [&order.id, &ids, &names, &cents, &quantities];
+    let step_params: [&(dyn zerocart_postgres::ToSql + Sync); 2] = [&order.id, &first];
+    future::try_join(
+        tx.execute(PLACE_LINES, &lines_params),
+        tx.execute(PLACE_STEP, &step_params),
+    )
+    .await?;
+    Ok(())
+}
+
+fn millis(time: Duration) -> i64 {
+    time.as_millis().try_into().unwrap_or(i64::MAX)
+}

@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+use zerocart_postgres::{Database, Options, Transaction};
+use zerocart_proto::{
+    order::OrderResponse,
+    rpc::{self, Rpc},
+};
+use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
+
+use crate::{
+    driver::Driver,
+    no_such_order,
+    order::Order,
+    saga::{Event, Status},
+    store,
+};
+
+/// How often the order is looked at while its driver calls it off.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// `update-order-status`: moves an order on, or calls it off.
+#[derive(Debug)]
+pub struct UpdateOrderStatus {
+    driver: Driver,
+}
+
+impl Function for UpdateOrderStatus {
+    type Rpc = rpc::UpdateOrderStatus;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        let database = Database::from_setup(setup, Options::default());
+        Ok(Self {
+            driver: Driver::from_setup(setup, database, (&Self::Rpc::INFO).into())?,
+        })
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
+        let id = Uuid::try_parse(&request.order_id)
+            .map_err(|_| Error::field("order_id", "must be a UUID"))?;
+        let status = Status::of_wire(request.status)
+            .ok_or_else(|| Error::field("status", "is not a status of an order"))?;
+        // Calling off takes other functions, and so more than one transaction. What came of it is
+        // answered below, once per idempotency key.
+        let called_off = match status {
+            Status::Cancelled => {
+                if let Some(answer) = self.answered(cx).await? {
+                    return Ok(answer);
+                }
+                self.call_off(cx, id).await?
+            }
+            _ => false,
+        };
+        let database = &self.driver.store.database;
+        database
+            .write(cx, move |tx: &mut Transaction<'_>| {
+                Box::pin(async move {
+                    let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
+                    if called_off {
+                        return Ok(response(&order));
+                    }
+                    let from = order.saga.status;
+                    let legal = status != Status::Cancelled && order.saga.may_become(status);
+                    if !legal || !store::move_on(tx, id, from, status).await? {
+                        return Err(illegal(&order, status));
+                    }
+                    let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
+                    Ok(response(&order))
+                })
+            })
+            .await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.driver.store.database.ping(READY_TIMEOUT).await
+    }
+}
+
+impl UpdateOrderStatus {
+    /// What was answered under the call's idempotency key; none when it is new, or there is none.
+    ///
+    /// # Errors
+    ///
+    /// What was answered, if it was an error; 422 for another request under the key, before that
+    /// has any effect.
+    async fn answered(&self, cx: &Call) -> Result<Option<OrderResponse>, Error> {
+        if cx.idempotency.is_none() {
+            return Ok(None);
+        }
+        let mut is_new = false;
+        let seen = &mut is_new;
+        let found = self
+            .driver
+            .store
+            .database
+            .write(cx, move |_: &mut Transaction<'_>| {
+                *seen = true;
+                // No answer, so nothing is recorded.
+                Box::pin(async { Err(Error::new(Kind::Cancelled, "only looked")) })
+            })
+            .await;
+        if is_new { Ok(None) } else { found.map(Some) }
+    }
+
+    /// Brings the order to CANCELLED. False when that is not possible (any more).
+    async fn call_off(&self, cx: &Call, id: Uuid) -> Result<bool, Error> {
+        let store = &self.driver.store;
+        let key = cx.idempotency.as_ref().map(|key| key.key.as_slice());
+        let mut asked = false;
+        loop {
+            let order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
+            if order.saga.status == Status::Cancelled {
+                // Called off by this call, or by one before under the same key whose answer was lost.
+                return Ok(asked || (key.is_some() && order.cancel_key.as_deref() == key));
+            }
+            if !order.saga.may_become(Status::Cancelled) {
+                return Ok(false);
+            }
+            let taken = if order.saga.action().is_none() {
+                store.take_paid(cx, id, key).await?
+            } else {
+                if !asked {
+                    store.ask_cancel(cx, id, key).await?;
+                }
+                store.take(cx, id).await?
+            };
+            asked = true;
+            match taken {
+                Some(order) => {
+                    let driving = self.driver.spawn(cx, order, Some(Event::CancelAsked));
+                    driving.await.map_err(Error::internal)??;
+                    let order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
+                    if order.saga.action().is_some() {
+                        return Err(under_way(&order));
+                    }
+                }
+                // Its driver sees it at the next step.
+                None if Instant::now() + 2 * LOOK >= cx.deadline => return Err(under_way(&order)),
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+}
+
+/// It is being called off, and will be.
+fn under_way(order: &Order) -> Error {
+    Error::unavailable(
+        "the order is being cancelled; ask for it again in a while",
+        Duration::from_secs(5),
+    )
+    .with_metadata("order_id", order.id.to_string())
+}
+
+fn illegal(order: &Order, status: Status) -> Error {
+    let now = order.saga.status.name();
+    let message = if order.saga.cause.is_some() && order.saga.action().is_some() {
+        format!(
+            "an order that is {now} and being undone cannot become {}",
+            status.name()
+        )
+    } else {
+        format!("an order that is {now} cannot become {}", status.name())
+    };
+    Error::new(Kind::FailedPrecondition, message)
+}
+
+fn response(order: &Order) -> OrderResponse {
+    let message = order.to_message();
+    OrderResponse {
+        success: true,
+        message: format!("the order is {}", order.saga.status.name()),
+        order: Some(message),
+    }
+}
