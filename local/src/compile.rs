@@ -1,4 +1,4 @@
-//! Builds the functions, in the profile in which this engine was built.
+//! Builds the functions and jobs, in the profile in which this engine was built.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ const OF_THIS_PACKAGE: [&str; 7] = [
     "CARGO_PKG_VERSION_PRE",
 ];
 
-/// Builds every function with cargo, whose output the user sees.
+/// Builds every function and job with cargo, whose output the user sees.
 pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()> {
     let profile = match binary_dir.file_name().and_then(|name| name.to_str()) {
         Some("debug") => "dev",
@@ -57,10 +57,11 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
     Ok(())
 }
 
-/// Refuses a folder in which a function is missing.
+/// Refuses a folder in which a function or job is missing.
 pub(crate) fn check(binary_dir: &Path) -> Result<()> {
     let missing: Vec<_> = domains::functions()
         .map(|entry| entry.info.name)
+        .chain(domains::job_names())
         .filter(|name| !binary_dir.join(name).is_file())
         .collect();
     if !missing.is_empty() {

@@ -1,21 +1,42 @@
-//! All functions of the project. A domain is added here, and nowhere else in the engine.
+//! All functions and jobs of the project. A domain is added here, and nowhere else in the engine.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
-use zerocart_runtime::Entry;
+use zerocart_activator::{Function, Job};
+use zerocart_auth::Role;
+use zerocart_runtime::{Entry, JobEntry};
 
 /// The functions of each domain.
-const DOMAINS: [&[Entry]; 2] = [zerocart_user::FUNCTIONS, zerocart_product::FUNCTIONS];
+const DOMAINS: [&[Entry]; 5] = [
+    zerocart_user::FUNCTIONS,
+    zerocart_product::FUNCTIONS,
+    zerocart_cart::FUNCTIONS,
+    zerocart_payment::FUNCTIONS,
+    zerocart_order::FUNCTIONS,
+];
+
+/// The jobs of each domain that has any.
+const JOBS: [&[JobEntry]; 1] = [zerocart_order::JOBS];
 
 /// Every function.
 pub(crate) fn functions() -> impl Iterator<Item = &'static Entry> {
     DOMAINS.into_iter().flatten()
 }
 
+/// Every job.
+pub(crate) fn jobs() -> impl Iterator<Item = &'static JobEntry> {
+    JOBS.into_iter().flatten()
+}
+
 /// The function of this name.
 pub(crate) fn function(name: &str) -> Option<&'static Entry> {
     functions().find(|entry| entry.info.name == name)
+}
+
+/// The job of this name.
+pub(crate) fn job(name: &str) -> Option<&'static JobEntry> {
+    jobs().find(|entry| entry.info.name == name)
 }
 
 /// The names of the domains.
@@ -24,20 +45,47 @@ pub(crate) fn names() -> Vec<&'static str> {
     names.into_iter().collect()
 }
 
-/// Refuses manifests that are not exactly those of the functions.
-pub(crate) fn check(manifests: &[zerocart_activator::Function]) -> Result<()> {
-    let have: BTreeSet<_> = manifests.iter().map(|f| f.name.as_str()).collect();
-    let want: BTreeSet<_> = functions().map(|entry| entry.info.name).collect();
+/// The names of the jobs.
+pub(crate) fn job_names() -> Vec<&'static str> {
+    jobs().map(|entry| entry.info.name).collect()
+}
+
+/// Whether one of these functions may be called by a service: whoever calls it needs the key with
+/// which services sign.
+pub(crate) fn take_services(called: &[&str]) -> bool {
+    called
+        .iter()
+        .filter_map(|name| function(name))
+        .any(|entry| entry.info.access.roles.contains(&Role::Service))
+}
+
+/// Refuses manifests that are not exactly those of the functions and jobs.
+pub(crate) fn check(manifests: &[Function], crons: &[Job]) -> Result<()> {
+    let (have, want) = (
+        manifests.iter().map(|f| f.name.as_str()),
+        functions().map(|entry| entry.info.name),
+    );
+    same("knative/services", have, want)?;
+    let (have, want) = (
+        crons.iter().map(|job| job.name.as_str()),
+        jobs().map(|entry| entry.info.name),
+    );
+    same("knative/jobs", have, want)
+}
+
+fn same<'a>(
+    folder: &str,
+    have: impl Iterator<Item = &'a str>,
+    want: impl Iterator<Item = &'a str>,
+) -> Result<()> {
+    let (have, want): (BTreeSet<_>, BTreeSet<_>) = (have.collect(), want.collect());
     let missing: Vec<_> = want.difference(&have).copied().collect();
     let unknown: Vec<_> = have.difference(&want).copied().collect();
     if !missing.is_empty() {
-        bail!("knative/services has no file for {}", missing.join(", "));
+        bail!("{folder} has no file for {}", missing.join(", "));
     }
     if !unknown.is_empty() {
-        bail!(
-            "knative/services names functions that do not exist: {}",
-            unknown.join(", ")
-        );
+        bail!("{folder} names what does not exist: {}", unknown.join(", "));
     }
     Ok(())
 }

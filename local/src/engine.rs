@@ -1,5 +1,5 @@
-//! The parts of the engine, put together: what a function's environment is, and how the gateway
-//! reaches the activator.
+//! The parts of the engine, put together: what the environment of a function or job is, and how
+//! the gateway reaches the activator.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +15,27 @@ use crate::{domains, keys::Keys};
 /// The consumer whose keys the gateway accepts.
 const CONSUMER: &str = "zerocart-users";
 
-/// What each function gets beside what its manifest says: what a cluster takes from secrets.
+/// What each function and job gets beside what its manifest says: what a cluster takes from
+/// secrets, and where functions find each other.
 #[derive(Clone)]
 pub(crate) struct Environment {
     databases: BTreeMap<&'static str, String>,
     user_keys: String,
     service_keys: String,
     signing_key: String,
+    service_signing_key: String,
+    function_url_template: String,
     log_level: String,
 }
 
 impl Environment {
-    pub(crate) fn new(databases: &[Database], keys: &Keys, log_level: &str) -> Result<Self> {
+    /// `functions_port` is the port on this machine at which functions call each other.
+    pub(crate) fn new(
+        databases: &[Database],
+        keys: &Keys,
+        functions_port: u16,
+        log_level: &str,
+    ) -> Result<Self> {
         let databases = domains::names()
             .into_iter()
             .map(|domain| {
@@ -42,28 +51,48 @@ impl Environment {
             user_keys: keys.user.keys().to_string(),
             service_keys: keys.service.keys().to_string(),
             signing_key: keys.user.current().to_private_jwk().to_string(),
+            service_signing_key: keys.service.current().to_private_jwk().to_string(),
+            function_url_template: function_url_template(functions_port),
             log_level: log_level.to_owned(),
         })
     }
 
-    /// The variables of one function. Only the one that signs gets the key that signs.
-    pub(crate) fn of(&self, function: &str) -> Vec<(String, String)> {
-        let Some(entry) = domains::function(function) else {
+    /// The variables of one function or job. Only those that call others know where these are, and
+    /// only those that sign get the key that they sign with.
+    pub(crate) fn of(&self, name: &str) -> Vec<(String, String)> {
+        let mut vars = vec![("LOG_LEVEL", &self.log_level)];
+        let (domain, calls) = if let Some(function) = domains::function(name) {
+            vars.push(("AUTH_USER_KEYS", &self.user_keys));
+            vars.push(("AUTH_SERVICE_KEYS", &self.service_keys));
+            (function.info.domain, function.info.calls)
+        } else if let Some(job) = domains::job(name) {
+            // Nobody calls it: it has no tokens to check.
+            (job.info.domain, job.info.calls)
+        } else {
             return Vec::new();
         };
-        let mut vars = vec![
-            ("AUTH_USER_KEYS".to_owned(), self.user_keys.clone()),
-            ("AUTH_SERVICE_KEYS".to_owned(), self.service_keys.clone()),
-            ("LOG_LEVEL".to_owned(), self.log_level.clone()),
-        ];
-        if let Some(url) = self.databases.get(entry.info.domain) {
-            vars.push(("DATABASE_URL".to_owned(), url.clone()));
+        if let Some(url) = self.databases.get(domain) {
+            vars.push(("DATABASE_URL", url));
         }
-        if function == "authenticate-user" {
-            vars.push(("AUTH_SIGNING_KEY".to_owned(), self.signing_key.clone()));
+        if !calls.is_empty() {
+            vars.push(("FUNCTION_URL_TEMPLATE", &self.function_url_template));
         }
-        vars
+        if domains::take_services(calls) {
+            vars.push(("AUTH_SERVICE_SIGNING_KEY", &self.service_signing_key));
+        }
+        if name == "authenticate-user" {
+            vars.push(("AUTH_SIGNING_KEY", &self.signing_key));
+        }
+        vars.into_iter()
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect()
     }
+}
+
+/// Where functions call each other. A name that ends in `.localhost` is this machine (RFC 6761), and
+/// its first label says which function is meant.
+pub(crate) fn function_url_template(port: u16) -> String {
+    format!("http://{{function}}.localhost:{port}")
 }
 
 /// The consumer that a deployment merges into `kong.yml`: the public keys of the user issuer.
@@ -93,5 +122,68 @@ impl Upstream for Functions {
             ));
         }
         Ok(self.0.handle(function, request).await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(environment: &Environment, name: &str) -> Vec<String> {
+        let vars = environment.of(name).into_iter();
+        let mut names: Vec<_> = vars.map(|(name, _)| name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn each_gets_what_it_needs_and_no_more() {
+        let databases = domains::names().into_iter();
+        let environment = Environment {
+            databases: databases.map(|name| (name, format!("of {name}"))).collect(),
+            user_keys: "user".into(),
+            service_keys: "service".into(),
+            signing_key: "signs for people".into(),
+            service_signing_key: "signs for functions".into(),
+            function_url_template: function_url_template(81),
+            log_level: "info".into(),
+        };
+        let all = [
+            "AUTH_SERVICE_KEYS",
+            "AUTH_USER_KEYS",
+            "DATABASE_URL",
+            "LOG_LEVEL",
+        ];
+        let with = |more: &[&'static str]| {
+            let mut all: Vec<_> = all.iter().chain(more).copied().collect();
+            all.sort_unstable();
+            all
+        };
+        assert_eq!(names(&environment, "get-product"), with(&[]));
+        assert_eq!(names(&environment, "process-payment"), with(&[]));
+        let signs = with(&["AUTH_SIGNING_KEY"]);
+        assert_eq!(names(&environment, "authenticate-user"), signs);
+        let calls = with(&["FUNCTION_URL_TEMPLATE"]);
+        assert_eq!(names(&environment, "add-to-cart"), calls);
+        let service = with(&["AUTH_SERVICE_SIGNING_KEY", "FUNCTION_URL_TEMPLATE"]);
+        for name in ["create-order", "get-order", "update-order-status"] {
+            assert_eq!(names(&environment, name), service);
+        }
+        let job = [
+            "AUTH_SERVICE_SIGNING_KEY",
+            "DATABASE_URL",
+            "FUNCTION_URL_TEMPLATE",
+            "LOG_LEVEL",
+        ];
+        assert_eq!(names(&environment, "recover-orders"), job);
+        assert_eq!(names(&environment, "unknown"), [""; 0]);
+
+        let order: BTreeMap<_, _> = environment.of("create-order").into_iter().collect();
+        assert_eq!(order["DATABASE_URL"], "of order");
+        assert_eq!(order["AUTH_SERVICE_SIGNING_KEY"], "signs for functions");
+        assert_eq!(
+            order["FUNCTION_URL_TEMPLATE"],
+            "http://{function}.localhost:81"
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! `--in-process`: functions as tasks of this process, for a debugger or a very small machine.
+//! `--in-process`: functions and jobs as tasks of this process, for a debugger or a very small machine.
 //!
 //! Only the launcher differs. The gateway, the activator and the sockets between them are the same.
 
 use std::{io, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
-use zerocart_activator::{Exit, Launch, Launcher, Running, Stop, Tail};
+use zerocart_activator::{Exit, Job, JobLauncher, Launch, Launcher, Running, Stop, Tail};
 use zerocart_runtime::{Env, serve_router};
 
 use crate::domains;
@@ -13,10 +13,10 @@ use crate::domains;
 /// How long a function that is stopped may finish what runs, as in a process of its own.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// What a function's environment is, by its name.
+/// What the environment of a function or job is, by its name.
 type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
 
-/// Starts functions as tasks.
+/// Starts functions, and runs jobs, as tasks.
 pub(crate) struct InProcess {
     env: Arc<Environment>,
 }
@@ -24,6 +24,42 @@ pub(crate) struct InProcess {
 impl InProcess {
     pub(crate) fn new(env: impl Fn(&str) -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
         Self { env: Arc::new(env) }
+    }
+
+    fn env(&self, name: &str, of_manifest: &[(String, String)]) -> Env {
+        let of_manifest = of_manifest.iter().cloned();
+        of_manifest.chain((self.env)(name)).collect()
+    }
+}
+
+impl JobLauncher for InProcess {
+    fn start(&self, job: &Job) -> io::Result<Running> {
+        let name = &job.name;
+        let entry = domains::job(name)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no job {name}")))?;
+        let run = (entry.run)(self.env(name, &job.env));
+        let (stop, mut stops) = mpsc::unbounded_channel();
+        let (exited, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            let (success, description) = tokio::select! {
+                result = run => match result {
+                    Ok(_) => (true, "done".to_owned()),
+                    Err(error) => (false, error.to_string()),
+                },
+                // It may be stopped at any point, as a process of its own is.
+                _ = stops.recv() => (false, "stopped".to_owned()),
+            };
+            let _ = exited.send(Some(Exit {
+                success,
+                description,
+            }));
+        });
+        Ok(Running {
+            pid: None,
+            stop,
+            exit,
+            log: Tail::default(),
+        })
     }
 }
 
@@ -33,13 +69,7 @@ impl Launcher for InProcess {
         let entry = domains::function(&name).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("no function {name}"))
         })?;
-        let env: Env = launch
-            .function
-            .env
-            .clone()
-            .into_iter()
-            .chain((self.env)(&name))
-            .collect();
+        let env = self.env(&name, &launch.function.env);
         let built = (entry.build)(env).map_err(io::Error::other)?;
         launch.listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(launch.listener)?;
@@ -52,7 +82,12 @@ impl Launcher for InProcess {
             let stopping = async {
                 let _ = draining.await;
             };
-            let mut serving = std::pin::pin!(serve_router(listener, built.router, stopping, DRAIN));
+            let serving = async {
+                serve_router(listener, built.router, stopping, DRAIN).await;
+                // As a process of its own does, before it exits.
+                let _ = tokio::time::timeout(DRAIN, built.lasting.idle()).await;
+            };
+            let mut serving = std::pin::pin!(serving);
             let mut drain = Some(drain);
             loop {
                 tokio::select! {
@@ -67,6 +102,7 @@ impl Launcher for InProcess {
                 task.abort();
             }
             let _ = exited.send(Some(Exit {
+                success: true,
                 description: "stopped".into(),
             }));
         });

@@ -43,6 +43,10 @@ impl Project {
         self.0.join("knative/services")
     }
 
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.0.join("knative/jobs")
+    }
+
     pub(crate) fn migrations(&self, domain: &str) -> PathBuf {
         self.0.join("migrations").join(domain)
     }

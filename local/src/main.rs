@@ -8,7 +8,9 @@ mod engine;
 mod in_process;
 mod keys;
 mod layout;
+mod postgres;
 mod ps;
+mod run_job;
 mod status;
 mod up;
 
@@ -31,8 +33,10 @@ struct Cli {
 enum Command {
     /// Run everything on this machine: PostgreSQL, the gateway, and functions as they are called
     Up(up::Args),
-    /// Show what each function is doing
+    /// Show what each function and job is doing
     Ps(ps::Args),
+    /// Run a job now, in the engine that runs, and wait for its end
+    RunJob(run_job::Args),
     /// Apply the migrations of one domain to the database at DATABASE_URL (that of its owner)
     Migrate(bootstrap::MigrateArgs),
     /// Add the first admin to the user database at DATABASE_URL (that of its owner), and show its
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Up(args) => up::run(args, cli.data).await,
             Command::Ps(args) => ps::run(args, cli.data).await,
+            Command::RunJob(args) => run_job::run(args, cli.data).await,
             Command::Migrate(args) => bootstrap::migrate(args).await,
             Command::BootstrapAdmin => bootstrap::admin().await,
         }

@@ -3,10 +3,15 @@
 use std::{fs, io::ErrorKind, path::Path};
 
 use anyhow::{Context, Result};
-use axum::{Router, body::Body, extract::State, routing::get};
-use http::{Response, header};
+use axum::{
+    Router,
+    body::Body,
+    extract,
+    routing::{get, post},
+};
+use http::{Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use zerocart_activator::{Activator, FunctionStatus};
+use zerocart_activator::{Activator, FunctionStatus, JobStatus, Jobs, jobs::NotRun};
 
 /// Written to the data folder while an engine runs.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,6 +22,9 @@ pub(crate) struct Engine {
     pub(crate) gateway: String,
     /// Where it tells about itself: `127.0.0.1:port`.
     pub(crate) status: String,
+    /// Where each function is for the others: `http://{function}.localhost:port`.
+    #[serde(default)]
+    pub(crate) functions: String,
 }
 
 impl Engine {
@@ -50,30 +58,44 @@ impl Drop for Announced {
     }
 }
 
-/// What `GET /functions` answers.
+/// What `GET /status` answers.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Functions {
+pub(crate) struct Status {
     pub(crate) functions: Vec<FunctionStatus>,
+    pub(crate) jobs: Vec<JobStatus>,
 }
 
-/// `GET /functions` and, where Kong has it too, `GET /metrics`.
+/// `GET /status`, `POST /jobs/{name}/run`, which answers when that run has ended, and, where Kong has
+/// it too, `GET /metrics`.
 pub(crate) fn router(
     activator: Activator,
+    jobs: Jobs,
     metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
 ) -> Router {
+    let told = jobs.clone();
+    let status = async move || {
+        let status = Status {
+            functions: activator.status(),
+            jobs: told.status(),
+        };
+        json(StatusCode::OK, &status)
+    };
+    let run = async move |extract::Path(name): extract::Path<String>| match jobs.run(&name).await {
+        Ok(run) => json(StatusCode::OK, &run),
+        Err(error @ NotRun::Unknown(_)) => json(StatusCode::NOT_FOUND, &error.to_string()),
+        Err(error @ NotRun::Stopping) => json(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
+    };
     Router::new()
-        .route("/functions", get(functions))
-        .with_state(activator)
+        .route("/status", get(status))
+        .route("/jobs/{name}/run", post(run))
         .route("/metrics", get(move || async move { metrics() }))
 }
 
-async fn functions(State(activator): State<Activator>) -> Response<Body> {
-    let functions = Functions {
-        functions: activator.status(),
-    };
-    // Names and numbers: nothing in them that JSON cannot hold.
-    let json = serde_json::to_vec(&functions).unwrap_or_default();
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    // Names, numbers and lines: nothing in them that JSON cannot hold.
+    let json = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Body::from(json));
+    *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         header::HeaderValue::from_static("application/json"),

@@ -15,20 +15,20 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
-use zerocart_activator::{Activator, Guard, Launcher, ProcessLauncher, Running};
-use zerocart_gateway::{Config, Gateway};
-use zerocart_local_postgres::{
-    Database, Error as PostgresError, Options, Report, Server, Source, migrate, provision,
+use zerocart_activator::{
+    Activator, Guard, Job, JobLauncher, Jobs, Launcher, ProcessLauncher, Running,
 };
+use zerocart_gateway::{Config, Gateway};
+use zerocart_local_postgres::{Database, Server, Source, migrate, provision};
 use zerocart_user::bootstrap::Credential;
 
 use crate::{
     bootstrap, compile, console, domains,
-    engine::{Environment, Functions, consumers},
+    engine::{Environment, Functions, consumers, function_url_template},
     in_process::InProcess,
     keys::Keys,
     layout::{Data, Project},
-    ps,
+    postgres, ps,
     status::{self, Engine},
 };
 
@@ -73,14 +73,15 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
 
     // What can be refused at once is refused at once.
     let manifests = zerocart_activator::load_dir(&project.services())?;
-    domains::check(&manifests)?;
+    let crons = zerocart_activator::load_jobs(&project.jobs())?;
+    domains::check(&manifests, &crons)?;
     let config = Config::load(&project.kong())?;
     refuse_second(&data).await?;
     let listener = bind(SocketAddr::from((args.address, args.port))).await?;
 
     console::say("zerocart");
     let up = tokio::select! {
-        up = start(&args, &project, &data, config, manifests) => up?,
+        up = start(&args, &project, &data, config, manifests, crons) => up?,
         () = stop.asked() => {
             console::say("stopped before everything was up");
             return Ok(());
@@ -94,6 +95,10 @@ struct Up {
     server: Server,
     activator: Activator,
     gateway: Gateway<Functions>,
+    /// Where functions call each other. Nobody else on the network reaches it.
+    calls: TcpListener,
+    crons: Vec<Job>,
+    launcher: Arc<AnyLauncher>,
 }
 
 async fn start(
@@ -102,6 +107,7 @@ async fn start(
     data: &Data,
     config: Config,
     manifests: Vec<zerocart_activator::Function>,
+    crons: Vec<Job>,
 ) -> Result<Up> {
     let binary_dir = compile::binary_dir()?;
     if !args.in_process {
@@ -118,7 +124,7 @@ async fn start(
     }
 
     let step = Instant::now();
-    let server = postgres(args, data).await?;
+    let server = postgres::start(data, args.source(), MAX_CONNECTIONS + 3).await?;
     let version = server.installation().version();
     console::done(
         format_args!("PostgreSQL {version} on port {}", server.port()),
@@ -142,21 +148,36 @@ async fn start(
     if let Some(credential) = first_admin(&databases).await? {
         bootstrap::show(&credential);
     }
-    let environment = Environment::new(&databases, &keys, &args.log_level)?;
-    let launcher = AnyLauncher::new(args, &binary_dir, data, environment)?;
-    let activator = Activator::new(manifests, launcher, Default::default());
+    let calls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let calls_port = calls.local_addr()?.port();
+    let environment = Environment::new(&databases, &keys, calls_port, &args.log_level)?;
+    let launcher = Arc::new(AnyLauncher::new(args, &binary_dir, data, environment)?);
+    let activator = Activator::new(manifests, Arc::clone(&launcher), Default::default());
     let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
     console::done("keys, activator and gateway", step.elapsed());
     Ok(Up {
         server,
         activator,
         gateway,
+        calls,
+        crons,
+        launcher,
     })
+}
+
+impl Args {
+    fn source(&self) -> Source {
+        match (&self.postgres, self.fetch_postgres) {
+            (Some(folder), _) => Source::At(folder.clone()),
+            (None, true) => Source::Fetched,
+            (None, false) => Source::Auto,
+        }
+    }
 }
 
 impl Up {
     async fn serve(
-        mut self,
+        self,
         listener: TcpListener,
         data: &Data,
         began: Instant,
@@ -168,8 +189,18 @@ impl Up {
             pid: std::process::id(),
             gateway: format!("http://{address}"),
             status: status.local_addr()?.to_string(),
+            functions: function_url_template(self.calls.local_addr()?.port()),
         }
         .announce(&data.engine())?;
+
+        let (close_database, closed) = watch::channel(false);
+        let database = tokio::spawn(postgres::keep(self.server, closed));
+        let calling = {
+            let (activator, calls) = (self.activator.clone(), self.calls);
+            tokio::spawn(async move { activator.serve(calls, std::future::pending()).await })
+        };
+        // What they call is there from here on.
+        let jobs = Jobs::start(self.crons, self.launcher);
 
         let (ending, ended) = watch::channel(false);
         let gateway = Arc::new(self.gateway);
@@ -182,7 +213,8 @@ impl Up {
         };
         let telling = {
             let (gateway, mut ended) = (Arc::clone(&gateway), ended);
-            let router = status::router(self.activator.clone(), move || gateway.metrics_text());
+            let metrics = move || gateway.metrics_text();
+            let router = status::router(self.activator.clone(), jobs.clone(), metrics);
             tokio::spawn(async move {
                 let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
                 axum::serve(status, router)
@@ -195,12 +227,16 @@ impl Up {
         stop.asked().await;
         console::say("\nstopping …");
         ending.send_replace(true);
+        jobs.shutdown().await;
         tokio::select! {
             _ = async { serving.await.and(telling.await.map(drop)) } => {}
             () = stop.asked() => console::say("not waiting for the calls that still run"),
         }
         self.activator.shutdown().await;
-        self.server.stop().await?;
+        // With the last function gone, nobody is left to call another.
+        calling.abort();
+        close_database.send_replace(true);
+        database.await??;
         drop(announced);
         console::say("stopped");
         Ok(())
@@ -225,26 +261,6 @@ fn greet(address: SocketAddr, took: Duration) {
          curl {url}/products\n\n\
          `cargo zerocart ps` shows the functions; Ctrl-C stops everything."
     ));
-}
-
-async fn postgres(args: &Args, data: &Data) -> Result<Server> {
-    let source = match (&args.postgres, args.fetch_postgres) {
-        (Some(folder), _) => Source::At(folder.clone()),
-        (None, true) => Source::Fetched,
-        (None, false) => Source::Auto,
-    };
-    let mut options = Options::new(data.postgres());
-    options.source = source;
-    options.max_connections = MAX_CONNECTIONS + 3;
-    options.report = Report::new(console::doing);
-    match Server::start(options).await {
-        Err(PostgresError::AlreadyRunning { pid, .. }) => bail!(
-            "already running from {}{}: see it with `cargo zerocart ps`, or use another --data",
-            data.path().display(),
-            pid.map_or_else(String::new, |pid| format!(" (process {pid})")),
-        ),
-        started => Ok(started?),
-    }
 }
 
 async fn migrate_all(project: &Project, databases: &[Database]) -> Result<usize> {
@@ -297,7 +313,7 @@ async fn refuse_second(data: &Data) -> Result<()> {
     )
 }
 
-/// Functions as processes, or as tasks.
+/// Functions and jobs as processes, or as tasks.
 enum AnyLauncher {
     Processes(ProcessLauncher),
     Tasks(InProcess),
@@ -305,7 +321,7 @@ enum AnyLauncher {
 
 impl AnyLauncher {
     fn new(args: &Args, binary_dir: &Path, data: &Data, environment: Environment) -> Result<Self> {
-        let env = move |function: &str| environment.of(function);
+        let env = move |name: &str| environment.of(name);
         if args.in_process {
             return Ok(Self::Tasks(InProcess::new(env)));
         }
@@ -324,6 +340,15 @@ impl Launcher for AnyLauncher {
         match self {
             Self::Processes(launcher) => launcher.launch(launch),
             Self::Tasks(launcher) => launcher.launch(launch),
+        }
+    }
+}
+
+impl JobLauncher for AnyLauncher {
+    fn start(&self, job: &Job) -> std::io::Result<Running> {
+        match self {
+            Self::Processes(launcher) => launcher.start(job),
+            Self::Tasks(launcher) => launcher.start(job),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The binaries of the domain crates: one per function, three lines each.
+//! The binaries of the domain crates: one per function and job, three lines each.
 
 use cargo_metadata::Metadata;
-use zerocart_proto::rpc::Info;
+use zerocart_proto::rpc::{Info, JobInfo};
 
-use crate::source;
+use crate::{source, units};
 
 /// A binary of a domain crate.
 #[derive(Clone, Debug)]
@@ -39,19 +39,20 @@ pub fn read(metadata: &Metadata) -> std::io::Result<Vec<Binary>> {
     Ok(binaries)
 }
 
-/// Each function has a binary of its name in its domain's crate, and that binary runs it and does
-/// nothing else.
-pub fn check(functions: &[Info], binaries: &[Binary]) -> Vec<String> {
+/// Each function and job has a binary of its name in its domain's crate, and that binary runs it and
+/// does nothing else.
+pub fn check(functions: &[Info], jobs: &[JobInfo], binaries: &[Binary]) -> Vec<String> {
+    let units = units(functions, jobs);
     let mut wrong = crate::compare(
         "binaries",
-        functions.iter().map(|f| f.name),
+        units.iter().map(|unit| unit.name),
         binaries.iter().map(|b| b.name.as_str()),
     );
     for binary in binaries {
-        let Some(function) = functions.iter().find(|f| f.name == binary.name) else {
+        let Some(unit) = units.iter().find(|unit| unit.name == binary.name) else {
             continue;
         };
-        let package = format!("zerocart-{}", function.domain);
+        let package = format!("zerocart-{}", unit.domain);
         if binary.package != package {
             wrong.push(format!(
                 "{} is a binary of {}, not {package}",
@@ -59,9 +60,10 @@ pub fn check(functions: &[Info], binaries: &[Binary]) -> Vec<String> {
             ));
         }
         let wanted = format!(
-            "fn main() -> std::process::ExitCode {{ zerocart_runtime::run::<zerocart_{}::{}>() }}",
-            function.domain,
-            crate::pascal(function.name)
+            "fn main() -> std::process::ExitCode {{ zerocart_runtime::{}::<zerocart_{}::{}>() }}",
+            if unit.job { "run_job" } else { "run" },
+            unit.domain,
+            crate::pascal(unit.name)
         );
         match (source::code(&binary.text), source::code(&wanted)) {
             (Ok(code), Ok(wanted)) if code == wanted => {}
@@ -75,19 +77,20 @@ pub fn check(functions: &[Info], binaries: &[Binary]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{FUNCTIONS, only};
+    use crate::sample::{FUNCTIONS, JOBS, only};
 
     fn binaries() -> Vec<Binary> {
-        FUNCTIONS
+        units(&FUNCTIONS, &JOBS)
             .iter()
-            .map(|f| Binary {
-                package: format!("zerocart-{}", f.domain),
-                name: f.name.to_owned(),
+            .map(|unit| Binary {
+                package: format!("zerocart-{}", unit.domain),
+                name: unit.name.to_owned(),
                 text: format!(
                     "//! The function.\n\nfn main() -> std::process::ExitCode {{\n    \
-                     zerocart_runtime::run::<zerocart_{}::{}>()\n}}\n",
-                    f.domain,
-                    crate::pascal(f.name)
+                     zerocart_runtime::{}::<zerocart_{}::{}>()\n}}\n",
+                    if unit.job { "run_job" } else { "run" },
+                    unit.domain,
+                    crate::pascal(unit.name)
                 ),
             })
             .collect()
@@ -95,16 +98,14 @@ mod tests {
 
     #[test]
     fn a_binary_that_is_not_the_functions_is_told() {
+        let check = |functions: &[Info], binaries: &[Binary]| check(functions, &JOBS, binaries);
         assert_eq!(check(&FUNCTIONS, &binaries()), [""; 0]);
 
         only(
             &check(&FUNCTIONS, &binaries()[1..]),
             "create-user is missing",
         );
-        only(
-            &check(&FUNCTIONS[1..], &binaries()),
-            "create-user is no function",
-        );
+        only(&check(&FUNCTIONS[1..], &binaries()), "create-user is no");
 
         let mut other = binaries();
         other[0].package = "zerocart-product".into();
@@ -117,5 +118,18 @@ mod tests {
         let mut more = binaries();
         more[0].text.push_str("fn more() {}");
         only(&check(&FUNCTIONS, &more), "its source is not");
+    }
+
+    #[test]
+    fn a_binary_that_is_not_the_jobs_is_told() {
+        let check = |binaries: &[Binary]| check(&FUNCTIONS, &JOBS, binaries);
+        let mut other = binaries();
+        let job = other.pop().expect("the job's");
+        only(&check(&other), "sweep-users is missing");
+        other.push(Binary {
+            text: job.text.replace("run_job", "run"),
+            ..job
+        });
+        only(&check(&other), "run_job::<zerocart_user::SweepUsers>");
     }
 }

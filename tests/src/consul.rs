@@ -4,9 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use zerocart_proto::rpc::Info;
+use zerocart_proto::rpc::{Info, JobInfo};
 
-use crate::source::Source;
+use crate::{source::Source, units};
 
 /// The documents of `consul/`, each with its file. None while the folder is empty.
 ///
@@ -29,12 +29,12 @@ pub fn read(root: &Path) -> Result<Vec<(String, Value)>> {
     Ok(documents)
 }
 
-/// Every intention is about functions that call each other, on the path of the one called; and
-/// when there are intentions, there is one for each call of a function that is written.
-pub fn check(functions: &[Info], documents: &[(String, Value)]) -> Vec<String> {
+/// Every intention is about a function or job that calls a function, on the path of the one called;
+/// and when there are intentions, there is one for each call of what is written.
+pub fn check(functions: &[Info], jobs: &[JobInfo], documents: &[(String, Value)]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut allowed = Vec::new();
-    let known = |name: &str| functions.iter().find(|f| f.name == name);
+    let callers = units(functions, jobs);
     for (file, document) in documents {
         if document["kind"] != "ServiceIntentions" {
             continue;
@@ -42,13 +42,13 @@ pub fn check(functions: &[Info], documents: &[(String, Value)]) -> Vec<String> {
         let to = document["spec"]["destination"]["name"]
             .as_str()
             .unwrap_or_default();
-        let Some(called) = known(to) else {
+        let Some(called) = functions.iter().find(|f| f.name == to) else {
             wrong.push(format!("{file}: the destination {to:?} is no function"));
             continue;
         };
         for source in list(&document["spec"]["sources"]) {
             let from = source["name"].as_str().unwrap_or_default();
-            match known(from) {
+            match callers.iter().find(|unit| unit.name == from) {
                 None if from != "*" => wrong.push(format!("{file}: {from:?} is no function")),
                 Some(caller) if !caller.calls.contains(&to) => {
                     wrong.push(format!("{file}: {from} does not call {to}"));
@@ -64,7 +64,7 @@ pub fn check(functions: &[Info], documents: &[(String, Value)]) -> Vec<String> {
         }
     }
     if !allowed.is_empty() {
-        for caller in functions {
+        for caller in &callers {
             for called in caller.calls {
                 let pair = (caller.name.to_owned(), (*called).to_owned());
                 if !allowed.contains(&pair) {
@@ -83,7 +83,7 @@ fn list(value: &Value) -> &[Value] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{FUNCTIONS, only};
+    use crate::sample::{FUNCTIONS, JOBS, only};
 
     fn documents(from: &str, to: &str, path: &str) -> Vec<(String, Value)> {
         let text = format!(
@@ -100,6 +100,7 @@ mod tests {
     fn intentions_that_are_not_the_calls_are_told() {
         let mut functions = FUNCTIONS;
         functions[0].calls = &["get-user"];
+        let check = |functions: &[Info], documents: &[_]| check(functions, &[], documents);
         let path = "/user.UserService/GetUser";
         assert_eq!(check(&functions, &[]), [""; 0]);
         assert_eq!(
@@ -126,6 +127,23 @@ mod tests {
         only(
             &check(&functions, &fewer),
             "no intention lets get-product call get-user",
+        );
+    }
+
+    #[test]
+    fn a_job_calls_as_a_function_does() {
+        let path = "/product.ProductService/GetProduct";
+        let sweeps = documents("sweep-users", "get-product", path);
+        assert_eq!(check(&FUNCTIONS, &JOBS, &sweeps), [""; 0]);
+        let mut busy = JOBS;
+        busy[0].calls = &["get-product", "get-user"];
+        only(
+            &check(&FUNCTIONS, &busy, &sweeps),
+            "no intention lets sweep-users call get-user",
+        );
+        only(
+            &check(&FUNCTIONS, &[], &sweeps),
+            "\"sweep-users\" is no function",
         );
     }
 }

@@ -55,11 +55,14 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 const ALONE: [&str; 2] = ["zerocart-auth", "zerocart-resilience"];
 
 /// Crates that know nothing of each other.
-const STRANGERS: [(&str, &str); 4] = [
+const STRANGERS: [(&str, &str); 6] = [
     ("zerocart-gateway", "zerocart-activator"),
     ("zerocart-gateway", "zerocart-local-postgres"),
     ("zerocart-activator", "zerocart-local-postgres"),
     ("zerocart-gateway", "zerocart-runtime"),
+    // Where a breaker keeps its state is its owner's business, not that of calls.
+    ("zerocart-client", "zerocart-postgres"),
+    ("zerocart-client", "zerocart-activator"),
 ];
 
 /// Crates that are only for tests.
@@ -97,6 +100,9 @@ pub fn check(packages: &[Package]) -> Vec<String> {
             }
             if FOR_TESTS.contains(&on.as_str()) && !package.is("tests") {
                 refuse(on, "it is for tests");
+            }
+            if package.name == "zerocart-runtime" && on == "zerocart-client" {
+                refuse(on, "calling others is a function's own choice");
             }
             if ALONE.contains(&package.name.as_str()) {
                 refuse(on, "it stands alone");
@@ -142,9 +148,14 @@ mod tests {
             package("shared/auth", &[]),
             package("shared/resilience", &[]),
             package("shared/runtime", &["zerocart-auth", "zerocart-resilience"]),
+            package("shared/postgres", &["zerocart-resilience"]),
+            package("shared/client", &["zerocart-runtime"]),
             package("shared/test-support", &["zerocart-local-postgres"]),
             package("functions/user", &["zerocart-runtime"]),
-            package("functions/product", &["zerocart-runtime"]),
+            package(
+                "functions/product",
+                &["zerocart-client", "zerocart-postgres"],
+            ),
             package(
                 "local",
                 &["zerocart-user", "zerocart-activator", "zerocart-gateway"],
@@ -195,6 +206,21 @@ mod tests {
             ("zerocart-resilience", "zerocart-auth", "it stands alone"),
             ("zerocart-auth", "zerocart-resilience", "it stands alone"),
             (
+                "zerocart-client",
+                "zerocart-postgres",
+                "nothing of each other",
+            ),
+            (
+                "zerocart-client",
+                "zerocart-user",
+                "shared depends on shared",
+            ),
+            (
+                "zerocart-runtime",
+                "zerocart-client",
+                "a function's own choice",
+            ),
+            (
                 "zerocart-gateway",
                 "zerocart-activator",
                 "nothing of each other",
@@ -228,7 +254,10 @@ mod tests {
         only(&check(&broken), "shared depends on shared");
         // A domain may test with another one.
         let mut fine = workspace();
-        fine[4].dev.push("zerocart-product".to_owned());
+        let user = fine
+            .iter_mut()
+            .find(|package| package.name == "zerocart-user");
+        user.unwrap().dev.push("zerocart-product".to_owned());
         assert_eq!(check(&fine), [""; 0]);
     }
 }

@@ -1,13 +1,22 @@
-//! All functions that are written, against all RPCs of the contract.
+//! All functions and jobs that are written, against all that the contract declares.
 
 use std::collections::BTreeSet;
 
-use zerocart_proto::rpc::Info;
-use zerocart_runtime::Entry;
+use zerocart_proto::rpc::{Info, JobInfo};
+use zerocart_runtime::{Entry, JobEntry};
 
 /// The functions of each domain that has a crate. A new domain is added here; [`check`] finds it
 /// when it is not.
-const DOMAINS: [&[Entry]; 2] = [zerocart_user::FUNCTIONS, zerocart_product::FUNCTIONS];
+const DOMAINS: [&[Entry]; 5] = [
+    zerocart_user::FUNCTIONS,
+    zerocart_product::FUNCTIONS,
+    zerocart_cart::FUNCTIONS,
+    zerocart_payment::FUNCTIONS,
+    zerocart_order::FUNCTIONS,
+];
+
+/// The jobs of each domain that has any; [`check_jobs`] finds one that is not here.
+const JOBS: [&[JobEntry]; 1] = [zerocart_order::JOBS];
 
 /// Every function that is written.
 pub fn all() -> Vec<Info> {
@@ -16,6 +25,28 @@ pub fn all() -> Vec<Info> {
         .flatten()
         .map(|entry| *entry.info)
         .collect()
+}
+
+/// Every job that is written.
+pub fn jobs() -> Vec<JobInfo> {
+    JOBS.into_iter()
+        .flatten()
+        .map(|entry| *entry.info)
+        .collect()
+}
+
+/// Holds `jobs` against all jobs that the contract declares.
+pub fn check_jobs(jobs: &[JobInfo], declared: &[JobInfo]) -> Vec<String> {
+    let names = |jobs: &[JobInfo]| jobs.iter().map(|job| job.name).collect::<Vec<_>>();
+    let mut wrong = crate::compare("JOBS", names(declared), names(jobs));
+    for job in jobs {
+        let declared = declared.iter().find(|other| other.name == job.name);
+        if declared.is_some_and(|declared| declared.domain != job.domain) {
+            let (name, domain) = (job.name, job.domain);
+            wrong.push(format!("JOBS: {name} is not declared for {domain}"));
+        }
+    }
+    wrong
 }
 
 /// Holds `functions` against all RPCs of the contract and the folders of `functions/`: a domain
@@ -55,7 +86,7 @@ pub fn check(functions: &[Info], rpcs: &[Info], folders: &[String]) -> Vec<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::{FUNCTIONS, only};
+    use crate::sample::{FUNCTIONS, JOBS, only};
 
     #[test]
     fn a_function_that_is_missing_or_unknown_is_told() {
@@ -81,5 +112,15 @@ mod tests {
         );
         let twice = [FUNCTIONS[0], FUNCTIONS[0]];
         only(&check(&twice, &FUNCTIONS[..1], &folders[..1]), "twice");
+    }
+
+    #[test]
+    fn a_job_that_is_missing_or_unknown_is_told() {
+        assert_eq!(check_jobs(&JOBS, &JOBS), [""; 0]);
+        only(&check_jobs(&[], &JOBS), "sweep-users is missing");
+        only(&check_jobs(&JOBS, &[]), "sweep-users is no");
+        let mut other = JOBS;
+        other[0].domain = "product";
+        only(&check_jobs(&other, &JOBS), "not declared for product");
     }
 }

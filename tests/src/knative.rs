@@ -1,18 +1,29 @@
-//! `knative/`: a file per function, and what `kustomization.yaml` adds to each.
+//! `knative/`: a file per function and per job, and what `kustomization.yaml` adds to each.
 
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use regex::Regex;
 use serde_json::Value;
-use zerocart_activator::Function;
-use zerocart_proto::rpc::Info;
+use zerocart_activator::{Function, Job};
+use zerocart_auth::Role;
+use zerocart_proto::rpc::{Info, JobInfo};
+
+use crate::{Unit, units};
+
+/// Where functions are, for those that call others.
+const FUNCTION_URL_TEMPLATE: &str = "FUNCTION_URL_TEMPLATE";
+
+/// Holds `AUTH_SERVICE_SIGNING_KEY`, with which one function calls another as a service.
+const SERVICE_SIGNING: &str = "zerocart-service-signing";
 
 /// What `knative/` says.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     /// `services/`, read as the local engine reads it.
     pub functions: Vec<Function>,
+    /// `jobs/`, read as the local engine reads it.
+    pub jobs: Vec<Job>,
     /// The name of the port of each function.
     pub port_names: BTreeMap<String, String>,
     /// `kustomization.yaml`.
@@ -38,6 +49,7 @@ pub fn read(root: &Path) -> Result<Manifests> {
         .collect::<Result<_>>()?;
     Ok(Manifests {
         functions,
+        jobs: zerocart_activator::load_jobs(&root.join("knative/jobs"))?,
         port_names,
         kustomization: yaml(&root.join("knative/kustomization.yaml"))?,
     })
@@ -50,12 +62,17 @@ impl Manifests {
     }
 }
 
-/// Each function has a Service with the port that gRPC needs, is deployed, from its own image, and
-/// with the database of its domain and no other.
-pub fn check(functions: &[Info], manifests: &Manifests) -> Vec<String> {
+/// Each function has a Service with the port that gRPC needs, and each job a CronJob. Each is
+/// deployed, from its own image, and with the database of its domain and no other; those that call
+/// others are told where these are, and those that call as a service get the key for it, and nobody
+/// else.
+pub fn check(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests) -> Vec<String> {
     let names = || functions.iter().map(|f| f.name);
     let services = manifests.functions.iter().map(|f| f.name.as_str());
     let mut wrong = crate::compare("knative/services", names(), services);
+    let crons = manifests.jobs.iter().map(|job| job.name.as_str());
+    let names = jobs.iter().map(|job| job.name);
+    wrong.extend(crate::compare("knative/jobs", names, crons));
     for (name, port) in &manifests.port_names {
         if port != "h2c" {
             wrong.push(format!(
@@ -73,38 +90,46 @@ pub fn check(functions: &[Info], manifests: &Manifests) -> Vec<String> {
             ));
         }
     }
-    deployed(functions, &manifests.kustomization, &mut wrong);
+    deployed(functions, jobs, manifests, &mut wrong);
     wrong
 }
 
-fn deployed(functions: &[Info], kustomization: &Value, wrong: &mut Vec<String>) {
+fn deployed(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests, wrong: &mut Vec<String>) {
+    let kustomization = &manifests.kustomization;
     let resources = strings(&kustomization["resources"]);
-    let resources = resources
-        .iter()
-        .filter_map(|path| path.strip_prefix("services/")?.strip_suffix(".yaml"));
+    let of = |folder: &str| {
+        let files = resources.iter();
+        files
+            .filter_map(|path| path.strip_prefix(folder)?.strip_suffix(".yaml"))
+            .collect::<Vec<_>>()
+    };
+    let what = "resources of kustomization.yaml";
     let names = functions.iter().map(|f| f.name);
-    wrong.extend(crate::compare(
-        "resources of kustomization.yaml",
-        names,
-        resources,
-    ));
+    wrong.extend(crate::compare(what, names, of("services/")));
+    let names = jobs.iter().map(|job| job.name);
+    wrong.extend(crate::compare(what, names, of("jobs/")));
 
     let patches = match Patch::read(kustomization) {
         Ok(patches) => patches,
         Err(error) => return wrong.push(format!("kustomization.yaml: {error:#}")),
     };
+    let units = units(functions, jobs);
     for patch in &patches {
-        if !functions.iter().any(|f| patch.applies_to(f.name)) {
+        if !units.iter().any(|unit| patch.applies_to(unit)) {
             wrong.push(format!(
                 "kustomization.yaml: no function is {:?}",
                 patch.target
             ));
         }
     }
-    let databases: Vec<_> = functions.iter().map(|f| secret_of(f.domain)).collect();
-    for function in functions {
-        let name = function.name;
-        let patches = || patches.iter().filter(|patch| patch.applies_to(name));
+    let template = format!(
+        "http://{{function}}.{}.svc.cluster.local",
+        manifests.namespace()
+    );
+    let databases: Vec<_> = units.iter().map(|unit| secret_of(unit.domain)).collect();
+    for unit in &units {
+        let name = unit.name;
+        let patches = || patches.iter().filter(|patch| patch.applies_to(unit));
         let images: Vec<_> = patches().flat_map(|patch| &patch.images).collect();
         let own = |image: &str| {
             image
@@ -117,19 +142,46 @@ fn deployed(functions: &[Info], kustomization: &Value, wrong: &mut Vec<String>) 
                 "{name}: its images are {images:?}, not one image {name}"
             ));
         }
-        let wanted = secret_of(function.domain);
+        let wanted = secret_of(unit.domain);
         let secrets: Vec<_> = patches().flat_map(|patch| &patch.secrets).collect();
         if !secrets.contains(&&wanted) {
             wrong.push(format!("{name}: it does not get the secret {wanted}"));
         }
-        for secret in secrets {
-            if *secret != wanted && databases.contains(secret) {
+        for secret in &secrets {
+            if **secret != wanted && databases.contains(secret) {
                 wrong.push(format!(
                     "{name}: it gets {secret}, another domain's database"
                 ));
             }
         }
+        match (
+            calls_as_service(unit, functions),
+            secrets.iter().any(|secret| *secret == SERVICE_SIGNING),
+        ) {
+            (true, false) => wrong.push(format!("{name}: it lacks {SERVICE_SIGNING}")),
+            (false, true) => wrong.push(format!("{name}: it needs no {SERVICE_SIGNING}")),
+            _ => {}
+        }
+        let urls: Vec<_> = patches().flat_map(|patch| &patch.templates).collect();
+        let wanted: &[_] = if unit.calls.is_empty() {
+            &[]
+        } else {
+            &[&template]
+        };
+        if urls != wanted {
+            wrong.push(format!(
+                "{name}: its {FUNCTION_URL_TEMPLATE} is {urls:?}, not {wanted:?}"
+            ));
+        }
     }
+}
+
+/// Whether a function that it calls takes calls of services.
+fn calls_as_service(unit: &Unit, functions: &[Info]) -> bool {
+    let called = functions.iter().filter(|f| unit.calls.contains(&f.name));
+    called
+        .map(|f| f.access.roles)
+        .any(|roles| roles.contains(&Role::Service))
 }
 
 fn secret_of(domain: &str) -> String {
@@ -141,8 +193,12 @@ struct Patch {
     /// The pattern of its target's name; anything without one.
     target: String,
     name: Regex,
+    /// The kind of its target; any without one.
+    kind: Option<String>,
     images: Vec<String>,
     secrets: Vec<String>,
+    /// Values of `FUNCTION_URL_TEMPLATE`.
+    templates: Vec<String>,
 }
 
 impl Patch {
@@ -159,7 +215,7 @@ impl Patch {
             .context("a patch without operations")?;
         let operations: Value =
             serde_saphyr::from_str(operations).with_context(|| format!("the patch of {target}"))?;
-        let (mut images, mut secrets) = (Vec::new(), Vec::new());
+        let (mut images, mut secrets, mut templates) = (Vec::new(), Vec::new(), Vec::new());
         for operation in operations.as_array().context("a patch that is no list")? {
             let value = &operation["value"];
             if operation["path"]
@@ -171,19 +227,25 @@ impl Patch {
             for source in value.as_array().unwrap_or(&vec![value.clone()]) {
                 let secret = source["secretRef"]["name"].as_str();
                 secrets.extend(secret.map(str::to_owned));
+                if source["name"] == FUNCTION_URL_TEMPLATE {
+                    templates.extend(source["value"].as_str().map(str::to_owned));
+                }
             }
         }
         Ok(Self {
             // Kustomize matches the whole name.
             name: Regex::new(&format!("^(?:{target})$"))?,
             target,
+            kind: patch["target"]["kind"].as_str().map(str::to_owned),
             images,
             secrets,
+            templates,
         })
     }
 
-    fn applies_to(&self, function: &str) -> bool {
-        self.name.is_match(function)
+    fn applies_to(&self, unit: &Unit) -> bool {
+        let kind = if unit.job { "CronJob" } else { "Service" };
+        self.kind.as_deref().is_none_or(|wanted| wanted == kind) && self.name.is_match(unit.name)
     }
 }
 
@@ -201,28 +263,42 @@ fn strings(value: &Value) -> Vec<String> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::sample::{FUNCTIONS, only};
+    use crate::sample::{FUNCTIONS, JOBS, only};
 
-    /// Manifests as they should be for [`FUNCTIONS`], after `edit` of kustomization.yaml.
-    pub(crate) fn manifests(edit: impl Fn(String) -> String) -> Manifests {
+    const TEMPLATE: &str = "http://{function}.zerocart.svc.cluster.local";
+
+    /// Manifests as they should be for [`FUNCTIONS`] and [`JOBS`], after `edit` of
+    /// kustomization.yaml.
+    fn manifests(edit: impl Fn(String) -> String) -> Manifests {
         let mut text = "namespace: zerocart\nresources:\n- namespace.yaml\n".to_owned();
         for f in &FUNCTIONS {
             text += &format!("- services/{}.yaml\n", f.name);
         }
+        for job in &JOBS {
+            text += &format!("- jobs/{}.yaml\n", job.name);
+        }
         text += "patches:\n- target: {kind: Service}\n  patch: |-\n    - op: add\n      path: /x\n      \
                  value: [{secretRef: {name: zerocart-auth}}]\n";
-        for f in &FUNCTIONS {
-            let (name, domain) = (f.name, f.domain);
+        for unit in units(&FUNCTIONS, &JOBS) {
+            let (name, domain) = (unit.name, unit.domain);
+            let kind = if unit.job { "CronJob" } else { "Service" };
             text += &format!(
-                "- target: {{kind: Service, name: {name}}}\n  patch: |-\n    - op: add\n      \
+                "- target: {{kind: {kind}, name: {name}}}\n  patch: |-\n    - op: add\n      \
                  path: /spec/image\n      value: dev.local/{name}:1\n    - op: add\n      \
                  path: /spec/envFrom/-\n      value: {{secretRef: {{name: zerocart-{domain}}}}}\n"
             );
+            if !unit.calls.is_empty() {
+                text += &format!(
+                    "    - op: add\n      path: /spec/env/-\n      \
+                     value: {{name: FUNCTION_URL_TEMPLATE, value: \"{TEMPLATE}\"}}\n"
+                );
+            }
         }
         Manifests {
             functions: FUNCTIONS.iter().map(|f| Function::new(f.name)).collect(),
+            jobs: JOBS.iter().map(job).collect(),
             port_names: FUNCTIONS
                 .iter()
                 .map(|f| (f.name.into(), "h2c".into()))
@@ -231,29 +307,43 @@ pub(crate) mod tests {
         }
     }
 
+    fn job(info: &JobInfo) -> Job {
+        Job {
+            name: info.name.to_owned(),
+            schedule: "* * * * *".parse().expect("a schedule"),
+            deadline: std::time::Duration::from_secs(55),
+            env: Vec::new(),
+        }
+    }
+
     #[test]
     fn services_are_the_functions() {
+        let check = |manifests: &Manifests| check(&FUNCTIONS, &JOBS, manifests);
         let good = manifests(|text| text);
-        assert_eq!(check(&FUNCTIONS, &good), [""; 0]);
+        assert_eq!(check(&good), [""; 0]);
 
         let mut fewer = good.clone();
         fewer.functions.pop();
-        only(
-            &check(&FUNCTIONS, &fewer),
-            "knative/services: get-product is missing",
-        );
+        only(&check(&fewer), "knative/services: get-product is missing");
         let mut more = good.clone();
         more.functions.push(Function::new("eat-product"));
-        only(&check(&FUNCTIONS, &more), "eat-product is no function");
+        only(&check(&more), "eat-product is no function");
         let mut port = good.clone();
         port.port_names.insert("get-user".into(), "http1".into());
-        only(
-            &check(&FUNCTIONS, &port),
-            "get-user: its port is named \"http1\"",
-        );
-        let mut port = good;
+        only(&check(&port), "get-user: its port is named \"http1\"");
+        let mut port = good.clone();
         port.functions[0].container_port = 8012;
-        only(&check(&FUNCTIONS, &port), "keeps port 8012");
+        only(&check(&port), "keeps port 8012");
+
+        let mut fewer = good.clone();
+        fewer.jobs.clear();
+        only(&check(&fewer), "knative/jobs: sweep-users is missing");
+        let mut more = good;
+        more.jobs.push(Job {
+            name: "eat-users".into(),
+            ..job(&JOBS[0])
+        });
+        only(&check(&more), "knative/jobs: eat-users is no");
     }
 
     #[test]
@@ -265,9 +355,19 @@ pub(crate) mod tests {
                 "kustomization.yaml: get-user is missing",
             ),
             (
+                "- jobs/sweep-users.yaml\n",
+                "",
+                "kustomization.yaml: sweep-users is missing",
+            ),
+            (
                 "dev.local/get-user:1",
                 "dev.local/get-product:1",
                 "get-user: its images",
+            ),
+            (
+                "dev.local/sweep-users:1",
+                "dev.local/get-product:1",
+                "sweep-users: its images",
             ),
             (
                 "name: zerocart-product",
@@ -279,9 +379,14 @@ pub(crate) mod tests {
                 "name: get-user|get-product}",
                 "get-product: its images",
             ),
+            (
+                "{kind: CronJob, name: sweep-users}",
+                "{kind: Service, name: sweep-users}",
+                "no function is \"sweep-users\"",
+            ),
         ] {
             let broken = manifests(|text| text.replace(from, to));
-            let problems = check(&FUNCTIONS, &broken);
+            let problems = check(&FUNCTIONS, &JOBS, &broken);
             assert!(
                 problems.iter().any(|p| p.contains(words)),
                 "{problems:#?} lack {words}"
@@ -289,10 +394,57 @@ pub(crate) mod tests {
         }
         let leak = manifests(|text| text.replace("zerocart-auth}}]", "zerocart-user}}]"));
         only(
-            &check(&FUNCTIONS, &leak),
+            &check(&FUNCTIONS, &JOBS, &leak),
             "get-product: it gets zerocart-user",
         );
         let stale = manifests(|text| text + "- target: {name: eat}\n  patch: '[]'\n");
-        only(&check(&FUNCTIONS, &stale), "no function is \"eat\"");
+        only(&check(&FUNCTIONS, &JOBS, &stale), "no function is \"eat\"");
+    }
+
+    #[test]
+    fn who_calls_is_told_where_and_nobody_else() {
+        let mut functions = FUNCTIONS;
+        functions[0].calls = &["get-user"];
+        let good = manifests(|text| text);
+        only(
+            &check(&functions, &JOBS, &good),
+            "create-user: its FUNCTION_URL_TEMPLATE is []",
+        );
+        let mut idle = JOBS;
+        idle[0].calls = &[];
+        only(
+            &check(&FUNCTIONS, &idle, &good),
+            "sweep-users: its FUNCTION_URL_TEMPLATE is [\"http",
+        );
+        let elsewhere = manifests(|text| text.replace(TEMPLATE, "http://{function}.shop"));
+        only(&check(&FUNCTIONS, &JOBS, &elsewhere), "{function}.shop");
+    }
+
+    #[test]
+    fn who_calls_as_a_service_gets_the_key_and_nobody_else() {
+        let mut functions = FUNCTIONS;
+        functions[2].access.roles = &[Role::Admin, Role::Service];
+        only(
+            &check(&functions, &JOBS, &manifests(|text| text)),
+            "sweep-users: it lacks zerocart-service-signing",
+        );
+        let to = |kind: &str, name: &str| {
+            let patch = format!(
+                "- target: {{kind: {kind}, name: {name}}}\n  patch: |-\n    - op: add\n      \
+                 path: /x\n      value: {{secretRef: {{name: {SERVICE_SIGNING}}}}}\n"
+            );
+            manifests(|text| text + &patch)
+        };
+        let good = to("CronJob", "sweep-users");
+        assert_eq!(check(&functions, &JOBS, &good), [""; 0]);
+        only(
+            &check(&FUNCTIONS, &JOBS, &good),
+            "sweep-users: it needs no zerocart-service-signing",
+        );
+        let leak = to("Service", "get-user");
+        only(
+            &check(&FUNCTIONS, &JOBS, &leak),
+            "get-user: it needs no zerocart-service-signing",
+        );
     }
 }

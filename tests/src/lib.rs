@@ -5,9 +5,12 @@
 //! and a unit test beside it shows that it fails on a broken one.
 //!
 //! - [`contract`]: `proto/` is a superset of the published contract;
-//! - [`functions`], [`binaries`], [`knative`], [`kong`], [`consul`]: all name the same functions;
+//! - [`functions`], [`binaries`], [`knative`], [`kong`], [`consul`]: all name the same functions and
+//!   jobs;
 //! - [`limits`]: times are ordered, connections fit;
 //! - [`dependencies`], [`source`]: who may depend on whom, and what a file may hold.
+//!
+//! And [`stories`]: what holds at the public address of an engine that runs.
 
 pub mod binaries;
 pub mod consul;
@@ -18,8 +21,11 @@ pub mod knative;
 pub mod kong;
 pub mod limits;
 pub mod source;
+pub mod stories;
 
 use std::path::PathBuf;
+
+use zerocart_proto::rpc::{Info, JobInfo};
 
 /// The root of the workspace.
 ///
@@ -55,17 +61,59 @@ pub(crate) fn compare<'a>(
     let unknown = found.difference(&wanted);
     missing
         .map(|name| format!("{what}: {name} is missing"))
-        .chain(unknown.map(|name| format!("{what}: {name} is no function")))
+        .chain(unknown.map(|name| format!("{what}: {name} is no function or job")))
         .collect()
+}
+
+/// What runs as a process of its own: a function, or a job.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unit {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// The domain whose database it uses.
+    pub(crate) domain: &'static str,
+    /// How long it may take.
+    pub(crate) timeout_ms: u32,
+    /// The functions that it calls.
+    pub(crate) calls: &'static [&'static str],
+    /// Whether a schedule starts it, not a call.
+    pub(crate) job: bool,
+}
+
+/// All functions and jobs.
+pub(crate) fn units(functions: &[Info], jobs: &[JobInfo]) -> Vec<Unit> {
+    let functions = functions.iter().map(|f| Unit {
+        name: f.name,
+        domain: f.domain,
+        timeout_ms: f.timeout_ms,
+        calls: f.calls,
+        job: false,
+    });
+    let jobs = jobs.iter().map(|job| Unit {
+        name: job.name,
+        domain: job.domain,
+        timeout_ms: job.timeout_ms,
+        calls: job.calls,
+        job: true,
+    });
+    functions.chain(jobs).collect()
 }
 
 /// Facts to break, for the unit tests.
 #[cfg(test)]
 pub(crate) mod sample {
-    use zerocart_proto::rpc::{CreateUser, GetProduct, GetUser, Info, Rpc};
+    use zerocart_proto::rpc::{CreateUser, GetProduct, GetUser, Info, JobInfo, Rpc};
 
     /// Three functions of two domains.
     pub(crate) const FUNCTIONS: [Info; 3] = [CreateUser::INFO, GetUser::INFO, GetProduct::INFO];
+
+    /// A job, which calls a function.
+    pub(crate) const JOBS: [JobInfo; 1] = [JobInfo {
+        name: "sweep-users",
+        domain: "user",
+        timeout_ms: 50_000,
+        calls: &["get-product"],
+    }];
 
     /// Asserts that exactly one thing is wrong, and that it is said in these words.
     #[track_caller]

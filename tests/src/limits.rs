@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use zerocart_activator::Function;
+use zerocart_activator::{Function, Job};
 use zerocart_gateway::Route;
-use zerocart_proto::rpc::Info;
+use zerocart_proto::rpc::{Info, JobInfo};
+
+use crate::units;
 
 /// What the queue-proxy's drain (30 s) and a pod's grace need at the least.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -51,10 +53,36 @@ pub fn times(functions: &[Info], manifests: &[Function], routes: &[Route]) -> Ve
     wrong
 }
 
-/// Each caller waits longer than each function that it calls.
-pub fn callers(rpcs: &[Info]) -> Vec<String> {
+/// A job gives up before it is ended, and is ended before the next run is due: with
+/// `concurrencyPolicy: Forbid`, that one would be left out.
+pub fn job_times(jobs: &[JobInfo], manifests: &[Job]) -> Vec<String> {
     let mut wrong = Vec::new();
-    for caller in rpcs {
+    for job in jobs {
+        let name = job.name;
+        let Some(cron) = manifests.iter().find(|manifest| manifest.name == name) else {
+            wrong.push(format!("{name}: no limit of Kubernetes"));
+            continue;
+        };
+        let (own, deadline) = (job.timeout(), cron.deadline);
+        if own >= deadline {
+            wrong.push(format!(
+                "{name}: its own {own:?} are not below Kubernetes' {deadline:?}"
+            ));
+        }
+        let period = cron.schedule.shortest_period();
+        if deadline >= period {
+            wrong.push(format!(
+                "{name}: its {deadline:?} are not below the {period:?} to the next run"
+            ));
+        }
+    }
+    wrong
+}
+
+/// Each caller waits longer than each function that it calls.
+pub fn callers(rpcs: &[Info], jobs: &[JobInfo]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for caller in units(rpcs, jobs) {
         for called in caller.calls {
             match rpcs.iter().find(|rpc| rpc.name == *called) {
                 None => wrong.push(format!("{} calls {called}, which is no RPC", caller.name)),
@@ -69,23 +97,24 @@ pub fn callers(rpcs: &[Info]) -> Vec<String> {
     wrong
 }
 
-/// All instances of all functions, each with a full pool, fit into `max_connections`.
-pub fn connections(manifests: &[Function], max_connections: u64) -> Vec<String> {
+/// All instances of all functions and a run of each job, each with a full pool, fit into
+/// `max_connections`.
+pub fn connections(functions: &[Function], jobs: &[Job], max_connections: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut sum = 0;
-    for manifest in manifests {
-        let size = manifest
-            .env
-            .iter()
-            .find(|(name, _)| name == "DATABASE_POOL_SIZE");
+    let functions = functions.iter().map(|f| (&f.name, &f.env, f.limits.max));
+    let jobs = jobs.iter().map(|job| (&job.name, &job.env, 1));
+    for (name, env, instances) in functions.chain(jobs) {
+        let size = env.iter().find(|(name, _)| name == "DATABASE_POOL_SIZE");
         match size.and_then(|(_, size)| size.parse::<u64>().ok()) {
-            Some(size) => sum += size * manifest.limits.max as u64,
-            None => wrong.push(format!("{}: no DATABASE_POOL_SIZE", manifest.name)),
+            Some(size) => sum += size * instances as u64,
+            None => wrong.push(format!("{name}: no DATABASE_POOL_SIZE")),
         }
     }
     if sum > max_connections {
         wrong.push(format!(
-            "max-scale × pool size is {sum} over all functions, and PostgreSQL takes {max_connections}"
+            "max-scale × pool size is {sum} over all functions and jobs, and PostgreSQL takes \
+             {max_connections}"
         ));
     }
     wrong
@@ -96,7 +125,7 @@ mod tests {
     use super::*;
     use crate::{
         kong::tests::routes,
-        sample::{FUNCTIONS, only},
+        sample::{FUNCTIONS, JOBS, only},
     };
 
     fn manifests() -> Vec<Function> {
@@ -109,6 +138,16 @@ mod tests {
             manifest
         };
         FUNCTIONS.iter().map(manifest).collect()
+    }
+
+    fn crons() -> Vec<Job> {
+        let job = |job: &JobInfo| Job {
+            name: job.name.to_owned(),
+            schedule: "* * * * *".parse().expect("a schedule"),
+            deadline: Duration::from_secs(55),
+            env: vec![("DATABASE_POOL_SIZE".into(), "3".into())],
+        };
+        JOBS.iter().map(job).collect()
     }
 
     #[test]
@@ -143,26 +182,56 @@ mod tests {
     }
 
     #[test]
+    fn times_of_jobs_that_are_out_of_order_are_told() {
+        assert_eq!(job_times(&JOBS, &crons()), [""; 0]);
+        only(&job_times(&JOBS, &[]), "no limit of Kubernetes");
+        let mut slow = JOBS;
+        slow[0].timeout_ms = 55_000;
+        only(&job_times(&slow, &crons()), "sweep-users: its own 55s");
+        let mut late = crons();
+        late[0].deadline = Duration::from_secs(60);
+        only(&job_times(&JOBS, &late), "60s to the next run");
+        late[0].schedule = "*/2 * * * *".parse().expect("a schedule");
+        assert_eq!(job_times(&JOBS, &late), [""; 0]);
+    }
+
+    #[test]
     fn a_caller_that_waits_too_short_is_told() {
         let mut rpcs = FUNCTIONS;
         rpcs[0].timeout_ms = 6_000;
         rpcs[0].calls = &["get-user"];
-        assert_eq!(callers(&rpcs), [""; 0]);
+        assert_eq!(callers(&rpcs, &JOBS), [""; 0]);
+        let mut hasty = JOBS;
+        hasty[0].timeout_ms = 5_000;
+        only(
+            &callers(&rpcs, &hasty),
+            "sweep-users waits 5000 ms for get-product",
+        );
         rpcs[0].timeout_ms = rpcs[1].timeout_ms;
-        only(&callers(&rpcs), "create-user waits 5000 ms for get-user");
+        only(
+            &callers(&rpcs, &JOBS),
+            "create-user waits 5000 ms for get-user",
+        );
         rpcs[0].calls = &["eat-user"];
-        only(&callers(&rpcs), "which is no RPC");
+        only(&callers(&rpcs, &JOBS), "which is no RPC");
     }
 
     #[test]
     fn connections_that_do_not_fit_are_told() {
-        assert_eq!(connections(&manifests(), 24), [""; 0]);
-        only(&connections(&manifests(), 23), "is 24 over all functions");
+        let (functions, jobs) = (manifests(), crons());
+        assert_eq!(connections(&functions, &jobs, 27), [""; 0]);
+        only(&connections(&functions, &jobs, 26), "is 27 over all");
         let mut unknown = manifests();
         unknown[0].env.clear();
         only(
-            &connections(&unknown, 24),
+            &connections(&unknown, &jobs, 27),
             "create-user: no DATABASE_POOL_SIZE",
+        );
+        let mut unknown = crons();
+        unknown[0].env.clear();
+        only(
+            &connections(&functions, &unknown, 27),
+            "sweep-users: no DATABASE_POOL_SIZE",
         );
     }
 }

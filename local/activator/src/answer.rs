@@ -19,8 +19,6 @@ pub(crate) struct Refusal {
     pub(crate) detail: String,
     /// After what time another try makes sense.
     pub(crate) retry_after: Option<Duration>,
-    /// The end of the function's log, where that explains it.
-    pub(crate) log: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +99,6 @@ struct Problem<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    log: &'a [String],
 }
 
 impl Refusal {
@@ -111,7 +107,6 @@ impl Refusal {
             kind,
             detail: detail.into(),
             retry_after: None,
-            log: Vec::new(),
         }
     }
 
@@ -137,7 +132,6 @@ impl Refusal {
                     detail: &self.detail,
                     code,
                     trace_id: caller.trace_id.as_deref(),
-                    log: &self.log,
                 };
                 let body = serde_json::to_vec(&problem).expect("strings and numbers serialize");
                 let mut response = Response::new(Body::from(body));
@@ -175,7 +169,6 @@ mod tests {
     async fn a_problem_for_json() {
         let refusal = Refusal {
             retry_after: Some(Duration::from_millis(1_200)),
-            log: vec!["last words".to_owned()],
             ..Refusal::new(Kind::Failed, "it exited")
         };
         let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -187,7 +180,7 @@ mod tests {
         let expected = serde_json::json!({
             "type": "about:blank", "title": "The function failed", "status": 502,
             "detail": "it exited", "code": "UNAVAILABLE",
-            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "log": ["last words"],
+            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
         });
         assert_eq!(body, expected);
     }

@@ -7,13 +7,12 @@ use axum::body::Body;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::activator::Options;
 use crate::answer::{Kind, Refusal};
 use crate::connection::{Connection, SendError};
-use crate::launcher::{Exit, Launch, Launcher, Running, Stop};
+use crate::launcher::{Exit, Launch, Launcher, Running};
 use crate::manifest::{Function, Liveness};
 
 /// A probe that is not answered is given up after this time and sent again.
@@ -95,10 +94,9 @@ impl Instance {
                 ),
             ),
         };
-        Err(Refusal {
-            log: self.running.log.lines(),
-            ..Refusal::new(kind, detail)
-        })
+        // For the engine's log alone: a client is not told what a function says of itself.
+        tracing::warn!(function = function.name, detail, log = ?self.running.log.lines(), "not started");
+        Err(Refusal::new(kind, detail))
     }
 
     pub(crate) async fn send(
@@ -111,13 +109,13 @@ impl Instance {
     /// Why a request got no answer: the exit of the process, where that is the reason.
     pub(crate) async fn autopsy(&self, function: &str, cause: &str) -> Refusal {
         match timeout(EXIT_NOTICE, self.exited()).await {
-            Ok(exit) => Refusal {
-                log: self.running.log.lines(),
-                ..Refusal::new(
-                    Kind::Failed,
-                    format!("{function} ended during the request: {}", exit.description),
-                )
-            },
+            Ok(exit) => {
+                let exit = exit.description;
+                let log = self.running.log.lines();
+                tracing::warn!(function, exit, ?log, "ended during a request");
+                let detail = format!("{function} ended during the request: {exit}");
+                Refusal::new(Kind::Failed, detail)
+            }
             Err(_) => Refusal::new(
                 Kind::Failed,
                 format!("{function} broke off the request: {cause}"),
@@ -132,12 +130,7 @@ impl Instance {
 
     /// Resolves when the instance has ended.
     pub(crate) async fn exited(&self) -> Exit {
-        let mut exit: watch::Receiver<Option<Exit>> = self.running.exit.clone();
-        let exit = exit.wait_for(Option::is_some).await;
-        let exit = exit.ok().and_then(|exit| exit.clone());
-        exit.unwrap_or_else(|| Exit {
-            description: "unknown".to_owned(),
-        })
+        self.running.exited().await
     }
 
     /// Resolves when the instance has failed its liveness probe too often; never without one.
@@ -162,24 +155,11 @@ impl Instance {
 
     /// Asks the instance to end, then makes it end.
     pub(crate) async fn stop(&self, grace: Duration) -> Exit {
-        self.tell(Stop::Drain);
-        match timeout(grace, self.exited()).await {
-            Ok(exit) => exit,
-            Err(_) => {
-                tracing::warn!(pid = self.pid(), "an instance ignored SIGTERM");
-                self.kill().await
-            }
-        }
+        self.running.stop(grace).await
     }
 
     pub(crate) async fn kill(&self) -> Exit {
-        self.tell(Stop::Kill);
-        self.exited().await
-    }
-
-    fn tell(&self, stop: Stop) {
-        // An error says that it has ended already, which is what is wanted.
-        let _ = self.running.stop.send(stop);
+        self.running.kill().await
     }
 }
 

@@ -1,12 +1,16 @@
-//! How an instance of a function comes to be: the seam between the activator and processes.
+//! How an instance of a function, or a run of a job, comes to be: the seam between the activator
+//! and processes.
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::log::Tail;
-use crate::manifest::Function;
+use crate::manifest::{Function, Job};
 
 /// Makes instances. The shipped one is [`ProcessLauncher`](crate::ProcessLauncher).
 pub trait Launcher: Send + Sync + 'static {
@@ -20,6 +24,30 @@ pub trait Launcher: Send + Sync + 'static {
     fn launch(&self, launch: Launch<'_>) -> io::Result<Running>;
 }
 
+/// Starts runs of jobs. The shipped one is [`ProcessLauncher`](crate::ProcessLauncher).
+pub trait JobLauncher: Send + Sync + 'static {
+    /// Starts one run, without waiting for its end.
+    ///
+    /// Called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the run cannot even be started.
+    fn start(&self, job: &Job) -> io::Result<Running>;
+}
+
+impl<L: Launcher> Launcher for Arc<L> {
+    fn launch(&self, launch: Launch<'_>) -> io::Result<Running> {
+        (**self).launch(launch)
+    }
+}
+
+impl<L: JobLauncher> JobLauncher for Arc<L> {
+    fn start(&self, job: &Job) -> io::Result<Running> {
+        (**self).start(job)
+    }
+}
+
 /// What a launcher gets.
 #[derive(Debug)]
 pub struct Launch<'a> {
@@ -31,7 +59,7 @@ pub struct Launch<'a> {
     pub revision: String,
 }
 
-/// An instance that was started.
+/// An instance, or a run of a job, that was started.
 #[derive(Debug)]
 pub struct Running {
     /// Its process id; none when it runs inside this process.
@@ -44,6 +72,42 @@ pub struct Running {
     pub log: Tail,
 }
 
+impl Running {
+    /// Resolves when it has ended.
+    pub(crate) async fn exited(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        let exit = exit.wait_for(Option::is_some).await;
+        let exit = exit.ok().and_then(|exit| exit.clone());
+        exit.unwrap_or_else(|| Exit {
+            success: false,
+            description: "unknown".to_owned(),
+        })
+    }
+
+    /// Asks it to end, and makes it end when it has not within `grace`.
+    pub(crate) async fn stop(&self, grace: Duration) -> Exit {
+        self.tell(Stop::Drain);
+        match timeout(grace, self.exited()).await {
+            Ok(exit) => exit,
+            Err(_) => {
+                tracing::warn!(pid = self.pid, "a process ignored SIGTERM");
+                self.kill().await
+            }
+        }
+    }
+
+    /// Makes it end.
+    pub(crate) async fn kill(&self) -> Exit {
+        self.tell(Stop::Kill);
+        self.exited().await
+    }
+
+    fn tell(&self, stop: Stop) {
+        // An error says that it has ended already, which is what is wanted.
+        let _ = self.stop.send(stop);
+    }
+}
+
 /// How an instance is asked to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -53,9 +117,11 @@ pub enum Stop {
     Kill,
 }
 
-/// How an instance ended.
+/// How an instance, or a run of a job, ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
+    /// Whether it ended by itself, with status 0.
+    pub success: bool,
     /// For people: "exit status: 1", "signal: 9 (SIGKILL)".
     pub description: String,
 }

@@ -18,27 +18,37 @@
 //!   Connections queue in the listening socket before the process listens, so that the probe
 //!   is answered as soon as the process can answer at all. After that, readiness is not probed
 //!   again: a process that died is noticed at once, one that hangs by its liveness probe.
-//! - A failed start answers every held request with the end of the function's log, and is not
-//!   tried again before a short back-off has passed.
+//! - A failed start answers every held request at once, and is not tried again before a short
+//!   back-off has passed. The end of the function's log goes into the engine's.
 //!
-//! Nothing here knows what the functions do, nor about the gateway or the database.
+//! # Jobs
+//!
+//! It also reads CronJob files ([`load_jobs`]) and does what Kubernetes' CronJob controller does
+//! with them ([`Jobs`]): starts a process when its schedule says so, never two at once. Beyond
+//! that, each job runs once at the start: the engine may have been killed while there was work.
+//!
+//! Nothing here knows what the functions and jobs do, nor about the gateway or the database.
 
 mod activator;
 mod answer;
 mod connection;
 pub mod guard;
 mod instance;
+pub mod jobs;
 pub mod launcher;
 mod log;
 pub mod manifest;
 mod pool;
 mod process;
 pub mod scale;
+pub mod schedule;
 mod stream;
 
 pub use activator::{Activator, FunctionStatus, InstanceState, InstanceStatus, Options};
 pub use guard::Guard;
-pub use launcher::{Exit, Launch, Launcher, Running, Stop};
+pub use jobs::{JobRun, JobStatus, Jobs};
+pub use launcher::{Exit, JobLauncher, Launch, Launcher, Running, Stop};
 pub use log::Tail;
-pub use manifest::{Function, LoadError, load_dir};
+pub use manifest::{Function, Job, LoadError, load_dir, load_jobs};
 pub use process::ProcessLauncher;
+pub use schedule::Schedule;

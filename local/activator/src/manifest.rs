@@ -1,4 +1,4 @@
-//! What a Knative Service file says about a function.
+//! What a Knative Service file says about a function, and a CronJob file about a job.
 //!
 //! The files are those that are deployed. Everything in them is understood or refused, with the
 //! file, line and column, so that the local engine and a cluster cannot drift apart: a field
@@ -6,13 +6,17 @@
 
 mod duration;
 mod file;
+mod job;
 mod validate;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use crate::scale::Limits;
+use crate::schedule::Schedule;
 
 /// Requests per instance that scaling aims at when a function says nothing
 /// (Knative's `container-concurrency-target-default`).
@@ -80,6 +84,19 @@ pub struct Liveness {
     pub failure_threshold: u32,
 }
 
+/// A job, as its CronJob file describes it: a process that a schedule starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its name: of the CronJob and of the binary.
+    pub name: String,
+    /// When it runs. A run that is due while another one runs is left out.
+    pub schedule: Schedule,
+    /// The time after which a run is ended.
+    pub deadline: Duration,
+    /// Its environment, in the file's order.
+    pub env: Vec<(String, String)>,
+}
+
 /// Something in a file that is wrong: `file:line:column: message`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}:{line}:{column}: {message}", file.display())]
@@ -94,7 +111,7 @@ pub struct Invalid {
     pub message: String,
 }
 
-/// Why functions could not be loaded.
+/// Why functions or jobs could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A folder or file could not be read.
@@ -106,7 +123,7 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// The folder holds no `.yaml` file.
-    #[error("no function in {}: it holds no .yaml file", .0.display())]
+    #[error("nothing in {}: it holds no .yaml file", .0.display())]
     Empty(PathBuf),
     /// Files say what is not understood; everything found is listed.
     #[error("{}", Lines(.0))]
@@ -133,6 +150,22 @@ impl fmt::Display for Lines<'_> {
 ///
 /// When the folder cannot be read or is empty, and when a file holds anything unknown or wrong.
 pub fn load_dir(path: &Path) -> Result<Vec<Function>, LoadError> {
+    load(path, parse)
+}
+
+/// Reads every job of a folder: each `<name>.yaml` in it, in the order of their names.
+///
+/// # Errors
+///
+/// When the folder cannot be read or is empty, and when a file holds anything unknown or wrong.
+pub fn load_jobs(path: &Path) -> Result<Vec<Job>, LoadError> {
+    load(path, parse_job)
+}
+
+fn load<T>(
+    path: &Path,
+    parse: fn(&Path, &str) -> Result<T, Vec<Invalid>>,
+) -> Result<Vec<T>, LoadError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| LoadError::Read { path, source }
@@ -151,17 +184,17 @@ pub fn load_dir(path: &Path) -> Result<Vec<Function>, LoadError> {
         return Err(LoadError::Empty(path.to_owned()));
     }
     files.sort();
-    let mut functions = Vec::with_capacity(files.len());
+    let mut loaded = Vec::with_capacity(files.len());
     let mut wrong = Vec::new();
     for file in files {
         let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
         match parse(&file, &text) {
-            Ok(function) => functions.push(function),
+            Ok(one) => loaded.push(one),
             Err(mut invalid) => wrong.append(&mut invalid),
         }
     }
     if wrong.is_empty() {
-        Ok(functions)
+        Ok(loaded)
     } else {
         Err(LoadError::Invalid(wrong))
     }
@@ -173,7 +206,20 @@ pub fn load_dir(path: &Path) -> Result<Vec<Function>, LoadError> {
 ///
 /// Everything that is unknown or wrong in the text.
 pub fn parse(file: &Path, text: &str) -> Result<Function, Vec<Invalid>> {
-    let service = file::parse(text).map_err(|error| {
+    validate::function(file, &read(file, text)?)
+}
+
+/// Reads one job from the text of its file; `file` must be named after it.
+///
+/// # Errors
+///
+/// Everything that is unknown or wrong in the text.
+pub fn parse_job(file: &Path, text: &str) -> Result<Job, Vec<Invalid>> {
+    job::job(file, &read(file, text)?)
+}
+
+fn read<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Vec<Invalid>> {
+    file::parse(text).map_err(|error| {
         let (line, column) = error
             .location()
             .map_or((1, 1), |location| (location.line(), location.column()));
@@ -183,6 +229,5 @@ pub fn parse(file: &Path, text: &str) -> Result<Function, Vec<Invalid>> {
             column,
             message: file::message(&error),
         }]
-    })?;
-    validate::function(file, &service)
+    })
 }

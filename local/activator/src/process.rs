@@ -1,4 +1,4 @@
-//! Instances that are processes of this machine.
+//! Instances, and runs of jobs, that are processes of this machine.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,8 +16,9 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 
 use crate::guard::{Guard, Watch};
-use crate::launcher::{Exit, Launch, Launcher, Running, Stop};
+use crate::launcher::{Exit, JobLauncher, Launch, Launcher, Running, Stop};
 use crate::log::{self, LogFile, Tail};
+use crate::manifest::Job;
 
 /// A log file is rotated past this size; one old file is kept.
 const LOG_BYTES: u64 = 8 << 20;
@@ -27,12 +28,13 @@ const LAST_OUTPUT: Duration = Duration::from_millis(250);
 
 type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
 
-/// Runs the binary that is named after the function.
+/// Runs the binary that is named after the function or job.
 ///
-/// The process gets its listening socket as standard input (inetd style, `LISTEN=stdin`), a
-/// process group of its own, and no environment but: what its manifest says, what the launcher
-/// was given for it, and `LISTEN`, `PORT`, `K_SERVICE`, `K_CONFIGURATION`, `K_REVISION`. Its
-/// output goes to `<log_dir>/<function>.log`, which is rotated at 8 MiB.
+/// The process gets a process group of its own, and no environment but what its manifest says and
+/// what the launcher was given for it. A function gets its listening socket as standard input
+/// besides (inetd style, `LISTEN=stdin`), and `LISTEN`, `PORT`, `K_SERVICE`, `K_CONFIGURATION`,
+/// `K_REVISION`; a job's standard input is empty. Its output goes to `<log_dir>/<name>.log`, which
+/// is rotated at 8 MiB.
 pub struct ProcessLauncher {
     binary_dir: PathBuf,
     log_dir: PathBuf,
@@ -44,8 +46,8 @@ pub struct ProcessLauncher {
 impl ProcessLauncher {
     /// A launcher of the binaries in `binary_dir` that writes to `log_dir`, which must exist.
     ///
-    /// `env` answers what a function gets beyond its manifest, such as the database's URL, and
-    /// wins over it.
+    /// `env` answers what a function or job gets beyond its manifest, such as the database's URL,
+    /// and wins over it.
     pub fn new(
         binary_dir: impl Into<PathBuf>,
         log_dir: impl Into<PathBuf>,
@@ -70,48 +72,22 @@ impl ProcessLauncher {
         Arc::clone(log)
     }
 
-    fn command(&self, launch: Launch<'_>) -> io::Result<Command> {
-        let name = &launch.function.name;
-        let port = launch.listener.local_addr()?.port();
+    fn command(&self, name: &str, env: &[(String, String)]) -> Command {
         let mut command = Command::new(self.binary_dir.join(name));
         command
             .env_clear()
-            .envs(
-                launch
-                    .function
-                    .env
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .envs((self.env)(name))
-            .env("LISTEN", "stdin")
-            .env("PORT", port.to_string())
-            .env("K_SERVICE", name)
-            .env("K_CONFIGURATION", name)
-            .env("K_REVISION", &launch.revision)
-            .stdin(Stdio::from(OwnedFd::from(launch.listener)))
             .process_group(0)
             .kill_on_drop(true);
-        Ok(command)
+        command
     }
-}
 
-impl fmt::Debug for ProcessLauncher {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProcessLauncher")
-            .field("binary_dir", &self.binary_dir)
-            .field("log_dir", &self.log_dir)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Launcher for ProcessLauncher {
-    fn launch(&self, launch: Launch<'_>) -> io::Result<Running> {
-        let log_file = self.log(&launch.function.name);
+    fn spawn(&self, name: &str, mut command: Command) -> io::Result<Running> {
+        let log_file = self.log(name);
         // One pipe for both streams keeps their lines in order.
         let (output, input) = io::pipe()?;
         let output = pipe::Receiver::from_owned_fd(output.into())?;
-        let mut command = self.command(launch)?;
         command.stdout(input.try_clone()?).stderr(input);
         let binary = command.as_std().get_program().to_owned();
         let child = command.spawn().map_err(|error| {
@@ -128,10 +104,10 @@ impl Launcher for ProcessLauncher {
         let (stop, stops) = mpsc::unbounded_channel();
         let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {
-            let description = supervise(child, watched, stops).await;
+            let exit = supervise(child, watched, stops).await;
             // Only the last lines depend on it, so neither its end nor its error matters here.
             let _ = tokio::time::timeout(LAST_OUTPUT, reader).await;
-            exited.send_replace(Some(Exit { description }));
+            exited.send_replace(Some(exit));
         });
         Ok(Running {
             pid: Some(id),
@@ -142,13 +118,46 @@ impl Launcher for ProcessLauncher {
     }
 }
 
+impl fmt::Debug for ProcessLauncher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessLauncher")
+            .field("binary_dir", &self.binary_dir)
+            .field("log_dir", &self.log_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Launcher for ProcessLauncher {
+    fn launch(&self, launch: Launch<'_>) -> io::Result<Running> {
+        let name = &launch.function.name;
+        let port = launch.listener.local_addr()?.port();
+        let mut command = self.command(name, &launch.function.env);
+        command
+            .env("LISTEN", "stdin")
+            .env("PORT", port.to_string())
+            .env("K_SERVICE", name)
+            .env("K_CONFIGURATION", name)
+            .env("K_REVISION", &launch.revision)
+            .stdin(Stdio::from(OwnedFd::from(launch.listener)));
+        self.spawn(name, command)
+    }
+}
+
+impl JobLauncher for ProcessLauncher {
+    fn start(&self, job: &Job) -> io::Result<Running> {
+        let mut command = self.command(&job.name, &job.env);
+        command.stdin(Stdio::null());
+        self.spawn(&job.name, command)
+    }
+}
+
 /// Passes signals on until the process has ended. Only this task reaps it, so that a signal
 /// never reaches another process that got its id.
 async fn supervise(
     mut child: Child,
     watched: Watch,
     mut stops: mpsc::UnboundedReceiver<Stop>,
-) -> String {
+) -> Exit {
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
     let status = loop {
         tokio::select! {
@@ -168,7 +177,13 @@ async fn supervise(
     };
     drop(watched);
     match status {
-        Ok(status) => status.to_string(),
-        Err(error) => format!("unknown: {error}"),
+        Ok(status) => Exit {
+            success: status.success(),
+            description: status.to_string(),
+        },
+        Err(error) => Exit {
+            success: false,
+            description: format!("unknown: {error}"),
+        },
     }
 }

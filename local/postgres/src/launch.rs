@@ -150,6 +150,11 @@ impl Postmaster {
         self.pid
     }
 
+    /// How it ended; `None` while it runs.
+    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.as_mut().map_or(Ok(None), Child::try_wait)
+    }
+
     /// Waits until it is ready or gone.
     pub(crate) async fn ready(
         &mut self,

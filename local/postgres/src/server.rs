@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -139,6 +140,22 @@ impl Server {
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
         self.launch(Some(self.port)).await
+    }
+
+    /// How the server's process ended by itself, `None` while it runs or is stopped.
+    /// [`restart`](Self::restart) starts it again.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell about the process any more.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
+        let program = || self.installation.program("postgres");
+        match &mut self.postmaster {
+            Some(postmaster) => postmaster
+                .ended()
+                .map_err(|error| Error::io("watch", program())(error)),
+            None => Ok(None),
+        }
     }
 
     /// The server's process, `None` while it is stopped.

@@ -25,26 +25,39 @@ fn functions_are_the_rpcs_of_their_domains() {
         .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect();
     none(&functions::check(&functions::all(), rpc::ALL, &folders));
+    none(&functions::check_jobs(&functions::jobs(), rpc::JOBS));
 }
 
 #[test]
 fn binaries_are_the_functions() {
     let binaries = binaries::read(&metadata()).expect("sources can be read");
-    none(&binaries::check(&functions::all(), &binaries));
+    none(&binaries::check(
+        &functions::all(),
+        &functions::jobs(),
+        &binaries,
+    ));
 }
 
 #[test]
 fn every_function_has_its_module() {
-    for function in functions::all() {
-        let module = function.name.replace('-', "_");
-        let path = format!("functions/{}/src/{module}.rs", function.domain);
+    let functions = functions::all().into_iter().map(|f| (f.name, f.domain));
+    let jobs = functions::jobs()
+        .into_iter()
+        .map(|job| (job.name, job.domain));
+    for (name, domain) in functions.chain(jobs) {
+        let module = name.replace('-', "_");
+        let path = format!("functions/{domain}/src/{module}.rs");
         assert!(root().join(&path).is_file(), "{path} does not exist");
     }
 }
 
 #[test]
 fn knative_services_are_the_functions() {
-    none(&knative::check(&functions::all(), &manifests()));
+    none(&knative::check(
+        &functions::all(),
+        &functions::jobs(),
+        &manifests(),
+    ));
 }
 
 #[test]
@@ -59,7 +72,11 @@ fn kong_routes_are_the_functions() {
 #[test]
 fn consul_intentions_are_the_calls() {
     let documents = consul::read(&root()).unwrap_or_else(|error| panic!("{error:#}"));
-    none(&consul::check(&functions::all(), &documents));
+    none(&consul::check(
+        &functions::all(),
+        &functions::jobs(),
+        &documents,
+    ));
 }
 
 #[test]
@@ -69,12 +86,18 @@ fn times_are_ordered() {
         &manifests().functions,
         kong().routes(),
     ));
-    none(&limits::callers(rpc::ALL));
+    none(&limits::job_times(&functions::jobs(), &manifests().jobs));
+    none(&limits::callers(rpc::ALL, rpc::JOBS));
 }
 
 #[test]
 fn connections_fit() {
     let engine = fs::read_to_string(root().join("local/src/up.rs")).expect("the engine's source");
     let max = source::constant(&engine, "MAX_CONNECTIONS").expect("the engine says how many");
-    none(&limits::connections(&manifests().functions, max));
+    let manifests = manifests();
+    none(&limits::connections(
+        &manifests.functions,
+        &manifests.jobs,
+        max,
+    ));
 }

@@ -1,6 +1,7 @@
-//! The fields of a Knative Service file that are understood. Any other is an error.
+//! The fields of a Knative Service file that are understood, and what all files share. Any other
+//! field is an error.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_saphyr::{Error, Spanned};
 
 #[derive(Debug, Deserialize)]
@@ -110,7 +111,7 @@ pub(super) struct HttpGet {
     pub(super) path: Spanned<String>,
 }
 
-pub(super) fn parse(text: &str) -> Result<Service, Error> {
+pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     let options = serde_saphyr::options! {
         // Kubernetes refuses a number where a string belongs; so do we.
         no_schema: true,

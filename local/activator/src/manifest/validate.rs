@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_saphyr::{Location, Spanned};
 
-use super::file::{Annotations, Container, LivenessProbe, Service};
+use super::file::{Annotations, Container, EnvVar, LivenessProbe, Service};
 use super::{DEFAULT_TARGET, Function, Invalid, Liveness, duration};
 use crate::scale::Limits;
 
@@ -33,16 +33,13 @@ const WINDOW_MIN: Duration = Duration::from_secs(6);
 const WINDOW_MAX: Duration = Duration::from_secs(3600);
 
 /// Collects what is wrong, so that one run reports all of it.
-struct Check<'a> {
+pub(super) struct Check<'a> {
     file: &'a Path,
-    wrong: Vec<Invalid>,
+    pub(super) wrong: Vec<Invalid>,
 }
 
 pub(super) fn function(file: &Path, service: &Service) -> Result<Function, Vec<Invalid>> {
-    let mut check = Check {
-        file,
-        wrong: Vec::new(),
-    };
+    let mut check = Check::new(file);
     let function = check.service(service);
     match function {
         Some(function) if check.wrong.is_empty() => Ok(function),
@@ -50,8 +47,15 @@ pub(super) fn function(file: &Path, service: &Service) -> Result<Function, Vec<I
     }
 }
 
-impl Check<'_> {
-    fn fail(&mut self, at: Location, message: String) {
+impl<'a> Check<'a> {
+    pub(super) fn new(file: &'a Path) -> Self {
+        Self {
+            file,
+            wrong: Vec::new(),
+        }
+    }
+
+    pub(super) fn fail(&mut self, at: Location, message: String) {
         self.wrong.push(Invalid {
             file: self.file.to_owned(),
             line: at.line(),
@@ -60,7 +64,7 @@ impl Check<'_> {
         });
     }
 
-    fn is(&mut self, field: &str, value: &Spanned<String>, expected: &str) {
+    pub(super) fn is(&mut self, field: &str, value: &Spanned<String>, expected: &str) {
         if value.value != expected {
             let message = format!("{field} must be {expected:?}, not {:?}", value.value);
             self.fail(value.referenced, message);
@@ -68,7 +72,7 @@ impl Check<'_> {
     }
 
     /// A number within a range, or the default where the field is missing.
-    fn number(
+    pub(super) fn number(
         &mut self,
         field: &str,
         value: Option<&Spanned<i64>>,
@@ -137,7 +141,7 @@ impl Check<'_> {
             return None;
         };
         let container_port = self.port(container);
-        let env = self.env(container);
+        let env = self.env(&container.env);
         let readiness = &container.readiness_probe;
         let readiness_path = self.path(&readiness.http_get.path);
         if let Some(period) = &readiness.period_seconds
@@ -168,7 +172,7 @@ impl Check<'_> {
     }
 
     /// A DNS label (RFC 1035), which is also the file's name.
-    fn name(&mut self, name: &Spanned<String>) {
+    pub(super) fn name(&mut self, name: &Spanned<String>) {
         let text = &name.value;
         let label = text.len() <= 63
             && text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -303,9 +307,9 @@ impl Check<'_> {
         u16::try_from(number).unwrap_or_default()
     }
 
-    fn env(&mut self, container: &Container) -> Vec<(String, String)> {
+    pub(super) fn env(&mut self, variables: &[EnvVar]) -> Vec<(String, String)> {
         let mut seen = HashSet::new();
-        for variable in &container.env {
+        for variable in variables {
             let name = &variable.name.value;
             let message = if RESERVED_ENV.contains(&name.as_str()) {
                 format!("{name} is set by the platform and cannot be set here")
@@ -318,8 +322,7 @@ impl Check<'_> {
             };
             self.fail(variable.name.referenced, message);
         }
-        container
-            .env
+        variables
             .iter()
             .map(|variable| (variable.name.value.clone(), variable.value.clone()))
             .collect()

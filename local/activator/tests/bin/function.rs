@@ -1,6 +1,9 @@
 //! A function for the tests of the activator, well or badly behaved as its environment and its
 //! requests say.
 //!
+//! Without `LISTEN` it is a job: it says `working`, waits for the file `$FINISH` if that is set,
+//! prints its environment and exits with the status `$EXIT`, 0 without it.
+//!
 //! `START_GATE`: a file without which it answers its readiness probe 503. `NEEDS`: a file without
 //! which it exits at once. `IGNORE_TERM`: it does not end on SIGTERM; else it ends at once,
 //! whatever it is doing, so that a signal that comes too early costs a request.
@@ -32,6 +35,9 @@ struct Function {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let env = environment();
+    if !env.contains_key("LISTEN") {
+        return job(&env).await;
+    }
     say("starting");
     if env
         .get("NEEDS")
@@ -56,21 +62,43 @@ async fn main() -> io::Result<()> {
         .route("/pid", get(async || std::process::id().to_string()))
         .route("/env", get(env_of))
         .route("/hold/{gate}", get(hold))
+        .route("/cancelled/{mark}", get(cancelled))
         .route("/crash", get(crash))
         .route("/endless", get(endless))
         .route("/test.Echo/Echo", post(grpc_echo))
         .with_state(function);
+    on_term(ignore_term)?;
+    axum::serve(listener, router).await
+}
+
+fn on_term(ignore: bool) -> io::Result<()> {
     let mut terms = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
         while terms.recv().await.is_some() {
-            if ignore_term {
+            if ignore {
                 say("ignoring SIGTERM");
             } else {
                 std::process::exit(0);
             }
         }
     });
-    axum::serve(listener, router).await
+    Ok(())
+}
+
+async fn job(env: &BTreeMap<String, String>) -> io::Result<()> {
+    on_term(env.contains_key("IGNORE_TERM"))?;
+    say("working");
+    if env.contains_key("JOB") {
+        return std::future::pending().await;
+    }
+    if let Some(gate) = env.get("FINISH") {
+        while !PathBuf::from(gate).exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    say(&serde_json::to_string(env)?);
+    let status = env.get("EXIT").map_or(Ok(0), |status| status.parse());
+    std::process::exit(status.expect("a number"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is where it is configured")]
@@ -112,6 +140,21 @@ async fn hold(State(function): State<Arc<Function>>, Path(gate): Path<String>) -
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     std::process::id().to_string()
+}
+
+/// Never answers. Makes the file `$GATES/<mark>.began`, and `$GATES/<mark>.dropped` when the request
+/// is given up.
+async fn cancelled(State(function): State<Arc<Function>>, Path(mark): Path<String>) {
+    struct Dropped(PathBuf);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = std::fs::write(&self.0, "");
+        }
+    }
+    let gates = PathBuf::from(&function.env["GATES"]);
+    let _dropped = Dropped(gates.join(format!("{mark}.dropped")));
+    std::fs::write(gates.join(format!("{mark}.began")), "").expect("the folder is there");
+    std::future::pending().await
 }
 
 async fn crash() {

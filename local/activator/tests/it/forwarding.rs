@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use zerocart_activator::Function;
 
-use super::harness::{Bed, text};
+use super::harness::{Bed, eventually, text};
 
 #[tokio::test]
 async fn grpc_streams_both_ways_and_trailers_pass() {
@@ -101,6 +101,99 @@ async fn the_listener_dispatches_by_host_in_both_versions() {
     connection.await.unwrap().unwrap();
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
+    bed.activator.shutdown().await;
+}
+
+/// A listener of the activator, and a connection to it by h2c.
+async fn connected(
+    bed: &Bed,
+) -> (
+    hyper::client::conn::http2::SendRequest<Body>,
+    tokio::task::JoinHandle<std::io::Result<()>>,
+) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let activator = bed.activator.clone();
+    let serving =
+        tokio::spawn(async move { activator.serve(listener, std::future::pending()).await });
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (http2, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    (http2, serving)
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_calls_at_once() {
+    const CALLS: usize = 150;
+    let bed = Bed::new([Function::new("f")]);
+    let (http2, serving) = connected(&bed).await;
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let mut http2 = http2.clone();
+            tokio::spawn(async move {
+                let request = Request::get("http://f.localhost/hold/gate");
+                let request = request.body(Body::empty()).unwrap();
+                http2.send_request(request).await.unwrap().status()
+            })
+        })
+        .collect();
+    // All of them are at the instance before the first one is answered.
+    bed.until("f", |status| {
+        status.instances.first().map_or(0, |one| one.in_flight) == CALLS
+    })
+    .await;
+    bed.open("gate");
+    for call in calls {
+        assert_eq!(call.await.unwrap(), StatusCode::OK);
+    }
+    serving.abort();
+    bed.activator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_call_that_its_caller_gives_up_is_given_up_at_the_function() {
+    let bed = Bed::new([Function::new("f")]);
+    let (http2, serving) = connected(&bed).await;
+    let call = |mark: &str| {
+        let mut http2 = http2.clone();
+        let request = Request::get(format!("http://f.localhost/cancelled/{mark}"));
+        let request = request.body(Body::empty()).unwrap();
+        tokio::spawn(async move { http2.send_request(request).await })
+    };
+    let made = async |file: &str| {
+        let path = bed.folder.path().join(file);
+        eventually(|| path.exists(), || file.to_owned()).await;
+    };
+    let (one, other) = (call("one"), call("other"));
+    made("one.began").await;
+    made("other.began").await;
+    // One stream is reset; the connection and the other stream go on.
+    one.abort();
+    made("one.dropped").await;
+    bed.until("f", |status| status.instances[0].in_flight == 1)
+        .await;
+    assert!(!bed.folder.path().join("other.dropped").exists());
+    assert!(!other.is_finished());
+    other.abort();
+    made("other.dropped").await;
+
+    // The same for a caller inside this process, which is what the gateway is.
+    let mut held = Box::pin(
+        bed.activator
+            .handle("f", super::harness::get("/cancelled/third")),
+    );
+    tokio::select! {
+        _ = &mut held => panic!("it never answers"),
+        () = made("third.began") => {}
+    }
+    drop(held);
+    made("third.dropped").await;
+    bed.until("f", |status| status.instances[0].in_flight == 0)
+        .await;
+    serving.abort();
     bed.activator.shutdown().await;
 }
 

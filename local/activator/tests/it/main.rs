@@ -8,6 +8,7 @@
 mod failures;
 mod forwarding;
 mod harness;
+mod jobs;
 mod manifests;
 mod orphans;
 mod scaling;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use zerocart_activator::{Function, LoadError, load_dir, manifest};
+use zerocart_activator::{Function, Job, LoadError, load_dir, load_jobs, manifest};
 
 const GOOD: &str = r#"apiVersion: serving.knative.dev/v1
 kind: Service
@@ -333,4 +333,100 @@ fn the_files_that_are_deployed_load() {
         assert_eq!(function.limits.min, 0, "{} scales to zero", function.name);
         assert!(function.response_start_timeout < function.timeout);
     }
+}
+
+const GOOD_JOB: &str = r#"apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: f
+spec:
+  schedule: "*/5 * * * *"
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      activeDeadlineSeconds: 55
+      template:
+        spec:
+          restartPolicy: Never
+          containers:
+            - name: f
+              env:
+                - name: MODE
+                  value: "1"
+"#;
+
+fn parse_job(text: &str) -> Result<Job, Vec<String>> {
+    manifest::parse_job(Path::new("jobs/f.yaml"), text)
+        .map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn every_field_of_a_job_is_read() {
+    let job = Job {
+        name: "f".to_owned(),
+        schedule: "*/5 * * * *".parse().unwrap(),
+        deadline: Duration::from_secs(55),
+        env: vec![("MODE".to_owned(), "1".to_owned())],
+    };
+    assert_eq!(parse_job(GOOD_JOB).unwrap(), job);
+}
+
+#[test]
+fn what_is_unknown_or_wrong_in_a_job_is_refused_where_it_stands() {
+    for (old, new, place, message) in [
+        ("batch/v1", "batch/v1beta1", "1:13", "apiVersion"),
+        ("kind: CronJob", "kind: Job", "2:7", "kind"),
+        ("  name: f\nspec", "  name: g\nspec", "4:9", "g.yaml"),
+        ("*/5 * * * *", "5 * * * *", "6:13", "knows no other"),
+        ("Forbid", "Allow", "7:22", "concurrencyPolicy"),
+        (
+            "  concurrencyPolicy: Forbid\n",
+            "",
+            "7:3",
+            "concurrencyPolicy",
+        ),
+        (
+            "  jobTemplate:",
+            "  suspend: true\n  jobTemplate:",
+            "8:3",
+            "suspend",
+        ),
+        (
+            "backoffLimit: 0",
+            "backoffLimit: 6",
+            "10:21",
+            "between 0 and 0",
+        ),
+        (
+            "activeDeadlineSeconds: 55",
+            "activeDeadlineSeconds: 0",
+            "11:30",
+            "between 1 and",
+        ),
+        ("Never", "OnFailure", "14:26", "restartPolicy"),
+        ("- name: f", "- name: g", "16:21", "the container's name"),
+        (
+            "              env:",
+            "              image: x\n              env:",
+            "17:15",
+            "image",
+        ),
+        ("name: MODE", "name: LISTEN", "18:25", "LISTEN"),
+    ] {
+        assert!(GOOD_JOB.contains(old), "{old:?} is not in the file");
+        let wrong = parse_job(&GOOD_JOB.replacen(old, new, 1)).expect_err(new);
+        let place = format!("jobs/f.yaml:{place}: ");
+        // The name is also the container's.
+        let wrong: Vec<_> = wrong.iter().filter(|one| one.starts_with(&place)).collect();
+        assert_eq!(wrong.len(), 1, "{new}: {wrong:?}, not at {place}");
+        assert!(wrong[0].contains(message), "{new}: {}", wrong[0]);
+    }
+}
+
+#[test]
+fn the_jobs_that_are_deployed_load() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../knative/jobs");
+    let jobs = load_jobs(&folder).unwrap();
+    assert_eq!(jobs.len(), std::fs::read_dir(&folder).unwrap().count());
 }

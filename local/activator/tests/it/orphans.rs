@@ -46,6 +46,12 @@ async fn kill_9_of_the_engine_ends_functions_that_ignore_sigterm() {
 }
 
 #[tokio::test]
+async fn kill_9_of_the_engine_ends_its_jobs() {
+    kill_an_engine(&["JOB"]).await;
+    kill_an_engine(&["JOB", "IGNORE_TERM"]).await;
+}
+
+#[tokio::test]
 async fn the_guard_leaves_alone_what_is_no_longer_watched() {
     let guard = Guard::spawn().unwrap();
     let mut sleeper = Command::new("/bin/sh")

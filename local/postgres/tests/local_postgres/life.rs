@@ -3,10 +3,11 @@
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 
 use zerocart_local_postgres::{Error, Folder, Options, Progress, Server, find, provision};
 
-use crate::support::{Seen, ask, code, connect, folder, is_root, options, run, runs};
+use crate::support::{Seen, ask, code, connect, eventually, folder, is_root, options, run, runs};
 
 #[tokio::test]
 async fn data_and_passwords_survive_a_restart_of_the_owner() {
@@ -107,6 +108,38 @@ async fn stopped_and_started_again_on_the_same_port() {
         !cluster.parent().unwrap().exists(),
         "a temporary folder goes with its server"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_was_killed_is_noticed_and_runs_again_where_it_was() {
+    let folder = folder();
+    let mut options = options(folder.path());
+    // What was committed before a crash is there after it.
+    options.durable = true;
+    let mut server = Server::start(options).await.unwrap();
+    let admin = server.admin_url("postgres");
+    run(&admin, "CREATE TABLE kept AS SELECT 1 AS id")
+        .await
+        .unwrap();
+    assert_eq!(server.ended().unwrap(), None);
+    let (pid, port) = (server.pid().unwrap(), server.port());
+    let process = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    let mut status = None;
+    eventually("the end of the server", || {
+        status = server.ended().unwrap();
+        status.is_some()
+    })
+    .await;
+    assert_eq!(status.unwrap().signal(), Some(9));
+
+    server.restart().await.unwrap();
+    assert_eq!(server.ended().unwrap(), None);
+    assert_eq!(server.port(), port);
+    assert_ne!(server.pid(), Some(pid));
+    assert_eq!(ask(&admin, "SELECT id::text FROM kept").await.unwrap(), "1");
+    server.stop().await.unwrap();
+    assert_eq!(server.ended().unwrap(), None, "it was stopped");
 }
 
 #[tokio::test]

@@ -1,0 +1,99 @@
+//! What belongs to another.
+
+use tonic::Code;
+use zerocart_auth::Token;
+use zerocart_proto::{
+    cart::{AddToCartRequest, GetCartRequest},
+    order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
+    payment::{GetPaymentStatusRequest, ProcessPaymentRequest, SetFailureRateRequest},
+    product::UpdateInventoryRequest,
+    rpc,
+    user::GetUserRequest,
+};
+
+use super::{
+    answer::Failed,
+    shop::{Shop, Who},
+    steps::to_order,
+};
+
+/// Nobody sees or touches what belongs to another.
+pub(super) async fn access(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    let mug = shop.product("Mug", 850, 3).await?;
+    shop.fill(buyer, &[(&mug, 1)]).await?;
+    let paid = shop.buy(buyer, &[(&mug, 1)]).await?;
+
+    let forger = Who {
+        name: "a forger".into(),
+        id: String::new(),
+        token: Some(Token::new("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.")),
+    };
+    let others = [
+        (&Who::nobody(), Code::Unauthenticated, 401),
+        (&forger, Code::Unauthenticated, 401),
+        (&shop.stranger, Code::PermissionDenied, 403),
+    ];
+    for (who, code, http_status) in others {
+        macro_rules! refused {
+            ($rpc:ty, $request:expr) => {
+                shop.ask::<$rpc>(who, $request)
+                    .await?
+                    .refused(code, http_status)
+                    .end()?
+            };
+        }
+        let user_id = buyer.id.clone();
+        let id = user_id.clone();
+        refused!(rpc::GetUser, GetUserRequest { id });
+        let cart = GetCartRequest {
+            user_id: user_id.clone(),
+        };
+        refused!(rpc::GetCart, cart);
+        let add = AddToCartRequest {
+            user_id: user_id.clone(),
+            product_id: mug.id.clone(),
+            quantity: 1,
+        };
+        refused!(rpc::AddToCart, add);
+        refused!(rpc::CreateOrder, to_order(buyer));
+        let id = paid.id.clone();
+        refused!(rpc::GetOrder, GetOrderRequest { id });
+        let list = ListUserOrdersRequest {
+            user_id: user_id.clone(),
+            ..Default::default()
+        };
+        refused!(rpc::ListUserOrders, list);
+        let payment = GetPaymentStatusRequest {
+            payment_id: paid.payment_id.clone(),
+        };
+        refused!(rpc::GetPaymentStatus, payment);
+        let charge = ProcessPaymentRequest {
+            order_id: paid.id.clone(),
+            user_id,
+            refund: true,
+            ..Default::default()
+        };
+        refused!(rpc::ProcessPayment, charge);
+        let take = UpdateInventoryRequest {
+            product_id: mug.id.clone(),
+            quantity_change: -1,
+            ..Default::default()
+        };
+        refused!(rpc::UpdateInventory, take);
+        let rate = SetFailureRateRequest {
+            failure_rate: 1.0,
+            ..Default::default()
+        };
+        refused!(rpc::SetFailureRate, rate);
+        let shipped = shop.move_on(who, &paid.id, OrderStatus::Shipped).await?;
+        shipped.refused(code, http_status).end()?;
+    }
+
+    // Only that user orders; an admin may look.
+    let for_another = shop.order_for(&shop.admin, buyer).await?;
+    for_another.refused(Code::PermissionDenied, 403).end()?;
+    shop.look(&shop.admin, &paid.id, OrderStatus::Paid).await?;
+    shop.look(buyer, &paid.id, OrderStatus::Paid).await?;
+    shop.stock(&mug, 2).await
+}

@@ -1,0 +1,259 @@
+//! What is expected of an answer, and the words for it.
+
+use std::fmt::{self, Debug};
+
+use serde_json::Value;
+use tonic::Code;
+use zerocart_proto::rpc::Rpc;
+use zerocart_runtime::Kind;
+use zerocart_test_support::clients::Outcome;
+
+use super::shop::Shop;
+
+/// An answer, and what was found of it so far. What is wrong first is what counts.
+#[must_use = "only `end` and `response` say whether it is as expected"]
+pub struct Answer<'a, R: Rpc> {
+    shop: &'a Shop,
+    request: String,
+    outcome: Outcome<R::Response>,
+    said: Vec<String>,
+    /// Expected, got.
+    wrong: Option<(String, String)>,
+}
+
+impl<R: Rpc> Debug for Answer<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("request", &self.request)
+            .field("said", &self.said)
+            .field("wrong", &self.wrong)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that is not so. Boxed, to keep an `Err` small.
+pub type Failed = Box<Failure>;
+
+/// Something that is not so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Failure {
+    /// The story, and the wire.
+    pub story: String,
+    /// The function that was called.
+    pub function: &'static str,
+    /// The request, without secrets.
+    pub request: String,
+    /// What should be.
+    pub expected: String,
+    /// What is.
+    pub got: String,
+    /// The whole answer, without secrets; empty without any.
+    pub answer: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "FAIL {} ({})", self.function, self.story)?;
+        writeln!(f, "     request   {}", self.request)?;
+        writeln!(f, "     expected  {}", self.expected)?;
+        write!(f, "     got       {}", self.got)?;
+        if !self.answer.is_empty() {
+            write!(f, "\n     answer    {}", self.answer)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a, R: Rpc> Answer<'a, R> {
+    pub(super) fn new(shop: &'a Shop, request: String, outcome: Outcome<R::Response>) -> Self {
+        Self {
+            shop,
+            request,
+            outcome,
+            said: Vec::new(),
+            wrong: None,
+        }
+    }
+
+    /// It succeeded; over HTTP what was created is 201 and has its `Location`.
+    pub fn ok(self) -> Self {
+        let rest = self.shop.is_rest();
+        let (status, said) = match (rest, R::INFO.creates) {
+            (true, true) => (201, "201"),
+            (true, false) => (200, "200"),
+            (false, _) => (200, "OK"),
+        };
+        let got = match self.outcome.code {
+            Code::Ok => self.outcome.http_status.to_string(),
+            _ => self.told(),
+        };
+        let fine = self.outcome.code == Code::Ok && self.outcome.http_status == status;
+        let mut answer = self.note(fine, said.to_owned(), got);
+        if rest && R::INFO.creates {
+            let location = answer.outcome.response.as_ref().and_then(R::location);
+            let got = answer.outcome.header("location").map(str::to_owned);
+            let fine = got == location && location.is_some();
+            let (location, got) = (location.unwrap_or_default(), got.unwrap_or_default());
+            answer = match fine {
+                true => answer.note(true, "Location".into(), got),
+                false => answer.note(false, format!("Location {location:?}"), format!("{got:?}")),
+            };
+        }
+        answer
+    }
+
+    /// It was refused with `code`, which is `http_status` over HTTP.
+    pub fn refused(self, code: Code, http_status: u16) -> Self {
+        let rest = self.shop.is_rest();
+        let status_fine = !rest || self.outcome.http_status == http_status;
+        let fine = self.outcome.code == code && status_fine;
+        let said = match rest {
+            true => format!("{http_status} {}", name(code)),
+            false => name(code).to_owned(),
+        };
+        let got = self.told();
+        self.note(fine, said, got)
+    }
+
+    /// A part of the response equals `want`.
+    pub fn is<T: PartialEq + Debug>(
+        self,
+        what: &str,
+        part: impl FnOnce(&R::Response) -> T,
+        want: T,
+    ) -> Self {
+        let Some(response) = &self.outcome.response else {
+            return self.note(false, format!("{what} {want:?}"), "no response".into());
+        };
+        let got = part(response);
+        let fine = got == want;
+        self.note(
+            fine,
+            format!("{what} {}", plain(&want)),
+            format!("{what} {}", plain(&got)),
+        )
+    }
+
+    /// A part of the response equals `want`, which is too long to be told while it does.
+    pub fn same<T: PartialEq + Debug>(
+        self,
+        what: &str,
+        part: impl FnOnce(&R::Response) -> T,
+        want: &T,
+    ) -> Self {
+        let got = self.outcome.response.as_ref().map(part);
+        match got {
+            Some(got) if got == *want => self.note(true, what.to_owned(), String::new()),
+            Some(got) => self.note(false, format!("{what}: {want:?}"), format!("{got:?}")),
+            None => self.note(false, format!("{what}: {want:?}"), "no response".into()),
+        }
+    }
+
+    /// Something holds of the response.
+    pub fn holds(self, what: &str, test: impl FnOnce(&R::Response) -> bool) -> Self {
+        let fine = self.outcome.response.as_ref().is_some_and(test);
+        self.note(fine, what.to_owned(), "that is not so".into())
+    }
+
+    /// Whether all of this is so.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is not.
+    pub fn end(self) -> Result<(), Failed> {
+        match self.wrong {
+            None => {
+                self.shop.fine(R::INFO.name, &self.said);
+                Ok(())
+            }
+            Some((expected, got)) => {
+                let response = self.outcome.response.as_ref();
+                let answer = match response.map(serde_json::to_value) {
+                    Some(Ok(answer)) => hidden(answer).to_string(),
+                    _ => String::new(),
+                };
+                Err(Box::new(Failure {
+                    story: self.shop.title().to_owned(),
+                    function: R::INFO.name,
+                    request: self.request,
+                    expected,
+                    got,
+                    answer,
+                }))
+            }
+        }
+    }
+
+    /// The response, if all of this is so.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is not.
+    pub fn response(mut self) -> Result<R::Response, Failed> {
+        let response = self.outcome.response.clone();
+        if response.is_none() && self.wrong.is_none() {
+            self.wrong = Some(("a response".into(), self.told()));
+        }
+        self.end()?;
+        Ok(response.unwrap_or_default())
+    }
+
+    fn note(mut self, fine: bool, expected: String, got: String) -> Self {
+        if fine {
+            self.said.push(expected);
+        } else if self.wrong.is_none() {
+            self.wrong = Some((expected, got));
+        }
+        self
+    }
+
+    /// The outcome in a line.
+    fn told(&self) -> String {
+        let Outcome {
+            code,
+            http_status,
+            message,
+            fields,
+            metadata,
+            ..
+        } = &self.outcome;
+        let mut told = format!("{http_status} {}", name(*code));
+        if !message.is_empty() {
+            told.push_str(&format!(": {message}"));
+        }
+        for violation in fields {
+            told.push_str(&format!("; {violation}"));
+        }
+        for (key, value) in metadata {
+            told.push_str(&format!("; {key} {value}"));
+        }
+        told
+    }
+}
+
+/// A code's name on the wire.
+fn name(code: Code) -> &'static str {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.grpc_code() == code);
+    match kind {
+        Some(kind) => kind.name(),
+        None if code == Code::Ok => "OK",
+        None => "UNKNOWN",
+    }
+}
+
+/// A value for people: text without quotes.
+fn plain(value: &impl Debug) -> String {
+    let text = format!("{value:?}");
+    match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+        Some(inner) if !inner.is_empty() => inner.to_owned(),
+        _ => text,
+    }
+}
+
+/// An answer without what only its receiver may know.
+fn hidden(mut answer: Value) -> Value {
+    if let Some(token) = answer.get_mut("token") {
+        *token = "…".into();
+    }
+    answer
+}

@@ -1,0 +1,91 @@
+//! Orders that come to nothing.
+
+use tonic::Code;
+use zerocart_proto::{
+    cart::AddToCartRequest,
+    order::OrderStatus,
+    payment::{GatewayFailure, GetPaymentStatusRequest, PaymentStatus},
+    product::UpdateInventoryRequest,
+    rpc,
+};
+
+use super::{answer::Failed, payments, shop::Shop};
+
+/// An empty cart is not ordered.
+pub(super) async fn empty_cart(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    shop.clear_cart(buyer).await?;
+    let before = shop.orders(buyer).await?.response()?.total;
+    let answer = shop.order(buyer).await?;
+    answer.refused(Code::FailedPrecondition, 409).end()?;
+    shop.orders(buyer)
+        .await?
+        .is("total", |r| r.total, before)
+        .end()
+}
+
+/// Without enough stock the order fails, and nothing is kept for it.
+pub(super) async fn out_of_stock(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    // Stock is reserved in the order of products: this one is reserved, and then released.
+    let plenty = shop.product("Plenty", 100, 10).await?;
+    let scarce = shop.product("Scarce", 250, 2).await?;
+    let wanted = [(&plenty, 1), (&scarce, 2)];
+    shop.fill(buyer, &wanted).await?;
+    let one_more = AddToCartRequest {
+        user_id: buyer.id.clone(),
+        product_id: scarce.id.clone(),
+        quantity: 1,
+    };
+    let answer = shop.ask::<rpc::AddToCart>(buyer, one_more).await?;
+    answer.refused(Code::FailedPrecondition, 409).end()?;
+
+    let take = |quantity_change| UpdateInventoryRequest {
+        product_id: scarce.id.clone(),
+        quantity_change,
+        ..Default::default()
+    };
+    shop.ask::<rpc::UpdateInventory>(&shop.admin, take(-1))
+        .await?
+        .ok()
+        .is("inventory", |r| r.new_inventory, 1)
+        .end()?;
+    shop.ask::<rpc::UpdateInventory>(&shop.admin, take(-2))
+        .await?
+        .refused(Code::FailedPrecondition, 409)
+        .end()?;
+
+    let failed = shop.fail_to_buy(buyer).await?;
+    shop.look(buyer, &failed.id, OrderStatus::Failed).await?;
+    shop.stock(&plenty, 10).await?;
+    shop.stock(&scarce, 1).await?;
+    shop.cart(buyer, &wanted).await?;
+    let charge = GetPaymentStatusRequest {
+        payment_id: failed.id,
+    };
+    let answer = shop.ask::<rpc::GetPaymentStatus>(buyer, charge).await?;
+    answer.refused(Code::NotFound, 404).end()
+}
+
+/// A declined payment is an answer: FAILED, stock released, cart kept.
+pub(super) async fn declined(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    let clock = shop.product("Clock", 12_050, 4).await?;
+    let wanted = [(&clock, 3)];
+    shop.fill(buyer, &wanted).await?;
+    payments::always(shop, GatewayFailure::InsufficientFunds).await?;
+    let failed = shop.fail_to_buy(buyer).await?;
+    payments::never(shop).await?;
+    shop.look(buyer, &failed.id, OrderStatus::Failed).await?;
+    shop.payment(buyer, &failed.id, &failed, PaymentStatus::Failed)
+        .await?;
+    shop.stock(&clock, 4).await?;
+    shop.cart(buyer, &wanted).await?;
+
+    // The same cart can be ordered again.
+    let paid = shop.buy(buyer, &wanted).await?;
+    shop.payment(buyer, &paid.id, &paid, PaymentStatus::Success)
+        .await?;
+    shop.stock(&clock, 1).await?;
+    shop.cart(buyer, &[]).await
+}

@@ -1,0 +1,154 @@
+//! Orders that are paid.
+
+use tonic::Code;
+use zerocart_proto::{
+    cart::{RemoveFromCartRequest, UpdateCartItemRequest},
+    order::{GetOrderRequest, OrderStatus},
+    payment::PaymentStatus,
+    product::ListProductsRequest,
+    rpc,
+    user::GetUserRequest,
+};
+
+use super::{
+    answer::Failed,
+    shop::{Shop, Who},
+    steps::{self, cart, has, status},
+};
+
+/// Illegal for an order in the state in which it is.
+const ILLEGAL: (Code, u16) = (Code::FailedPrecondition, 409);
+
+/// From sign-up to a delivered order.
+pub(super) async fn order(shop: &Shop) -> Result<(), Failed> {
+    let grace = shop.newcomer("Grace").await?;
+    let me = GetUserRequest {
+        id: grace.id.clone(),
+    };
+    shop.ask::<rpc::GetUser>(&grace, me)
+        .await?
+        .ok()
+        .holds("that account", |r| {
+            r.user.as_ref().is_some_and(|user| user.id == grace.id)
+        })
+        .end()?;
+
+    let tea = shop.product("Tea", 475, 10).await?;
+    let pot = shop.product("Teapot", 3990, 5).await?;
+    let list = ListProductsRequest {
+        limit: 100,
+        ..Default::default()
+    };
+    shop.ask::<rpc::ListProducts>(&Who::nobody(), list)
+        .await?
+        .ok()
+        .holds("both products", |r| {
+            [&tea, &pot]
+                .iter()
+                .all(|p| r.products.iter().any(|q| q.id == p.id))
+        })
+        .end()?;
+
+    shop.cart(&grace, &[]).await?;
+    shop.add(&grace, (&tea, 2), &[(&tea, 2)]).await?;
+    shop.add(&grace, (&pot, 5), &[(&tea, 2), (&pot, 5)]).await?;
+    shop.add(&grace, (&tea, 1), &[(&tea, 3), (&pot, 5)]).await?;
+    let fewer = UpdateCartItemRequest {
+        user_id: grace.id.clone(),
+        product_id: pot.id.clone(),
+        new_quantity: 3,
+    };
+    let answer = shop.ask::<rpc::UpdateCartItem>(&grace, fewer).await?.ok();
+    has(answer, cart, &[(&tea, 3), (&pot, 3)]).end()?;
+    let without = RemoveFromCartRequest {
+        user_id: grace.id.clone(),
+        product_id: pot.id.clone(),
+    };
+    let answer = shop
+        .ask::<rpc::RemoveFromCart>(&grace, without.clone())
+        .await?
+        .ok();
+    has(answer, cart, &[(&tea, 3)]).end()?;
+    let again = shop.ask::<rpc::RemoveFromCart>(&grace, without).await?;
+    again.refused(Code::NotFound, 404).end()?;
+    let bought = [(&tea, 3), (&pot, 2)];
+    shop.add(&grace, (&pot, 2), &bought).await?;
+    shop.cart(&grace, &bought).await?;
+
+    let paid = shop.buy(&grace, &bought).await?;
+    shop.stock(&tea, 7).await?;
+    shop.stock(&pot, 3).await?;
+    shop.cart(&grace, &[]).await?;
+    let list = shop.orders(&grace).await?;
+    list.is("total", |r| r.total, 1)
+        .same("that order", |r| r.orders.clone(), &vec![paid.clone()])
+        .end()?;
+    let read = GetOrderRequest {
+        id: paid.id.clone(),
+    };
+    let read = shop.ask::<rpc::GetOrder>(&grace, read).await?.ok();
+    read.same("that order", steps::order, &paid).end()?;
+    for id in [&paid.payment_id, &paid.id] {
+        shop.payment(&grace, id, &paid, PaymentStatus::Success)
+            .await?;
+    }
+
+    refuse(
+        shop,
+        &paid.id,
+        &[OrderStatus::Delivered, OrderStatus::Pending],
+    )
+    .await?;
+    move_to(shop, &paid.id, OrderStatus::Shipped).await?;
+    refuse(shop, &paid.id, &[OrderStatus::Cancelled, OrderStatus::Paid]).await?;
+    move_to(shop, &paid.id, OrderStatus::Delivered).await?;
+    refuse(
+        shop,
+        &paid.id,
+        &[OrderStatus::Shipped, OrderStatus::Cancelled],
+    )
+    .await?;
+    shop.look(&grace, &paid.id, OrderStatus::Delivered).await?;
+    Ok(())
+}
+
+/// A paid order is cancelled: refunded and restocked.
+pub(super) async fn cancel(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    let lamp = shop.product("Lamp", 1999, 5).await?;
+    let bought = [(&lamp, 2)];
+    shop.fill(buyer, &bought).await?;
+    let paid = shop.buy(buyer, &bought).await?;
+    shop.stock(&lamp, 3).await?;
+    move_to(shop, &paid.id, OrderStatus::Cancelled).await?;
+    shop.stock(&lamp, 5).await?;
+    for id in [&paid.payment_id, &paid.id] {
+        shop.payment(buyer, id, &paid, PaymentStatus::Cancelled)
+            .await?;
+    }
+    shop.look(buyer, &paid.id, OrderStatus::Cancelled).await?;
+    shop.cart(buyer, &[]).await?;
+    refuse(
+        shop,
+        &paid.id,
+        &[OrderStatus::Shipped, OrderStatus::Cancelled],
+    )
+    .await?;
+    shop.stock(&lamp, 5).await
+}
+
+async fn move_to(shop: &Shop, id: &str, to: OrderStatus) -> Result<(), Failed> {
+    let answer = shop.move_on(&shop.admin, id, to).await?.ok();
+    answer
+        .is("status", |r| status(&steps::order(r)), to.as_str_name())
+        .end()
+}
+
+async fn refuse(shop: &Shop, id: &str, to: &[OrderStatus]) -> Result<(), Failed> {
+    for to in to {
+        let (code, http_status) = ILLEGAL;
+        let answer = shop.move_on(&shop.admin, id, *to).await?;
+        answer.refused(code, http_status).end()?;
+    }
+    Ok(())
+}
