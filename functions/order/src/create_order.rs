@@ -85,7 +85,9 @@ impl Function for CreateOrder {
                     let order = store.load(cx, id).await?;
                     let order = order.ok_or_else(|| Error::internal("an order is gone"))?;
                     let driven = self.driver.spawn(cx, order, None).await;
-                    return self.answer_driven(driven.map_err(Error::internal)??).await;
+                    return self
+                        .answer_driven(cx, id, driven.map_err(Error::internal)??)
+                        .await;
                 }
                 (Ok(id), _) => return self.answer_again(cx, id).await,
                 (Err(_), Some(open)) if open.lapsed && !settled => {
@@ -158,17 +160,25 @@ impl CreateOrder {
             && order.paid_at.is_none()
             && let Some(driving) = self.driver.resume(cx, id, true).await?
         {
-            return self
-                .answer_driven(driving.await.map_err(Error::internal)??)
-                .await;
+            let driven = driving.await.map_err(Error::internal)??;
+            return self.answer_driven(cx, id, driven).await;
         }
         self.answer(&order)
     }
 
-    async fn answer_driven(&self, driven: Driven) -> Result<OrderResponse, Error> {
+    async fn answer_driven(
+        &self,
+        cx: &Call,
+        id: Uuid,
+        driven: Driven,
+    ) -> Result<OrderResponse, Error> {
         match driven {
             Driven::Here(order) => self.answer(&order),
-            Driven::Lost => Err(Idempotency::running()),
+            // Whoever took it over may have brought it to its end.
+            Driven::Lost => {
+                let order = self.driver.store.load(cx, id).await?;
+                self.answer(&order.ok_or_else(|| Error::internal("an order is gone"))?)
+            }
         }
     }
 

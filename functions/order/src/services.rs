@@ -199,10 +199,7 @@ impl Services {
         let failure = match until_free(cx, || self.charge.call(cx, &request)).await {
             Ok(payment) if payment.success => return paid(&payment.payment_id),
             Ok(payment) if payment.status() == PaymentStatus::Failed => {
-                return Report {
-                    payment_id: Uuid::try_parse(&payment.payment_id).ok(),
-                    ..Report::refused(payment.message)
-                };
+                return Report::refused(payment.message);
             }
             Ok(_) => None,
             Err(failure) => Some(failure),
