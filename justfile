@@ -16,6 +16,10 @@ ps *args:
 test *args:
     cargo test --release --workspace {{args}}
 
+# Check a system that runs, over REST and gRPC: url=http://localhost:8000 token=<an admin's>
+test-api *args:
+    @cargo run --release --package zerocart-tests --bin zerocart-test-api -- {{args}}
+
 # Check formatting, lints, docs and protos, as CI does
 lint:
     cargo fmt --all --check
@@ -40,6 +44,10 @@ buf:
 # Measure cold starts beside the floor; fails when a target is missed
 bench *args:
     cargo run --release --package zerocart-bench -- cold --check {{args}}
+
+# Measure the first order from zero against the starts in it; fails above 1.5 × the slowest
+bench-chain *args:
+    cargo run --release --package zerocart-bench -- chain --check {{args}}
 
 # Everything that CI checks
 ci:

@@ -1,11 +1,13 @@
 //! The programs that are measured: where they are, and how they are built.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result, bail};
+use zerocart_runtime::Entry;
 
 /// The hand-written program that functions are compared with.
 pub(crate) const FLOOR: &str = "zerocart-floor";
@@ -20,6 +22,24 @@ const OF_THIS_PACKAGE: [&str; 7] = [
     "CARGO_PKG_VERSION_PATCH",
     "CARGO_PKG_VERSION_PRE",
 ];
+
+/// Every function.
+pub(crate) fn entries() -> Vec<Entry> {
+    [
+        zerocart_user::FUNCTIONS,
+        zerocart_product::FUNCTIONS,
+        zerocart_cart::FUNCTIONS,
+        zerocart_payment::FUNCTIONS,
+        zerocart_order::FUNCTIONS,
+    ]
+    .concat()
+}
+
+/// Their domains.
+pub(crate) fn domains() -> Vec<&'static str> {
+    let domains: BTreeSet<_> = entries().iter().map(|entry| entry.info.domain).collect();
+    domains.into_iter().collect()
+}
 
 /// The folder of the project.
 pub(crate) fn workspace_root() -> PathBuf {

@@ -31,11 +31,6 @@ impl Request {
         text.push_str(body.unwrap_or_default());
         Self(text.into_bytes())
     }
-
-    /// A GET without token.
-    pub(crate) fn get(path: &str) -> Self {
-        Self::new("GET", path, None, None)
-    }
 }
 
 /// What came back.
@@ -46,10 +41,10 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Refuses anything but a success.
-    pub(crate) fn ok(self) -> Result<Self> {
-        if !(200..300).contains(&self.status) {
-            bail!("status {}: {}", self.status, self.body);
+    /// Refuses any other status.
+    pub(crate) fn with_status(self, wanted: u16) -> Result<Self> {
+        if self.status != wanted {
+            bail!("status {}, not {wanted}: {}", self.status, self.body);
         }
         Ok(self)
     }
@@ -108,7 +103,7 @@ mod tests {
         }
         let answer = parse(text).unwrap().unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (404, "{}"));
-        assert!(answer.ok().is_err());
+        assert!(answer.with_status(200).is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 

@@ -1,7 +1,8 @@
 //! Measurements of zerocart, on this machine and a PostgreSQL of its own.
 //!
 //! `cold` starts every function again and again, beside a hand-written floor, and prints how long
-//! each takes to its first answers, with its size on disk and in memory.
+//! each takes to its first answers, with its size on disk and in memory. `chain` orders from a fleet
+//! at zero, and prints what that waits for beside the starts of the functions that it goes through.
 
 #![expect(
     clippy::print_stdout,
@@ -10,7 +11,9 @@
 
 mod binaries;
 mod cases;
+mod chain;
 mod cold;
+mod fleet;
 mod http;
 mod machine;
 mod process;
@@ -33,12 +36,15 @@ struct Cli {
 enum Command {
     /// From exec to listening, ready, and the first answer that queried PostgreSQL, beside a floor
     Cold(cold::Args),
+    /// The first order, all at zero, against the starts of the functions that it goes through
+    Chain(chain::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Cold(args) => cold::run(&args),
+        Command::Chain(args) => chain::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -103,12 +103,12 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// Without an answer, or for one that is no success: with what the process has written.
-    pub(crate) fn ask(&mut self, request: &Request) -> Result<(Answer, Duration)> {
+    /// Without an answer, or for one of another status: with what the process has written.
+    pub(crate) fn ask(&mut self, request: &Request, status: u16) -> Result<(Answer, Duration)> {
         let stream = self.stream.as_mut().context("not connected")?;
         let answer = http::exchange(stream, request);
         let took = self.began.elapsed();
-        match answer.and_then(Answer::ok) {
+        match answer.and_then(|answer| answer.with_status(status)) {
             Ok(answer) => Ok((answer, took)),
             Err(error) => Err(self.explain(error)),
         }

@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, NoTls};
-use zerocart_auth::{Issuer, KeySet, Role, Signer};
+use uuid::Uuid;
+use zerocart_auth::{Issuer, KeySet, Signer};
 use zerocart_local_postgres::{Database, Options, Server, migrate, provision};
+use zerocart_proto::rpc::{self, Info, Role};
 
 use crate::binaries::workspace_root;
 
@@ -55,41 +57,94 @@ impl Stand {
         self.server.installation().version()
     }
 
-    /// The environment of a function of this domain, as the engines make it.
-    pub(crate) fn env(&self, domain: &str) -> Result<Vec<(String, String)>> {
-        Ok(vec![
-            ("DATABASE_URL".to_owned(), self.database_url(domain)?),
-            (
-                "AUTH_USER_KEYS".to_owned(),
-                self.user_keys.keys().to_string(),
-            ),
-            (
-                "AUTH_SERVICE_KEYS".to_owned(),
-                self.service_keys.keys().to_string(),
-            ),
-        ])
+    /// The environment of a function, as the engines make it. Others are at `functions_port`.
+    pub(crate) fn env(&self, info: &Info, functions_port: u16) -> Result<Vec<(String, String)>> {
+        let mut env = vec![
+            ("DATABASE_URL", self.database_url(info.domain)?),
+            ("AUTH_USER_KEYS", self.user_keys.keys().to_string()),
+            ("AUTH_SERVICE_KEYS", self.service_keys.keys().to_string()),
+        ];
+        if info.name == "authenticate-user" {
+            env.push(("AUTH_SIGNING_KEY", private(&self.user_keys)));
+        }
+        if !info.calls.is_empty() {
+            let template = format!("http://{{function}}.localhost:{functions_port}");
+            env.push(("FUNCTION_URL_TEMPLATE", template));
+        }
+        let mut callees = rpc::ALL.iter().filter(|c| info.calls.contains(&c.name));
+        if callees.any(|callee| callee.access.roles.contains(&Role::Service)) {
+            env.push(("AUTH_SERVICE_SIGNING_KEY", private(&self.service_keys)));
+        }
+        let owned = env
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        Ok(owned.collect())
     }
 
     /// Where the role of this domain's functions finds its database.
     pub(crate) fn database_url(&self, domain: &str) -> Result<String> {
-        let database = self.databases.iter().find(|d| d.domain == domain);
-        Ok(database
-            .with_context(|| format!("no database for {domain}"))?
-            .url
-            .expose())
+        Ok(self.database(domain)?.url.expose())
     }
 
-    /// The private key with which sign-ins are answered: a secret of this run.
-    pub(crate) fn signing_key(&self) -> String {
-        self.user_keys.current().to_private_jwk().to_string()
+    fn database(&self, domain: &str) -> Result<&Database> {
+        let database = self.databases.iter().find(|d| d.domain == domain);
+        database.with_context(|| format!("no database for {domain}"))
     }
 
     /// A token of an admin.
     pub(crate) fn admin_token(&self) -> Result<String> {
+        self.token(&Uuid::now_v7().to_string(), Role::Admin)
+    }
+
+    /// A token of a customer.
+    pub(crate) fn customer_token(&self, user_id: &str) -> Result<String> {
+        self.token(user_id, Role::Customer)
+    }
+
+    fn token(&self, subject: &str, role: Role) -> Result<String> {
         let signer = Signer::new(Issuer::User, self.user_keys.current());
-        let subject = uuid::Uuid::now_v7().to_string();
-        let token = signer.issue(&subject, Role::Admin, TOKEN_LIFETIME, SystemTime::now())?;
+        let token = signer.issue(subject, role, TOKEN_LIFETIME, SystemTime::now())?;
         Ok(token.as_str().to_owned())
+    }
+
+    /// Makes a paid order one that is being made, for the hour that this may take. Only a race or a
+    /// crash leaves such an order.
+    pub(crate) async fn reopen(&self, order_id: &str) -> Result<()> {
+        let url = self
+            .server
+            .admin_url(&self.database("order")?.name)
+            .expose();
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+        let connection = tokio::spawn(connection);
+        let order_id = Uuid::try_parse(order_id)?;
+        let changed = client
+            .execute(
+                "UPDATE orders SET status = 'PENDING', step = 'reserving', \
+                 lease_until = clock_timestamp() + interval '1 hour' WHERE id = $1",
+                &[&order_id],
+            )
+            .await?;
+        drop(client);
+        connection.await??;
+        match changed {
+            1 => Ok(()),
+            _ => bail!("there is no order {order_id}"),
+        }
+    }
+
+    /// The processes of the server that serve sessions of functions now.
+    pub(crate) async fn sessions(&self) -> Result<Vec<u32>> {
+        let rows = self
+            .admin
+            .query(
+                "SELECT pid FROM pg_stat_activity WHERE starts_with(usename, 'zerocart_')",
+                &[],
+            )
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| row.get::<_, i32>(0).unsigned_abs())
+            .collect())
     }
 
     /// Waits until the server has no session of a function left: the end of one start's sessions
@@ -116,4 +171,9 @@ impl Stand {
     pub(crate) async fn stop(mut self) -> Result<()> {
         Ok(self.server.stop().await?)
     }
+}
+
+/// The private key that signs now: a secret of this run.
+fn private(keys: &KeySet) -> String {
+    keys.current().to_private_jwk().to_string()
 }

@@ -42,15 +42,17 @@ def fails(code, call, request, metadata=None):
     return expect(False, f"{response} instead of {code}")
 
 
-def story(channel, modules, admin_email, admin_password):
-    user, user_grpc, product, product_grpc = modules
+def call(method, request, metadata=None):
+    """Calls, and says so."""
+    response = method(request, timeout=DEADLINE_S, metadata=metadata)
+    print(type(request).__name__, flush=True)
+    return response
+
+
+def accounts_and_products(channel, modules, admin_email, admin_password):
+    user, user_grpc, product, product_grpc = modules[:4]
     users = user_grpc.UserServiceStub(channel)
     products = product_grpc.ProductServiceStub(channel)
-
-    def call(method, request, metadata=None):
-        response = method(request, timeout=DEADLINE_S, metadata=metadata)
-        print(type(request).__name__, flush=True)
-        return response
 
     sign_up = user.CreateUserRequest(
         email="Grace@example.com", name="Grace", password="a long password"
@@ -97,17 +99,68 @@ def story(channel, modules, admin_email, admin_password):
     listed = call(products.ListProducts, product.ListProductsRequest(limit=1))
     expect(list(listed.products) == [made] and listed.total >= 1, listed)
 
-    take = product.UpdateInventoryRequest(product_id=made.id, quantity_change=-3)
-    expect(call(products.UpdateInventory, take, admin).new_inventory == 0, "nothing is left")
+    take = product.UpdateInventoryRequest(product_id=made.id, quantity_change=-1)
+    expect(call(products.UpdateInventory, take, admin).new_inventory == 2, "one was taken")
+    take.quantity_change = -3
     fails(grpc.StatusCode.FAILED_PRECONDITION, products.UpdateInventory, take, admin)
+    return created.user.id, grace, admin, made
+
+
+def order(channel, modules, user_id, grace, admin, tea):
+    """Two units of tea from the cart to the customer."""
+    cart, cart_grpc, orders, orders_grpc, payment, payment_grpc = modules[4:]
+    carts = cart_grpc.CartServiceStub(channel)
+    shop = orders_grpc.OrderServiceStub(channel)
+    payments = payment_grpc.PaymentServiceStub(channel)
+
+    add = cart.AddToCartRequest(user_id=user_id, product_id=tea.id, quantity=1)
+    line = cart.RemoveFromCartRequest(user_id=user_id, product_id=tea.id)
+    expect(call(carts.AddToCart, add, grace).cart.total_amount == 4.75, "one unit")
+    change = cart.UpdateCartItemRequest(user_id=user_id, product_id=tea.id, new_quantity=2)
+    expect(call(carts.UpdateCartItem, change, grace).cart.total_amount == 9.5, "two units")
+    expect(not call(carts.RemoveFromCart, line, grace).cart.items, "an empty cart")
+    call(carts.ClearCart, cart.ClearCartRequest(user_id=user_id), grace)
+    mine = orders.CreateOrderRequest(user_id=user_id)
+    fails(grpc.StatusCode.FAILED_PRECONDITION, shop.CreateOrder, mine, grace)
+    add.quantity = 2
+    call(carts.AddToCart, add, grace)
+
+    key = (("idempotency-key", "two-teas"),)
+    placed = call(shop.CreateOrder, mine, grace + key)
+    expect(placed.success and placed.order.status == orders.PAID, placed)
+    expect(placed.order.total_amount == 9.5, placed)
+    expect(call(shop.CreateOrder, mine, grace + key) == placed, "the same answer under the key")
+    bag = call(carts.GetCart, cart.GetCartRequest(user_id=user_id), grace).cart
+    expect(not bag.items and bag.total_amount == 0, bag)
+
+    which = orders.GetOrderRequest(id=placed.order.id)
+    expect(call(shop.GetOrder, which, grace).order == placed.order, "the order as placed")
+    fails(grpc.StatusCode.UNAUTHENTICATED, shop.GetOrder, which)
+    listed = call(shop.ListUserOrders, orders.ListUserOrdersRequest(user_id=user_id), grace)
+    expect(list(listed.orders) == [placed.order], listed)
+    ship = orders.UpdateOrderStatusRequest(order_id=placed.order.id, status=orders.SHIPPED)
+    expect(call(shop.UpdateOrderStatus, ship, admin).order.status == orders.SHIPPED, "shipped")
+    fails(grpc.StatusCode.FAILED_PRECONDITION, shop.UpdateOrderStatus, ship, admin)
+
+    asked = payment.GetPaymentStatusRequest(payment_id=placed.order.id)
+    found = call(payments.GetPaymentStatus, asked, grace)
+    expect(found.status == payment.SUCCESS and found.amount == 9.5, found)
+    again = payment.ProcessPaymentRequest(
+        order_id=placed.order.id, user_id=user_id, amount=9.5, payment_method="credit_card"
+    )
+    fails(grpc.StatusCode.PERMISSION_DENIED, payments.ProcessPayment, again, grace)
+    charged = call(payments.ProcessPayment, again, admin)
+    expect(charged.success and charged.payment_id == found.payment_id, "no second charge")
 
 
 def main():
     contract, gateway = pathlib.Path(sys.argv[1]), sys.argv[2]
     admin_email, admin_password = sys.stdin.read().split("\n")[:2]
     with tempfile.TemporaryDirectory() as out, grpc.insecure_channel(gateway) as channel:
-        modules = generate(contract, pathlib.Path(out), ("user", "product"))
-        story(channel, modules, admin_email, admin_password)
+        names = ("user", "product", "cart", "order", "payment")
+        modules = generate(contract, pathlib.Path(out), names)
+        made = accounts_and_products(channel, modules, admin_email, admin_password)
+        order(channel, modules, *made)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,16 @@
 //! the ratio of such a pair is what a noisy machine disturbs least, and their median is the
 //! result. Nothing else runs meanwhile: every process is killed and reaped, and PostgreSQL has
 //! ended its sessions, before the next one starts.
+//!
+//! So a function that calls others is asked something that it answers from its own database alone;
+//! the table says what. What was in the databases before was put there by all functions together
+//! (an order and its payment, among others), before anything is measured.
 
 mod report;
 
 use std::{
-    collections::BTreeSet,
     io::{IsTerminal, Write},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -22,15 +26,12 @@ use zerocart_runtime::Entry;
 
 use crate::{
     binaries,
-    cases::{self, Seeds},
-    http::Request,
+    cases::{self, Case, Seeds},
+    fleet::{Fleet, Paths, Yard},
     machine,
     process::{Ports, Program},
     stand::Stand,
 };
-
-/// How many products are there, so that a list has a full page.
-const PRODUCTS: u32 = 30;
 
 /// What to measure, and how often.
 #[derive(Debug, clap::Args)]
@@ -108,9 +109,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 }
 
 async fn measure(args: &Args) -> Result<bool> {
-    let entries = [zerocart_user::FUNCTIONS, zerocart_product::FUNCTIONS].concat();
-    let domains: BTreeSet<_> = entries.iter().map(|entry| entry.info.domain).collect();
-    let domains: Vec<_> = domains.into_iter().collect();
+    let entries = binaries::entries();
+    let domains = binaries::domains();
     let folder = binaries::folder()?;
     if !args.no_build {
         progress("building");
@@ -122,8 +122,9 @@ async fn measure(args: &Args) -> Result<bool> {
 
     progress("starting PostgreSQL");
     let stand = Stand::start(&domains).await?;
-    let (mut floor, mut functions) = subjects(&entries, &folder, &stand)?;
-    let seeds = seed_data(&functions, &stand, &mut ports)?;
+    let nobody = ports.next()?;
+    let (mut floor, mut functions) = subjects(&entries, &folder, &stand, nobody)?;
+    let seeds = seed_data(&folder, &stand).await?;
     functions.retain(|subject| args.only.is_empty() || args.only.iter().any(|n| n == subject.name));
     if functions.is_empty() {
         bail!("there is no function of such a name");
@@ -182,15 +183,16 @@ async fn measure(args: &Args) -> Result<bool> {
     };
     stand.stop().await?;
     progress("");
-    let met = report::print(&run, &floor, &functions);
+    let met = report::print(&run, &floor, &functions, &seeds)?;
     Ok(met || !args.check)
 }
 
-/// The floor, and every function.
+/// The floor, and every function. Nobody listens at the port `nobody`, where these look for others.
 fn subjects(
     entries: &[Entry],
-    folder: &std::path::Path,
+    folder: &Path,
     stand: &Stand,
+    nobody: u16,
 ) -> Result<(Subject, Vec<Subject>)> {
     let subject = |name, info, env| {
         let path = binaries::find(folder, name)?;
@@ -206,58 +208,36 @@ fn subjects(
     let env = vec![("DATABASE_URL".to_owned(), stand.database_url("product")?)];
     let floor = subject(binaries::FLOOR, None, env)?;
     let functions = entries.iter().map(|entry| {
-        let mut env = stand.env(entry.info.domain)?;
-        if cases::signs(entry.info.name) {
-            env.push(("AUTH_SIGNING_KEY".to_owned(), stand.signing_key()));
-        }
+        let env = stand.env(entry.info, nobody)?;
         subject(entry.info.name, Some(entry.info), env)
     });
     Ok((floor, functions.collect::<Result<_>>()?))
 }
 
-/// Makes an account and some products, through the functions that make them.
-fn seed_data(functions: &[Subject], stand: &Stand, ports: &mut Ports) -> Result<Seeds> {
-    let mut seeds = Seeds {
-        token: stand.admin_token()?,
-        email: cases::email(0),
-        ..Seeds::default()
-    };
-    for (name, times) in [("create-user", 1), ("create-product", PRODUCTS)] {
-        let function = functions.iter().find(|subject| subject.name == name);
-        let function = function.with_context(|| format!("there is no {name}"))?;
-        let info = function.info.with_context(|| name)?;
-        let mut running = function
-            .program
-            .start(ports.next()?)
-            .with_context(|| name)?;
-        for n in 0..times {
-            let request = cases::request(info, &seeds, n)?;
-            let (answer, _) = running.ask(&request).with_context(|| name)?;
-            let id = cases::created(&answer.body)?;
-            match name {
-                "create-user" => seeds.user_id = id,
-                _ => seeds.product_id = id,
-            }
-        }
-    }
-    Ok(seeds)
+/// Puts into the databases what the requests need, through the functions.
+async fn seed_data(folder: &Path, stand: &Stand) -> Result<Seeds> {
+    let yard = Yard::new()?;
+    let fleet = Fleet::start(&yard, stand, folder, Paths::Open).await?;
+    let seeds = fleet.seed(stand).await;
+    fleet.end().await?;
+    seeds
 }
 
 /// One start, until its last answer.
 fn start(subject: &Subject, probe: Probe, seeds: &Seeds, n: u32, port: u16) -> Result<Times> {
     // Made before the clock starts.
-    let request = match (probe, subject.info) {
-        (Probe::Answer, Some(info)) => cases::request(info, seeds, n)?,
-        (Probe::Answer, None) => Request::get(&format!("/products/{}", seeds.product_id)),
-        (Probe::Ready, _) => Request::get("/ready"),
+    let case = match (probe, subject.info) {
+        (Probe::Answer, Some(info)) => cases::case(info, seeds, n)?,
+        (Probe::Answer, None) => Case::get(&format!("/products/{}", seeds.product_id)),
+        (Probe::Ready, _) => Case::get("/ready"),
     };
-    let health = Request::get("/health");
+    let (request, health) = (case.request(), Case::get("/health").request());
     let mut running = subject.program.start(port)?;
     let healthy = match probe {
         Probe::Answer => None,
-        Probe::Ready => Some(ms(running.ask(&health)?.1)),
+        Probe::Ready => Some(ms(running.ask(&health, 200)?.1)),
     };
-    let (answer, end) = running.ask(&request)?;
+    let (answer, end) = running.ask(&request, case.status)?;
     let resident = match probe {
         Probe::Answer => Some(running.resident_bytes()? as f64),
         Probe::Ready => None,

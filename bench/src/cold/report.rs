@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
+
 use crate::{
-    cases, machine,
+    cases::{self, Apart, Seeds},
+    machine,
     stats::{max, median, quantile},
 };
 
@@ -29,7 +32,16 @@ pub(super) struct Run {
 }
 
 /// Prints the table; whether every target is met.
-pub(super) fn print(run: &Run, floor: &Subject, functions: &[Subject]) -> bool {
+///
+/// # Errors
+///
+/// For a function without a request.
+pub(super) fn print(
+    run: &Run,
+    floor: &Subject,
+    functions: &[Subject],
+    seeds: &Seeds,
+) -> Result<bool> {
     println!(
         "| function | listening, ms | /health, ms | /ready, ms | first answer, ms | ÷ floor \
          | resident, MB | binary, MB | targets |"
@@ -37,14 +49,20 @@ pub(super) fn print(run: &Run, floor: &Subject, functions: &[Subject]) -> bool {
     println!("|---|--:|--:|--:|--:|--:|--:|--:|---|");
     row(floor, "floor", "1", "");
     let mut met = true;
+    // What was asked, where the name does not say it.
+    let mut asked = Vec::new();
     for function in functions {
-        let hashes = cases::hashes(function.name);
-        let (ratio, missed) = judge(&function.record, function.binary_bytes, hashes);
+        let apart = cases::apart(function.name);
+        let (ratio, missed) = judge(&function.record, function.binary_bytes, apart.is_some());
         let verdict = match missed.as_slice() {
             [] => "PASS".to_owned(),
             missed => format!("FAIL: {}", missed.join(", ")),
         };
-        let mark = if hashes { " ¹" } else { "" };
+        let mark = match apart {
+            Some(Apart::Hashes) => " ¹",
+            Some(Apart::Calls) => " ²",
+            None => "",
+        };
         row(
             function,
             function.name,
@@ -52,6 +70,13 @@ pub(super) fn print(run: &Run, floor: &Subject, functions: &[Subject]) -> bool {
             &verdict,
         );
         met &= missed.is_empty();
+        if let Some(info) = function.info {
+            let case = cases::case(info, seeds, 0)?;
+            if !case.note.is_empty() {
+                let (name, status, note) = (info.name, case.status, case.note);
+                asked.push(format!("{name}: {status}, {note}"));
+            }
+        }
     }
     let Run { seed, rounds, .. } = run;
     println!();
@@ -62,15 +87,27 @@ pub(super) fn print(run: &Run, floor: &Subject, functions: &[Subject]) -> bool {
          PostgreSQL; the first answer is that of the function's own RPC in another process. \
          Resident: the largest VmRSS after the first answer. PostgreSQL does not wait for the disk."
     );
-    if functions
-        .iter()
-        .any(|function| cases::hashes(function.name))
-    {
+    println!();
+    println!(
+        "No other function runs, so that some are asked what they answer alone ({}). All else is \
+         answered with success.",
+        asked.join("; ")
+    );
+    let has = |apart| {
+        functions
+            .iter()
+            .any(|f| cases::apart(f.name) == Some(apart))
+    };
+    if has(Apart::Hashes) {
         println!();
         println!(
             "¹ The first answer hashes a password (argon2id), which is most of its time; the \
              ratio is that of /ready."
         );
+    }
+    if has(Apart::Calls) {
+        println!();
+        println!("² There is no answer without another function; the ratio is that of /ready.");
     }
     println!();
     println!(
@@ -89,12 +126,12 @@ pub(super) fn print(run: &Run, floor: &Subject, functions: &[Subject]) -> bool {
         run.took.as_secs_f64(),
         run.load
     );
-    met
+    Ok(met)
 }
 
 /// The ratio to the floor, and which targets are missed.
-fn judge(record: &Record, binary_bytes: u64, hashes: bool) -> (f64, Vec<&'static str>) {
-    let ratio = median(if hashes {
+fn judge(record: &Record, binary_bytes: u64, by_ready: bool) -> (f64, Vec<&'static str>) {
+    let ratio = median(if by_ready {
         &record.ready_ratio
     } else {
         &record.answer_ratio

@@ -14,6 +14,8 @@ use super::shop::Shop;
 #[must_use = "only `end` and `response` say whether it is as expected"]
 pub struct Answer<'a, R: Rpc> {
     shop: &'a Shop,
+    /// The name of who asked.
+    who: &'a str,
     request: String,
     outcome: Outcome<R::Response>,
     said: Vec<String>,
@@ -65,14 +67,26 @@ impl fmt::Display for Failure {
 }
 
 impl<'a, R: Rpc> Answer<'a, R> {
-    pub(super) fn new(shop: &'a Shop, request: String, outcome: Outcome<R::Response>) -> Self {
+    pub(super) fn new(
+        shop: &'a Shop,
+        who: &'a str,
+        request: String,
+        outcome: Outcome<R::Response>,
+    ) -> Self {
         Self {
             shop,
+            who,
             request,
             outcome,
             said: Vec::new(),
             wrong: None,
         }
+    }
+
+    /// What was asked for, where the function's name does not say it.
+    pub fn about(mut self, what: &str) -> Self {
+        self.said.push(what.to_owned());
+        self
     }
 
     /// It succeeded; over HTTP what was created is 201 and has its `Location`.
@@ -163,7 +177,7 @@ impl<'a, R: Rpc> Answer<'a, R> {
     pub fn end(self) -> Result<(), Failed> {
         match self.wrong {
             None => {
-                self.shop.fine(R::INFO.name, &self.said);
+                self.shop.fine(R::INFO.name, self.who, &self.said);
                 Ok(())
             }
             Some((expected, got)) => {
@@ -256,4 +270,129 @@ fn hidden(mut answer: Value) -> Value {
         *token = "…".into();
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::{HeaderMap, HeaderValue};
+    use zerocart_auth::Token;
+    use zerocart_proto::{
+        rpc::CreateOrder,
+        user::{AuthResponse, User},
+    };
+    use zerocart_test_support::clients::Wire;
+
+    use super::*;
+    use crate::stories::Plan;
+
+    type Lines = Arc<Mutex<Vec<String>>>;
+
+    fn shop(wire: Wire) -> (Shop, Lines) {
+        let plan = Plan {
+            url: http::Uri::from_static("http://localhost:8000"),
+            admin: Token::new("secret"),
+            wires: vec![wire],
+            only: Vec::new(),
+            failure_rate: 0.3,
+        };
+        let lines = Lines::default();
+        let heard = Arc::clone(&lines);
+        let say = Arc::new(move |line: &str| heard.lock().unwrap().push(line.to_owned()));
+        (Shop::of_admin(&plan, wire, say).unwrap(), lines)
+    }
+
+    fn outcome<T>(code: Code, http_status: u16, response: Option<T>) -> Outcome<T> {
+        Outcome {
+            code,
+            http_status,
+            message: String::new(),
+            fields: Vec::new(),
+            retry_after: None,
+            trace_id: None,
+            metadata: Default::default(),
+            headers: HeaderMap::new(),
+            response,
+        }
+    }
+
+    fn ordered(total_amount: f64) -> zerocart_proto::order::OrderResponse {
+        zerocart_proto::order::OrderResponse {
+            order: Some(zerocart_proto::order::Order {
+                id: "7".into(),
+                total_amount,
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn total(response: &zerocart_proto::order::OrderResponse) -> f64 {
+        response
+            .order
+            .as_ref()
+            .map_or(0.0, |order| order.total_amount)
+    }
+
+    #[test]
+    fn what_is_as_expected_is_said_in_one_line() {
+        let (shop, lines) = shop(Wire::Http1);
+        let mut outcome = outcome(Code::Ok, 201, Some(ordered(4.75)));
+        let location = HeaderValue::from_static("/orders/7");
+        outcome.headers.insert("location", location);
+        let answer = Answer::<CreateOrder>::new(&shop, "Ada", "POST".into(), outcome);
+        let answer = answer.ok().is("total", total, 4.75);
+        assert_eq!(answer.response().unwrap(), ordered(4.75));
+        let said = lines.lock().unwrap().join("\n");
+        assert_eq!(said, "ok   create-order as Ada: 201, Location, total 4.75");
+        assert_eq!(shop.answers(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_first_is_what_counts() {
+        let (shop, lines) = shop(Wire::Http1);
+        let answer = |outcome| Answer::<CreateOrder>::new(&shop, "Ada", "POST".into(), outcome);
+        let wrong = |answer: Answer<'_, CreateOrder>| {
+            let failed = answer.end().unwrap_err();
+            (failed.expected, failed.got)
+        };
+        let created = || outcome(Code::Ok, 201, Some(ordered(4.75)));
+        // Without its Location.
+        let failed = wrong(answer(created()).ok().is("total", total, 1.0));
+        assert_eq!(failed, ("Location \"/orders/7\"".into(), "\"\"".into()));
+        let failed = wrong(answer(created()).is("total", total, 1.0));
+        assert_eq!(failed, ("total 1.0".into(), "total 4.75".into()));
+        let failed = wrong(answer(created()).refused(Code::NotFound, 404));
+        assert_eq!(failed, ("404 NOT_FOUND".into(), "201 OK".into()));
+        let conflict = || outcome(Code::Aborted, 409, None);
+        let failed = wrong(answer(conflict()).refused(Code::FailedPrecondition, 409));
+        assert_eq!(failed.1, "409 ABORTED");
+        let failed = wrong(answer(conflict()).ok().is("total", total, 4.75));
+        assert_eq!(failed, ("201".into(), "409 ABORTED".into()));
+        let failed = answer(conflict()).response().unwrap_err();
+        assert_eq!(failed.expected, "a response");
+        assert_eq!((lines.lock().unwrap().len(), shop.answers()), (0, 0));
+    }
+
+    #[test]
+    fn statuses_of_http_do_not_count_over_grpc() {
+        let (shop, lines) = shop(Wire::Grpc);
+        let refused = outcome(Code::Unauthenticated, 200, None);
+        let answer = Answer::<CreateOrder>::new(&shop, "nobody", "gRPC".into(), refused);
+        answer.refused(Code::Unauthenticated, 401).end().unwrap();
+        let said = lines.lock().unwrap().join("\n");
+        assert_eq!(said, "ok   create-order as nobody: UNAUTHENTICATED");
+    }
+
+    #[test]
+    fn tokens_are_not_shown() {
+        let answer = AuthResponse {
+            success: true,
+            token: "secret".into(),
+            user: Some(User::default()),
+        };
+        let shown = hidden(serde_json::to_value(answer).unwrap()).to_string();
+        assert!(!shown.contains("secret"), "{shown}");
+    }
 }

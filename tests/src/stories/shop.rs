@@ -178,7 +178,7 @@ impl Shop {
         let user = |user: &Option<zerocart_proto::user::User>| user.clone().unwrap_or_default();
         let made = self.ask::<rpc::CreateUser>(&nobody, sign_up).await?.ok();
         let made = made
-            .is("e-mail", |r| user(&r.user).email, email.clone())
+            .same("e-mail", |r| user(&r.user).email, &email)
             .holds("an id", |r| !user(&r.user).id.is_empty())
             .response()?;
         let id = user(&made.user).id;
@@ -190,7 +190,7 @@ impl Shop {
         let logged_in = logged_in
             .ok()
             .is("success", |r| r.success, true)
-            .is("id", |r| user(&r.user).id, id.clone())
+            .same("that account", |r| user(&r.user).id, &id)
             .holds("a token", |r| !r.token.is_empty())
             .response()?;
         Ok(Who {
@@ -205,11 +205,11 @@ impl Shop {
     /// # Errors
     ///
     /// When there is no answer, or one of another form than the contract gives it.
-    pub async fn ask<R: Rpc>(
-        &self,
-        who: &Who,
+    pub async fn ask<'a, R: Rpc>(
+        &'a self,
+        who: &'a Who,
         request: R::Request,
-    ) -> Result<Answer<'_, R>, Failed> {
+    ) -> Result<Answer<'a, R>, Failed> {
         self.ask_with::<R>(who, None, request).await
     }
 
@@ -218,21 +218,21 @@ impl Shop {
     /// # Errors
     ///
     /// As [`ask`](Self::ask).
-    pub async fn ask_under<R: Rpc>(
-        &self,
-        who: &Who,
+    pub async fn ask_under<'a, R: Rpc>(
+        &'a self,
+        who: &'a Who,
         key: &str,
         request: R::Request,
-    ) -> Result<Answer<'_, R>, Failed> {
+    ) -> Result<Answer<'a, R>, Failed> {
         self.ask_with::<R>(who, Some(key), request).await
     }
 
-    async fn ask_with<R: Rpc>(
-        &self,
-        who: &Who,
+    async fn ask_with<'a, R: Rpc>(
+        &'a self,
+        who: &'a Who,
         key: Option<&str>,
         request: R::Request,
-    ) -> Result<Answer<'_, R>, Failed> {
+    ) -> Result<Answer<'a, R>, Failed> {
         let mut client = self.client.clone();
         if let Some(token) = &who.token {
             client = client.bearer(token);
@@ -268,7 +268,7 @@ impl Shop {
                     ));
                     tokio::time::sleep(pause).await;
                 }
-                _ => return Ok(Answer::new(self, described, outcome)),
+                _ => return Ok(Answer::new(self, &who.name, described, outcome)),
             }
         }
     }
@@ -289,9 +289,9 @@ impl Shop {
     }
 
     /// An answer was as expected.
-    pub(super) fn fine(&self, function: &str, said: &[String]) {
+    pub(super) fn fine(&self, function: &str, who: &str, said: &[String]) {
         self.answers.fetch_add(1, Ordering::Relaxed);
-        (self.say)(&format!("ok   {function}: {}", said.join(", ")));
+        (self.say)(&format!("ok   {function} as {who}: {}", said.join(", ")));
     }
 
     /// What is being told.

@@ -24,6 +24,8 @@ pub struct Product {
     pub id: String,
     /// Its name, which no other run uses.
     pub name: String,
+    /// What it is called in the report.
+    pub title: String,
     /// Its price.
     pub price: Cents,
 }
@@ -101,13 +103,13 @@ impl Shop {
     /// When that is not as it should be; so with all of these.
     pub async fn product(
         &self,
-        name: &str,
+        title: &str,
         price_cents: i64,
         inventory: i32,
     ) -> Result<Product, Failed> {
         let price = Cents::new(price_cents);
         let request = CreateProductRequest {
-            name: self.unique(name),
+            name: self.unique(title),
             description: String::new(),
             price: price.to_wire(),
             inventory,
@@ -121,11 +123,12 @@ impl Shop {
         let made = made
             .is("price", |r| product(r).price, price.to_wire())
             .is("inventory", |r| product(r).inventory, inventory)
-            .same("name", |r| product(r).name, &name)
+            .same(title, |r| product(r).name, &name)
             .response()?;
         Ok(Product {
             id: product(&made).id,
             name,
+            title: title.to_owned(),
             price,
         })
     }
@@ -140,11 +143,11 @@ impl Shop {
             id: product.id.clone(),
         };
         let found = |r: &ProductResponse| r.product.clone().unwrap_or_default().inventory;
-        let answer = self
-            .ask::<rpc::GetProduct>(&Who::nobody(), request)
-            .await?
-            .ok();
-        answer.is("inventory", found, inventory).end()
+        let nobody = Who::nobody();
+        let answer = self.ask::<rpc::GetProduct>(&nobody, request).await?.ok();
+        answer
+            .is(&format!("inventory of {}", product.title), found, inventory)
+            .end()
     }
 
     /// The cart is emptied, whatever is in it.
@@ -207,7 +210,7 @@ impl Shop {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn order(&self, who: &Who) -> Result<Answer<'_, rpc::CreateOrder>, Failed> {
+    pub async fn order<'a>(&'a self, who: &'a Who) -> Result<Answer<'a, rpc::CreateOrder>, Failed> {
         self.order_for(who, who).await
     }
 
@@ -216,11 +219,11 @@ impl Shop {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn order_for(
-        &self,
-        who: &Who,
+    pub async fn order_for<'a>(
+        &'a self,
+        who: &'a Who,
         user: &Who,
-    ) -> Result<Answer<'_, rpc::CreateOrder>, Failed> {
+    ) -> Result<Answer<'a, rpc::CreateOrder>, Failed> {
         self.ask::<rpc::CreateOrder>(who, to_order(user)).await
     }
 
@@ -275,7 +278,10 @@ impl Shop {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn orders(&self, who: &Who) -> Result<Answer<'_, rpc::ListUserOrders>, Failed> {
+    pub async fn orders<'a>(
+        &'a self,
+        who: &'a Who,
+    ) -> Result<Answer<'a, rpc::ListUserOrders>, Failed> {
         let request = ListUserOrdersRequest {
             user_id: who.id.clone(),
             ..Default::default()
@@ -289,17 +295,18 @@ impl Shop {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn move_on(
-        &self,
-        who: &Who,
+    pub async fn move_on<'a>(
+        &'a self,
+        who: &'a Who,
         id: &str,
         to: OrderStatus,
-    ) -> Result<Answer<'_, rpc::UpdateOrderStatus>, Failed> {
+    ) -> Result<Answer<'a, rpc::UpdateOrderStatus>, Failed> {
         let request = UpdateOrderStatusRequest {
             order_id: id.to_owned(),
             status: to.into(),
         };
-        self.ask::<rpc::UpdateOrderStatus>(who, request).await
+        let answer = self.ask::<rpc::UpdateOrderStatus>(who, request).await?;
+        Ok(answer.about(&format!("to {}", to.as_str_name())))
     }
 
     /// The payment of `order`, found by its own id or by the order's, is in this status.

@@ -293,7 +293,7 @@ pub(crate) fn zerocart(data: &Path) -> Command {
 ///
 /// A build of this package alone does not build the binaries of others, and a stale one would
 /// test what is no more. All that `cargo test` has built already is not built again.
-fn binaries() -> &'static Path {
+pub(crate) fn binaries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows its program");

@@ -1,12 +1,13 @@
 //! Whole stories: the real engine, its real functions, a real PostgreSQL, over real sockets.
 
 mod bad_input;
-mod engine;
+pub(crate) mod engine;
 mod grpcio;
 mod http;
 mod life;
 mod outage;
 mod processes;
+mod story;
 mod writes;
 mod zero;
 

@@ -2,13 +2,16 @@
 
 use http::Method;
 use serde_json::{Value, json};
+use uuid::Uuid;
 use zerocart_activator::load_dir;
 use zerocart_test_support::clients::Reply;
 use zerocart_tests::{functions, root};
 
 use super::{
     engine::{Data, Engine, PATIENCE},
-    grpcio, processes, until,
+    grpcio,
+    http::Http,
+    processes, until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,35 +56,37 @@ async fn every_function_wakes_from_zero_and_goes_back() {
     if let Some(calls) = grpcio::calls_everything(&engine).await {
         assert!(calls.len() >= functions::all().len(), "{calls:?}");
         for function in engine.ps().await {
-            assert_eq!(function.cold_starts, 2, "{}", function.name);
+            // The published contract does not name this one.
+            let cold_starts = 1 + u64::from(function.name != "set-failure-rate");
+            assert_eq!(function.cold_starts, cold_starts, "{}", function.name);
             assert_eq!(function.crashes, 0, "{}", function.name);
         }
     }
     engine.stop().await;
 }
 
-/// One call of each function over REST, each from zero.
-async fn rest(engine: &Engine) {
-    let http = engine.http();
-    let (email, password) = engine.admin_credential().expect("the first start shows it");
-    let call = async |function: &str, method: Method, path: &str, body: Value, token: &str| {
-        let before = engine.status(function).await;
+/// Calls over REST, each the first of its function.
+struct FirstCalls<'a> {
+    engine: &'a Engine,
+    http: Http,
+}
+
+impl FirstCalls<'_> {
+    async fn call(
+        &self,
+        function: &str,
+        method: Method,
+        path: &str,
+        body: Value,
+        token: &str,
+    ) -> Reply {
+        let before = self.engine.status(function).await;
         assert_eq!(
             (before.cold_starts, before.instances.len()),
             (0, 0),
             "{function}"
         );
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let token: &[_] = if token.is_empty() {
-            &[]
-        } else {
-            &[("authorization", token)]
-        };
-        let reply = http.call(method, path, body, token).await;
+        let reply = self.again(method, path, body, token).await;
         assert!(
             reply.status.is_success(),
             "{function}: {} {}",
@@ -92,7 +97,7 @@ async fn rest(engine: &Engine) {
             reply.headers.get("x-cold-start").map(|v| v.as_bytes()),
             Some(&b"true"[..])
         );
-        let after = engine.status(function).await;
+        let after = self.engine.status(function).await;
         assert_eq!(
             (after.cold_starts, after.instances.len()),
             (1, 1),
@@ -101,47 +106,177 @@ async fn rest(engine: &Engine) {
         assert_eq!((after.requests, after.crashes), (1, 0), "{function}");
         assert!(after.last_start_ms.is_some(), "{function}");
         reply
-    };
-    let value = |reply: &Reply| reply.json::<Value>();
+    }
 
+    async fn again(&self, method: Method, path: &str, body: Value, token: &str) -> Reply {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let token: &[_] = if token.is_empty() {
+            &[]
+        } else {
+            &[("authorization", token)]
+        };
+        self.http.call(method, path, body, token).await
+    }
+
+    /// Signs in, and gives the value of the header `authorization`.
+    async fn sign_in(&self, email: &str, password: &str) -> String {
+        let sign_in = json!({"email": email, "password": password});
+        let reply = self.again(Method::POST, "/auth/login", sign_in, "").await;
+        bearer(&reply)
+    }
+}
+
+fn bearer(reply: &Reply) -> String {
+    let token = &value(reply)["token"];
+    format!("Bearer {}", token.as_str().expect("a token"))
+}
+
+fn value(reply: &Reply) -> Value {
+    reply.json::<Value>()
+}
+
+fn location(reply: &Reply) -> String {
+    assert_eq!(reply.status, 201);
+    let location = reply.headers["location"].to_str().expect("a path");
+    location.to_owned()
+}
+
+/// One call of each function over REST, each from zero.
+async fn rest(engine: &Engine) {
+    let first = FirstCalls {
+        engine,
+        http: engine.http(),
+    };
+    let (email, password) = engine.admin_credential().expect("the first start shows it");
     let sign_in = json!({"email": email, "password": password});
-    let reply = call(
-        "authenticate-user",
-        Method::POST,
-        "/auth/login",
-        sign_in,
-        "",
-    )
-    .await;
-    let token = format!(
-        "Bearer {}",
-        value(&reply)["token"].as_str().expect("a token")
-    );
+    let reply = first
+        .call(
+            "authenticate-user",
+            Method::POST,
+            "/auth/login",
+            sign_in,
+            "",
+        )
+        .await;
+    let admin = bearer(&reply);
 
     let ada = json!({"email": "ada@example.com", "name": "Ada", "password": "correct horse"});
-    let created = call("create-user", Method::POST, "/users", ada, "").await;
-    assert_eq!(created.status, 201);
-    let location = created.headers["location"].to_str().expect("a path");
-    let read = call("get-user", Method::GET, location, Value::Null, &token).await;
+    let created = first
+        .call("create-user", Method::POST, "/users", ada, "")
+        .await;
+    let user = location(&created);
+    let read = first
+        .call("get-user", Method::GET, &user, Value::Null, &admin)
+        .await;
     assert_eq!(value(&read)["user"], value(&created)["user"]);
 
-    let tea = json!({"name": "Tea", "price": 4.75, "inventory": 3});
-    let created = call("create-product", Method::POST, "/products", tea, &token).await;
-    assert_eq!(created.status, 201);
-    let product = created.headers["location"].to_str().expect("a path");
-    let read = call("get-product", Method::GET, product, Value::Null, "").await;
+    let tea = json!({"name": "Tea", "price": 4.75, "inventory": 5});
+    let created = first
+        .call("create-product", Method::POST, "/products", tea, &admin)
+        .await;
+    let product = location(&created);
+    let read = first
+        .call("get-product", Method::GET, &product, Value::Null, "")
+        .await;
     assert_eq!(value(&read)["product"], value(&created)["product"]);
-    let list = call(
-        "list-products",
-        Method::GET,
-        "/products?limit=5",
-        Value::Null,
-        "",
-    )
-    .await;
+    let list = first
+        .call(
+            "list-products",
+            Method::GET,
+            "/products?limit=5",
+            Value::Null,
+            "",
+        )
+        .await;
     assert_eq!(value(&list)["total"], 1);
     let path = format!("{product}/inventory");
     let take = json!({"quantity_change": -2});
-    let taken = call("update-inventory", Method::PATCH, &path, take, &token).await;
-    assert_eq!(value(&taken)["new_inventory"], 1);
+    let taken = first
+        .call("update-inventory", Method::PATCH, &path, take, &admin)
+        .await;
+    assert_eq!(value(&taken)["new_inventory"], 3);
+
+    pay(&first, &admin).await;
+    let product = value(&created)["product"]["id"].clone();
+    let user = user.trim_start_matches("/users/");
+    buy(&first, &admin, user, &product).await;
+}
+
+/// The functions of the payment domain.
+async fn pay(first: &FirstCalls<'_>, admin: &str) {
+    let works = json!({"failure_rate": 0, "min_delay_ms": 0, "max_delay_ms": 0});
+    let path = "/admin/failure-rate";
+    let set = first
+        .call("set-failure-rate", Method::POST, path, works, admin)
+        .await;
+    assert_eq!(value(&set)["failure_rate"], 0.0);
+    let (order, user) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
+    let charge = json!({"order_id": order, "user_id": user, "amount": 9.5});
+    let paid = first
+        .call("process-payment", Method::POST, "/payments", charge, admin)
+        .await;
+    assert_eq!(value(&paid)["status"], "SUCCESS");
+    let path = format!("/payments/{order}");
+    let found = first
+        .call("get-payment-status", Method::GET, &path, Value::Null, admin)
+        .await;
+    assert_eq!(value(&found)["payment_id"], value(&paid)["payment_id"]);
+}
+
+/// The functions of the cart and order domains, as Ada.
+async fn buy(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
+    let ada = first.sign_in("ada@example.com", "correct horse").await;
+    let cart = format!("/carts/{user}");
+    let items = format!("{cart}/items");
+    let line = format!("{items}/{}", product.as_str().expect("an id"));
+    let add = json!({"product_id": product, "quantity": 2});
+    let added = first
+        .call("add-to-cart", Method::POST, &items, add.clone(), &ada)
+        .await;
+    let read = first
+        .call("get-cart", Method::GET, &cart, Value::Null, &ada)
+        .await;
+    assert_eq!(value(&read)["cart"], value(&added)["cart"]);
+    let three = json!({"new_quantity": 3});
+    let changed = first
+        .call("update-cart-item", Method::PUT, &line, three, &ada)
+        .await;
+    assert_eq!(value(&changed)["cart"]["total_amount"], 14.25);
+    let removed = first
+        .call("remove-from-cart", Method::DELETE, &line, Value::Null, &ada)
+        .await;
+    assert_eq!(value(&removed)["cart"]["items"], json!([]));
+    first
+        .call("clear-cart", Method::DELETE, &cart, Value::Null, &ada)
+        .await;
+
+    first.again(Method::POST, &items, add, &ada).await;
+    let mine = json!({"user_id": user});
+    let placed = first
+        .call("create-order", Method::POST, "/orders", mine, &ada)
+        .await;
+    let order = location(&placed);
+    assert_eq!(value(&placed)["order"]["status"], "PAID");
+    let read = first
+        .call("get-order", Method::GET, &order, Value::Null, &ada)
+        .await;
+    assert_eq!(value(&read)["order"], value(&placed)["order"]);
+    let path = format!("/users/{user}/orders");
+    let listed = first
+        .call("list-user-orders", Method::GET, &path, Value::Null, &ada)
+        .await;
+    assert_eq!(value(&listed)["orders"][0], value(&placed)["order"]);
+    let path = format!("{order}/status");
+    let ship = json!({"status": "SHIPPED"});
+    let shipped = first
+        .call("update-order-status", Method::PATCH, &path, ship, admin)
+        .await;
+    assert_eq!(value(&shipped)["order"]["status"], "SHIPPED");
+
+    let empty = first.again(Method::GET, &cart, Value::Null, &ada).await;
+    assert_eq!(value(&empty)["cart"]["items"], json!([]));
 }

@@ -1,0 +1,306 @@
+//! The cold chain: the first order of a fleet at zero, against the starts of its functions.
+//!
+//! An order goes through five functions (create-order, get-cart, update-inventory, process-payment,
+//! clear-cart), one after the other. Were each started only when it is called, the first order
+//! would wait for the sum of their starts; create-order wakes them all at once, so it should wait
+//! for little more than the slowest.
+//!
+//! The functions run as in the local engine: as processes, by its activator, with the manifests
+//! that are deployed, calling each other through the activator; the payment gateway answers at
+//! once. Each measurement begins with all of them at zero and no session at PostgreSQL, asks once
+//! (cold), and then asks the same again (warm) until the median of that is known. What a start
+//! costs is the difference: connections, prepared statements and everything else that only the
+//! first request waits for is in it, the work itself is not.
+//!
+//! Starts that are woken at once share the cores of this machine, and a start is mostly work of
+//! the processor. So the CPU time that the functions and their sessions at PostgreSQL have used by
+//! the first answer is printed, too: divided by the cores it is what no order from zero can go
+//! below here, however it is woken.
+//!
+//! Each round measures in a shuffled order
+//!
+//! - the order;
+//! - the order with wake-ups that wake nobody, for comparison: they are answered before they get
+//!   to the activator;
+//! - each of the five functions alone, by a request that it answers without any other. create-order
+//!   refuses one because another order of that cart is being made; what it calls cannot be
+//!   reached meanwhile, so its wake-ups start nothing.
+
+mod report;
+
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    binaries,
+    cases::{self, Case, Seeds},
+    fleet::{self, Fleet, Paths, Yard},
+    machine,
+    process::Ports,
+    stand::Stand,
+    stats::median,
+};
+
+/// The functions that an order goes through, in this order. get-payment-status is woken, too, but
+/// asked only when the outcome of a charge is unknown.
+const CHAIN: [&str; 5] = [
+    "create-order",
+    "get-cart",
+    "update-inventory",
+    "process-payment",
+    "clear-cart",
+];
+
+/// How often the same is asked again, to know what it takes when everything is warm.
+const WARM: usize = 5;
+
+/// What to measure, and how often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many times each is measured
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rounds: u32,
+    /// The seed of the order of measurements [default: another each time]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Exit with 1 when the target is missed
+    #[arg(long)]
+    check: bool,
+    /// Measure the binaries that are there, instead of building them first
+    #[arg(long)]
+    no_build: bool,
+    /// No further round begins after this many seconds of measuring
+    #[arg(long, default_value_t = 150, value_name = "SECONDS")]
+    limit: u64,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// An order, whose functions are woken at once, or not.
+    Order { woken: bool },
+    /// One function alone: an index in [`CHAIN`].
+    Alone(usize),
+}
+
+/// What was measured of one subject, in milliseconds.
+#[derive(Clone, Debug, Default)]
+struct Record {
+    cold: Vec<f64>,
+    warm: Vec<f64>,
+    /// Cold less warm, measurement by measurement.
+    start: Vec<f64>,
+    /// CPU time until the first answer; empty where the kernel does not tell.
+    cpu: Vec<f64>,
+}
+
+/// One measurement, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    cold: f64,
+    warm: f64,
+    cpu: Option<f64>,
+}
+
+impl Record {
+    fn add(&mut self, times: Times) {
+        self.cold.push(times.cold);
+        self.warm.push(times.warm);
+        self.start.push(times.cold - times.warm);
+        self.cpu.extend(times.cpu);
+    }
+}
+
+/// All that was measured.
+#[derive(Debug, Default)]
+struct Records {
+    woken: Record,
+    unwoken: Record,
+    alone: [Record; CHAIN.len()],
+}
+
+impl Records {
+    fn of(&mut self, subject: Subject) -> &mut Record {
+        match subject {
+            Subject::Order { woken: true } => &mut self.woken,
+            Subject::Order { woken: false } => &mut self.unwoken,
+            Subject::Alone(i) => &mut self.alone[i],
+        }
+    }
+}
+
+/// Measures and prints. `Ok(false)` when `--check` finds the target missed.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    // As the engine's.
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the event loop")?;
+    let result = runtime.block_on(measure(args));
+    progress("");
+    result
+}
+
+async fn measure(args: &Args) -> Result<bool> {
+    let folder = binaries::folder()?;
+    let domains = binaries::domains();
+    if !args.no_build {
+        progress("building");
+        binaries::build(&domains)?;
+    }
+    for name in CHAIN {
+        binaries::find(&folder, name)?;
+    }
+    progress("starting PostgreSQL");
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let stand = Stand::start(&domains).await?;
+    let version = stand.version().to_owned();
+    let mut bench = Bench::new(stand, folder, Ports::new(seed).next()?).await?;
+
+    let load = machine::load();
+    let began = Instant::now();
+    let mut subjects: Vec<_> = (0..CHAIN.len()).map(Subject::Alone).collect();
+    subjects.extend([true, false].map(|woken| Subject::Order { woken }));
+    let mut records = Records::default();
+    let mut rounds = 0;
+    // The first round warms the machine (page cache, catalogue) and is not counted.
+    for round in 0..=args.rounds {
+        if began.elapsed() > Duration::from_secs(args.limit) {
+            break;
+        }
+        progress(&format!("round {round} of {}", args.rounds));
+        bench.fill_carts(2 * (1 + WARM)).await?;
+        subjects.shuffle(&mut rng);
+        for subject in &subjects {
+            let times = bench.measure(*subject).await;
+            let times = times.with_context(|| format!("{subject:?}"))?;
+            if round > 0 {
+                records.of(*subject).add(times);
+            }
+        }
+        rounds = round;
+    }
+    if rounds == 0 {
+        bail!("not one round within {} s", args.limit);
+    }
+    let run = report::Run {
+        seed,
+        rounds,
+        took: began.elapsed(),
+        load,
+        postgres: version,
+    };
+    bench.stand.stop().await?;
+    progress("");
+    let met = report::print(&run, &records);
+    Ok(met || !args.check)
+}
+
+/// What measurements need.
+struct Bench {
+    stand: Stand,
+    yard: Yard,
+    folder: PathBuf,
+    seeds: Seeds,
+    /// Where nobody listens.
+    closed: u16,
+    /// Customers with something in their carts, and their tokens.
+    customers: Vec<(String, String)>,
+}
+
+impl Bench {
+    async fn new(stand: Stand, folder: PathBuf, closed: u16) -> Result<Self> {
+        let yard = Yard::new()?;
+        let fleet = Fleet::start(&yard, &stand, &folder, Paths::Open).await?;
+        let seeds = fleet.seed(&stand).await;
+        fleet.end().await?;
+        Ok(Self {
+            seeds: seeds?,
+            stand,
+            yard,
+            folder,
+            closed,
+            customers: Vec::new(),
+        })
+    }
+
+    async fn fleet(&self, paths: Paths) -> Result<Fleet> {
+        self.stand.quiet().await?;
+        Fleet::start(&self.yard, &self.stand, &self.folder, paths).await
+    }
+
+    /// Makes so many customers who have something in their carts.
+    async fn fill_carts(&mut self, n: usize) -> Result<()> {
+        let fleet = self.fleet(Paths::Open).await?;
+        for _ in 0..n {
+            let user = Uuid::now_v7().to_string();
+            fleet
+                .fill_cart(&user, &self.seeds.product_id, &self.seeds.token)
+                .await?;
+            let token = self.stand.customer_token(&user)?;
+            self.customers.push((user, token));
+        }
+        fleet.end().await
+    }
+
+    /// The first answer of a fleet at zero, and the median of the same again.
+    async fn measure(&mut self, subject: Subject) -> Result<Times> {
+        let (name, paths) = match subject {
+            Subject::Order { woken: true } => (CHAIN[0], Paths::Open),
+            Subject::Order { woken: false } => (CHAIN[0], Paths::Sleepy),
+            Subject::Alone(i) => (CHAIN[i], Paths::Closed(self.closed)),
+        };
+        // Made before the clock starts.
+        let cases: Vec<_> = (0..=WARM)
+            .map(|_| self.case(subject))
+            .collect::<Result<_>>()?;
+        let fleet = self.fleet(paths).await?;
+        let ms = |(_, took): (String, Duration)| took.as_secs_f64() * 1e3;
+        let cold = ms(fleet.ask(name, &cases[0]).await?);
+        let cpu = fleet.cpu_ms(&self.stand).await?;
+        let mut warm = Vec::with_capacity(WARM);
+        for case in &cases[1..] {
+            warm.push(ms(fleet.ask(name, case).await?));
+        }
+        fleet.end().await?;
+        Ok(Times {
+            cold,
+            warm: median(&warm),
+            cpu,
+        })
+    }
+
+    fn case(&mut self, subject: Subject) -> Result<Case> {
+        let Subject::Alone(i) = subject else {
+            let (user, token) = self.customers.pop().context("too few carts are filled")?;
+            return fleet::order(&user, &token);
+        };
+        let info = fleet::info(CHAIN[i])?;
+        let seeds = &self.seeds;
+        let id = Uuid::now_v7().to_string();
+        Ok(match info.name {
+            // As an order asks: these are its work.
+            "update-inventory" => {
+                let body = json!({"quantity_change": -1, "reservation_id": id});
+                let product = [("product_id", seeds.product_id.as_str())];
+                Case::call(&info, &seeds.token, &product, Some(body))
+            }
+            _ => cases::case(&info, seeds, 0)?,
+        })
+    }
+}
+
+/// One line that is written over by the next, where a person looks on.
+fn progress(what: &str) {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        // Of no consequence.
+        let _ = write!(terminal, "\r\x1b[K{what}");
+    }
+}

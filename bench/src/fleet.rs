@@ -1,0 +1,264 @@
+//! Functions as the local engine runs them: from zero, by the real activator and manifests.
+
+use std::{
+    collections::HashMap,
+    fs,
+    net::Ipv4Addr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use axum::{Router, body::Body, routing::get};
+use http::{Request, header};
+use http_body_util::BodyExt;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use uuid::Uuid;
+use zerocart_activator::{Activator, Guard, ProcessLauncher, load_dir};
+use zerocart_proto::rpc;
+
+use crate::{
+    binaries::{entries, workspace_root},
+    cases::{self, Case, Seeds},
+    stand::Stand,
+};
+
+/// How many products are there, so that a list has a full page.
+const PRODUCTS: u32 = 30;
+
+/// How functions find each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paths {
+    /// Through the activator, as in the local engine.
+    Open,
+    /// Through the activator, but for `GET /health`, which is answered before it gets there: so
+    /// wake-ups wake nobody.
+    Sleepy,
+    /// Not at all: nobody listens at this port.
+    Closed(u16),
+}
+
+/// Where the functions of all fleets of a run write, and who ends them when this is killed.
+pub(crate) struct Yard {
+    logs: TempDir,
+    guard: Guard,
+}
+
+impl Yard {
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            logs: tempfile::tempdir().context("cannot make a folder for logs")?,
+            guard: Guard::spawn().context("cannot start a guard")?,
+        })
+    }
+}
+
+/// All functions, at zero when this is made.
+pub(crate) struct Fleet {
+    activator: Activator,
+    /// Ends the way between functions.
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+impl Fleet {
+    /// The functions whose binaries are in `folder`.
+    pub(crate) async fn start(
+        yard: &Yard,
+        stand: &Stand,
+        folder: &Path,
+        paths: Paths,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = match paths {
+            Paths::Open | Paths::Sleepy => listener.local_addr()?.port(),
+            Paths::Closed(port) => port,
+        };
+        let env = entries().into_iter().map(|entry| {
+            let env = stand.env(entry.info, port)?;
+            Ok((entry.info.name.to_owned(), env))
+        });
+        let env: HashMap<_, _> = env.collect::<Result<_>>()?;
+        let functions = load_dir(&workspace_root().join("knative/services"))?;
+        let launcher =
+            ProcessLauncher::new(folder, yard.logs.path(), yard.guard.clone(), move |name| {
+                env.get(name).cloned().unwrap_or_default()
+            });
+        let activator = Activator::new(functions, launcher, Default::default());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async move { drop(stopped.await) };
+        let serving = match paths {
+            Paths::Sleepy => {
+                let router = sleepy(activator.clone());
+                tokio::spawn(async move {
+                    let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+                    // The other end of every connection is gone when this ends.
+                    let _ = serving.await;
+                })
+            }
+            Paths::Open | Paths::Closed(_) => {
+                let activator = activator.clone();
+                tokio::spawn(async move { drop(activator.serve(listener, stopped).await) })
+            }
+        };
+        Ok(Self {
+            activator,
+            stop,
+            serving,
+        })
+    }
+
+    /// Asks a function, which is started if need be; with the time that the whole answer took.
+    ///
+    /// # Errors
+    ///
+    /// For an answer of another status.
+    pub(crate) async fn ask(&self, function: &str, case: &Case) -> Result<(String, Duration)> {
+        let mut request = Request::builder()
+            .method(case.method)
+            .uri(&case.path)
+            .header(header::HOST, "localhost");
+        if let Some(token) = &case.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        if case.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request.body(Body::from(case.body.clone().unwrap_or_default()))?;
+        let began = Instant::now();
+        let response = self.activator.handle(function, request).await;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await;
+        let took = began.elapsed();
+        let body = body.with_context(|| format!("half an answer of {function}"))?;
+        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        if status != case.status {
+            let wanted = case.status;
+            bail!("{function}: status {status}, not {wanted}: {body}");
+        }
+        Ok((body, took))
+    }
+
+    /// The CPU time that the functions which run, and PostgreSQL for them, have used so far, in
+    /// milliseconds; none where the kernel does not tell (`CONFIG_SCHED_INFO`).
+    pub(crate) async fn cpu_ms(&self, stand: &Stand) -> Result<Option<f64>> {
+        let functions = self.activator.status();
+        let functions = functions.iter().flat_map(|f| &f.instances);
+        let mut pids: Vec<_> = functions.filter_map(|instance| instance.pid).collect();
+        pids.extend(stand.sessions().await?);
+        Ok(pids.into_iter().map(cpu_ms).sum())
+    }
+
+    /// Ends every function, and waits until all have ended.
+    pub(crate) async fn end(self) -> Result<()> {
+        self.activator.shutdown().await;
+        drop(self.stop);
+        self.serving
+            .await
+            .context("the way between functions broke")
+    }
+
+    /// An account, products, an order that is paid and one that is being made, all through the
+    /// functions that make them, with a payment gateway that answers at once and never fails.
+    pub(crate) async fn seed(&self, stand: &Stand) -> Result<Seeds> {
+        let mut seeds = Seeds {
+            token: stand.admin_token()?,
+            email: cases::email(0),
+            ..Seeds::default()
+        };
+        let admin = seeds.token.clone();
+        let at_once = Case::call(
+            &info("set-failure-rate")?,
+            &admin,
+            &[],
+            Some(cases::at_once()),
+        );
+        self.ask("set-failure-rate", &at_once).await?;
+        for (name, times) in [("create-user", 1), ("create-product", PRODUCTS)] {
+            for n in 0..times {
+                let case = cases::case(&info(name)?, &seeds, n)?;
+                let (answer, _) = self.ask(name, &case).await?;
+                match name {
+                    "create-user" => seeds.user_id = cases::text(&answer, "/user/id")?,
+                    _ => seeds.product_id = cases::text(&answer, "/product/id")?,
+                }
+            }
+        }
+        seeds.busy_user_id = Uuid::now_v7().to_string();
+        seeds.busy_token = stand.customer_token(&seeds.busy_user_id)?;
+        let token = stand.customer_token(&seeds.user_id)?;
+        let (product, user) = (seeds.product_id.clone(), seeds.user_id.clone());
+        self.fill_cart(&user, &product, &admin).await?;
+        let (paid, _) = self.ask("create-order", &order(&user, &token)?).await?;
+        seeds.order_id = cases::text(&paid, "/order/id")?;
+        seeds.payment_id = cases::text(&paid, "/order/payment_id")?;
+        // The order has taken what was in the cart.
+        self.fill_cart(&user, &product, &admin).await?;
+
+        let (busy, token) = (seeds.busy_user_id.clone(), seeds.busy_token.clone());
+        self.fill_cart(&busy, &product, &admin).await?;
+        let (paid, _) = self.ask("create-order", &order(&busy, &token)?).await?;
+        stand.reopen(&cases::text(&paid, "/order/id")?).await?;
+        Ok(seeds)
+    }
+
+    /// Puts a unit of a product into somebody's cart.
+    pub(crate) async fn fill_cart(&self, user: &str, product: &str, admin: &str) -> Result<()> {
+        let body = json!({"product_id": product, "quantity": 1});
+        let case = Case::call(
+            &info("add-to-cart")?,
+            admin,
+            &[("user_id", user)],
+            Some(body),
+        );
+        let case = Case {
+            status: 200,
+            ..case
+        };
+        self.ask("add-to-cart", &case).await.map(drop)
+    }
+}
+
+/// The order of somebody's cart.
+pub(crate) fn order(user: &str, token: &str) -> Result<Case> {
+    let body = json!({"user_id": user});
+    Ok(Case::call(&info("create-order")?, token, &[], Some(body)))
+}
+
+/// The facts of a function.
+pub(crate) fn info(name: &str) -> Result<rpc::Info> {
+    let info = rpc::ALL.iter().find(|info| info.name == name);
+    info.copied()
+        .with_context(|| format!("there is no function {name}"))
+}
+
+/// The way between functions, on which wake-ups get lost: they are answered, and wake nobody.
+fn sleepy(activator: Activator) -> Router {
+    Router::new().route("/health", get(async || "")).fallback(
+        async move |request: Request<Body>| {
+            let host = match request.uri().host() {
+                Some(host) => Some(host),
+                None => request
+                    .headers()
+                    .get(header::HOST)
+                    .and_then(|h| h.to_str().ok()),
+            };
+            let function = host.and_then(|host| host.split(['.', ':']).next());
+            let function = function.unwrap_or_default().to_owned();
+            activator.handle(&function, request).await
+        },
+    )
+}
+
+/// The CPU time of all threads of a process: the first number of `schedstat` is nanoseconds.
+fn cpu_ms(pid: u32) -> Option<f64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let of_thread = |thread: std::io::Result<fs::DirEntry>| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    };
+    let nanoseconds: Option<f64> = threads.map(of_thread).sum();
+    nanoseconds.map(|nanoseconds| nanoseconds / 1e6)
+}
