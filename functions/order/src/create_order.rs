@@ -157,8 +157,9 @@ impl CreateOrder {
         let order = store.load(cx, id).await?;
         let order = order.ok_or_else(|| Error::internal("an order is gone"))?;
         if order.lapsed
-            && order.paid_at.is_none()
             && let Some(driving) = self.driver.resume(cx, id, true).await?
+            // What is left of a paid order goes on by itself: it does not change the answer.
+            && order.paid_at.is_none()
         {
             let driven = driving.await.map_err(Error::internal)??;
             return self.answer_driven(cx, id, driven).await;

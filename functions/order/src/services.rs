@@ -113,7 +113,12 @@ impl Services {
         };
         let update_inventory = functions.client(setup, options(inventory_breaker.as_ref().ok()));
         let charge = functions.client(setup, options(payment_breaker.as_ref().ok()));
-        let payment_status = functions.client(setup, options(None));
+        // Only asked when a charge went wrong.
+        let seldom = Options {
+            wake: false,
+            ..options(None)
+        };
+        let payment_status = functions.client(setup, seldom);
         let clear_cart = functions.client(setup, options(None));
         inventory_breaker?;
         Ok(Self {

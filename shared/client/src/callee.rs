@@ -25,6 +25,8 @@ pub(crate) struct Callee {
     pub(crate) base: Uri,
     heard: Mutex<Heard>,
     waking: AtomicBool,
+    /// Whether it is worth waking before it is called.
+    expected: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +46,18 @@ impl Callee {
             base,
             heard: Mutex::default(),
             waking: AtomicBool::new(false),
+            expected: AtomicBool::new(false),
         }
+    }
+
+    /// From now on it is worth waking before it is called.
+    pub(crate) fn is_expected(&self) {
+        self.expected.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is worth waking before it is called.
+    pub(crate) fn expected(&self) -> bool {
+        self.expected.load(Ordering::Relaxed)
     }
 
     /// It answered a call.

@@ -33,6 +33,9 @@ pub struct Options {
     pub attempts: NonZeroU32,
     /// The longest that one attempt may take. Default: the callee's own limit.
     pub attempt_timeout: Option<Duration>,
+    /// Whether [`Functions::wake_all`](crate::Functions::wake_all) wakes it. Default: yes; no for
+    /// what is only called when something goes wrong.
+    pub wake: bool,
 }
 
 impl Default for Options {
@@ -42,6 +45,7 @@ impl Default for Options {
             breaker: None,
             attempts: NonZeroU32::MIN.saturating_add(2),
             attempt_timeout: None,
+            wake: true,
         }
     }
 }

@@ -141,6 +141,9 @@ impl Functions {
             ));
         }
         let callee = self.callee(name)?;
+        if options.wake {
+            callee.is_expected();
+        }
         if let Some(breaker) = &options.breaker {
             self.0.counts.observe(name, breaker);
         }
@@ -172,13 +175,14 @@ impl Functions {
         Ok(callee)
     }
 
-    /// Wakes all functions that clients were made for, at once and without waiting.
+    /// Wakes all functions that clients were made for, unless these say otherwise
+    /// ([`Options::wake`]), at once and without waiting.
     ///
     /// Each is asked for its health, which needs no identity and touches nothing else, over the
     /// connection that the calls will use. Those that gave a sign of life within the last 5 s are
     /// left alone. What comes of it shows only in the log, at `debug`.
     pub fn wake_all(&self) {
-        for callee in self.0.callees().iter() {
+        for callee in self.0.callees().iter().filter(|callee| callee.expected()) {
             let (callee, transport) = (Arc::clone(callee), Arc::clone(&self.0.transport));
             tokio::spawn(async move { wake(&callee, &*transport).await });
         }

@@ -52,9 +52,14 @@ const WRITE: &str = "UPDATE circuit_breakers SET generation = $2, state = $3, fa
      admitted_at = 'epoch'::timestamptz + $8 * interval '1 microsecond', \
      changed_at = now() WHERE name = $1";
 
+/// When the state is read that nobody has needed until then. Not beside the first request: that
+/// would open a second connection, whose login takes longer than to read on the first.
+const READ_AFTER: Duration = Duration::from_millis(250);
+
 /// A circuit breaker whose state is kept in `database`, under `name`, for all who share that.
 ///
-/// It is read once beside the server's start; `rules` must have a probe lease.
+/// It is read by the first call that needs it, and a moment after the start at the latest, so that
+/// health shows it; `rules` must have a probe lease.
 ///
 /// # Errors
 ///
@@ -85,7 +90,10 @@ pub fn shared_breaker(
         );
     });
     let warming = breaker.clone();
-    setup.background(async move { warming.warm_up().await });
+    setup.background(async move {
+        tokio::time::sleep(READ_AFTER).await;
+        warming.warm_up().await;
+    });
     Ok(breaker)
 }
 

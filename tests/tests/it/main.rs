@@ -4,6 +4,7 @@ mod agreement;
 mod contract;
 mod e2e;
 mod rules;
+mod saga;
 
 /// Asserts that nothing is wrong, or lists all that is.
 #[track_caller]

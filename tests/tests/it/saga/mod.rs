@@ -1,0 +1,46 @@
+//! That an order survives a crash at any point, and what its customers see of that.
+//!
+//! - [`stage`]: a PostgreSQL server with the four databases, and the functions on them; [`books`]:
+//!   what must hold in these databases, whatever happened.
+//! - [`boundary`], [`sql_proxy`], [`forwarder`]: everything that passes between a process and the
+//!   database and the functions, so that the process can be killed at any such point.
+//! - [`process`]: the processes that drive orders.
+//!
+//! The product has no code for these tests: it is killed from outside.
+
+mod books;
+mod boundary;
+mod chaos;
+mod deadlines;
+mod forwarder;
+mod gateway_down;
+mod kill;
+mod last_unit;
+mod process;
+mod retries;
+mod sql_proxy;
+mod stage;
+
+use std::time::Duration;
+
+use zerocart_test_support::functions::PATIENCE;
+
+/// Waits until `done` gives something.
+///
+/// # Panics
+///
+/// When it does not within a time that no test that passes needs.
+async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
+    let waiting = async {
+        loop {
+            if let Some(value) = done().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    match tokio::time::timeout(2 * PATIENCE, waiting).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {:?}", 2 * PATIENCE),
+    }
+}
