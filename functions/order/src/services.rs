@@ -11,7 +11,7 @@ use zerocart_proto::{
     cart::{BoughtItem, ClearCartRequest},
     payment::{GetPaymentStatusRequest, PaymentResponse, PaymentStatus, ProcessPaymentRequest},
     product::UpdateInventoryRequest,
-    rpc,
+    rpc::{self, Rpc},
 };
 use zerocart_resilience::breaker;
 use zerocart_runtime::{Call, Invalid, Kind, Setup};
@@ -21,6 +21,12 @@ use crate::{
     saga::{Action, Event},
 };
 
+/// How long a probe keeps others away when its process dies: a little longer than the callee's own
+/// limit.
+const fn probe_lease<R: Rpc>() -> Option<Duration> {
+    Some(R::INFO.timeout().saturating_add(Duration::from_secs(1)))
+}
+
 /// The breaker of the contract: 3 failures in a row open it for 30 s, then one call of the whole
 /// fleet at a time probes, and 2 successes close it.
 const BREAKER: breaker::Config = breaker::Config {
@@ -28,8 +34,7 @@ const BREAKER: breaker::Config = breaker::Config {
     success_threshold: 2,
     open_for: Duration::from_secs(30),
     half_open_probes: 1,
-    // Longer than a charge can take.
-    probe_lease: Some(Duration::from_secs(15)),
+    probe_lease: None,
 };
 
 /// How long to wait before a payment is asked for again that another call is working on.
@@ -101,9 +106,21 @@ impl Services {
             open_for,
             ..BREAKER
         });
-        let mut breaker = |name| shared_breaker(setup, database?, name, config?);
-        let (payment_breaker, inventory_breaker) =
-            (breaker("process-payment"), breaker("update-inventory"));
+        let mut breaker = |name, probe_lease| {
+            let rules = breaker::Config {
+                probe_lease,
+                ..config?
+            };
+            shared_breaker(setup, database?, name, rules)
+        };
+        let payment_breaker = breaker(
+            rpc::ProcessPayment::INFO.name,
+            probe_lease::<rpc::ProcessPayment>(),
+        );
+        let inventory_breaker = breaker(
+            rpc::UpdateInventory::INFO.name,
+            probe_lease::<rpc::UpdateInventory>(),
+        );
         let functions = functions?;
         // Made whatever else is missing, so that every address that is missing is told, too.
         let options = |breaker: Option<&breaker::shared::Shared>| Options {
