@@ -10,7 +10,7 @@ use zerocart_proto::{
     rpc::{self, Rpc},
 };
 use zerocart_resilience::breaker;
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::cart::{self, LOCK, MAX_UNITS, READ, now};
 
@@ -88,8 +88,8 @@ impl Function for AddToCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = cart::uuid("user_id", &request.user_id)?;
-        let product = cart::uuid("product_id", &request.product_id)?;
+        let user = uuid("user_id", &request.user_id)?;
+        let product = uuid("product_id", &request.product_id)?;
         let quantity = request.quantity;
         // Before the transaction: no lock and no connection is held while another function works.
         let offer = match self.offer(cx, product).await {

@@ -140,15 +140,6 @@ pub(crate) fn response(cart: Cart, message: &str) -> CartResponse {
     }
 }
 
-/// An id, which the rules of its field have checked.
-///
-/// # Errors
-///
-/// INVALID_ARGUMENT, which names the field.
-pub(crate) fn uuid(field: &str, id: &str) -> Result<Uuid, Error> {
-    Uuid::try_parse(id).map_err(|_| Error::field(field, "must be a UUID"))
-}
-
 /// The answer for a line that the cart does not have.
 pub(crate) fn no_such_line() -> Error {
     Error::not_found("this product is not in the cart")

@@ -4,7 +4,7 @@ use zerocart_proto::{
     cart::{BoughtItem, CartResponse},
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::cart::{self, LOCK, READ, now};
 
@@ -67,7 +67,7 @@ impl Function for ClearCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = cart::uuid("user_id", &request.user_id)?;
+        let user = uuid("user_id", &request.user_id)?;
         let purchase = Purchase::new(&request.order_id, &request.bought)?;
         self.database
             .write(cx, |tx: &mut Transaction<'_>| {
@@ -110,10 +110,10 @@ impl Purchase {
         let mut products = Vec::with_capacity(bought.len());
         for (index, item) in bought.iter().enumerate() {
             let field = || format!("bought[{index}].product_id");
-            products.push(cart::uuid(&field(), &item.product_id)?);
+            products.push(uuid(&field(), &item.product_id)?);
         }
         Ok(Some(Self {
-            order: cart::uuid("order_id", order_id)?,
+            order: uuid("order_id", order_id)?,
             products,
             units: bought.iter().map(|item| item.quantity).collect(),
         }))

@@ -1,6 +1,6 @@
 use zerocart_postgres::{Database, Transaction};
 use zerocart_proto::{cart::CartResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::cart::{self, LOCK, READ, no_such_line, now};
 
@@ -30,8 +30,8 @@ impl Function for RemoveFromCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = cart::uuid("user_id", &request.user_id)?;
-        let product = cart::uuid("product_id", &request.product_id)?;
+        let user = uuid("user_id", &request.user_id)?;
+        let product = uuid("product_id", &request.product_id)?;
         self.database
             .write(cx, |tx: &mut Transaction<'_>| {
                 Box::pin(async move {

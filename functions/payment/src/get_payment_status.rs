@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{money::Cents, payment::PaymentStatusResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::status;
 
@@ -35,8 +35,7 @@ impl Function for GetPaymentStatus {
         cx: &Call,
         request: Request<Self>,
     ) -> Result<PaymentStatusResponse, Error> {
-        let id = Uuid::try_parse(&request.payment_id)
-            .map_err(|_| Error::field("payment_id", "must be a UUID"))?;
+        let id = uuid("payment_id", &request.payment_id)?;
         let row = self
             .database
             .read(cx)

@@ -1,7 +1,6 @@
-use uuid::Uuid;
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ProductResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{database, product, product_columns};
 
@@ -27,7 +26,7 @@ impl Function for GetProduct {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ProductResponse, Error> {
-        let id = Uuid::try_parse(&request.id).map_err(|_| Error::field("id", "must be a UUID"))?;
+        let id = uuid("id", &request.id)?;
         let row = self
             .database
             .read(cx)

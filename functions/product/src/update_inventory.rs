@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::Database;
 use zerocart_proto::{product::InventoryResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{
     database,
@@ -35,14 +35,12 @@ impl Function for UpdateInventory {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<InventoryResponse, Error> {
-        let id = Uuid::try_parse(&request.product_id)
-            .map_err(|_| Error::field("product_id", "must be a UUID"))?;
+        let id = uuid("product_id", &request.product_id)?;
         let change = request.quantity_change;
         if request.reservation_id.is_empty() {
             return self.change(cx, id, change).await;
         }
-        let reservation = Uuid::try_parse(&request.reservation_id)
-            .map_err(|_| Error::field("reservation_id", "must be a UUID"))?;
+        let reservation = uuid("reservation_id", &request.reservation_id)?;
         let quantity = change.saturating_abs();
         if change < 0 {
             reservation::reserve(&self.database, cx, id, reservation, quantity).await

@@ -1,7 +1,6 @@
-use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::UserResponse};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{user, user_columns};
 
@@ -29,7 +28,7 @@ impl Function for GetUser {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<UserResponse, Error> {
-        let id = Uuid::try_parse(&request.id).map_err(|_| Error::field("id", "must be a UUID"))?;
+        let id = uuid("id", &request.id)?;
         let row = self
             .database
             .read(cx)

@@ -13,7 +13,7 @@ use zerocart_resilience::breaker::{
     shared::{BoxError, BoxFuture, Changed, Config, Loaded, Shared, Step, Store},
     state::{Machine, Phase},
 };
-use zerocart_runtime::{Invalid, Setup};
+use zerocart_runtime::{Invalid, Setup, error::chain};
 
 use crate::{Database, RowExt, Session, session::BEGIN};
 
@@ -117,7 +117,7 @@ impl BreakerStore {
 
     async fn session(&self) -> Result<Session, BoxError> {
         let session = Session::open(&self.database, Instant::now() + LIMIT, None).await;
-        session.map_err(|error| Unavailable(explain(&error)).into())
+        session.map_err(|error| Unavailable(chain(&error)).into())
     }
 }
 
@@ -292,16 +292,5 @@ fn duration(micros: i64) -> Duration {
 struct Unavailable(String);
 
 fn refused(error: crate::QueryError) -> BoxError {
-    Unavailable(explain(&zerocart_runtime::Error::from(error))).into()
-}
-
-fn explain(error: &zerocart_runtime::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    Unavailable(chain(&zerocart_runtime::Error::from(error))).into()
 }

@@ -7,7 +7,7 @@ use deadpool_postgres::{
 };
 use tokio_postgres::{CancelToken, error::SqlState};
 use zerocart_resilience::breaker::Outcome;
-use zerocart_runtime::Error;
+use zerocart_runtime::{Error, error::chain};
 
 use crate::{
     Config, Recycling,
@@ -141,17 +141,10 @@ pub(crate) fn no_connection(error: PoolError) -> (Error, Outcome) {
 /// The error with all its causes, for the log: deadpool's message repeats its cause, the driver's
 /// leaves it out.
 pub(crate) fn explain(error: &PoolError) -> String {
-    let PoolError::Backend(backend) = error else {
-        return error.to_string();
-    };
-    let mut text = backend.to_string();
-    let mut cause = std::error::Error::source(backend);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+    match error {
+        PoolError::Backend(backend) => chain(backend),
+        error => error.to_string(),
     }
-    text
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,29 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use zerocart_proto::validate::{Violation, Violations};
+
+/// An id in a request, whose field's rule says that it is one.
+///
+/// # Errors
+///
+/// INVALID_ARGUMENT, which names the field.
+pub fn uuid(field: &str, id: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(id).map_err(|_| Error::field(field, "must be a UUID"))
+}
+
+/// An error with all its causes, for the log: `outer: inner: innermost`.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
 
 /// A boxed cause.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

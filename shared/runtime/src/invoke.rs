@@ -30,7 +30,7 @@ use zerocart_resilience::bulkhead::{self, Bulkhead};
 use crate::{
     call::{Call, Idempotency},
     config::{Invalid, Setup},
-    error::{Error, Kind},
+    error::{Error, Kind, chain},
     function::{Function, Request, Response},
     metrics::Metrics,
     trace::TraceContext,
@@ -383,13 +383,9 @@ fn report(protocol: Protocol, code: &str, took: Duration, cold: bool, error: Opt
         tracing::info!(protocol, code, duration_ms, cold_start = cold, "answered");
         return;
     };
-    let mut causes = Vec::new();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    let cause = causes.join(": ");
+    let cause = std::error::Error::source(error)
+        .map(chain)
+        .unwrap_or_default();
     let reason = error.message();
     if matches!(error.kind(), Kind::Internal | Kind::Unavailable) {
         tracing::error!(

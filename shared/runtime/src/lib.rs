@@ -24,7 +24,7 @@ pub mod trace;
 
 pub use call::{Call, Idempotency};
 pub use config::{Env, Invalid, Setup, StartError};
-pub use error::{Error, Kind};
+pub use error::{Error, Kind, uuid};
 pub use function::{Built, Entry, Function, Request, Response, build};
 pub use invoke::READY_TIMEOUT;
 pub use job::{Job, JobEntry, run_job};
