@@ -11,15 +11,15 @@ use zerocart_proto::{
     rpc::{self, Rpc},
 };
 use zerocart_runtime::{
-    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Setup,
+    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid,
 };
 
 use crate::{
+    cart_is_taken,
     driver::{Driven, Driver},
     order::{Line, Order},
     saga::{Cause, Status, Step},
     store::{self, NewOrder},
-    user_id,
 };
 
 /// How an order is paid when its customer does not say.
@@ -63,7 +63,7 @@ impl Function for CreateOrder {
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
         // First of all, so that they start while this looks at its own database.
         self.driver.services.functions.wake_all();
-        let user_id = user_id(&request.user_id)?;
+        let user_id = uuid("user_id", &request.user_id)?;
         let payment_method = match request.payment_method.as_str() {
             "" => DEFAULT_PAYMENT_METHOD.to_owned(),
             _ => request.payment_method,
@@ -76,23 +76,20 @@ impl Function for CreateOrder {
             let open = latest.filter(|latest| latest.keeps_cart);
             let order = match open {
                 // Decided when the order is placed; a recorded answer comes first.
-                Some(_) => Err(in_the_way()),
+                Some(_) => Err(cart_is_taken()),
                 None => self.read_cart(cx, user_id, payment_method.clone()).await,
             };
             let own = order.as_ref().ok().map(|order| order.id);
             match (store.place(cx, order, latest.map(|l| l.id)).await, open) {
                 (Ok(id), _) if Some(id) == own => {
-                    let order = store.load(cx, id).await?;
-                    let order = order.ok_or_else(|| Error::internal("an order is gone"))?;
-                    let driven = self.driver.spawn(cx, order, None).await;
-                    return self
-                        .answer_driven(cx, id, driven.map_err(Error::internal)??)
-                        .await;
+                    let order = self.load(cx, id).await?;
+                    let driven = self.driver.spawn(cx, order, None).await?;
+                    return self.answer_driven(cx, id, driven).await;
                 }
                 (Ok(id), _) => return self.answer_again(cx, id).await,
                 (Err(_), Some(open)) if open.lapsed && !settled => {
                     if let Some(driving) = self.driver.resume(cx, open.id, false).await? {
-                        driving.await.map_err(Error::internal)??;
+                        driving.await?;
                     }
                     settled = true;
                 }
@@ -153,15 +150,13 @@ impl CreateOrder {
 
     /// The answer to a request that was sent before under the same key.
     async fn answer_again(&self, cx: &Call, id: Uuid) -> Result<OrderResponse, Error> {
-        let store = &self.driver.store;
-        let order = store.load(cx, id).await?;
-        let order = order.ok_or_else(|| Error::internal("an order is gone"))?;
+        let order = self.load(cx, id).await?;
         if order.lapsed
             && let Some(driving) = self.driver.resume(cx, id, true).await?
             // What is left of a paid order goes on by itself: it does not change the answer.
             && order.paid_at.is_none()
         {
-            let driven = driving.await.map_err(Error::internal)??;
+            let driven = driving.await?;
             return self.answer_driven(cx, id, driven).await;
         }
         self.answer(&order)
@@ -176,11 +171,14 @@ impl CreateOrder {
         match driven {
             Driven::Here(order) => self.answer(&order),
             // Whoever took it over may have brought it to its end.
-            Driven::Lost => {
-                let order = self.driver.store.load(cx, id).await?;
-                self.answer(&order.ok_or_else(|| Error::internal("an order is gone"))?)
-            }
+            Driven::Lost => self.answer(&self.load(cx, id).await?),
         }
+    }
+
+    /// An order that was placed: it is never deleted.
+    async fn load(&self, cx: &Call, id: Uuid) -> Result<Order, Error> {
+        let order = self.driver.store.load(cx, id).await?;
+        order.ok_or_else(|| Error::internal("an order is gone"))
     }
 
     /// What became of the order when it was made. The same at any later time, whatever becomes of
@@ -229,15 +227,6 @@ impl CreateOrder {
         Error::unavailable(message, retry_after.max(RETRY_AFTER))
             .with_metadata("order_id", order.id.to_string())
     }
-}
-
-/// The user's cart belongs to another order until that is done.
-fn in_the_way() -> Error {
-    Error::new(
-        Kind::Aborted,
-        "another order of this cart is being made; try again when it is done",
-    )
-    .with_retry_after(RETRY_AFTER)
 }
 
 /// The cart's lines, those of one product added up, in the order of products in which stock is

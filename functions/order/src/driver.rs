@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 use zerocart_client::Caller;
-use zerocart_postgres::Database;
+use zerocart_postgres::{BoxFuture, Database};
 use zerocart_resilience::retry::{Backoff, Jitter};
 use zerocart_runtime::{Call, Error, Invalid, Lasting, Setup};
 
@@ -40,6 +40,9 @@ pub(crate) struct Driver {
     lasting: Lasting,
     pause: Duration,
 }
+
+/// An order that is driven, whether this is awaited or not.
+pub(crate) type Driving = BoxFuture<'static, Result<Driven, Error>>;
 
 /// How far an order was driven.
 #[derive(Debug)]
@@ -78,16 +81,12 @@ impl Driver {
 
     /// Drives `order`, whose lease is held, to its end, though nobody may wait for that any more.
     /// `first` is what happened before.
-    pub(crate) fn spawn(
-        &self,
-        cx: &Call,
-        order: Order,
-        first: Option<Event>,
-    ) -> JoinHandle<Result<Driven, Error>> {
+    pub(crate) fn spawn(&self, cx: &Call, order: Order, first: Option<Event>) -> Driving {
         let (driver, cx) = (self.clone(), system(cx, Instant::now() + ALL));
         let span = tracing::error_span!("drive", order_id = %order.id);
         let drive = async move { Box::pin(driver.drive(&cx, order, first)).await };
-        self.lasting.spawn(drive.instrument(span))
+        let driving = self.lasting.spawn(drive.instrument(span));
+        Box::pin(async move { driving.await.map_err(Error::internal)? })
     }
 
     /// Takes up the order if nobody drives it, and drives it; none when there is nothing to do.
@@ -97,7 +96,7 @@ impl Driver {
         cx: &Call,
         id: Uuid,
         wanted: bool,
-    ) -> Result<Option<JoinHandle<Result<Driven, Error>>>, Error> {
+    ) -> Result<Option<Driving>, Error> {
         let taken = self.store.take(cx, id).await?;
         Ok(taken.map(|order| {
             tracing::info!(order_id = %order.id, step = %order.saga.step, wanted, "order taken over");

@@ -1,10 +1,9 @@
-use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{driver::Driver, no_such_order};
 
@@ -26,7 +25,7 @@ impl Function for GetOrder {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
-        let id = Uuid::try_parse(&request.id).map_err(|_| Error::field("id", "must be a UUID"))?;
+        let id = uuid("id", &request.id)?;
         let store = &self.driver.store;
         let mut order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
         cx.authorize_owner(&order.user_id.to_string())?;
@@ -34,7 +33,7 @@ impl Function for GetOrder {
             && let Some(driving) = self.driver.resume(cx, id, false).await?
         {
             // What cannot be brought to its end now is told as it is.
-            let _ = driving.await.map_err(Error::internal)?;
+            let _ = driving.await;
             order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
         }
         let message = order.to_message();

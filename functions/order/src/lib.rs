@@ -21,8 +21,9 @@ pub use list_user_orders::ListUserOrders;
 pub use recover_orders::RecoverOrders;
 pub use update_order_status::UpdateOrderStatus;
 
-use uuid::Uuid;
-use zerocart_runtime::{Entry, Error, JobEntry};
+use std::time::Duration;
+
+use zerocart_runtime::{Entry, Error, JobEntry, Kind};
 
 /// The functions of this domain.
 pub const FUNCTIONS: &[Entry] = &[
@@ -35,9 +36,13 @@ pub const FUNCTIONS: &[Entry] = &[
 /// The jobs of this domain.
 pub const JOBS: &[JobEntry] = &[JobEntry::of::<RecoverOrders>()];
 
-/// The user that a request speaks of.
-fn user_id(text: &str) -> Result<Uuid, Error> {
-    Uuid::try_parse(text).map_err(|_| Error::field("user_id", "must be a UUID"))
+/// The user's cart belongs to another order until that is done.
+fn cart_is_taken() -> Error {
+    Error::new(
+        Kind::Aborted,
+        "another order of this cart is being made; try again when it is done",
+    )
+    .with_retry_after(Duration::from_secs(1))
 }
 
 fn no_such_order() -> Error {

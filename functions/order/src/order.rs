@@ -103,6 +103,16 @@ impl Order {
         }
     }
 
+    /// A line that the saga speaks of.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such line: the order's rows contradict each other, and nothing more must be
+    /// done for it.
+    pub(crate) fn line(&self, number: u32) -> &Line {
+        &self.lines[number as usize]
+    }
+
     /// How many lines it has, at least one.
     pub(crate) fn line_count(&self) -> u32 {
         self.lines.len() as u32

@@ -38,7 +38,7 @@ impl Job for RecoverOrders {
             let mut driving = stream::iter(due)
                 .map(|id| async move {
                     match self.driver.resume(cx, id, false).await? {
-                        Some(driving) => driving.await.map_err(Error::internal)?.map(Some),
+                        Some(driving) => driving.await.map(Some),
                         None => Ok(None),
                     }
                 })

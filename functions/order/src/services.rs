@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
-use zerocart_client::{Caller, Client, Failure, Functions, Identity, Options, ServiceToken};
+use zerocart_client::{Caller, Cause, Client, Failure, Functions, Identity, Options, ServiceToken};
 use zerocart_postgres::{Database, shared_breaker};
 use zerocart_proto::{
     cart::{BoughtItem, ClearCartRequest},
@@ -168,17 +168,17 @@ impl Services {
     }
 
     async fn reserve(&self, cx: &Call, order: &Order, line: u32) -> Report {
-        let Some(line) = order.lines.get(line as usize) else {
-            return Report::DONE;
-        };
+        let line = order.line(line);
         let request = reservation(order, line, -line.quantity);
         match self.update_inventory.call(cx, &request).await {
             Ok(_) => Report::DONE,
-            Err(failure) => match failure.kind {
-                Kind::FailedPrecondition => {
+            Err(failure) => match answer(&failure) {
+                Some(Kind::FailedPrecondition) => {
                     Report::refused(format!("there is not enough of {} in stock", line.name))
                 }
-                Kind::NotFound => Report::refused(format!("{} is not sold any more", line.name)),
+                Some(Kind::NotFound) => {
+                    Report::refused(format!("{} is not sold any more", line.name))
+                }
                 _ => {
                     report("reserve", &failure);
                     Report::unavailable("the stock cannot be reserved at the moment")
@@ -188,14 +188,12 @@ impl Services {
     }
 
     async fn release(&self, cx: &Call, order: &Order, line: u32) -> Report {
-        let Some(line) = order.lines.get(line as usize) else {
-            return Report::DONE;
-        };
+        let line = order.line(line);
         let request = reservation(order, line, line.quantity);
         match self.update_inventory.call(cx, &request).await {
             Ok(_) => Report::DONE,
             // There is nothing that it could be given back to.
-            Err(failure) if failure.kind == Kind::NotFound => Report::DONE,
+            Err(failure) if answer(&failure) == Some(Kind::NotFound) => Report::DONE,
             Err(failure) => {
                 report("release", &failure);
                 Report::unavailable("the stock cannot be released at the moment")
@@ -311,6 +309,12 @@ where
         }
         tokio::time::sleep(pause).await;
     }
+}
+
+/// What the function itself said; none for the word of anything in between, which knows nothing of
+/// what was done.
+fn answer(failure: &Failure) -> Option<Kind> {
+    (failure.cause == Cause::Answered).then_some(failure.kind)
 }
 
 /// The log's line of a call that failed; the order's own trace is in the span.

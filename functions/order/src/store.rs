@@ -10,9 +10,10 @@ use futures_util::future;
 use uuid::Uuid;
 use zerocart_postgres::{Database, ErrorExt, Session, Transaction};
 use zerocart_proto::order::{Order as Message, OrderResponse};
-use zerocart_runtime::{Call, Error, Kind};
+use zerocart_runtime::{Call, Error};
 
 use crate::{
+    cart_is_taken,
     order::{Line, Order, line_columns, order_columns},
     saga::{Saga, Status},
 };
@@ -356,13 +357,6 @@ async fn insert(
     latest: Option<Uuid>,
     lease_ms: i64,
 ) -> Result<(), Error> {
-    let another = || {
-        Error::new(
-            Kind::Aborted,
-            "another order of this cart is being made; try again when it is done",
-        )
-        .with_retry_after(Duration::from_secs(1))
-    };
     let placed = tx
         .execute(
             PLACE,
@@ -376,9 +370,9 @@ async fn insert(
             ],
         )
         .await
-        .on_constraint("orders_one_at_a_time", another)?;
+        .on_constraint("orders_one_at_a_time", cart_is_taken)?;
     if placed == 0 {
-        return Err(another());
+        return Err(cart_is_taken());
     }
     let ids: Vec<_> = order.lines.iter().map(|line| line.product_id).collect();
     let names: Vec<_> = order.lines.iter().map(|line| line.name.as_str()).collect();

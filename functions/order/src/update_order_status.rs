@@ -7,7 +7,7 @@ use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{
     driver::Driver,
@@ -37,32 +37,22 @@ impl Function for UpdateOrderStatus {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
-        let id = Uuid::try_parse(&request.order_id)
-            .map_err(|_| Error::field("order_id", "must be a UUID"))?;
+        let id = uuid("order_id", &request.order_id)?;
         let status = Status::of_wire(request.status)
             .ok_or_else(|| Error::field("status", "is not a status of an order"))?;
-        // Calling off takes other functions, and so more than one transaction. What came of it is
-        // answered below, once per idempotency key.
-        let called_off = match status {
-            Status::Cancelled => {
-                if let Some(answer) = self.answered(cx).await? {
-                    return Ok(answer);
-                }
-                self.call_off(cx, id).await?
-            }
-            _ => false,
-        };
         let database = &self.driver.store.database;
+        if status == Status::Cancelled {
+            // That takes other functions, and so more than one transaction.
+            return database.once(cx, Box::pin(self.call_off(cx, id))).await;
+        }
         database
             .write(cx, move |tx: &mut Transaction<'_>| {
                 Box::pin(async move {
                     let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
-                    if called_off {
-                        return Ok(response(&order));
-                    }
                     let from = order.saga.status;
-                    let legal = status != Status::Cancelled && order.saga.may_become(status);
-                    if !legal || !store::move_on(tx, id, from, status).await? {
+                    if !order.saga.may_become(status)
+                        || !store::move_on(tx, id, from, status).await?
+                    {
                         return Err(illegal(&order, status));
                     }
                     let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
@@ -78,44 +68,29 @@ impl Function for UpdateOrderStatus {
 }
 
 impl UpdateOrderStatus {
-    /// What was answered under the call's idempotency key; none when it is new, or there is none.
+    /// Brings the order to CANCELLED.
     ///
     /// # Errors
     ///
-    /// What was answered, if it was an error; 422 for another request under the key, before that
-    /// has any effect.
-    async fn answered(&self, cx: &Call) -> Result<Option<OrderResponse>, Error> {
-        if cx.idempotency.is_none() {
-            return Ok(None);
-        }
-        let mut is_new = false;
-        let seen = &mut is_new;
-        let found = self
-            .driver
-            .store
-            .database
-            .write(cx, move |_: &mut Transaction<'_>| {
-                *seen = true;
-                // No answer, so nothing is recorded.
-                Box::pin(async { Err(Error::new(Kind::Cancelled, "only looked")) })
-            })
-            .await;
-        if is_new { Ok(None) } else { found.map(Some) }
-    }
-
-    /// Brings the order to CANCELLED. False when that is not possible (any more).
-    async fn call_off(&self, cx: &Call, id: Uuid) -> Result<bool, Error> {
+    /// FAILED_PRECONDITION when that is not possible (any more), UNAVAILABLE when it takes longer
+    /// than the call may.
+    async fn call_off(&self, cx: &Call, id: Uuid) -> Result<OrderResponse, Error> {
         let store = &self.driver.store;
         let key = cx.idempotency.as_ref().map(|key| key.key.as_slice());
         let mut asked = false;
         loop {
             let order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
             if order.saga.status == Status::Cancelled {
-                // Called off by this call, or by one before under the same key whose answer was lost.
-                return Ok(asked || (key.is_some() && order.cancel_key.as_deref() == key));
+                // By this call, or by one before under the same key whose answer was lost.
+                let ours = asked || (key.is_some() && order.cancel_key.as_deref() == key);
+                return if ours {
+                    Ok(response(&order))
+                } else {
+                    Err(illegal(&order, Status::Cancelled))
+                };
             }
             if !order.saga.may_become(Status::Cancelled) {
-                return Ok(false);
+                return Err(illegal(&order, Status::Cancelled));
             }
             let taken = if order.saga.action().is_none() {
                 store.take_paid(cx, id, key).await?
@@ -128,8 +103,9 @@ impl UpdateOrderStatus {
             asked = true;
             match taken {
                 Some(order) => {
-                    let driving = self.driver.spawn(cx, order, Some(Event::CancelAsked));
-                    driving.await.map_err(Error::internal)??;
+                    self.driver
+                        .spawn(cx, order, Some(Event::CancelAsked))
+                        .await?;
                     let order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
                     if order.saga.action().is_some() {
                         return Err(under_way(&order));

@@ -13,7 +13,6 @@
 mod gateway;
 mod get_payment_status;
 mod ledger;
-mod once;
 mod payment;
 mod process_payment;
 mod set_failure_rate;

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     money::Cents,
@@ -12,12 +11,11 @@ use zerocart_proto::{
     },
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{
     gateway::{Gateway, GatewayError},
     ledger::{Ledger, Order, PREPARE, Step},
-    once::once,
     payment::{Asked, Payment, Progress, Purpose, Question, Reply, Verdict},
     simulator::Simulator,
 };
@@ -78,7 +76,7 @@ impl Function for ProcessPayment {
         };
         // On the heap: a conversation with a gateway is a large future.
         let work = Box::pin(self.cashier.process(&inner, &order));
-        once(&self.database, cx, work).await
+        self.database.once(cx, work).await
     }
 
     async fn ready(&self) -> Result<(), Error> {
@@ -162,8 +160,6 @@ impl<G: Gateway> Cashier<G> {
 
 /// What a request asks for.
 fn order(request: ProcessPaymentRequest) -> Result<Order, Error> {
-    let uuid =
-        |field, text| Uuid::try_parse(text).map_err(|_| Error::field(field, "must be a UUID"));
     let (order_id, user_id) = (
         uuid("order_id", &request.order_id)?,
         uuid("user_id", &request.user_id)?,

@@ -1,16 +1,19 @@
 //! Effects: transactions, done once per idempotency key.
 
-use std::{fmt, marker::PhantomData, ops::Deref};
+use std::{fmt, marker::PhantomData, ops::Deref, time::Duration};
 
 use futures_util::future::BoxFuture;
 use prost::Message;
 use tokio_postgres::{Row, types::ToSql};
-use zerocart_runtime::{Call, Error, Idempotency};
+use zerocart_runtime::{Call, Error, Idempotency, Kind};
 
 use crate::{
     Database, QueryError, Session,
     idempotency::{self, Start},
 };
+
+/// The pause before an answer is recorded again whose key another request is looking up.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The inside of a transaction: a [`Session`] whose statements take effect together.
 ///
@@ -87,6 +90,69 @@ impl Database {
         };
         tx.session.roll_back().await;
         result
+    }
+
+    /// What was answered under the call's idempotency key; none when it is new, or there is none.
+    ///
+    /// # Errors
+    ///
+    /// What was answered, if it was an error; 409 while a request with the key runs and 422 for
+    /// another request under it; those of the database.
+    pub async fn answered<R: Message + Default>(&self, cx: &Call) -> Result<Option<R>, Error> {
+        let Some(key) = &cx.idempotency else {
+            return Ok(None);
+        };
+        let session = self.read(cx).await?;
+        session.begin_lazily();
+        let start = idempotency::begin(&session, key).await;
+        session.roll_back().await;
+        match start? {
+            Start::Answered(answer) => answer.map(Some),
+            Start::New => Ok(None),
+        }
+    }
+
+    /// Runs `work`, whose effect no transaction can span, unless the call's idempotency key has an
+    /// answer, and keeps its answer under the key.
+    ///
+    /// `work` itself must do its effect once, and give the same answer when it is run again: two
+    /// requests under one key may both run, and one whose process dies has left no record. Another
+    /// request under the key is refused before its effect, unless both run at the same time: then
+    /// after it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `work`, and as [`Database::write`].
+    pub async fn once<R: Message + Default + Clone>(
+        &self,
+        cx: &Call,
+        work: impl Future<Output = Result<R, Error>> + Send,
+    ) -> Result<R, Error> {
+        if let Some(answer) = self.answered(cx).await? {
+            return Ok(answer);
+        }
+        let result = work.await;
+        if cx.idempotency.is_none() {
+            return result;
+        }
+        let answer = match result {
+            Ok(response) => Ok(response),
+            Err(error) if error.kind().is_answer() => Err(error.to_record()),
+            Err(error) => return Err(error),
+        };
+        loop {
+            let kept = answer.clone().map_err(Error::from);
+            let kept = self
+                .write(cx, |_: &mut Transaction<'_>| {
+                    Box::pin(std::future::ready(kept))
+                })
+                .await;
+            match kept {
+                // Another looks under the key, which is one round trip.
+                Err(error) if error.kind() == Kind::Aborted => tokio::time::sleep(PAUSE).await,
+                kept => return kept,
+            }
+        }
     }
 
     /// Runs one statement, which gives one row or none, once per idempotency key; `answer` makes

@@ -6,7 +6,9 @@ use tokio::sync::oneshot;
 use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_runtime::{Call, Error, Kind};
 
-use crate::support::{PATIENCE, call_under, config, count, database, insert, things, until, works};
+use crate::support::{
+    PATIENCE, call, call_under, config, count, database, insert, things, until, works,
+};
 
 /// Adds a thing, and then fails with `fail`, if any.
 async fn add(
@@ -295,4 +297,76 @@ async fn a_record_that_somebody_reads_is_in_nobodys_way() {
     let cx = call_under("k", "r");
     let answer = tokio::time::timeout(PATIENCE, add(&database, &cx, 1, None, &runs)).await;
     assert_eq!(answer.unwrap().unwrap(), "thing 1");
+}
+
+/// What no transaction spans: whether it was done, and how it ended, is known under the key.
+#[tokio::test]
+async fn work_outside_of_a_transaction_has_one_answer() {
+    let (test, admin) = things().await;
+    let database = database(test.url());
+    let runs = AtomicUsize::new(0);
+    let work = async |cx: &Call, fail: Option<Kind>| {
+        let work = async {
+            runs.fetch_add(1, Ordering::SeqCst);
+            match fail {
+                Some(kind) => Err(Error::new(kind, "as told")),
+                None => Ok("done".to_owned()),
+            }
+        };
+        database.once(cx, work).await
+    };
+    // Without a key it is simply done.
+    for run in 1..=2 {
+        assert_eq!(work(&call(), None).await.unwrap(), "done");
+        assert_eq!(runs.load(Ordering::SeqCst), run);
+    }
+    assert_eq!(count(&admin, "idempotency_keys").await, 0);
+
+    runs.store(0, Ordering::SeqCst);
+    let cx = call_under("k", "r");
+    assert_eq!(database.answered::<String>(&cx).await.unwrap(), None);
+    // No answer, so it runs again.
+    let error = work(&cx, Some(Kind::Unavailable)).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    for _ in 0..2 {
+        assert_eq!(work(&cx, None).await.unwrap(), "done");
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    }
+    let found = database.answered::<String>(&cx).await.unwrap();
+    assert_eq!(found.as_deref(), Some("done"));
+
+    // Another request is refused before anything runs.
+    let error = work(&call_under("k", "other"), None).await.unwrap_err();
+    assert_eq!(error.http_status(), 422);
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+
+    // An error that is an answer is one.
+    let cx = call_under("refused", "r");
+    for _ in 0..2 {
+        let error = work(&cx, Some(Kind::FailedPrecondition)).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::FailedPrecondition);
+        assert_eq!(runs.load(Ordering::SeqCst), 3);
+    }
+}
+
+#[tokio::test]
+async fn of_many_at_once_outside_of_a_transaction_all_get_the_answer() {
+    let (test, admin) = things().await;
+    let database = database(test.url());
+    let work = |_: usize| {
+        let database = database.clone();
+        tokio::spawn(async move {
+            let cx = call_under("k", "r");
+            let done = async { Ok("done".to_owned()) };
+            database.once(&cx, done).await
+        })
+    };
+    for task in (0..8).map(work).collect::<Vec<_>>() {
+        match task.await.unwrap() {
+            Ok(answer) => assert_eq!(answer, "done"),
+            // It came while another recorded the answer.
+            Err(error) => assert_eq!(error.http_status(), 409),
+        }
+    }
+    assert_eq!(count(&admin, "idempotency_keys").await, 1);
 }
