@@ -182,7 +182,12 @@ impl Functions {
     /// connection that the calls will use. Those that gave a sign of life within the last 5 s are
     /// left alone. What comes of it shows only in the log, at `debug`.
     pub fn wake_all(&self) {
-        for callee in self.0.callees().iter().filter(|callee| callee.expected()) {
+        let callees = self.0.callees();
+        // In the order in which `proto/` names them, which is that of need: where few cores start
+        // many functions, the first one should not be ready last.
+        let needed = self.0.caller.calls.iter();
+        let needed = needed.filter_map(|name| callees.iter().find(|callee| callee.name == *name));
+        for callee in needed.filter(|callee| callee.expected()) {
             let (callee, transport) = (Arc::clone(callee), Arc::clone(&self.0.transport));
             tokio::spawn(async move { wake(&callee, &*transport).await });
         }
