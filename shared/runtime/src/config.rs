@@ -40,6 +40,26 @@ impl Env {
     }
 }
 
+impl Env {
+    /// All variables, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// These variables, and in their place `more`.
+    #[must_use]
+    pub fn with<K: Into<String>, V: Into<String>>(
+        self,
+        more: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        let mut vars = Arc::unwrap_or_clone(self.0);
+        vars.extend(more.into_iter().map(|(k, v)| (k.into(), v.into())));
+        Self(Arc::new(vars))
+    }
+}
+
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Self {
         Self(Arc::new(
@@ -56,6 +76,20 @@ impl fmt::Debug for Env {
     }
 }
 
+/// What a platform gives to all that runs on it beside variables, by type: a way to other functions,
+/// say. Empty where everything is as usual. A clone has the same.
+#[derive(Clone, Debug, Default)]
+pub struct Platform(http::Extensions);
+
+impl Platform {
+    /// The same, and `given` in place of what was there of its type.
+    #[must_use]
+    pub fn with<T: Clone + Send + Sync + 'static>(mut self, given: T) -> Self {
+        self.0.insert(given);
+        self
+    }
+}
+
 /// A value that could not be had; [`Setup`] has noted why.
 #[derive(Clone, Copy, Debug)]
 pub struct Invalid;
@@ -66,6 +100,7 @@ pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// What a function is built from: its configuration, and what it starts beside the server.
 pub struct Setup {
     env: Env,
+    platform: Platform,
     problems: Vec<String>,
     background: Vec<Background>,
     metrics: Metrics,
@@ -73,10 +108,16 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A setup from `env`.
+    /// A setup from `env`, on a platform that gives nothing else.
     pub fn new(env: Env, function: &'static str) -> Self {
+        Self::on(Platform::default(), env, function)
+    }
+
+    /// A setup from `env` and what `platform` gives.
+    pub fn on(platform: Platform, env: Env, function: &'static str) -> Self {
         Self {
             env,
+            platform,
             problems: Vec::new(),
             background: Vec::new(),
             metrics: Metrics::new(function),
@@ -141,6 +182,11 @@ impl Setup {
             }
             Some(ms) => Ok(Duration::from_millis(ms)),
         }
+    }
+
+    /// What the platform gives of this type, if anything.
+    pub fn given<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.platform.0.get().cloned()
     }
 
     /// Notes a problem, without the value that causes it.
@@ -222,6 +268,22 @@ impl StartError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_platform_gives_is_found_by_its_type() {
+        let platform = Platform::default().with(7_u8).with("text").with(8_u8);
+        let setup = Setup::on(platform, Env::default(), "test");
+        assert_eq!(setup.given::<u8>(), Some(8));
+        assert_eq!(setup.given::<&str>(), Some("text"));
+        assert_eq!(setup.given::<u16>(), None);
+    }
+
+    #[test]
+    fn variables_are_added_and_replaced() {
+        let env = Env::from_iter([("A", "1"), ("B", "2")]).with([("B", "3"), ("C", "4")]);
+        let all: Vec<_> = env.iter().collect();
+        assert_eq!(all, [("A", "1"), ("B", "3"), ("C", "4")]);
+    }
 
     #[test]
     fn all_problems_are_noted_and_no_value() {

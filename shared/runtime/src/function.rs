@@ -7,7 +7,7 @@ use zerocart_proto::rpc::{Info, Rpc};
 
 use crate::{
     call::Call,
-    config::{Background, Env, Invalid, Setup, StartError},
+    config::{Background, Env, Invalid, Platform, Setup, StartError},
     error::Error,
     invoke::Runtime,
     lasting::Lasting,
@@ -74,7 +74,16 @@ impl std::fmt::Debug for Built {
 ///
 /// [`StartError::Config`] with everything that is wrong.
 pub fn build<F: Function>(env: Env) -> Result<Built, StartError> {
-    let mut setup = Setup::new(env, F::Rpc::INFO.name);
+    build_on::<F>(Platform::default(), env)
+}
+
+/// Builds the function `F` on a platform that gives more than variables.
+///
+/// # Errors
+///
+/// [`StartError::Config`] with everything that is wrong.
+pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, StartError> {
+    let mut setup = Setup::on(platform, env, F::Rpc::INFO.name);
     let settings = crate::invoke::Settings::from_setup(&mut setup);
     let function = F::build(&mut setup);
     let lasting = setup.lasting();

@@ -9,7 +9,7 @@ use zerocart_proto::rpc::JobInfo;
 
 use crate::{
     call::Call,
-    config::{Env, Invalid, Setup, StartError},
+    config::{Env, Invalid, Platform, Setup, StartError},
     error::Error,
     server::{init_logs, on},
 };
@@ -54,7 +54,7 @@ impl JobEntry {
     pub const fn of<J: Job>() -> Self {
         Self {
             info: &J::INFO,
-            run: |env| Box::pin(once::<J>(env)),
+            run: |env| Box::pin(run_once::<J>(Platform::default(), env)),
         }
     }
 }
@@ -80,7 +80,7 @@ pub enum JobError {
 pub fn run_job<J: Job>() -> ExitCode {
     let env = Env::of_process();
     let mut setup = Setup::new(env.clone(), J::INFO.name);
-    // A bad level is told by `once`, with all else that is wrong.
+    // A bad level is told by the run, with all else that is wrong.
     let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
     init_logs(level.unwrap_or(tracing::Level::INFO));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -102,7 +102,7 @@ pub fn run_job<J: Job>() -> ExitCode {
             }
         };
         tokio::select! {
-            result = once::<J>(env) => match result {
+            result = run_once::<J>(Platform::default(), env) => match result {
                 Ok(_) => ExitCode::SUCCESS,
                 Err(JobError::Start(error)) => ExitCode::from(error.exit_code()),
                 Err(_) => ExitCode::from(FAILED),
@@ -115,8 +115,12 @@ pub fn run_job<J: Job>() -> ExitCode {
     })
 }
 
-/// One run, logged once.
-async fn once<J: Job>(env: Env) -> Result<Summary, JobError> {
+/// One run of the job `J` on a platform, logged once.
+///
+/// # Errors
+///
+/// [`JobError`].
+pub async fn run_once<J: Job>(platform: Platform, env: Env) -> Result<Summary, JobError> {
     let began = Instant::now();
     let cx = Call::internal(J::INFO.timeout());
     let span = tracing::error_span!(
@@ -125,7 +129,7 @@ async fn once<J: Job>(env: Env) -> Result<Summary, JobError> {
         trace_id = cx.trace.trace_id(),
         span_id = cx.trace.span_id(),
     );
-    let result = work::<J>(env, &cx).instrument(span.clone()).await;
+    let result = work::<J>(platform, env, &cx).instrument(span.clone()).await;
     let duration_ms = began.elapsed().as_secs_f64() * 1e3;
     span.in_scope(|| match &result {
         Ok(summary) => {
@@ -140,8 +144,8 @@ async fn once<J: Job>(env: Env) -> Result<Summary, JobError> {
     result
 }
 
-async fn work<J: Job>(env: Env, cx: &Call) -> Result<Summary, JobError> {
-    let mut setup = Setup::new(env, J::INFO.name);
+async fn work<J: Job>(platform: Platform, env: Env, cx: &Call) -> Result<Summary, JobError> {
+    let mut setup = Setup::on(platform, env, J::INFO.name);
     let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
     let job = J::build(&mut setup);
     let (problems, _, background) = setup.finish();

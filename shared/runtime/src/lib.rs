@@ -23,10 +23,10 @@ mod server;
 pub mod trace;
 
 pub use call::{Call, Idempotency};
-pub use config::{Env, Invalid, Setup, StartError};
+pub use config::{Env, Invalid, Platform, Setup, StartError};
 pub use error::{Error, Kind, uuid};
-pub use function::{Built, Entry, Function, Request, Response, build};
+pub use function::{Built, Entry, Function, Request, Response, build, build_on};
 pub use invoke::READY_TIMEOUT;
-pub use job::{Job, JobEntry, run_job};
+pub use job::{Job, JobEntry, run_job, run_once};
 pub use lasting::Lasting;
-pub use server::{run, serve_router};
+pub use server::{init_logs, run, serve_router};

@@ -253,8 +253,9 @@ pub(crate) fn on(kind: SignalKind) -> Result<Signal, StartError> {
     })
 }
 
-/// JSON lines on standard output, or text where a person looks on.
-pub(crate) fn init_logs(level: Level) {
+/// JSON lines on standard output, or text where a person looks on. Once in a process; what comes
+/// later changes nothing.
+pub fn init_logs(level: Level) {
     let builder = tracing_subscriber::fmt().with_max_level(level);
     let result = if std::io::stdout().is_terminal() {
         builder.with_target(false).try_init()
