@@ -2,14 +2,19 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use http::{Uri, uri::Scheme};
+use http::Uri;
 use zerocart_runtime::{Invalid, Setup};
+
+use crate::transport::Transport;
 
 const TEMPLATE: &str = "FUNCTION_URL_TEMPLATE";
 const URLS: &str = "FUNCTION_URLS";
 
 /// What stands for the function's name in the template.
 const PLACEHOLDER: &str = "{function}";
+
+/// A name to try the template with; one in kebab-case fits wherever that does.
+const SAMPLE: &str = "get-product";
 
 /// The base URLs of functions.
 #[derive(Debug, Default)]
@@ -19,20 +24,44 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    pub(crate) fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
-        let template = setup.optional(TEMPLATE);
-        let urls = setup.optional(URLS);
-        Ok(Self {
+    /// Those of the environment, of which each must be one that `transport` goes to.
+    pub(crate) fn from_setup(
+        setup: &mut Setup,
+        transport: &dyn Transport,
+    ) -> Result<Self, Invalid> {
+        let template = setup.optional::<Template>(TEMPLATE);
+        let urls = setup.optional::<Urls>(URLS);
+        let addresses = Self {
             template: template?,
             urls: urls?.unwrap_or_default(),
-        })
+        };
+        addresses.check(transport).map_err(|problem| {
+            setup.problem(problem);
+            Invalid
+        })?;
+        Ok(addresses)
+    }
+
+    fn check(&self, transport: &dyn Transport) -> Result<(), String> {
+        if let Some(template) = &self.template {
+            let base = template.with(SAMPLE).map_err(|error| error.to_string())?;
+            transport
+                .check(&base)
+                .map_err(|problem| format!("{TEMPLATE}: {problem}"))?;
+        }
+        for (name, base) in &self.urls.0 {
+            transport
+                .check(base)
+                .map_err(|problem| format!("{URLS}: {name}: {problem}"))?;
+        }
+        Ok(())
     }
 
     /// The base URL of `function`.
     pub(crate) fn of(&self, function: &str) -> Result<Uri, String> {
         match (self.urls.0.get(function), &self.template) {
             (Some(url), _) => Ok(url.clone()),
-            // Checked with another name; a name in kebab-case fits wherever that did.
+            // Checked with another name.
             (None, Some(template)) => template
                 .with(function)
                 .map_err(|error| format!("{TEMPLATE}: {error}")),
@@ -61,7 +90,7 @@ impl FromStr for Template {
             return Err(InvalidUrl::NoPlaceholder);
         }
         let template = Self(text.to_owned());
-        template.with("get-product")?;
+        template.with(SAMPLE)?;
         Ok(template)
     }
 }
@@ -93,28 +122,19 @@ enum InvalidUrl {
     NoObject,
     #[error("is not a URL")]
     Syntax,
-    #[error("must begin with http://; functions are not called over https")]
-    Https,
-    #[error("must begin with http://")]
-    Scheme,
-    #[error("must be http://host[:port], without a user, a path or a query")]
+    #[error("must be scheme://host[:port][/path], without a user or a query")]
     More,
     #[error("{0}: {1}")]
     Of(String, Box<InvalidUrl>),
 }
 
-/// A base URL: a scheme and an authority.
+/// A base URL: a scheme, an authority and perhaps a path.
 fn base(text: &str) -> Result<Uri, InvalidUrl> {
     let url: Uri = text.parse().map_err(|_| InvalidUrl::Syntax)?;
-    match url.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => {}
-        Some(scheme) if *scheme == Scheme::HTTPS => return Err(InvalidUrl::Https),
-        _ => return Err(InvalidUrl::Scheme),
-    }
     let plain = url
         .authority()
         .is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
-    if !plain || url.path() != "/" || url.query().is_some() {
+    if url.scheme().is_none() || !plain || url.query().is_some() {
         return Err(InvalidUrl::More);
     }
     Ok(url)
@@ -123,11 +143,12 @@ fn base(text: &str) -> Result<Uri, InvalidUrl> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::H2c;
     use zerocart_runtime::Env;
 
     fn addresses(vars: &[(&str, &str)]) -> (Result<Addresses, Invalid>, Vec<String>) {
         let mut setup = Setup::new(Env::from_iter(vars.iter().copied()), "test");
-        let addresses = Addresses::from_setup(&mut setup);
+        let addresses = Addresses::from_setup(&mut setup, &H2c::new());
         (addresses, setup.problems().to_vec())
     }
 
@@ -158,8 +179,9 @@ mod tests {
         for (variable, value, says) in [
             (TEMPLATE, "http://secret", "{function}"),
             (TEMPLATE, "https://{function}.secret", "https"),
-            (TEMPLATE, "{function}.secret:80", "http://"),
-            (TEMPLATE, "http://{function}.secret/path", "path"),
+            (TEMPLATE, "ftp://{function}.secret", "http://"),
+            (TEMPLATE, "{function}.secret:80", "scheme://"),
+            (TEMPLATE, "http://{function}.secret/?query", "query"),
             (TEMPLATE, "http://secret@{function}", "user"),
             (TEMPLATE, "http://{function} secret", "not a URL"),
             (URLS, "secret", "JSON object"),

@@ -21,7 +21,7 @@ const AWAKE_FOR: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Callee {
     pub(crate) name: &'static str,
-    /// `http://host[:port]/`.
+    /// `http://host[:port][/path]`.
     pub(crate) base: Uri,
     heard: Mutex<Heard>,
     waking: AtomicBool,

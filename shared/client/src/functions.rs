@@ -21,7 +21,7 @@ use crate::{
     callee::Callee,
     client::{Client, Inner as ClientInner, Options},
     stack::stack,
-    transport::{H2c, Transport},
+    transport::{H2c, Transport, Way},
 };
 
 /// The longest that anybody waits for a function to wake.
@@ -74,7 +74,11 @@ impl Functions {
     ///
     /// [`Invalid`] when a variable is bad; the reasons are noted.
     pub fn from_setup(setup: &mut Setup, caller: Caller) -> Result<Self, Invalid> {
-        let addresses = Addresses::from_setup(setup)?;
+        let transport = match setup.given::<Way>() {
+            Some(Way(transport)) => transport,
+            None => Arc::new(H2c::new()),
+        };
+        let addresses = Addresses::from_setup(setup, &*transport)?;
         let counts = Counts::default();
         setup.metrics().register(|registry| {
             registry.register(
@@ -91,7 +95,7 @@ impl Functions {
         Ok(Self(Arc::new(Inner {
             caller,
             addresses,
-            transport: Arc::new(H2c::new()),
+            transport,
             callees: Mutex::default(),
             counts,
         })))

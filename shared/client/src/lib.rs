@@ -1,4 +1,5 @@
-//! Clients of functions: from a function's name to an answer, as gRPC over h2c.
+//! Clients of functions: from a function's name to an answer, as gRPC over h2c or in the way that
+//! the platform gives ([`transport`]).
 //!
 //! [`Functions`] knows where functions are and holds the connections to them; [`Functions::client`]
 //! gives a [`Client`] of one RPC, and [`Client::call`] passes on what belongs to a call: its
@@ -16,7 +17,7 @@
 //! | `FUNCTION_URLS` | a JSON object of names and base URLs; wins where it has the name |
 //! | `AUTH_SERVICE_SIGNING_KEY` | the private JWK of the service issuer, for [`ServiceToken`] |
 //!
-//! A base URL is `http://host[:port]`; a host that is `localhost` or ends in `.localhost` is
+//! A base URL is `http://host[:port][/path]`; a host that is `localhost` or ends in `.localhost` is
 //! 127.0.0.1, whatever DNS says (RFC 6761, section 6.3).
 
 mod address;
@@ -28,7 +29,7 @@ mod functions;
 mod grpc;
 mod identity;
 mod stack;
-mod transport;
+pub mod transport;
 
 pub use client::{Client, Options};
 pub use failure::{Cause, Failure};

@@ -1,4 +1,5 @@
-//! The way to functions: HTTP/2 without TLS, over pooled connections.
+//! The way to functions: HTTP/2 without TLS, over pooled connections, unless the platform gives
+//! another.
 //!
 //! [`Transport`] is the boundary: what a call is, how it is repeated and judged is on this side of
 //! it; connections, protocols and signatures are on the other.
@@ -7,13 +8,14 @@ use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
     vec,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, uri::Scheme};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{
@@ -29,10 +31,10 @@ use hyper_util::{
 use zerocart_runtime::error::BoxError;
 
 /// A boxed future.
-pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Told once that the message is being sent.
-pub(crate) type OnSend = Box<dyn FnOnce() + Send>;
+pub type OnSend = Box<dyn FnOnce() + Send>;
 
 /// The longest that one attempt to connect may take; what is not there after this long is tried
 /// again rather than waited for.
@@ -47,18 +49,55 @@ const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A whole response.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-    /// Empty without any.
-    pub(crate) trailers: HeaderMap,
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, of gRPC: the message in its frame.
+    pub body: Bytes,
+    /// What followed the body; empty without any.
+    pub trailers: HeaderMap,
 }
 
+impl Reply {
+    /// Reads a response to its end.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost, or the answer is larger than 4 MiB.
+    pub async fn read<B>(response: Response<B>) -> Result<Self, BoxError>
+    where
+        B: Body<Data: Send, Error: Into<BoxError>>,
+    {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        Ok(Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+            trailers,
+        })
+    }
+}
+
+/// The way that a platform gives ([`Platform`](zerocart_runtime::Platform)) in place of h2c.
+#[derive(Clone, Debug)]
+pub struct Way(pub Arc<dyn Transport>);
+
 /// How a request gets to a function and its response back.
-pub(crate) trait Transport: fmt::Debug + Send + Sync {
-    /// Sends a message to a path of the function at `base`. `on_send` is called before any of the
-    /// message leaves; without that, the function cannot have got it.
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Whether functions can be called at this base URL: a scheme, an authority and perhaps a path.
+    ///
+    /// # Errors
+    ///
+    /// What it must be, without the URL.
+    fn check(&self, base: &Uri) -> Result<(), &'static str>;
+
+    /// Sends a gRPC message in its frame, with the headers of gRPC, to a path of the function at
+    /// `base`. `on_send` is called before any of the message leaves; without that, the function
+    /// cannot have got it.
     fn post(
         &self,
         base: &Uri,
@@ -102,30 +141,41 @@ impl H2c {
         headers: HeaderMap,
         body: Message,
     ) -> BoxFuture<'static, Result<Reply, BoxError>> {
-        let mut uri = base.clone().into_parts();
-        uri.path_and_query = Some(http::uri::PathAndQuery::from_static(path));
-        let uri = Uri::from_parts(uri);
+        let uri = at(base, path);
         let client = self.0.clone();
         Box::pin(async move {
             let mut request = Request::new(body);
             *request.method_mut() = method;
             *request.uri_mut() = uri?;
             *request.headers_mut() = headers;
-            let response = client.request(request).await?;
-            let (head, body) = response.into_parts();
-            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await?;
-            let trailers = body.trailers().cloned().unwrap_or_default();
-            Ok(Reply {
-                status: head.status,
-                headers: head.headers,
-                body: body.to_bytes(),
-                trailers,
-            })
+            Reply::read(client.request(request).await?).await
         })
     }
 }
 
+/// The URL of a path of the function at `base`.
+///
+/// # Errors
+///
+/// When the two make no URL.
+pub fn at(base: &Uri, path: &str) -> Result<Uri, http::Error> {
+    let mut uri = base.clone().into_parts();
+    let joined = format!("{}{path}", base.path().trim_end_matches('/'));
+    uri.path_and_query = Some(joined.try_into()?);
+    Ok(Uri::from_parts(uri)?)
+}
+
 impl Transport for H2c {
+    fn check(&self, base: &Uri) -> Result<(), &'static str> {
+        match base.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => Ok(()),
+            Some(scheme) if *scheme == Scheme::HTTPS => {
+                Err("must begin with http://; functions are not called over https")
+            }
+            _ => Err("must begin with http://"),
+        }
+    }
+
     fn post(
         &self,
         base: &Uri,
@@ -134,26 +184,36 @@ impl Transport for H2c {
         message: Bytes,
         on_send: OnSend,
     ) -> BoxFuture<'static, Result<Reply, BoxError>> {
-        let body = Message {
-            bytes: Full::new(message),
-            on_send: Some(on_send),
-        };
+        let body = Message::new(message, Some(on_send));
         self.send(Method::POST, base, path, headers, body)
     }
 
     fn get(&self, base: &Uri, path: &'static str) -> BoxFuture<'static, Result<Reply, BoxError>> {
-        let body = Message {
-            bytes: Full::default(),
-            on_send: None,
-        };
+        let body = Message::new(Bytes::new(), None);
         self.send(Method::GET, base, path, HeaderMap::new(), body)
     }
 }
 
 /// A body that tells when it is first taken, which a connection does once it sends it.
-struct Message {
+pub struct Message {
     bytes: Full<Bytes>,
     on_send: Option<OnSend>,
+}
+
+impl Message {
+    /// These bytes.
+    pub fn new(bytes: Bytes, on_send: Option<OnSend>) -> Self {
+        Self {
+            bytes: Full::new(bytes),
+            on_send,
+        }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").finish_non_exhaustive()
+    }
 }
 
 impl Body for Message {
@@ -212,6 +272,17 @@ fn is_loopback(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_goes_after_that_of_the_base() {
+        for (base, url) in [
+            ("http://h:81", "http://h:81/health"),
+            ("http://h/", "http://h/health"),
+            ("https://h/lambda-url/f", "https://h/lambda-url/f/health"),
+        ] {
+            assert_eq!(at(&base.parse().unwrap(), "/health").unwrap(), url);
+        }
+    }
 
     #[test]
     fn names_of_this_machine() {
