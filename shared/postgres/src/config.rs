@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, str::FromStr, time::Duration};
 
 use zerocart_runtime::{Invalid, Setup};
 
-use crate::DatabaseUrl;
+use crate::{DatabaseUrl, PasswordSource};
 
 /// How a pooled connection is checked before it is used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How a connection is checked before it is used again.
     pub recycling: Recycling,
+    /// Where the password comes from. Default: the URL, unless the platform gives a source.
+    pub password: Option<PasswordSource>,
 }
 
 impl Config {
@@ -57,6 +59,7 @@ impl Config {
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(3),
             recycling: Recycling::Fast,
+            password: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Config {
             statement_timeout: statement?,
             connect_timeout: connect?,
             recycling: recycling?,
+            password: setup.given(),
         })
     }
 

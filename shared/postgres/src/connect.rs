@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Client, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Client, ConfigConnectImpl, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+    TimeoutType,
 };
 use tokio_postgres::{CancelToken, error::SqlState};
 use zerocart_resilience::breaker::Outcome;
@@ -12,6 +13,7 @@ use zerocart_runtime::{Error, error::chain};
 use crate::{
     Config, Recycling,
     error::{RETRY_AFTER, is_transport, unavailable},
+    password::Connector,
     tls::LazyTls,
     url::Roots,
 };
@@ -60,7 +62,13 @@ pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
             Recycling::Verified => RecyclingMethod::Verified,
         },
     };
-    let manager = Manager::from_config(connection, transport.0.clone(), recycling);
+    let connector = Connector {
+        inner: ConfigConnectImpl {
+            tls: transport.0.clone(),
+        },
+        password: config.password.clone(),
+    };
+    let manager = Manager::from_connect(connection, connector, recycling);
     Pool::builder(manager)
         .max_size(config.pool_size.get())
         // The connection that was used last has its statements prepared; the others may idle.

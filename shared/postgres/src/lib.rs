@@ -32,6 +32,7 @@ mod connect;
 mod database;
 mod error;
 mod idempotency;
+mod password;
 mod session;
 mod tls;
 mod url;
@@ -42,6 +43,7 @@ pub use config::{Config, Recycling};
 pub use database::{Database, Options};
 pub use error::{ErrorExt, QueryError, RowExt};
 pub use futures_util::future::BoxFuture;
+pub use password::{Password, PasswordSource};
 pub use session::Session;
 pub use tokio_postgres::{
     Row,

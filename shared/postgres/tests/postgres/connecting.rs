@@ -1,8 +1,11 @@
 //! Connecting: retries, the first connection, dead ones.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use zerocart_postgres::{Database, Options};
+use zerocart_postgres::{BoxFuture, Database, Options, Password, PasswordSource};
 use zerocart_runtime::{Env, Kind, Setup};
 use zerocart_test_support::postgres::{TestDatabase, TestServer};
 
@@ -178,4 +181,40 @@ async fn statements_have_a_limit_that_the_server_knows() {
             .unwrap();
         assert_eq!(row.get::<_, &str>(0), "5s", "{setting}");
     }
+}
+
+/// Gives one password after the other.
+#[derive(Debug)]
+struct Passwords(Mutex<Vec<Result<String, &'static str>>>);
+
+impl Password for Passwords {
+    fn get<'a>(
+        &'a self,
+        _: &'a tokio_postgres::Config,
+    ) -> BoxFuture<'a, Result<String, zerocart_runtime::error::BoxError>> {
+        let next = self.0.lock().unwrap().pop();
+        let next = next.unwrap_or(Err("there are no more")).map_err(Into::into);
+        Box::pin(std::future::ready(next))
+    }
+}
+
+#[tokio::test]
+async fn a_platforms_password_is_asked_for_at_each_connection() {
+    let test = TestDatabase::new("user").await;
+    let mut config = config(test.url());
+    let known: tokio_postgres::Config = test.url().parse().unwrap();
+    let right = String::from_utf8(known.get_password().unwrap().to_vec()).unwrap();
+    let all = vec![Ok(right), Ok("wrong".to_owned()), Err("no credentials")];
+    let source = Arc::new(Passwords(Mutex::new(all)));
+    config.password = Some(PasswordSource(source.clone()));
+    let database = Database::new(&config, Options::default()).unwrap();
+    // The one in the URL would be right, but the platform's wins.
+    for _ in 0..2 {
+        let error = database.read(&call()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable);
+    }
+    works(&database).await;
+    assert_eq!(source.0.lock().unwrap().len(), 0);
+    // The connection is there: nobody is asked again.
+    works(&database).await;
 }
