@@ -60,7 +60,7 @@ pub fn check(functions: &[Info], jobs: &[JobInfo], binaries: &[Binary]) -> Vec<S
             ));
         }
         let wanted = format!(
-            "fn main() -> std::process::ExitCode {{ zerocart_runtime::{}::<zerocart_{}::{}>() }}",
+            "fn main() -> std::process::ExitCode {{ zerocart_main::{}::<zerocart_{}::{}>() }}",
             if unit.job { "run_job" } else { "run" },
             unit.domain,
             crate::pascal(unit.name)
@@ -87,7 +87,7 @@ mod tests {
                 name: unit.name.to_owned(),
                 text: format!(
                     "//! The function.\n\nfn main() -> std::process::ExitCode {{\n    \
-                     zerocart_runtime::{}::<zerocart_{}::{}>()\n}}\n",
+                     zerocart_main::{}::<zerocart_{}::{}>()\n}}\n",
                     if unit.job { "run_job" } else { "run" },
                     unit.domain,
                     crate::pascal(unit.name)

@@ -1,5 +1,5 @@
 //! The function `add-to-cart`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_cart::AddToCart>()
+    zerocart_main::run::<zerocart_cart::AddToCart>()
 }

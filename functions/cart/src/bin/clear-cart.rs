@@ -1,5 +1,5 @@
 //! The function `clear-cart`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_cart::ClearCart>()
+    zerocart_main::run::<zerocart_cart::ClearCart>()
 }

@@ -1,5 +1,5 @@
 //! The function `get-cart`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_cart::GetCart>()
+    zerocart_main::run::<zerocart_cart::GetCart>()
 }

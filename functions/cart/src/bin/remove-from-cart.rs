@@ -1,5 +1,5 @@
 //! The function `remove-from-cart`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_cart::RemoveFromCart>()
+    zerocart_main::run::<zerocart_cart::RemoveFromCart>()
 }

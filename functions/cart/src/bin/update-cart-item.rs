@@ -1,5 +1,5 @@
 //! The function `update-cart-item`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_cart::UpdateCartItem>()
+    zerocart_main::run::<zerocart_cart::UpdateCartItem>()
 }

@@ -1,5 +1,5 @@
 //! The function `create-order`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_order::CreateOrder>()
+    zerocart_main::run::<zerocart_order::CreateOrder>()
 }

@@ -1,5 +1,5 @@
 //! The function `get-order`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_order::GetOrder>()
+    zerocart_main::run::<zerocart_order::GetOrder>()
 }

@@ -1,5 +1,5 @@
 //! The function `list-user-orders`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_order::ListUserOrders>()
+    zerocart_main::run::<zerocart_order::ListUserOrders>()
 }

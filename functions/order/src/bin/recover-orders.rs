@@ -1,5 +1,5 @@
 //! The job `recover-orders`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run_job::<zerocart_order::RecoverOrders>()
+    zerocart_main::run_job::<zerocart_order::RecoverOrders>()
 }

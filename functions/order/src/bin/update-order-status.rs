@@ -1,5 +1,5 @@
 //! The function `update-order-status`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_order::UpdateOrderStatus>()
+    zerocart_main::run::<zerocart_order::UpdateOrderStatus>()
 }

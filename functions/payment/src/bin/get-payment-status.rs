@@ -1,5 +1,5 @@
 //! The function `get-payment-status`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_payment::GetPaymentStatus>()
+    zerocart_main::run::<zerocart_payment::GetPaymentStatus>()
 }

@@ -1,5 +1,5 @@
 //! The function `process-payment`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_payment::ProcessPayment>()
+    zerocart_main::run::<zerocart_payment::ProcessPayment>()
 }

@@ -1,5 +1,5 @@
 //! The function `set-failure-rate`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_payment::SetFailureRate>()
+    zerocart_main::run::<zerocart_payment::SetFailureRate>()
 }

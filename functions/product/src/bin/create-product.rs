@@ -1,5 +1,5 @@
 //! The function `create-product`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_product::CreateProduct>()
+    zerocart_main::run::<zerocart_product::CreateProduct>()
 }

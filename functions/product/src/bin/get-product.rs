@@ -1,5 +1,5 @@
 //! The function `get-product`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_product::GetProduct>()
+    zerocart_main::run::<zerocart_product::GetProduct>()
 }

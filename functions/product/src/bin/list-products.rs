@@ -1,5 +1,5 @@
 //! The function `list-products`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_product::ListProducts>()
+    zerocart_main::run::<zerocart_product::ListProducts>()
 }

@@ -1,5 +1,5 @@
 //! The function `update-inventory`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_product::UpdateInventory>()
+    zerocart_main::run::<zerocart_product::UpdateInventory>()
 }

@@ -1,5 +1,5 @@
 //! The function `authenticate-user`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_user::AuthenticateUser>()
+    zerocart_main::run::<zerocart_user::AuthenticateUser>()
 }

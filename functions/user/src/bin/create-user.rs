@@ -1,5 +1,5 @@
 //! The function `create-user`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_user::CreateUser>()
+    zerocart_main::run::<zerocart_user::CreateUser>()
 }

@@ -1,5 +1,5 @@
 //! The function `get-user`.
 
 fn main() -> std::process::ExitCode {
-    zerocart_runtime::run::<zerocart_user::GetUser>()
+    zerocart_main::run::<zerocart_user::GetUser>()
 }

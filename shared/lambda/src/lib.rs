@@ -1,0 +1,39 @@
+//! The adapter that serves a function's router on AWS Lambda.
+//!
+//! [`run`] and [`run_job`] are a binary's `main` there. The handler, the router and everything
+//! around them are those of every other engine; what is here is what is Lambda's:
+//!
+//! - events of API Gateway (HTTP APIs) and of function URLs become requests of the router;
+//! - variables whose values are secrets are read from Secrets Manager, and connections are opened,
+//!   during init, which is before the first request and not billed to it ([`env`], [`secrets`]);
+//! - the password of the database can be a token of IAM, made for each connection ([`rds`]);
+//! - functions call each other as gRPC-Web over HTTPS, signed for IAM ([`calls`]): Lambda loses the
+//!   trailers that native gRPC needs;
+//! - an environment is frozen once its answer is out, so an answer waits for what must still be
+//!   done; SIGTERM ends in order.
+//!
+//! Where Lambda does not run it, such a binary is a process like any other.
+//!
+//! # Settings
+//!
+//! Beside those of the runtime:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `<NAME>_SECRET` | a secret's name or ARN, perhaps `#` and a key of its JSON: its value is that of `<NAME>`, unless that is set |
+//! | `DATABASE_URL_<DOMAIN>` | `DATABASE_URL` of the functions of this domain, where one environment is that of all (`cargo lambda watch`) |
+//! | `DATABASE_IAM_AUTH` | `true`: the password is a token of IAM ([`rds`]) |
+//! | `DATABASE_RECYCLING` | `verified` unless it is set: an environment may have been frozen for hours |
+//!
+//! Credentials and the region are found as every AWS program finds them.
+
+#![cfg(feature = "aws")]
+
+pub mod calls;
+pub mod env;
+mod host;
+pub mod rds;
+pub mod secrets;
+pub mod sign;
+
+pub use host::{run, run_job};
