@@ -1,5 +1,8 @@
 # Every recipe has a line of help; `just` alone lists them.
 
+# cargo-lambda, where `just lambda-tools` has put it.
+export PATH := justfile_directory() / "target/tools/bin:" + env("PATH")
+
 # List the recipes
 default:
     @just --list --unsorted
@@ -48,6 +51,43 @@ bench *args:
 # Measure the first order from zero against the starts in it; fails above 1.5 × the slowest
 bench-chain *args:
     cargo run --release --package zerocart-bench -- chain --check {{args}}
+
+# Install cargo-lambda from PyPI, into target/tools
+lambda-tools:
+    python3 -m venv target/tools
+    target/tools/bin/pip install --quiet --requirement lambda/requirements.txt
+
+# Build functions for Lambda into target/lambda: those that are named, or all
+lambda-build *names:
+    lambda/build {{names}}
+
+# Run everything on a local Lambda, with PostgreSQL beside it, until Ctrl-C
+lambda-watch *args:
+    cargo zerocart lambda-watch {{args}}
+
+# Send an event to a function of the local Lambda: lambda-invoke recover-orders
+lambda-invoke name event='{}':
+    cargo lambda invoke {{name}} --invoke-address 127.0.0.1 --data-ascii '{{event}}'
+
+# Make the secrets that are missing in AWS: keys, and each DATABASE_URL_<DOMAIN> that is set
+lambda-secrets:
+    lambda/secrets
+
+# Deploy to AWS what was built: says what it will create, and asks. --dry only says it
+lambda-deploy *args:
+    lambda/deploy {{args}}
+
+# Print the CloudFormation template of the public edge on Lambda, from the descriptors
+lambda-template:
+    @cargo zerocart lambda-template
+
+# The stories on the local Lambda, against those of the local engine
+lambda-test:
+    cargo test --release --workspace --features zerocart-tests/lambda --test lambda --test conformance
+
+# Measure size and init of the functions on Lambda beside a hello-world
+bench-lambda *args:
+    cargo run --release --package zerocart-bench -- lambda {{args}}
 
 # Everything that CI checks
 ci:

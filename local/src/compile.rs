@@ -28,26 +28,36 @@ const OF_THIS_PACKAGE: [&str; 7] = [
     "CARGO_PKG_VERSION_PRE",
 ];
 
+/// The profile in which the programs of this folder were built.
+pub(crate) fn profile(binary_dir: &Path) -> Result<String> {
+    match binary_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => Ok("dev".to_owned()),
+        Some(profile) => Ok(profile.to_owned()),
+        None => bail!("{} is no folder of cargo's", binary_dir.display()),
+    }
+}
+
+/// Takes from a cargo what this program was told of its own package.
+pub(crate) fn hide_package(cargo: &mut Command) {
+    for name in OF_THIS_PACKAGE {
+        cargo.env_remove(name);
+    }
+}
+
 /// Builds every function and job with cargo, whose output the user sees.
 pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()> {
-    let profile = match binary_dir.file_name().and_then(|name| name.to_str()) {
-        Some("debug") => "dev",
-        Some(profile) => profile,
-        None => bail!("{} is no folder of cargo's", binary_dir.display()),
-    };
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(project.root())
-        .args(["build", "--quiet", "--bins", "--profile", profile])
+        .args(["build", "--quiet", "--bins"])
+        .args(["--profile", &profile(binary_dir)?])
         // With the engine itself, so that cargo picks the same features of shared dependencies
         // as in the build before this one, and builds none of them again.
         .args(["--package", "zerocart"]);
     for domain in domains::names() {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
     }
-    for name in OF_THIS_PACKAGE {
-        cargo.env_remove(name);
-    }
+    hide_package(&mut cargo);
     let status = cargo.kill_on_drop(true).status().await.context(
         "cannot run cargo; without it, build the functions elsewhere and pass --no-build",
     )?;

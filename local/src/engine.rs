@@ -29,11 +29,11 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// `functions_port` is the port on this machine at which functions call each other.
+    /// `function_url_template` says where functions call each other.
     pub(crate) fn new(
         databases: &[Database],
         keys: &Keys,
-        functions_port: u16,
+        function_url_template: String,
         log_level: &str,
     ) -> Result<Self> {
         let databases = domains::names()
@@ -52,9 +52,30 @@ impl Environment {
             service_keys: keys.service.keys().to_string(),
             signing_key: keys.user.current().to_private_jwk().to_string(),
             service_signing_key: keys.service.current().to_private_jwk().to_string(),
-            function_url_template: function_url_template(functions_port),
+            function_url_template,
             log_level: log_level.to_owned(),
         })
+    }
+
+    /// The variables of all functions and jobs together, for what starts them in one environment.
+    /// The databases are told apart by their domains: `DATABASE_URL_CART`.
+    pub(crate) fn of_all(&self) -> Vec<(String, String)> {
+        let databases = self.databases.iter();
+        let databases =
+            databases.map(|(domain, url)| (format!("DATABASE_URL_{}", domain.to_uppercase()), url));
+        let others = [
+            ("LOG_LEVEL", &self.log_level),
+            ("AUTH_USER_KEYS", &self.user_keys),
+            ("AUTH_SERVICE_KEYS", &self.service_keys),
+            ("AUTH_SIGNING_KEY", &self.signing_key),
+            ("AUTH_SERVICE_SIGNING_KEY", &self.service_signing_key),
+            ("FUNCTION_URL_TEMPLATE", &self.function_url_template),
+        ];
+        let others = others.map(|(name, value)| (name.to_owned(), value));
+        databases
+            .chain(others)
+            .map(|(name, value)| (name, value.clone()))
+            .collect()
     }
 
     /// The variables of one function or job. Only those that call others know where these are, and

@@ -31,6 +31,12 @@ impl Project {
         )
     }
 
+    /// The project in a folder that is known.
+    #[cfg(test)]
+    pub(crate) fn at(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.0
     }
@@ -95,6 +101,11 @@ impl Data {
 
     pub(crate) fn keys(&self) -> PathBuf {
         self.0.join("keys")
+    }
+
+    /// The settings of cargo-lambda, made anew at each start.
+    pub(crate) fn lambda(&self) -> PathBuf {
+        self.0.join("lambda.toml")
     }
 
     /// Where the running engine says how to reach it.

@@ -5,13 +5,16 @@ mod compile;
 mod console;
 mod domains;
 mod engine;
+mod foundation;
 mod in_process;
 mod keys;
+mod lambda;
 mod layout;
 mod postgres;
 mod ps;
 mod run_job;
 mod status;
+mod stop;
 mod up;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -37,6 +40,12 @@ enum Command {
     Ps(ps::Args),
     /// Run a job now, in the engine that runs, and wait for its end
     RunJob(run_job::Args),
+    /// Run the functions on a local Lambda (`cargo lambda watch`), with PostgreSQL beside it
+    LambdaWatch(lambda::watch::Args),
+    /// Print a CloudFormation template of what a deployment on Lambda needs beside the functions
+    LambdaTemplate,
+    /// Write the secrets of functions on Lambda to a pipe, for `just lambda-secrets`
+    LambdaSecrets,
     /// Apply the migrations of one domain to the database at DATABASE_URL (that of its owner)
     Migrate(bootstrap::MigrateArgs),
     /// Add the first admin to the user database at DATABASE_URL (that of its owner), and show its
@@ -58,6 +67,9 @@ fn main() -> ExitCode {
             Command::Up(args) => up::run(args, cli.data).await,
             Command::Ps(args) => ps::run(args, cli.data).await,
             Command::RunJob(args) => run_job::run(args, cli.data).await,
+            Command::LambdaWatch(args) => lambda::watch::run(args, cli.data).await,
+            Command::LambdaTemplate => lambda::print_template(),
+            Command::LambdaSecrets => lambda::print_secrets(cli.data),
             Command::Migrate(args) => bootstrap::migrate(args).await,
             Command::BootstrapAdmin => bootstrap::admin().await,
         }

@@ -10,31 +10,23 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args as ClapArgs;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::{net::TcpListener, sync::watch};
 use zerocart_activator::{
     Activator, Guard, Job, JobLauncher, Jobs, Launcher, ProcessLauncher, Running,
 };
 use zerocart_gateway::{Config, Gateway};
-use zerocart_local_postgres::{Database, Server, Source, migrate, provision};
-use zerocart_user::bootstrap::Credential;
+use zerocart_local_postgres::Server;
 
 use crate::{
-    bootstrap, compile, console, domains,
+    compile, console, domains,
     engine::{Environment, Functions, consumers, function_url_template},
+    foundation::{self, Foundation},
     in_process::InProcess,
-    keys::Keys,
     layout::{Data, Project},
     postgres, ps,
     status::{self, Engine},
+    stop::Stop,
 };
-
-/// What all pools of a fleet at full scale may open together; a test adds up the manifests.
-/// Three more are PostgreSQL's own reserve for its superuser.
-pub(crate) const MAX_CONNECTIONS: u16 = 200;
 
 /// `zerocart up`.
 #[derive(ClapArgs)]
@@ -51,15 +43,8 @@ pub(crate) struct Args {
     /// Use the functions' binaries as they are, beside this program
     #[arg(long)]
     no_build: bool,
-    /// The folder with PostgreSQL's programs [default: found on this machine, or fetched]
-    #[arg(long, value_name = "DIR")]
-    postgres: Option<PathBuf>,
-    /// Fetch PostgreSQL even where this machine has one
-    #[arg(long, conflicts_with = "postgres")]
-    fetch_postgres: bool,
-    /// How much the functions log: error, warn, info, debug or trace
-    #[arg(long, default_value = "info", value_parser = ["error", "warn", "info", "debug", "trace"])]
-    log_level: String,
+    #[command(flatten)]
+    foundation: foundation::Args,
 }
 
 pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
@@ -123,34 +108,21 @@ async fn start(
         );
     }
 
-    let step = Instant::now();
-    let server = postgres::start(data, args.source(), MAX_CONNECTIONS + 3).await?;
-    let version = server.installation().version();
-    console::done(
-        format_args!("PostgreSQL {version} on port {}", server.port()),
-        step.elapsed(),
-    );
+    let Foundation {
+        server,
+        databases,
+        keys,
+    } = Foundation::lay(&args.foundation, project, data).await?;
 
     let step = Instant::now();
-    let databases = provision(&server, &domains::names()).await?;
-    let applied = migrate_all(project, &databases).await?;
-    console::done(
-        format_args!(
-            "{} databases, {applied} migrations applied",
-            databases.len()
-        ),
-        step.elapsed(),
-    );
-
-    let step = Instant::now();
-    let keys = Keys::load_or_make(data)?;
-    // Shown at once: whatever fails after this, the password is not lost.
-    if let Some(credential) = first_admin(&databases).await? {
-        bootstrap::show(&credential);
-    }
     let calls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let calls_port = calls.local_addr()?.port();
-    let environment = Environment::new(&databases, &keys, calls_port, &args.log_level)?;
+    let environment = Environment::new(
+        &databases,
+        &keys,
+        function_url_template(calls_port),
+        &args.foundation.log_level,
+    )?;
     let launcher = Arc::new(AnyLauncher::new(args, &binary_dir, data, environment)?);
     let activator = Activator::new(manifests, Arc::clone(&launcher), Default::default());
     let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
@@ -163,16 +135,6 @@ async fn start(
         crons,
         launcher,
     })
-}
-
-impl Args {
-    fn source(&self) -> Source {
-        match (&self.postgres, self.fetch_postgres) {
-            (Some(folder), _) => Source::At(folder.clone()),
-            (None, true) => Source::Fetched,
-            (None, false) => Source::Auto,
-        }
-    }
 }
 
 impl Up {
@@ -263,23 +225,6 @@ fn greet(address: SocketAddr, took: Duration) {
     ));
 }
 
-async fn migrate_all(project: &Project, databases: &[Database]) -> Result<usize> {
-    let mut applied = 0;
-    for database in databases {
-        let folder = project.migrations(&database.domain);
-        applied += migrate(&database.owner_url.expose(), &folder).await?.len();
-    }
-    Ok(applied)
-}
-
-async fn first_admin(databases: &[Database]) -> Result<Option<Credential>> {
-    let user = databases
-        .iter()
-        .find(|database| database.domain == "user")
-        .context("there is no user database")?;
-    bootstrap::make_admin(&user.owner_url.expose()).await
-}
-
 /// Takes the gateway's port, or says plainly who may have it.
 async fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
@@ -353,28 +298,6 @@ impl JobLauncher for AnyLauncher {
     }
 }
 
-/// Ctrl-C and SIGTERM.
-struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn listen() -> Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
-            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
-        })
-    }
-
-    async fn asked(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// The engine's own log goes to a file: the terminal is for the conversation.
 fn init_logs(data: &Data, args: &Args) -> Result<()> {
     let path = data.logs().join("engine.log");
@@ -388,7 +311,7 @@ fn init_logs(data: &Data, args: &Args) -> Result<()> {
         .flatten_event(true)
         // In one process the functions log here, too.
         .with_max_level(if args.in_process {
-            args.log_level.parse()?
+            args.foundation.log_level.parse()?
         } else {
             tracing::Level::INFO
         })

@@ -83,6 +83,17 @@ impl ProcessLauncher {
         command
     }
 
+    /// Runs the binary `name` without a socket, with the variables `env` and those of the launcher.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn run(&self, name: &str, env: &[(String, String)]) -> io::Result<Running> {
+        let mut command = self.command(name, env);
+        command.stdin(Stdio::null());
+        self.spawn(name, command)
+    }
+
     fn spawn(&self, name: &str, mut command: Command) -> io::Result<Running> {
         let log_file = self.log(name);
         // One pipe for both streams keeps their lines in order.
@@ -145,9 +156,7 @@ impl Launcher for ProcessLauncher {
 
 impl JobLauncher for ProcessLauncher {
     fn start(&self, job: &Job) -> io::Result<Running> {
-        let mut command = self.command(&job.name, &job.env);
-        command.stdin(Stdio::null());
-        self.spawn(&job.name, command)
+        self.run(&job.name, &job.env)
     }
 }
 
