@@ -13,7 +13,7 @@ use zerocart_runtime::Entry;
 pub(crate) const FLOOR: &str = "zerocart-floor";
 
 /// The variables that cargo sets for a package's own programs and that build scripts look at.
-const OF_THIS_PACKAGE: [&str; 7] = [
+pub(crate) const OF_THIS_PACKAGE: [&str; 7] = [
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_LINKS",
     "CARGO_PKG_NAME",

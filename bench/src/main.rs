@@ -3,6 +3,7 @@
 //! `cold` starts every function again and again, beside a hand-written floor, and prints how long
 //! each takes to its first answers, with its size on disk and in memory. `chain` orders from a fleet
 //! at zero, and prints what that waits for beside the starts of the functions that it goes through.
+//! `lambda` measures what is uploaded to AWS Lambda, and its init.
 
 #![expect(
     clippy::print_stdout,
@@ -15,6 +16,7 @@ mod chain;
 mod cold;
 mod fleet;
 mod http;
+mod lambda;
 mod machine;
 mod process;
 mod stand;
@@ -38,6 +40,8 @@ enum Command {
     Cold(cold::Args),
     /// The first order, all at zero, against the starts of the functions that it goes through
     Chain(chain::Args),
+    /// Size and init of the functions on Lambda, beside a hello-world
+    Lambda(lambda::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Cold(args) => cold::run(&args),
         Command::Chain(args) => chain::run(&args),
+        Command::Lambda(args) => lambda::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
