@@ -5,8 +5,8 @@
 //! and a unit test beside it shows that it fails on a broken one.
 //!
 //! - [`contract`]: `proto/` is a superset of the published contract;
-//! - [`functions`], [`binaries`], [`knative`], [`kong`], [`consul`]: all name the same functions and
-//!   jobs;
+//! - [`functions`], [`binaries`], [`knative`], [`kong`], [`consul`], [`lambda`]: all name the same
+//!   functions and jobs;
 //! - [`limits`]: times are ordered, connections fit;
 //! - [`dependencies`], [`source`]: who may depend on whom, and what a file may hold.
 //!
@@ -19,6 +19,7 @@ pub mod dependencies;
 pub mod functions;
 pub mod knative;
 pub mod kong;
+pub mod lambda;
 pub mod limits;
 pub mod source;
 pub mod stories;

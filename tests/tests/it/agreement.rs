@@ -4,7 +4,7 @@ use std::fs;
 
 use zerocart_gateway::Config;
 use zerocart_proto::rpc;
-use zerocart_tests::{binaries, consul, functions, knative, kong, limits, root, source};
+use zerocart_tests::{binaries, consul, functions, knative, kong, lambda, limits, root, source};
 
 use crate::{none, rules::metadata};
 
@@ -91,8 +91,19 @@ fn times_are_ordered() {
 }
 
 #[test]
+fn lambda_functions_are_the_functions() {
+    let deployments = lambda::read(&metadata());
+    none(&lambda::check(
+        &functions::all(),
+        &functions::jobs(),
+        &deployments,
+    ));
+}
+
+#[test]
 fn connections_fit() {
-    let engine = fs::read_to_string(root().join("local/src/up.rs")).expect("the engine's source");
+    let engine =
+        fs::read_to_string(root().join("local/src/foundation.rs")).expect("the engine's source");
     let max = source::constant(&engine, "MAX_CONNECTIONS").expect("the engine says how many");
     let manifests = manifests();
     none(&limits::connections(

@@ -1,5 +1,7 @@
 //! Who depends on whom, and what a file may hold.
 
+use std::{fs, process::Command};
+
 use cargo_metadata::{Metadata, MetadataCommand};
 use zerocart_tests::{
     dependencies, root,
@@ -43,6 +45,53 @@ fn sources() -> Vec<Source> {
 #[test]
 fn crates_depend_on_whom_they_may() {
     none(&dependencies::check(&dependencies::read(&metadata())));
+}
+
+/// The packages that the functions and jobs of all domains are built from.
+fn built_from(features: &[&str]) -> Vec<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args([
+        "tree",
+        "--quiet",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+    ]);
+    for domain in fs::read_dir(root().join("functions")).expect("functions/ can be listed") {
+        let domain = domain.expect("functions/ can be listed").file_name();
+        let package = format!("zerocart-{}", domain.display());
+        cargo.args(["--package", &package]);
+    }
+    let output = cargo.args(features).output().expect("cargo can be started");
+    let text = String::from_utf8(output.stdout).expect("names are text");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let names = text.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn only_a_build_for_lambda_contains_anything_of_aws() {
+    let of_aws = |name: &String| {
+        ["aws-", "aws_", "lambda-", "lambda_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+            || name == "zerocart-lambda"
+    };
+    let usual = built_from(&[]);
+    assert!(
+        usual.iter().any(|name| name == "zerocart-main"),
+        "{usual:?}"
+    );
+    let found: Vec<_> = usual.iter().filter(|name| of_aws(name)).collect();
+    assert!(found.is_empty(), "functions are built from {found:?}");
+    // And this would find it.
+    let for_lambda = built_from(&["--features", "zerocart-main/lambda"]);
+    assert!(for_lambda.iter().any(of_aws));
 }
 
 #[test]
