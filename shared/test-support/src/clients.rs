@@ -1,11 +1,13 @@
 //! One client for every way to call a function, and one form for what comes back, so that one
 //! table of a test can expect the same of all of them.
 
+mod codec;
 mod connect;
 mod outcome;
 
 use std::{
-    net::SocketAddr,
+    marker::PhantomData,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU16, Ordering},
@@ -17,16 +19,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
+use prost::Message;
+use serde_json::{Map, Value};
 use tonic::{client::GrpcService, metadata::MetadataMap};
-use tonic_prost::ProstCodec;
 use tonic_web::{GrpcWebCall, GrpcWebClientService};
 use tower::service_fn;
 use zerocart_auth::Token;
-use zerocart_proto::rpc::Rpc;
+use zerocart_proto::rpc::{Info, Rpc};
 
 use crate::functions::PATIENCE;
 
+use codec::Raw;
 use connect::Http;
 pub use outcome::{Outcome, Reply, Unusable};
 pub use tonic::body::Body;
@@ -77,10 +80,20 @@ impl Client {
     ///
     /// When `base` is no such URL, or this machine has no certificates to trust for `https`.
     pub fn to(wire: Wire, base: Uri) -> Result<Self, Unusable> {
+        Self::from_source(wire, base, None)
+    }
+
+    /// As [`to`](Self::to), from an address of this machine: a gateway that counts requests by
+    /// address counts its requests alone. None leaves the choice to the system.
+    ///
+    /// # Errors
+    ///
+    /// As [`to`](Self::to).
+    pub fn from_source(wire: Wire, base: Uri, source: Option<IpAddr>) -> Result<Self, Unusable> {
         let http2 = matches!(wire, Wire::Http2 | Wire::Grpc);
         Ok(Self {
             wire,
-            http: connect::client(&base, http2)?,
+            http: connect::client(&base, http2, source)?,
             base,
             headers: HeaderMap::new(),
         })
@@ -133,34 +146,52 @@ impl Client {
                 let reply = self.try_send(http_request::<R>(request)).await?;
                 reply.try_outcome()
             }
-            Wire::Grpc => {
-                let (http, status) = (self.http.clone(), Arc::new(AtomicU16::new(0)));
-                let seen = Arc::clone(&status);
-                let native = service_fn(move |request: Request<Body>| {
-                    let (http, seen) = (http.clone(), Arc::clone(&seen));
-                    async move { watched(&http, request, &seen).await }
-                });
-                self.unary::<R, _>(native, request, &status).await
-            }
-            Wire::GrpcWeb => {
-                let (http, status) = (self.http.clone(), Arc::new(AtomicU16::new(0)));
-                let seen = Arc::clone(&status);
-                let web = service_fn(move |request: Request<GrpcWebCall<Body>>| {
-                    let (http, seen) = (http.clone(), Arc::clone(&seen));
-                    async move { watched(&http, request.map(Body::new), &seen).await }
-                });
-                let web = GrpcWebClientService::new(web);
-                self.unary::<R, _>(web, request, &status).await
+            Wire::Grpc | Wire::GrpcWeb => {
+                let message = request.encode_to_vec().into();
+                self.try_message(R::INFO.grpc_path, message).await
             }
         }
     }
 
-    async fn unary<R: Rpc, S: GrpcService<Body>>(
+    /// Calls a gRPC path with these bytes as the message, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer, or one that is not as the contract says.
+    ///
+    /// # Panics
+    ///
+    /// When `path` is no path, or this client speaks JSON.
+    pub async fn try_message<T: Message + Default + 'static>(
+        &self,
+        path: &'static str,
+        message: Bytes,
+    ) -> Result<Outcome<T>, Unusable> {
+        let (http, status) = (self.http.clone(), Arc::new(AtomicU16::new(0)));
+        let seen = Arc::clone(&status);
+        if self.wire == Wire::GrpcWeb {
+            let web = service_fn(move |request: Request<GrpcWebCall<Body>>| {
+                let (http, seen) = (http.clone(), Arc::clone(&seen));
+                async move { watched(&http, request.map(Body::new), &seen).await }
+            });
+            let web = GrpcWebClientService::new(web);
+            return self.unary(web, path, message, &status).await;
+        }
+        assert_eq!(self.wire, Wire::Grpc, "a message goes by gRPC");
+        let native = service_fn(move |request: Request<Body>| {
+            let (http, seen) = (http.clone(), Arc::clone(&seen));
+            async move { watched(&http, request, &seen).await }
+        });
+        self.unary(native, path, message, &status).await
+    }
+
+    async fn unary<T: Message + Default + 'static, S: GrpcService<Body>>(
         &self,
         service: S,
-        message: &R::Request,
+        path: &'static str,
+        message: Bytes,
         http_status: &AtomicU16,
-    ) -> Result<Outcome<R::Response>, Unusable>
+    ) -> Result<Outcome<T>, Unusable>
     where
         S::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
         <S::ResponseBody as http_body::Body>::Error: Into<BoxError>,
@@ -168,11 +199,10 @@ impl Client {
         let mut grpc = tonic::client::Grpc::with_origin(service, self.base.clone());
         let ready: Result<(), BoxError> = grpc.ready().await.map_err(Into::into);
         ready.expect("this service is always ready");
-        let mut request = tonic::Request::new(message.clone());
+        let mut request = tonic::Request::new(message);
         *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
-        let path = PathAndQuery::from_static(R::INFO.grpc_path);
-        let codec = ProstCodec::<R::Request, R::Response>::default();
-        let result = bounded(grpc.unary(request, path, codec)).await?;
+        let path = PathAndQuery::from_static(path);
+        let result = bounded(grpc.unary(request, path, Raw::<T>(PhantomData))).await?;
         let http_status = http_status.load(Ordering::Relaxed);
         match result {
             Ok(response) => {
@@ -279,12 +309,23 @@ pub fn request(method: Method, path: &str, body: impl Into<Bytes>) -> Request<Bo
 /// Never for a message of the contract.
 pub fn http_request<R: Rpc>(message: &R::Request) -> Request<Body> {
     let json = serde_json::to_value(message).expect("a message is JSON");
-    let Value::Object(mut fields) = json else {
+    let Value::Object(fields) = json else {
         panic!("a message is a JSON object");
     };
+    let (method, path, body) = bind(&R::INFO, fields);
+    request(method, &path, body)
+}
+
+/// Method, path and body of an RPC whose request has these fields, as its binding says: fields are
+/// taken by the path, the rest is the body or the query. Nothing looks at what they hold.
+///
+/// # Panics
+///
+/// Never for an RPC of the contract.
+pub fn bind(info: &Info, mut fields: Map<String, Value>) -> (Method, String, Bytes) {
     let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let text = |value: Value| value.as_str().map_or(value.to_string(), Into::into);
-    let segments = R::INFO.http_path.split('/').map(|segment| {
+    let segments = info.http_path.split('/').map(|segment| {
         let parameter = segment.strip_prefix('{').and_then(|s| s.strip_suffix('}'));
         match parameter {
             Some(field) => escape(&fields.remove(field).map(text).unwrap_or_default()),
@@ -293,7 +334,7 @@ pub fn http_request<R: Rpc>(message: &R::Request) -> Request<Body> {
     });
     let mut path = segments.collect::<Vec<_>>().join("/");
     let mut body = Bytes::new();
-    if R::INFO.http_body {
+    if info.http_body {
         body = Value::Object(fields).to_string().into();
     } else if !fields.is_empty() {
         let pairs = fields
@@ -303,6 +344,6 @@ pub fn http_request<R: Rpc>(message: &R::Request) -> Request<Body> {
             .map(|(name, value)| format!("{name}={}", escape(&text(value))));
         path = format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"));
     }
-    let method = R::INFO.http_method.parse().expect("a method");
-    request(method, &path, body)
+    let method = info.http_method.parse().expect("a method");
+    (method, path, body)
 }

@@ -1,6 +1,6 @@
 //! Connections, with TLS where the URL asks for it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use http::{Uri, uri::Scheme};
 use hyper_rustls::HttpsConnector;
@@ -15,12 +15,12 @@ use super::{Body, Unusable};
 /// A client over pooled connections. A clone shares them.
 pub(super) type Http = Client<HttpsConnector<HttpConnector>, Body>;
 
-/// A client of `base`, connected to nothing yet.
+/// A client of `base`, connected to nothing yet; its connections come from `source`.
 ///
 /// # Errors
 ///
 /// When `base` is no URL of HTTP, or this machine has no certificates to trust for `https`.
-pub(super) fn client(base: &Uri, http2: bool) -> Result<Http, Unusable> {
+pub(super) fn client(base: &Uri, http2: bool, source: Option<IpAddr>) -> Result<Http, Unusable> {
     let scheme = base.scheme().filter(|_| base.host().is_some());
     let mut roots = RootCertStore::empty();
     match scheme {
@@ -51,6 +51,7 @@ pub(super) fn client(base: &Uri, http2: bool) -> Result<Http, Unusable> {
     // Or a request's message would wait until its head is acknowledged, 40 ms later.
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
+    tcp.set_local_address(source);
     Ok(Client::builder(TokioExecutor::new())
         .http2_only(http2)
         .build(HttpsConnector::from((tcp, tls))))

@@ -11,6 +11,9 @@ use tonic_types::StatusExt;
 use zerocart_proto::validate::Violation;
 use zerocart_runtime::Kind;
 
+/// `google.rpc.ErrorInfo.domain`.
+const DOMAIN: &str = "zerocart";
+
 /// Why a call has no outcome: there was no answer, or one that is not as the contract says.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
@@ -58,6 +61,21 @@ impl<T> Outcome<T> {
         }
     }
 
+    /// The same outcome with another form of the response.
+    pub fn map<U>(self, response: impl FnOnce(T) -> U) -> Outcome<U> {
+        Outcome {
+            code: self.code,
+            http_status: self.http_status,
+            message: self.message,
+            fields: self.fields,
+            retry_after: self.retry_after,
+            trace_id: self.trace_id,
+            metadata: self.metadata,
+            headers: self.headers,
+            response: self.response.map(response),
+        }
+    }
+
     /// The names of the fields that are wrong.
     pub fn field_names(&self) -> Vec<&str> {
         self.fields.iter().map(|v| v.field.as_str()).collect()
@@ -85,6 +103,9 @@ impl<T> Outcome<T> {
             let reason = &info.reason;
             if reason != name(status.code()) {
                 return wrong(format!("{:?} with the reason {reason:?}", status.code()));
+            }
+            if info.domain != DOMAIN {
+                return wrong(format!("ErrorInfo of {:?}, not {DOMAIN}", info.domain));
             }
             metadata.extend(info.metadata.clone());
         }
