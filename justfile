@@ -19,7 +19,7 @@ ps *args:
 test *args:
     cargo test --release --workspace {{args}}
 
-# Check a system that runs, over REST and gRPC: url=http://localhost:8000 token=<an admin's>
+# Check a system that runs, over REST and gRPC: url=http://localhost:8000 token=<an admin's> edge=kong
 test-api *args:
     @cargo run --release --package zerocart-tests --bin zerocart-test-api -- {{args}}
 

@@ -6,33 +6,37 @@
     reason = "the report is what this program is run for"
 )]
 
-use std::{process::ExitCode, str::FromStr, sync::Arc};
+use std::{net::IpAddr, process::ExitCode, str::FromStr, sync::Arc};
 
 use clap::Parser;
 use http::Uri;
 use zerocart_auth::Token;
 use zerocart_runtime::Env;
 use zerocart_test_support::clients::Wire;
-use zerocart_tests::stories::{self, Plan, Stop};
+use zerocart_tests::stories::{self, Edge, Plan, Stop, edge, shop};
 
 /// Where the local engine's gateway is.
 const LOCAL: &str = "http://localhost:8000";
 
-/// What a system's payment gateway is like before anybody sets it.
-const FAILURE_RATE: f64 = 0.3;
-
 /// The variable for those who do not want the token in their shell's history.
 const TOKEN: &str = "ZEROCART_TOKEN";
 
-/// Checks a system that runs: orders over REST and gRPC, from sign-up to delivery, and what goes
-/// wrong with them.
+/// Checks a system that runs: every RPC, good and bad, over REST and gRPC, and orders from sign-up to
+/// delivery.
+///
+/// A system on Lambda has no Kong in front of its functions, and speaks gRPC-Web instead of gRPC: say
+/// edge=functions.
+///
+/// Kong limits the requests of each address; this waits when it says so. On one machine it can call
+/// from several addresses instead: from=127.0.1.1,127.0.1.2.
 ///
 /// It makes accounts, products and orders of its own. While it runs, the simulated payment gateway
 /// neither waits nor fails; afterwards it has its delays back, and `failure_rate`.
 #[derive(Parser)]
 #[command(name = "just test-api", version)]
 struct Cli {
-    /// url=http://localhost:8000  token=<an admin's>  wire=rest|grpc  story=<names, with commas>
+    /// url=http://localhost:8000  token=<an admin's>  edge=kong|functions
+    /// wire=rest|grpc|grpc-web  story=<names, with commas>  from=<addresses, with commas>
     /// failure_rate=0.3
     #[arg(value_name = "NAME=VALUE")]
     settings: Vec<Setting>,
@@ -43,7 +47,9 @@ struct Cli {
 enum Setting {
     Url(Uri),
     Token(Token),
+    Edge(Edge),
     Wire(Wire),
+    Sources(Vec<IpAddr>),
     Stories(Vec<String>),
     FailureRate(f64),
 }
@@ -59,8 +65,21 @@ impl FromStr for Setting {
             "wire" => match value {
                 "rest" => Ok(Self::Wire(Wire::Http1)),
                 "grpc" => Ok(Self::Wire(Wire::Grpc)),
-                _ => Err("a wire is rest or grpc".into()),
+                "grpc-web" => Ok(Self::Wire(Wire::GrpcWeb)),
+                _ => Err("a wire is rest, grpc or grpc-web".into()),
             },
+            "edge" => {
+                let mut edges = edge::ALL.into_iter();
+                let edge = edges.find(|edge| edge.name == value);
+                edge.map(Self::Edge).ok_or_else(|| {
+                    "an edge is kong, or functions where there is none in front of them".into()
+                })
+            }
+            "from" => {
+                let sources = value.split(',').map(str::parse);
+                let sources: Result<_, std::net::AddrParseError> = sources.collect();
+                sources.map(Self::Sources).map_err(|e| e.to_string())
+            }
             "story" => {
                 let names = value.split(',').map(str::to_owned).collect();
                 Ok(Self::Stories(names))
@@ -69,38 +88,45 @@ impl FromStr for Setting {
                 Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(Self::FailureRate(rate)),
                 _ => Err("a failure rate is a number from 0 to 1".into()),
             },
-            _ => Err("there are url, token, wire, story and failure_rate".into()),
+            _ => Err("there are url, token, edge, wire, story, from and failure_rate".into()),
         }
     }
 }
 
-/// The plan of these settings; without a token, the URL.
-fn plan(settings: Vec<Setting>, token: Option<Token>) -> Result<Plan, Uri> {
-    let mut url = Uri::from_static(LOCAL);
-    let (mut token, mut wires, mut only, mut failure_rate) =
-        (token, Vec::new(), Vec::new(), FAILURE_RATE);
+/// Why there is no plan.
+#[derive(Debug)]
+enum NoPlan {
+    /// Nobody has given a token for this URL.
+    NoToken(Uri),
+    /// The edge cannot be called by this wire.
+    NoWire(Edge, Wire),
+}
+
+/// The plan of these settings.
+fn plan(settings: Vec<Setting>, token: Option<Token>) -> Result<Plan, NoPlan> {
+    let mut plan = Plan::new(Uri::from_static(LOCAL), Token::new(""), edge::KONG);
+    let (mut token, mut wires) = (token, Vec::new());
     for setting in settings {
         match setting {
-            Setting::Url(chosen) => url = chosen,
+            Setting::Url(chosen) => plan.url = chosen,
             Setting::Token(chosen) => token = Some(chosen),
+            Setting::Edge(chosen) => plan.edge = chosen,
             Setting::Wire(chosen) => wires.push(chosen),
-            Setting::Stories(chosen) => only.extend(chosen),
-            Setting::FailureRate(chosen) => failure_rate = chosen,
+            Setting::Sources(chosen) => plan.sources.extend(chosen),
+            Setting::Stories(chosen) => plan.only.extend(chosen),
+            Setting::FailureRate(chosen) => plan.failure_rate = chosen,
         }
     }
-    if wires.is_empty() {
-        wires = stories::WIRES.to_vec();
+    let known = plan.edge.wires;
+    if let Some(wire) = wires.iter().find(|wire| !known.contains(wire)) {
+        return Err(NoPlan::NoWire(plan.edge, *wire));
     }
-    match token {
-        Some(admin) => Ok(Plan {
-            url,
-            admin,
-            wires,
-            only,
-            failure_rate,
-        }),
-        None => Err(url),
-    }
+    plan.wires = match wires.is_empty() {
+        true => known.to_vec(),
+        false => wires,
+    };
+    plan.admin = token.ok_or_else(|| NoPlan::NoToken(plan.url.clone()))?;
+    Ok(plan)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -109,7 +135,16 @@ async fn main() -> ExitCode {
     let token = Env::of_process().get(TOKEN).map(Token::new);
     let plan = match plan(settings, token) {
         Ok(plan) => plan,
-        Err(url) => {
+        Err(NoPlan::NoWire(edge, wire)) => {
+            let known: Vec<_> = edge.wires.iter().map(|wire| shop::name(*wire)).collect();
+            eprintln!(
+                "There is no {} with edge={edge}, but {}.",
+                shop::name(wire),
+                known.join(" and ")
+            );
+            return ExitCode::from(2);
+        }
+        Err(NoPlan::NoToken(url)) => {
             let url = url.to_string();
             let url = url.trim_end_matches('/');
             eprintln!(
@@ -138,7 +173,7 @@ async fn main() -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Err(failed @ Stop::Failed(_)) => {
+        Err(failed @ (Stop::Failed(_) | Stop::Untold(_))) => {
             println!("\n{failed}");
             ExitCode::FAILURE
         }
@@ -170,9 +205,32 @@ mod tests {
         assert_eq!(plan.only, ["order", "retry"]);
         assert_eq!(plan.failure_rate, 0.0);
 
-        for wrong in ["token", "wire=smoke", "failure_rate=2", "colour=red"] {
+        for wrong in [
+            "token",
+            "wire=smoke",
+            "edge=cliff",
+            "from=here",
+            "failure_rate=2",
+            "colour=red",
+        ] {
             assert!(wrong.parse::<Setting>().is_err(), "{wrong}");
         }
-        assert_eq!(super::plan(Vec::new(), None).unwrap_err(), LOCAL);
+        let no_token = super::plan(Vec::new(), None).unwrap_err();
+        assert!(matches!(no_token, NoPlan::NoToken(url) if url == LOCAL));
+    }
+
+    #[test]
+    fn an_edge_has_wires_of_its_own() {
+        let plan = |text: &[&str]| {
+            let settings = text.iter().map(|text| text.parse().unwrap());
+            plan(settings.collect(), Some(Token::new("a")))
+        };
+        let local = plan(&["from=127.0.1.1,127.0.1.2"]).unwrap();
+        assert_eq!(local.wires, [Wire::Http1, Wire::Grpc]);
+        assert_eq!(local.sources.len(), 2);
+        let lambda = plan(&["edge=functions"]).unwrap();
+        assert_eq!(lambda.wires, [Wire::Http1, Wire::GrpcWeb]);
+        let none = plan(&["edge=functions", "wire=grpc"]).unwrap_err();
+        assert!(matches!(none, NoPlan::NoWire(edge::FUNCTIONS, Wire::Grpc)));
     }
 }

@@ -1,7 +1,5 @@
 //! What belongs to another.
 
-use tonic::Code;
-use zerocart_auth::Token;
 use zerocart_proto::{
     cart::{AddToCartRequest, GetCartRequest},
     order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
@@ -13,8 +11,11 @@ use zerocart_proto::{
 
 use super::{
     answer::Failed,
+    edge::BadToken,
+    refusal::Refusal,
     shop::{Shop, Who},
     steps::to_order,
+    tokens,
 };
 
 /// Nobody sees or touches what belongs to another.
@@ -24,22 +25,17 @@ pub(super) async fn access(shop: &Shop) -> Result<(), Failed> {
     shop.fill(buyer, &[(&mug, 1)]).await?;
     let paid = shop.buy(buyer, &[(&mug, 1)]).await?;
 
-    let forger = Who {
-        name: "a forger".into(),
-        id: String::new(),
-        token: Some(Token::new("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.")),
-    };
     let others = [
-        (&Who::nobody(), Code::Unauthenticated, 401),
-        (&forger, Code::Unauthenticated, 401),
-        (&shop.stranger, Code::PermissionDenied, 403),
+        (Who::nobody(), shop.edge().refuses(BadToken::Missing)),
+        (tokens::forger(), shop.edge().refuses(BadToken::Unsigned)),
+        (shop.stranger.clone(), Refusal::denied()),
     ];
-    for (who, code, http_status) in others {
+    for (who, refusal) in &others {
         macro_rules! refused {
             ($rpc:ty, $request:expr) => {
                 shop.ask::<$rpc>(who, $request)
                     .await?
-                    .refused(code, http_status)
+                    .refused(refusal)
                     .end()?
             };
         }
@@ -87,12 +83,12 @@ pub(super) async fn access(shop: &Shop) -> Result<(), Failed> {
         };
         refused!(rpc::SetFailureRate, rate);
         let shipped = shop.move_on(who, &paid.id, OrderStatus::Shipped).await?;
-        shipped.refused(code, http_status).end()?;
+        shipped.refused(refusal).end()?;
     }
 
     // Only that user orders; an admin may look.
     let for_another = shop.order_for(&shop.admin, buyer).await?;
-    for_another.refused(Code::PermissionDenied, 403).end()?;
+    for_another.refused(&Refusal::denied()).end()?;
     shop.look(&shop.admin, &paid.id, OrderStatus::Paid).await?;
     shop.look(buyer, &paid.id, OrderStatus::Paid).await?;
     shop.stock(&mug, 2).await

@@ -8,7 +8,12 @@ use zerocart_proto::rpc::Rpc;
 use zerocart_runtime::Kind;
 use zerocart_test_support::clients::Outcome;
 
-use super::shop::Shop;
+use super::{
+    refusal::Refusal,
+    schema,
+    shop::{Asked, Shop},
+    wire::Got,
+};
 
 /// An answer, and what was found of it so far. What is wrong first is what counts.
 #[must_use = "only `end` and `response` say whether it is as expected"]
@@ -17,8 +22,11 @@ pub struct Answer<'a, R: Rpc> {
     /// The name of who asked.
     who: &'a str,
     request: String,
-    outcome: Outcome<R::Response>,
+    keyed: bool,
+    got: Got<R::Response>,
     said: Vec<String>,
+    /// Whether engines may say it in other words.
+    varies: bool,
     /// Expected, got.
     wrong: Option<(String, String)>,
 }
@@ -71,14 +79,17 @@ impl<'a, R: Rpc> Answer<'a, R> {
         shop: &'a Shop,
         who: &'a str,
         request: String,
-        outcome: Outcome<R::Response>,
+        keyed: bool,
+        got: Got<R::Response>,
     ) -> Self {
         Self {
             shop,
             who,
             request,
-            outcome,
+            keyed,
+            got,
             said: Vec::new(),
+            varies: false,
             wrong: None,
         }
     }
@@ -97,15 +108,21 @@ impl<'a, R: Rpc> Answer<'a, R> {
             (true, false) => (200, "200"),
             (false, _) => (200, "OK"),
         };
-        let got = match self.outcome.code {
-            Code::Ok => self.outcome.http_status.to_string(),
+        let got = match self.got.outcome.code {
+            Code::Ok => self.got.outcome.http_status.to_string(),
             _ => self.told(),
         };
-        let fine = self.outcome.code == Code::Ok && self.outcome.http_status == status;
+        let fine = self.got.outcome.code == Code::Ok && self.got.outcome.http_status == status;
         let mut answer = self.note(fine, said.to_owned(), got);
+        if let (Code::Ok, Some(body)) = (answer.got.outcome.code, &answer.got.body) {
+            let json = serde_json::from_slice(body).unwrap_or_default();
+            if let Some(wrong) = schema::misshapen(&R::INFO, &json) {
+                answer = answer.note(false, "a response as proto/ declares it".into(), wrong);
+            }
+        }
         if rest && R::INFO.creates {
-            let location = answer.outcome.response.as_ref().and_then(R::location);
-            let got = answer.outcome.header("location").map(str::to_owned);
+            let location = answer.got.outcome.response.as_ref().and_then(R::location);
+            let got = answer.got.outcome.header("location").map(str::to_owned);
             let fine = got == location && location.is_some();
             let (location, got) = (location.unwrap_or_default(), got.unwrap_or_default());
             answer = match fine {
@@ -116,17 +133,14 @@ impl<'a, R: Rpc> Answer<'a, R> {
         answer
     }
 
-    /// It was refused with `code`, which is `http_status` over HTTP.
-    pub fn refused(self, code: Code, http_status: u16) -> Self {
-        let rest = self.shop.is_rest();
-        let status_fine = !rest || self.outcome.http_status == http_status;
-        let fine = self.outcome.code == code && status_fine;
-        let said = match rest {
-            true => format!("{http_status} {}", name(code)),
-            false => name(code).to_owned(),
-        };
-        let got = self.told();
-        self.note(fine, said, got)
+    /// It was refused so, to the letter.
+    pub fn refused(mut self, refusal: &Refusal) -> Self {
+        self.varies = refusal.varies();
+        let said = refusal.said(self.shop.is_rest());
+        match refusal.differs(&self.got.outcome, self.got.body.as_ref()) {
+            None => self.note(true, said, String::new()),
+            Some((expected, got)) => self.note(false, expected, got),
+        }
     }
 
     /// A part of the response equals `want`.
@@ -136,7 +150,7 @@ impl<'a, R: Rpc> Answer<'a, R> {
         part: impl FnOnce(&R::Response) -> T,
         want: T,
     ) -> Self {
-        let Some(response) = &self.outcome.response else {
+        let Some(response) = &self.got.outcome.response else {
             return self.note(false, format!("{what} {want:?}"), "no response".into());
         };
         let got = part(response);
@@ -155,7 +169,7 @@ impl<'a, R: Rpc> Answer<'a, R> {
         part: impl FnOnce(&R::Response) -> T,
         want: &T,
     ) -> Self {
-        let got = self.outcome.response.as_ref().map(part);
+        let got = self.got.outcome.response.as_ref().map(part);
         match got {
             Some(got) if got == *want => self.note(true, what.to_owned(), String::new()),
             Some(got) => self.note(false, format!("{what}: {want:?}"), format!("{got:?}")),
@@ -165,7 +179,7 @@ impl<'a, R: Rpc> Answer<'a, R> {
 
     /// Something holds of the response.
     pub fn holds(self, what: &str, test: impl FnOnce(&R::Response) -> bool) -> Self {
-        let fine = self.outcome.response.as_ref().is_some_and(test);
+        let fine = self.got.outcome.response.as_ref().is_some_and(test);
         self.note(fine, what.to_owned(), "that is not so".into())
     }
 
@@ -178,12 +192,20 @@ impl<'a, R: Rpc> Answer<'a, R> {
         match self.wrong {
             None => {
                 self.shop.fine(R::INFO.name, self.who, &self.said);
+                let asked = Asked {
+                    function: R::INFO.name,
+                    request: &self.request,
+                    keyed: self.keyed,
+                    varies: self.varies,
+                };
+                self.shop.record(asked, &self.got);
                 Ok(())
             }
             Some((expected, got)) => {
-                let response = self.outcome.response.as_ref();
-                let answer = match response.map(serde_json::to_value) {
-                    Some(Ok(answer)) => hidden(answer).to_string(),
+                let response = self.got.outcome.response.as_ref();
+                let answer = match (response.map(serde_json::to_value), &self.got.body) {
+                    (Some(Ok(answer)), _) => hidden(answer).to_string(),
+                    (_, Some(body)) => String::from_utf8_lossy(body).into_owned(),
                     _ => String::new(),
                 };
                 Err(Box::new(Failure {
@@ -204,7 +226,7 @@ impl<'a, R: Rpc> Answer<'a, R> {
     ///
     /// The first thing that is not.
     pub fn response(mut self) -> Result<R::Response, Failed> {
-        let response = self.outcome.response.clone();
+        let response = self.got.outcome.response.clone();
         if response.is_none() && self.wrong.is_none() {
             self.wrong = Some(("a response".into(), self.told()));
         }
@@ -223,30 +245,35 @@ impl<'a, R: Rpc> Answer<'a, R> {
 
     /// The outcome in a line.
     fn told(&self) -> String {
-        let Outcome {
-            code,
-            http_status,
-            message,
-            fields,
-            metadata,
-            ..
-        } = &self.outcome;
-        let mut told = format!("{http_status} {}", name(*code));
-        if !message.is_empty() {
-            told.push_str(&format!(": {message}"));
-        }
-        for violation in fields {
-            told.push_str(&format!("; {violation}"));
-        }
-        for (key, value) in metadata {
-            told.push_str(&format!("; {key} {value}"));
-        }
-        told
+        told(&self.got.outcome)
     }
 }
 
+/// An outcome in a line.
+pub(super) fn told<T>(outcome: &Outcome<T>) -> String {
+    let Outcome {
+        code,
+        http_status,
+        message,
+        fields,
+        metadata,
+        ..
+    } = outcome;
+    let mut told = format!("{http_status} {}", name(*code));
+    if !message.is_empty() {
+        told.push_str(&format!(": {message}"));
+    }
+    for violation in fields {
+        told.push_str(&format!("; {violation}"));
+    }
+    for (key, value) in metadata {
+        told.push_str(&format!("; {key} {value}"));
+    }
+    told
+}
+
 /// A code's name on the wire.
-fn name(code: Code) -> &'static str {
+pub(super) fn name(code: Code) -> &'static str {
     let kind = Kind::ALL.into_iter().find(|kind| kind.grpc_code() == code);
     match kind {
         Some(kind) => kind.name(),
@@ -285,26 +312,24 @@ mod tests {
     use zerocart_test_support::clients::Wire;
 
     use super::*;
-    use crate::stories::Plan;
+    use crate::stories::{Plan, edge};
+
+    const ORDER: &str = "0192f0c1-7a3e-7cc2-9f4b-1d2c3b4a5f60";
 
     type Lines = Arc<Mutex<Vec<String>>>;
 
     fn shop(wire: Wire) -> (Shop, Lines) {
-        let plan = Plan {
-            url: http::Uri::from_static("http://localhost:8000"),
-            admin: Token::new("secret"),
-            wires: vec![wire],
-            only: Vec::new(),
-            failure_rate: 0.3,
-        };
+        let url = http::Uri::from_static("http://localhost:8000");
+        let plan = Plan::new(url, Token::new("secret"), edge::KONG);
         let lines = Lines::default();
         let heard = Arc::clone(&lines);
         let say = Arc::new(move |line: &str| heard.lock().unwrap().push(line.to_owned()));
         (Shop::of_admin(&plan, wire, say).unwrap(), lines)
     }
 
-    fn outcome<T>(code: Code, http_status: u16, response: Option<T>) -> Outcome<T> {
-        Outcome {
+    fn got<T: serde::Serialize>(code: Code, http_status: u16, response: Option<T>) -> Got<T> {
+        let body = response.as_ref().map(|r| serde_json::to_vec(r).unwrap());
+        let outcome = Outcome {
             code,
             http_status,
             message: String::new(),
@@ -314,13 +339,17 @@ mod tests {
             metadata: Default::default(),
             headers: HeaderMap::new(),
             response,
+        };
+        Got {
+            outcome,
+            body: body.map(Into::into),
         }
     }
 
     fn ordered(total_amount: f64) -> zerocart_proto::order::OrderResponse {
         zerocart_proto::order::OrderResponse {
             order: Some(zerocart_proto::order::Order {
-                id: "7".into(),
+                id: ORDER.into(),
                 total_amount,
                 ..Default::default()
             }),
@@ -338,10 +367,10 @@ mod tests {
     #[test]
     fn what_is_as_expected_is_said_in_one_line() {
         let (shop, lines) = shop(Wire::Http1);
-        let mut outcome = outcome(Code::Ok, 201, Some(ordered(4.75)));
-        let location = HeaderValue::from_static("/orders/7");
-        outcome.headers.insert("location", location);
-        let answer = Answer::<CreateOrder>::new(&shop, "Ada", "POST".into(), outcome);
+        let mut got = got(Code::Ok, 201, Some(ordered(4.75)));
+        let location = HeaderValue::from_str(&format!("/orders/{ORDER}")).unwrap();
+        got.outcome.headers.insert("location", location);
+        let answer = Answer::<CreateOrder>::new(&shop, "Ada", "POST".into(), false, got);
         let answer = answer.ok().is("total", total, 4.75);
         assert_eq!(answer.response().unwrap(), ordered(4.75));
         let said = lines.lock().unwrap().join("\n");
@@ -352,22 +381,25 @@ mod tests {
     #[test]
     fn what_is_wrong_first_is_what_counts() {
         let (shop, lines) = shop(Wire::Http1);
-        let answer = |outcome| Answer::<CreateOrder>::new(&shop, "Ada", "POST".into(), outcome);
+        let answer = |got| Answer::<CreateOrder>::new(&shop, "Ada", "POST".into(), false, got);
         let wrong = |answer: Answer<'_, CreateOrder>| {
             let failed = answer.end().unwrap_err();
             (failed.expected, failed.got)
         };
-        let created = || outcome(Code::Ok, 201, Some(ordered(4.75)));
+        let created = || got(Code::Ok, 201, Some(ordered(4.75)));
         // Without its Location.
         let failed = wrong(answer(created()).ok().is("total", total, 1.0));
-        assert_eq!(failed, ("Location \"/orders/7\"".into(), "\"\"".into()));
+        assert_eq!(
+            failed,
+            (format!("Location \"/orders/{ORDER}\""), "\"\"".into())
+        );
         let failed = wrong(answer(created()).is("total", total, 1.0));
         assert_eq!(failed, ("total 1.0".into(), "total 4.75".into()));
-        let failed = wrong(answer(created()).refused(Code::NotFound, 404));
-        assert_eq!(failed, ("404 NOT_FOUND".into(), "201 OK".into()));
-        let conflict = || outcome(Code::Aborted, 409, None);
-        let failed = wrong(answer(conflict()).refused(Code::FailedPrecondition, 409));
-        assert_eq!(failed.1, "409 ABORTED");
+        let failed = wrong(answer(created()).refused(&Refusal::not_found("none")));
+        assert_eq!(failed, ("404 NOT_FOUND".into(), "201 OK: ".into()));
+        let conflict = || got(Code::Aborted, 409, None);
+        let failed = wrong(answer(conflict()).refused(&Refusal::not_now("paid")));
+        assert_eq!(failed.1, "ABORTED: ");
         let failed = wrong(answer(conflict()).ok().is("total", total, 4.75));
         assert_eq!(failed, ("201".into(), "409 ABORTED".into()));
         let failed = answer(conflict()).response().unwrap_err();
@@ -378,11 +410,17 @@ mod tests {
     #[test]
     fn statuses_of_http_do_not_count_over_grpc() {
         let (shop, lines) = shop(Wire::Grpc);
-        let refused = outcome(Code::Unauthenticated, 200, None);
-        let answer = Answer::<CreateOrder>::new(&shop, "nobody", "gRPC".into(), refused);
-        answer.refused(Code::Unauthenticated, 401).end().unwrap();
+        let mut refused = got(Code::NotFound, 200, None);
+        refused.outcome.message = "there is no such order".into();
+        refused.outcome.trace_id = Some("80326ef5502768e11b3fac4ec3df0abc".into());
+        let answer = Answer::<CreateOrder>::new(&shop, "nobody", "gRPC".into(), false, refused);
+        let refusal = Refusal::not_found("there is no such order");
+        answer.refused(&refusal).end().unwrap();
         let said = lines.lock().unwrap().join("\n");
-        assert_eq!(said, "ok   create-order as nobody: UNAUTHENTICATED");
+        assert_eq!(
+            said,
+            "ok   create-order as nobody: NOT_FOUND: there is no such order"
+        );
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Orders that come to nothing.
 
-use tonic::Code;
 use zerocart_proto::{
     cart::AddToCartRequest,
     order::OrderStatus,
@@ -9,15 +8,15 @@ use zerocart_proto::{
     rpc,
 };
 
-use super::{answer::Failed, payments, shop::Shop};
+use super::{answer::Failed, payments, refusal::Refusal, shop::Shop};
 
 /// An empty cart is not ordered.
 pub(super) async fn empty_cart(shop: &Shop) -> Result<(), Failed> {
     let buyer = &shop.buyer;
     shop.clear_cart(buyer).await?;
     let before = shop.orders(buyer).await?.response()?.total;
-    let answer = shop.order(buyer).await?;
-    answer.refused(Code::FailedPrecondition, 409).end()?;
+    let empty = Refusal::not_now("the cart is empty");
+    shop.order(buyer).await?.refused(&empty).end()?;
     shop.orders(buyer)
         .await?
         .is("total", |r| r.total, before)
@@ -38,7 +37,8 @@ pub(super) async fn out_of_stock(shop: &Shop) -> Result<(), Failed> {
         quantity: 1,
     };
     let answer = shop.ask::<rpc::AddToCart>(buyer, one_more).await?;
-    answer.refused(Code::FailedPrecondition, 409).end()?;
+    let not_enough = Refusal::not_now("there is not enough of this product in stock");
+    answer.refused(&not_enough).end()?;
 
     let take = |quantity_change| UpdateInventoryRequest {
         product_id: scarce.id.clone(),
@@ -52,7 +52,7 @@ pub(super) async fn out_of_stock(shop: &Shop) -> Result<(), Failed> {
         .end()?;
     shop.ask::<rpc::UpdateInventory>(&shop.admin, take(-2))
         .await?
-        .refused(Code::FailedPrecondition, 409)
+        .refused(&not_enough)
         .end()?;
 
     let failed = shop.fail_to_buy(buyer).await?;
@@ -64,7 +64,9 @@ pub(super) async fn out_of_stock(shop: &Shop) -> Result<(), Failed> {
         payment_id: failed.id,
     };
     let answer = shop.ask::<rpc::GetPaymentStatus>(buyer, charge).await?;
-    answer.refused(Code::NotFound, 404).end()
+    answer
+        .refused(&Refusal::not_found("there is no such payment"))
+        .end()
 }
 
 /// A declined payment is an answer: FAILED, stock released, cart kept.

@@ -3,27 +3,46 @@
 //! A story is a function over a [`Shop`]; it calls functions and says what it expects of each
 //! answer. Everything that it makes has a name of its own, so stories can be told again and again
 //! on one system. They know the public contract and nothing else: no database, no process, no
-//! engine. [`run`] tells all of them and stops at the first thing that is not so.
+//! engine but for its [`Edge`]. [`run`] tells all of them, stops at the first thing that is not so,
+//! and finds out when an RPC is not told of, good and bad. What it gives is also the transcript: two
+//! engines whose [differences](Transcript::differences) are none behave alike, whatever stories
+//! look at.
 //!
-//! They keep under the limits of the gateway (per client and function 100 requests a minute, 10 of
-//! them to sign in), and wait when it says so.
+//! A gateway limits requests (per client and function 100 a minute, 10 of them to sign in). Stories
+//! wait when it says so, or call from several [sources](Plan::sources).
 //!
+//! - [`edge`]: what engines may differ in, and why;
 //! - [`shop`]: who calls whom, by which wire;
-//! - [`answer`]: what is expected of an answer, and the words for it;
+//! - [`answer`], [`refusal`]: what is expected of an answer, and the words for it;
+//! - [`transcript`]: every answer, to be held against that of another engine;
 //! - [`steps`]: what several stories do;
 //! - [`payments`]: the simulated payment gateway, as it was found and as stories want it.
+//!
+//! Bad inputs, and who may call whom, are not listed: they are derived from the descriptors, for
+//! every RPC and every field.
 
 pub mod answer;
+pub mod edge;
 pub mod payments;
+pub mod refusal;
 pub mod shop;
 pub mod steps;
+pub mod transcript;
 
 mod access;
 mod failures;
+mod input;
+mod inputs;
+mod keys;
+mod mistakes;
 mod order;
 mod retry;
+mod schema;
+mod states;
+mod tokens;
+mod wire;
 
-use std::{pin::pin, sync::Arc};
+use std::{net::IpAddr, pin::pin, sync::Arc};
 
 use futures_util::future::{BoxFuture, Either, select};
 use http::Uri;
@@ -31,8 +50,10 @@ use zerocart_auth::Token;
 use zerocart_test_support::clients::Wire;
 
 pub use answer::Failed;
+pub use edge::Edge;
 use payments::Found;
 use shop::Shop;
+pub use transcript::Transcript;
 
 /// Where a line of the report goes.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
@@ -84,10 +105,47 @@ pub const ALL: &[Story] = &[
         about: "nobody sees or touches what belongs to another",
         tell: |shop| Box::pin(access::access(shop)),
     },
+    Story {
+        name: "tokens",
+        about: "every function refuses who has no good token, and whom it is not for",
+        tell: |shop| Box::pin(tokens::tokens(shop)),
+    },
+    Story {
+        name: "input",
+        about: "every function names the field that is wrong, and says what it must be",
+        tell: |shop| Box::pin(input::input(shop)),
+    },
+    Story {
+        name: "keys",
+        about: "whatever writes does it once under one idempotency key",
+        tell: |shop| Box::pin(keys::keys(shop)),
+    },
+    Story {
+        name: "accounts",
+        about: "one account per e-mail, and no word about which ones there are",
+        tell: |shop| Box::pin(states::accounts(shop)),
+    },
+    Story {
+        name: "catalogue",
+        about: "pages of products, stock that is taken and given back, products that are not there",
+        tell: |shop| Box::pin(states::catalogue(shop)),
+    },
+    Story {
+        name: "carts",
+        about: "lines that are set, removed and not there, more than is in stock",
+        tell: |shop| Box::pin(states::carts(shop)),
+    },
+    Story {
+        name: "orders",
+        about: "orders and pages of them that are not there, orders that cannot be moved on",
+        tell: |shop| Box::pin(states::orders(shop)),
+    },
+    Story {
+        name: "payments",
+        about: "an order is charged once, refunded once, and by a gateway that may fail",
+        tell: |shop| Box::pin(states::payments(shop)),
+    },
 ];
-
-/// The wires that stories are told over.
-pub const WIRES: [Wire; 2] = [Wire::Http1, Wire::Grpc];
 
 /// What is to be told, and where.
 #[derive(Clone, Debug)]
@@ -96,8 +154,13 @@ pub struct Plan {
     pub url: Uri,
     /// The token of an admin there.
     pub admin: Token,
-    /// The wires, of [`WIRES`].
+    /// What is in front of the functions there.
+    pub edge: Edge,
+    /// The wires, of those of the edge.
     pub wires: Vec<Wire>,
+    /// The addresses of this machine to call from, in turn; empty leaves it to the system. A gateway
+    /// counts the requests of each address alone.
+    pub sources: Vec<IpAddr>,
     /// The names of the stories; empty means all.
     pub only: Vec<String>,
     /// The failure rate that the payment gateway has afterwards, 0 to 1: it cannot be asked for
@@ -105,13 +168,33 @@ pub struct Plan {
     pub failure_rate: f64,
 }
 
-/// How much was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The share of charges that fail in a new system.
+pub const FAILURE_RATE: f64 = 0.3;
+
+impl Plan {
+    /// All stories, by all wires of the edge.
+    pub fn new(url: Uri, admin: Token, edge: Edge) -> Self {
+        Self {
+            url,
+            admin,
+            edge,
+            wires: edge.wires.to_vec(),
+            sources: Vec::new(),
+            only: Vec::new(),
+            failure_rate: FAILURE_RATE,
+        }
+    }
+}
+
+/// What was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// Stories, once for each wire.
+    /// How many stories, once for each wire.
     pub stories: usize,
-    /// Answers that were as expected.
+    /// How many answers were as expected.
     pub answers: usize,
+    /// Every answer.
+    pub transcript: Transcript,
 }
 
 /// Why not everything was told.
@@ -123,6 +206,9 @@ pub enum Stop {
     /// No story has this name.
     #[error("there is no story {0:?}; there are {names}", names = names())]
     Unknown(String),
+    /// The stories leave something out.
+    #[error("not everything is told:\n{}", .0.join("\n"))]
+    Untold(Vec<String>),
     /// `stop` came first.
     #[error("stopped before the end")]
     Asked,
@@ -161,6 +247,12 @@ pub async fn run(
     let mut told = told?;
     restored?;
     told.answers += shop.answers();
+    if plan.only.is_empty() {
+        let untold = transcript::untold(&told.transcript, &plan.wires);
+        if !untold.is_empty() {
+            return Err(Stop::Untold(untold));
+        }
+    }
     Ok(told)
 }
 
@@ -173,11 +265,12 @@ async fn tell(plan: &Plan, say: &Say) -> Result<Told, Failed> {
         for story in ALL.iter().filter(chosen) {
             let title = format!("{}, over {}", story.name, shop::name(*wire));
             say(&format!("\n{title}: {}", story.about));
-            shop.begin(title);
+            shop.begin(story.name);
             (story.tell)(&shop).await?;
             told.stories += 1;
         }
         told.answers += shop.answers();
+        told.transcript.extend(shop.take_transcript());
     }
     Ok(told)
 }

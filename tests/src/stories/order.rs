@@ -1,6 +1,5 @@
 //! Orders that are paid.
 
-use tonic::Code;
 use zerocart_proto::{
     cart::{RemoveFromCartRequest, UpdateCartItemRequest},
     order::{GetOrderRequest, OrderStatus},
@@ -12,12 +11,10 @@ use zerocart_proto::{
 
 use super::{
     answer::Failed,
+    refusal::Refusal,
     shop::{Shop, Who},
     steps::{self, cart, has, status},
 };
-
-/// Illegal for an order in the state in which it is.
-const ILLEGAL: (Code, u16) = (Code::FailedPrecondition, 409);
 
 /// From sign-up to a delivered order.
 pub(super) async fn order(shop: &Shop) -> Result<(), Failed> {
@@ -70,7 +67,8 @@ pub(super) async fn order(shop: &Shop) -> Result<(), Failed> {
         .ok();
     has(answer, cart, &[(&tea, 3)]).end()?;
     let again = shop.ask::<rpc::RemoveFromCart>(&grace, without).await?;
-    again.refused(Code::NotFound, 404).end()?;
+    let gone = Refusal::not_found("this product is not in the cart");
+    again.refused(&gone).end()?;
     let bought = [(&tea, 3), (&pot, 2)];
     shop.add(&grace, (&pot, 2), &bought).await?;
     shop.cart(&grace, &bought).await?;
@@ -95,16 +93,21 @@ pub(super) async fn order(shop: &Shop) -> Result<(), Failed> {
 
     refuse(
         shop,
-        &paid.id,
+        (&paid.id, OrderStatus::Paid),
         &[OrderStatus::Delivered, OrderStatus::Pending],
     )
     .await?;
     move_to(shop, &paid.id, OrderStatus::Shipped).await?;
-    refuse(shop, &paid.id, &[OrderStatus::Cancelled, OrderStatus::Paid]).await?;
+    refuse(
+        shop,
+        (&paid.id, OrderStatus::Shipped),
+        &[OrderStatus::Cancelled, OrderStatus::Paid],
+    )
+    .await?;
     move_to(shop, &paid.id, OrderStatus::Delivered).await?;
     refuse(
         shop,
-        &paid.id,
+        (&paid.id, OrderStatus::Delivered),
         &[OrderStatus::Shipped, OrderStatus::Cancelled],
     )
     .await?;
@@ -130,7 +133,7 @@ pub(super) async fn cancel(shop: &Shop) -> Result<(), Failed> {
     shop.cart(buyer, &[]).await?;
     refuse(
         shop,
-        &paid.id,
+        (&paid.id, OrderStatus::Cancelled),
         &[OrderStatus::Shipped, OrderStatus::Cancelled],
     )
     .await?;
@@ -144,11 +147,16 @@ async fn move_to(shop: &Shop, id: &str, to: OrderStatus) -> Result<(), Failed> {
         .end()
 }
 
-async fn refuse(shop: &Shop, id: &str, to: &[OrderStatus]) -> Result<(), Failed> {
+async fn refuse(
+    shop: &Shop,
+    (id, now): (&str, OrderStatus),
+    to: &[OrderStatus],
+) -> Result<(), Failed> {
     for to in to {
-        let (code, http_status) = ILLEGAL;
+        let (now, then) = (now.as_str_name(), to.as_str_name());
+        let illegal = Refusal::not_now(format!("an order that is {now} cannot become {then}"));
         let answer = shop.move_on(&shop.admin, id, *to).await?;
-        answer.refused(code, http_status).end()?;
+        answer.refused(&illegal).end()?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! The same request again.
 
-use tonic::Code;
 use zerocart_proto::{order::OrderStatus, payment::PaymentStatus, rpc};
 
 use super::{
     answer::Failed,
+    refusal::Refusal,
     shop::Shop,
     steps::{order, status, to_order},
 };
@@ -42,7 +42,7 @@ pub(super) async fn retry(shop: &Shop) -> Result<(), Failed> {
     let other = shop
         .ask_under::<rpc::CreateOrder>(buyer, &key, other)
         .await?;
-    other.refused(Code::InvalidArgument, 422).end()?;
+    other.refused(&Refusal::key_reused()).end()?;
     shop.orders(buyer)
         .await?
         .is("total", |r| r.total, before + 1)

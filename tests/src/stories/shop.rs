@@ -2,25 +2,30 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use serde_json::Value;
-use tonic::Code;
+use serde::Serialize;
 use uuid::Uuid;
 use zerocart_auth::Token;
 use zerocart_proto::{
-    rpc::{self, Rpc},
+    rpc::{self, Info, Rpc},
     user::{AuthRequest, CreateUserRequest},
     validate::Validate,
 };
-use zerocart_runtime::Kind;
-use zerocart_test_support::clients::{Client, Outcome, Reply, Unusable, Wire, http_request};
+use zerocart_test_support::clients::{Client, Unusable, Wire};
 
 use super::{
     Plan, Say,
-    answer::{Answer, Failed, Failure},
+    answer::{self, Answer, Failed, Failure},
+    edge::Edge,
+    refusal::Refusal,
+    transcript::{self, Entry, Plain, VARIES},
+    wire::{Got, Input, call, pause, send, shown},
 };
 
 /// The longest that a story waits because the gateway asks it to: its limits are per minute.
@@ -29,8 +34,11 @@ const MAX_WAIT: Duration = Duration::from_secs(61);
 /// How often one call waits for that.
 const MAX_WAITS: usize = 3;
 
+/// What is told before and after all stories.
+const PREPARATION: &str = "preparation";
+
 /// The password of everybody who signs up.
-const PASSWORD: &str = "correct horse battery staple";
+pub(super) const PASSWORD: &str = "correct horse battery staple";
 
 /// Somebody who calls.
 #[derive(Clone, Debug)]
@@ -54,15 +62,30 @@ impl Who {
     }
 }
 
+/// What was asked for, for the transcript.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) function: &'static str,
+    pub(super) request: &'a str,
+    pub(super) keyed: bool,
+    /// Whether engines may say it in other words.
+    pub(super) varies: bool,
+}
+
 /// The public edge of an engine, by one wire, and the people of one run.
 pub struct Shop {
-    client: Client,
+    wire: Wire,
+    /// One for each address that this calls from.
+    clients: Vec<Client>,
+    calls: AtomicUsize,
+    edge: Edge,
     base: String,
     say: Say,
     /// In every name that this makes.
     run: Uuid,
-    title: String,
+    story: &'static str,
     answers: AtomicUsize,
+    transcript: Mutex<(Plain, Vec<Entry>)>,
     /// An admin.
     pub admin: Who,
     /// A customer.
@@ -74,7 +97,7 @@ pub struct Shop {
 impl fmt::Debug for Shop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shop")
-            .field("client", &self.client)
+            .field("clients", &self.clients)
             .field("run", &self.run)
             .finish_non_exhaustive()
     }
@@ -97,10 +120,18 @@ impl Shop {
     ///
     /// When the URL is none.
     pub fn of_admin(plan: &Plan, wire: Wire, say: Say) -> Result<Self, Failed> {
-        let title = "preparation".to_owned();
-        let client = Client::to(wire, plan.url.clone()).map_err(|error| {
+        let sources = plan.sources.iter().copied().map(Some);
+        let sources: Vec<_> = match plan.sources.is_empty() {
+            true => vec![None],
+            false => sources.collect(),
+        };
+        let clients = sources
+            .into_iter()
+            .map(|source| Client::from_source(wire, plan.url.clone(), source));
+        let clients: Result<_, _> = clients.collect();
+        let clients = clients.map_err(|error| {
             Box::new(Failure {
-                story: title.clone(),
+                story: PREPARATION.into(),
                 function: name(wire),
                 expected: "a base URL".into(),
                 got: error.to_string(),
@@ -109,12 +140,16 @@ impl Shop {
             })
         })?;
         Ok(Self {
-            client,
+            wire,
+            clients,
+            calls: AtomicUsize::new(0),
+            edge: plan.edge,
             base: plan.url.to_string().trim_end_matches('/').to_owned(),
             say,
             run: Uuid::now_v7(),
-            title,
+            story: PREPARATION,
             answers: AtomicUsize::new(0),
+            transcript: Mutex::default(),
             admin: Who {
                 name: "the admin".into(),
                 id: String::new(),
@@ -138,13 +173,20 @@ impl Shop {
     }
 
     /// From here on another story is told.
-    pub fn begin(&mut self, title: String) {
-        self.title = title;
+    pub fn begin(&mut self, story: &'static str) {
+        self.story = story;
+        let transcript = self.transcript.get_mut();
+        transcript.unwrap_or_else(PoisonError::into_inner).0 = Plain::default();
+    }
+
+    /// What is in front of the functions.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
     }
 
     /// Whether HTTP clients are meant: they get statuses and headers.
     pub fn is_rest(&self) -> bool {
-        self.client.wire().is_json()
+        self.wire.is_json()
     }
 
     /// How many answers were as expected.
@@ -233,42 +275,103 @@ impl Shop {
         key: Option<&str>,
         request: R::Request,
     ) -> Result<Answer<'a, R>, Failed> {
-        let mut client = self.client.clone();
-        if let Some(token) = &who.token {
-            client = client.bearer(token);
-        }
         let mut described = self.describe::<R>(&request);
         if let Some(key) = key {
-            client = client.header("idempotency-key", key);
-            described.push_str(&format!(" under the key {key}"));
+            described.push_str(&format!(" under the key {key:.60}"));
         }
         described.push_str(&format!(" as {}", who.name));
+        let request = &request;
+        let call = |client| call::<R>(client, request);
+        let got = self.patiently(&R::INFO, who, key, &described, call).await?;
+        Ok(Answer::new(self, &who.name, described, key.is_some(), got))
+    }
+
+    /// `who` sends a request that is refused so, to the letter.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub(super) async fn refuses(
+        &self,
+        info: &'static Info,
+        who: &Who,
+        key: Option<&str>,
+        (what, input): (&str, Input<'_>),
+        refusal: &Refusal,
+    ) -> Result<(), Failed> {
+        let described = format!("{} ({what}) as {}", self.address(info), who.name);
+        let call = |client| send(client, info, input);
+        let got = self.patiently(info, who, key, &described, call).await?;
+        if let Some((expected, told)) = refusal.differs(&got.outcome, got.body.as_ref()) {
+            let answer = match &got.body {
+                Some(body) => String::from_utf8_lossy(body).into_owned(),
+                None => answer::told(&got.outcome),
+            };
+            return Err(Box::new(Failure {
+                story: self.title(),
+                function: info.name,
+                request: described,
+                expected,
+                got: told,
+                answer,
+            }));
+        }
+        let said = [what.to_owned(), refusal.said(self.is_rest())];
+        self.fine(info.name, &who.name, &said);
+        let asked = Asked {
+            function: info.name,
+            request: &described,
+            keyed: key.is_some(),
+            varies: refusal.varies(),
+        };
+        self.record(asked, &got);
+        Ok(())
+    }
+
+    /// Calls, and again after a while where a limit was used up.
+    async fn patiently<T, F>(
+        &self,
+        info: &'static Info,
+        who: &Who,
+        key: Option<&str>,
+        described: &str,
+        call: impl Fn(Client) -> F,
+    ) -> Result<Got<T>, Failed>
+    where
+        F: Future<Output = Result<Got<T>, Unusable>>,
+    {
         let mut waits = 0;
         loop {
-            let outcome = match call::<R>(&client, &request).await {
-                Ok(outcome) => outcome,
-                Err(error) => {
-                    return Err(Box::new(Failure {
-                        story: self.title.clone(),
-                        function: R::INFO.name,
-                        request: described,
-                        expected: "an answer as the contract says".into(),
-                        got: error.to_string(),
-                        answer: String::new(),
-                    }));
-                }
-            };
-            match pause(&outcome) {
+            let turn = self.calls.fetch_add(1, Ordering::Relaxed);
+            let mut client = self.clients[turn % self.clients.len()].clone();
+            if let Some(token) = &who.token {
+                client = client.bearer(token);
+            }
+            if let Some(key) = key {
+                client = client.header("idempotency-key", key);
+            }
+            // On the heap: a call is a large future, and stories hold many.
+            let got = Box::pin(call(client)).await.map_err(|error| {
+                Box::new(Failure {
+                    story: self.title(),
+                    function: info.name,
+                    request: described.to_owned(),
+                    expected: "an answer as the contract says".into(),
+                    got: error.to_string(),
+                    answer: String::new(),
+                })
+            })?;
+            match pause(&got.outcome) {
                 Some(pause) if pause <= MAX_WAIT && waits < MAX_WAITS => {
                     waits += 1;
                     let seconds = pause.as_secs();
                     (self.say)(&format!(
                         "wait {}: the gateway's limit; again in {seconds} s",
-                        R::INFO.name
+                        info.name
                     ));
                     tokio::time::sleep(pause).await;
                 }
-                _ => return Ok(Answer::new(self, &who.name, described, outcome)),
+                _ => return Ok(got),
             }
         }
     }
@@ -281,11 +384,21 @@ impl Shop {
                 *value = "…".into();
             }
         }
+        format!("{} {message}", self.address(&R::INFO))
+    }
+
+    /// Where an RPC is, for the report.
+    fn address(&self, info: &Info) -> String {
         let (method, path) = match self.is_rest() {
-            true => (R::INFO.http_method, R::INFO.http_path),
-            false => ("gRPC", R::INFO.grpc_path),
+            true => (info.http_method, info.http_path),
+            false => ("gRPC", info.grpc_path),
         };
-        format!("{method} {}{path} {message}", self.base)
+        format!("{method} {}{path}", self.base)
+    }
+
+    /// A line of the report.
+    pub(super) fn note(&self, line: &str) {
+        (self.say)(line);
     }
 
     /// An answer was as expected.
@@ -295,103 +408,38 @@ impl Shop {
     }
 
     /// What is being told.
-    pub(super) fn title(&self) -> &str {
-        &self.title
-    }
-}
-
-/// Calls `R`, of which the gateway may answer itself.
-async fn call<R: Rpc>(
-    client: &Client,
-    request: &R::Request,
-) -> Result<Outcome<R::Response>, Unusable> {
-    if !client.wire().is_json() {
-        return client.try_call::<R>(request).await;
-    }
-    let reply = client.try_send(http_request::<R>(request)).await?;
-    match of_gateway(&reply) {
-        Some(outcome) => Ok(outcome),
-        None => reply.try_outcome(),
-    }
-}
-
-/// What the gateway answers itself is no problem document: it has a `message`, as Kong says it.
-fn of_gateway<T>(reply: &Reply) -> Option<Outcome<T>> {
-    let media_type = reply.headers.get(http::header::CONTENT_TYPE)?;
-    let json = media_type.to_str().ok()?.starts_with("application/json");
-    if reply.status.is_success() || !json {
-        return None;
-    }
-    let body: Value = serde_json::from_slice(&reply.body).ok()?;
-    let http_status = reply.status.as_u16();
-    Some(Outcome {
-        code: Kind::of_http_status(http_status).grpc_code(),
-        http_status,
-        message: body.get("message")?.as_str()?.to_owned(),
-        fields: Vec::new(),
-        retry_after: None,
-        trace_id: None,
-        metadata: Default::default(),
-        headers: reply.headers.clone(),
-        response: None,
-    })
-}
-
-/// How long to wait, where a limit was used up.
-fn pause<T>(outcome: &Outcome<T>) -> Option<Duration> {
-    if outcome.code != Code::ResourceExhausted {
-        return None;
-    }
-    let seconds = outcome.header("retry-after")?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use http::{HeaderMap, HeaderValue, StatusCode};
-
-    use super::*;
-
-    fn reply(status: StatusCode, media_type: &'static str, body: &'static str) -> Reply {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static(media_type));
-        headers.insert("retry-after", HeaderValue::from_static("7"));
-        Reply {
-            status,
-            headers,
-            trailers: None,
-            body: Bytes::from_static(body.as_bytes()),
-        }
+    pub(super) fn title(&self) -> String {
+        format!("{}, over {}", self.story, name(self.wire))
     }
 
-    #[test]
-    fn the_gateways_own_answers_are_understood() {
-        let limited = reply(
-            StatusCode::TOO_MANY_REQUESTS,
-            "application/json; charset=utf-8",
-            "{\n  \"message\":\"API rate limit exceeded\"\n}",
-        );
-        let outcome = of_gateway::<()>(&limited).unwrap();
-        assert_eq!(outcome.code, Code::ResourceExhausted);
-        assert_eq!(outcome.message, "API rate limit exceeded");
-        assert_eq!(pause(&outcome), Some(Duration::from_secs(7)));
+    /// Adds an answer to the transcript.
+    pub(super) fn record<T: Serialize>(&self, asked: Asked<'_>, got: &Got<T>) {
+        let answer = match asked.varies {
+            true => format!("{VARIES}: {}", answer::name(got.outcome.code)),
+            false => shown(got),
+        };
+        let mut transcript = self
+            .transcript
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (plain, entries) = &mut *transcript;
+        entries.push(Entry {
+            story: self.story.to_owned(),
+            protocol: transcript::protocol(self.wire),
+            function: asked.function,
+            asked: plain.of(&asked.request.replace(&self.base, "")),
+            answer: plain.of(&answer),
+            code: got.outcome.code,
+            keyed: asked.keyed,
+        });
+    }
 
-        let unauthorized = reply(
-            StatusCode::UNAUTHORIZED,
-            "application/json",
-            "{\"message\":\"Unauthorized\"}",
-        );
-        let outcome = of_gateway::<()>(&unauthorized).unwrap();
-        assert_eq!(
-            (outcome.code, outcome.http_status),
-            (Code::Unauthenticated, 401)
-        );
-        assert_eq!(pause(&outcome), None);
-
-        let problem = reply(StatusCode::CONFLICT, "application/problem+json", "{}");
-        assert!(of_gateway::<()>(&problem).is_none());
-        let success = reply(StatusCode::OK, "application/json", "{\"message\":\"\"}");
-        assert!(of_gateway::<()>(&success).is_none());
+    /// What was recorded since the last time.
+    pub(super) fn take_transcript(&self) -> Vec<Entry> {
+        let mut transcript = self
+            .transcript
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut transcript.1)
     }
 }

@@ -1,0 +1,136 @@
+//! Values that break the rules of a field, each one rule, and what is said of them.
+
+use prost_reflect::{FieldDescriptor, Kind, Value as Wire};
+
+use super::schema::{Request, Rules};
+
+/// A value that breaks a rule.
+pub(super) enum Mistake {
+    Text(String),
+    Int(i32),
+    Double(f64),
+    /// The value of an enum that stands for none.
+    None(String),
+    /// The number of no value of an enum.
+    Unknown(i32),
+}
+
+impl Mistake {
+    pub(super) fn put(&self, request: &mut Request, field: &FieldDescriptor) {
+        match self {
+            Self::Text(text) if text.is_empty() => request.without(field),
+            Self::Text(text) => request.text(field, text),
+            Self::Int(value) => request.int(field, *value),
+            Self::Double(value) => request.double(field, *value),
+            Self::None(name) => request.put(field, name.as_str().into(), Wire::EnumNumber(0)),
+            Self::Unknown(number) => {
+                request.put(field, (*number).into(), Wire::EnumNumber(*number));
+            }
+        }
+    }
+}
+
+/// What is wrong, the value, and what is said of it.
+pub(super) type Broken = (&'static str, Mistake, String);
+
+/// Each rule of a field, broken.
+pub(super) fn mistakes(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
+    match field.kind() {
+        Kind::String => texts(rules),
+        Kind::Int32 | Kind::Double => numbers(field, rules),
+        Kind::Enum(values) => {
+            let none = values
+                .get_value(0)
+                .map_or(String::new(), |v| v.name().to_owned());
+            let mut mistakes = vec![(
+                "an unknown number",
+                Mistake::Unknown(99),
+                "is not a value of this enum".to_owned(),
+            )];
+            if rules.required {
+                mistakes.push(("no value", Mistake::None(none), "is required".to_owned()));
+            }
+            mistakes
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn texts(rules: &Rules) -> Vec<Broken> {
+    let Rules {
+        min_len, max_len, ..
+    } = *rules;
+    let mut mistakes = Vec::new();
+    let mut add = |what, text: String, says: String| {
+        mistakes.push((what, Mistake::Text(text), says));
+    };
+    // Each character is two bytes: it is characters that count.
+    let says = format!("must have at most {max_len} characters");
+    add("too long", "é".repeat(max_len + 1), says);
+    let nul = format!("{}\0", "x".repeat(min_len));
+    add(
+        "with U+0000",
+        nul,
+        "must not contain the character U+0000".into(),
+    );
+    if rules.required {
+        add("absent", String::new(), "is required".into());
+        let blank = " ".repeat(min_len.max(1));
+        add("blank", blank, "must not be blank".into());
+    }
+    if min_len > 1 {
+        let says = format!("must have at least {min_len} characters");
+        add("too short", "é".repeat(min_len - 1), says);
+    }
+    match rules.format.as_str() {
+        "UUID" => {
+            add("no UUID", "nonsense".into(), "must be a UUID".into());
+            let short = "0192f0c1-7a3e-7cc2-9f4b-1d2c3b4a5f6".to_owned();
+            add("a digit short", short, "must be a UUID".into());
+        }
+        "EMAIL" => {
+            let says = "must be an e-mail address";
+            add("no e-mail", "ada".into(), says.into());
+            add("no domain", "ada@".into(), says.into());
+        }
+        "NO_CARD_NUMBER" => {
+            let says = "must not hold a card number";
+            add("a card", "4111 1111 1111 1111".into(), says.into());
+        }
+        _ => {}
+    }
+    mistakes
+}
+
+fn numbers(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
+    let double = field.kind() == Kind::Double;
+    let number = |value: f64| match double {
+        true => Mistake::Double(value),
+        // Limits of integers are whole and small.
+        false => Mistake::Int(value as i32),
+    };
+    let mut mistakes = Vec::new();
+    if rules.required {
+        let says = "is required and must not be 0".to_owned();
+        mistakes.push(("absent", number(0.0), says));
+    }
+    if let Some(min) = rules.gte {
+        // 0 would be absent.
+        let below = if min == 1.0 { -1.0 } else { min - 1.0 };
+        let says = format!("must be at least {min}");
+        mistakes.push(("too small", number(below), says));
+    }
+    if let Some(max) = rules.lte {
+        let says = format!("must be at most {max}");
+        mistakes.push(("too large", number(max + 1.0), says));
+    }
+    if let Some(places) = rules.max_decimals {
+        let says = format!("must have at most {places} decimal places");
+        mistakes.push(("too exact", Mistake::Double(0.001), says));
+    }
+    if double {
+        let says = "must be a finite number";
+        mistakes.push(("no number", Mistake::Double(f64::NAN), says.into()));
+    }
+    mistakes
+}

@@ -1,0 +1,366 @@
+//! What is refused because of how things are, and what is answered in the corners.
+
+use uuid::Uuid;
+use zerocart_proto::{
+    cart::{
+        AddToCartRequest, BoughtItem, ClearCartRequest, GetCartRequest, RemoveFromCartRequest,
+        UpdateCartItemRequest,
+    },
+    order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
+    payment::{
+        GatewayFailure, GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest,
+        SetFailureRateRequest,
+    },
+    product::{GetProductRequest, ListProductsRequest, UpdateInventoryRequest},
+    rpc,
+    user::{AuthRequest, CreateUserRequest, GetUserRequest},
+};
+
+use tonic::Code;
+
+use super::{
+    answer::Failed,
+    payments,
+    refusal::Refusal,
+    shop::{PASSWORD, Shop, Who},
+    steps::cart,
+};
+
+/// The id of nothing.
+fn unknown() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// One account per e-mail, and no word about which ones there are.
+pub(super) async fn accounts(shop: &Shop) -> Result<(), Failed> {
+    let nobody = Who::nobody();
+    let email = format!("{}@example.com", shop.key("known"));
+    let sign_up = |email: String| CreateUserRequest {
+        email,
+        name: "Known".into(),
+        password: PASSWORD.into(),
+    };
+    let made = shop.ask::<rpc::CreateUser>(&nobody, sign_up(email.clone()));
+    let made = made.await?.ok().response()?.user.unwrap_or_default();
+    let taken = Refusal::exists("there is an account with this e-mail");
+    let again = shop.ask::<rpc::CreateUser>(&nobody, sign_up(email.to_uppercase()));
+    again.await?.refused(&taken).end()?;
+
+    let wrong = Refusal::unauthenticated("the e-mail or the password is wrong")
+        .with("success", false)
+        .with("token", "");
+    let stranger = format!("{}@example.com", shop.key("unknown"));
+    for (email, password) in [(&email, "not the password"), (&stranger, PASSWORD)] {
+        let log_in = AuthRequest {
+            email: email.clone(),
+            password: password.into(),
+        };
+        let answer = shop.ask::<rpc::AuthenticateUser>(&nobody, log_in).await?;
+        // gRPC clients read `success`.
+        match shop.is_rest() {
+            true => answer.refused(&wrong).end()?,
+            false => answer
+                .ok()
+                .is("success", |r| r.success, false)
+                .is("token", |r| r.token.clone(), String::new())
+                .is("an account", |r| r.user.is_some(), false)
+                .end()?,
+        }
+    }
+
+    let read = |id| shop.ask::<rpc::GetUser>(&shop.admin, GetUserRequest { id });
+    let found = read(made.id.clone()).await?.ok();
+    let found = found.same(
+        "that account",
+        |r| r.user.clone().unwrap_or_default(),
+        &made,
+    );
+    found.end()?;
+    let nobody = Refusal::not_found("there is no such user");
+    read(unknown()).await?.refused(&nobody).end()
+}
+
+/// Pages of products, stock that is taken and given back, products that are not there.
+pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
+    let (nobody, admin) = (Who::nobody(), &shop.admin);
+    let none = Refusal::not_found("there is no such product");
+    let not_enough = Refusal::not_now("there is not enough of this product in stock");
+    let read = shop.ask::<rpc::GetProduct>(&nobody, GetProductRequest { id: unknown() });
+    read.await?.refused(&none).end()?;
+
+    let spoon = shop.product("Spoon", 199, 10).await?;
+    let change = |product_id: &str, quantity_change, reservation_id: &str| {
+        let request = UpdateInventoryRequest {
+            product_id: product_id.to_owned(),
+            quantity_change,
+            reservation_id: reservation_id.to_owned(),
+        };
+        shop.ask::<rpc::UpdateInventory>(admin, request)
+    };
+    change(&unknown(), 1, "").await?.refused(&none).end()?;
+    let much = change(&spoon.id, -11, "").await?;
+    much.refused(&not_enough).end()?;
+    shop.stock(&spoon, 10).await?;
+
+    // A reservation is made once and released once, and then barred.
+    let reservation = unknown();
+    for _ in 0..2 {
+        let made = change(&spoon.id, -3, &reservation).await?.ok();
+        made.is("inventory", |r| r.new_inventory, 7).end()?;
+    }
+    let another = "quantity_change is not that of the reservation, which is of 3 units";
+    let other = change(&spoon.id, -4, &reservation).await?;
+    other.refused(&Refusal::not_now(another)).end()?;
+    for _ in 0..2 {
+        let released = change(&spoon.id, 3, &reservation).await?.ok();
+        released.is("inventory", |r| r.new_inventory, 10).end()?;
+    }
+    let barred = "this reservation was released, and cannot be made any more";
+    let late = change(&spoon.id, -3, &reservation).await?;
+    late.refused(&Refusal::not_now(barred)).end()?;
+
+    let sand = shop.product("Sand", 1, 1_000_000_000).await?;
+    change(&sand.id, 1_000_000_000, "").await?.ok().end()?;
+    let full = "the stock of this product would be too large to count";
+    let more = change(&sand.id, 1_000_000_000, "").await?;
+    more.refused(&Refusal::not_now(full)).end()?;
+
+    let list = |limit, offset, page_token: &str| {
+        let request = ListProductsRequest {
+            limit,
+            offset,
+            page_token: page_token.to_owned(),
+        };
+        shop.ask::<rpc::ListProducts>(&nobody, request)
+    };
+    let first = list(1, 0, "").await?.ok();
+    let first = first
+        .is("products", |r| r.products.len(), 1)
+        .holds("more than a page", |r| r.total > 1)
+        .response()?;
+    let next = list(1, 0, &first.next_page_token).await?.ok();
+    let next = next.is("products", |r| r.products.len(), 1);
+    next.holds("others", |r| r.products != first.products)
+        .end()?;
+    let both = Refusal::field("offset", "cannot be given with page_token");
+    let answer = list(1, 1, &first.next_page_token).await?;
+    answer.refused(&both).end()?;
+    let no_token = Refusal::field("page_token", "is not a page token of this list");
+    list(1, 0, "nonsense").await?.refused(&no_token).end()?;
+    // Several mistakes are told at once.
+    let both =
+        Refusal::field("limit", "must be at most 100").and_field("offset", "must be at least 0");
+    list(101, -1, "").await?.refused(&both).end()
+}
+
+/// Lines that are set, removed and not there, more than is in stock.
+pub(super) async fn carts(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    let user_id = || buyer.id.clone();
+    // A cart that never had a line is empty, and was never changed.
+    let read = GetCartRequest { user_id: unknown() };
+    let read = shop.ask::<rpc::GetCart>(&shop.admin, read).await?.ok();
+    read.is("lines", |r| cart(r).items.len(), 0)
+        .is("updated_at", |r| cart(r).updated_at, String::new())
+        .end()?;
+
+    let add = |product_id: &str, quantity| {
+        let request = AddToCartRequest {
+            user_id: user_id(),
+            product_id: product_id.to_owned(),
+            quantity,
+        };
+        shop.ask::<rpc::AddToCart>(buyer, request)
+    };
+    let none = Refusal::not_found("there is no such product");
+    add(&unknown(), 1).await?.refused(&none).end()?;
+    let fork = shop.product("Fork", 275, 3).await?;
+    shop.fill(buyer, &[(&fork, 2)]).await?;
+    let not_enough = Refusal::not_now("there is not enough of this product in stock");
+    add(&fork.id, 2).await?.refused(&not_enough).end()?;
+    let rice = shop.product("Rice", 1, 20_000).await?;
+    let all = [(&fork, 2), (&rice, 10_000)];
+    shop.add(buyer, (&rice, 10_000), &all).await?;
+    let most = Refusal::not_now("a cart holds at most 10,000 units of one product");
+    add(&rice.id, 1).await?.refused(&most).end()?;
+    shop.cart(buyer, &all).await?;
+
+    let set = |product_id: &str, new_quantity| {
+        let request = UpdateCartItemRequest {
+            user_id: user_id(),
+            product_id: product_id.to_owned(),
+            new_quantity,
+        };
+        shop.ask::<rpc::UpdateCartItem>(buyer, request)
+    };
+    let no_line = Refusal::not_found("this product is not in the cart");
+    for quantity in [1, 0] {
+        let answer = set(&unknown(), quantity).await?;
+        answer.refused(&no_line).end()?;
+    }
+    set(&rice.id, 0).await?.ok().end()?;
+    set(&rice.id, -1).await?.refused(&no_line).end()?;
+    let remove = RemoveFromCartRequest {
+        user_id: user_id(),
+        product_id: rice.id.clone(),
+    };
+    let removed = shop.ask::<rpc::RemoveFromCart>(buyer, remove).await?;
+    removed.refused(&no_line).end()?;
+    shop.cart(buyer, &[(&fork, 2)]).await?;
+
+    let clear = |order_id: &str, bought| {
+        let request = ClearCartRequest {
+            user_id: user_id(),
+            order_id: order_id.to_owned(),
+            bought,
+        };
+        shop.ask::<rpc::ClearCart>(buyer, request)
+    };
+    let order_id = unknown();
+    let nothing = Refusal::field("bought", "is required with order_id");
+    clear(&order_id, Vec::new())
+        .await?
+        .refused(&nothing)
+        .end()?;
+    // A query holds no list: over REST nobody can say what was bought.
+    if !shop.is_rest() {
+        let bought = |quantity| {
+            vec![BoughtItem {
+                product_id: fork.id.clone(),
+                quantity,
+            }]
+        };
+        let no_order = Refusal::field("order_id", "is required with bought");
+        clear("", bought(1)).await?.refused(&no_order).end()?;
+        for _ in 0..2 {
+            // Taken away once for one order.
+            clear(&order_id, bought(1)).await?.ok().end()?;
+            shop.cart(buyer, &[(&fork, 1)]).await?;
+        }
+    }
+    shop.clear_cart(buyer).await
+}
+
+/// Orders and pages of them that are not there, orders that cannot be moved on.
+pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    let none = Refusal::not_found("there is no such order");
+    for who in [buyer, &shop.admin] {
+        let read = shop.ask::<rpc::GetOrder>(who, GetOrderRequest { id: unknown() });
+        read.await?.refused(&none).end()?;
+    }
+    for to in [OrderStatus::Shipped, OrderStatus::Cancelled] {
+        let moved = shop.move_on(&shop.admin, &unknown(), to).await?;
+        moved.refused(&none).end()?;
+    }
+    let knife = shop.product("Knife", 1450, 9).await?;
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        shop.fill(buyer, &[(&knife, 1)]).await?;
+        made.push(shop.buy(buyer, &[(&knife, 1)]).await?);
+    }
+    let list = |limit, page_token: &str| {
+        let request = ListUserOrdersRequest {
+            user_id: buyer.id.clone(),
+            limit,
+            page_token: page_token.to_owned(),
+        };
+        shop.ask::<rpc::ListUserOrders>(buyer, request)
+    };
+    let mut page_token = String::new();
+    for order in made.iter().rev() {
+        let page = list(1, &page_token).await?.ok();
+        let page = page.same("newest first", |r| r.orders.clone(), &vec![order.clone()]);
+        page_token = page.response()?.next_page_token;
+    }
+    let no_token = Refusal::field("page_token", "is not a page token of this list");
+    list(1, "nonsense").await?.refused(&no_token).end()?;
+    for to in [
+        OrderStatus::Pending,
+        OrderStatus::Processing,
+        OrderStatus::Failed,
+    ] {
+        let says = format!("an order that is PAID cannot become {}", to.as_str_name());
+        let moved = shop.move_on(&shop.admin, &made[0].id, to).await?;
+        moved.refused(&Refusal::not_now(says)).end()?;
+    }
+    Ok(())
+}
+
+/// An order is charged once, refunded once, and by a gateway that may fail.
+pub(super) async fn payments(shop: &Shop) -> Result<(), Failed> {
+    let admin = &shop.admin;
+    let read = |id: &str| {
+        let request = GetPaymentStatusRequest {
+            payment_id: id.to_owned(),
+        };
+        shop.ask::<rpc::GetPaymentStatus>(admin, request)
+    };
+    let none = Refusal::not_found("there is no such payment");
+    read(&unknown()).await?.refused(&none).end()?;
+
+    let order_id = unknown();
+    let (user_id, another) = (shop.buyer.id.as_str(), unknown());
+    let pay = |order_id: &str, user_id: &str, amount, refund| {
+        let request = ProcessPaymentRequest {
+            order_id: order_id.to_owned(),
+            user_id: user_id.to_owned(),
+            amount,
+            refund,
+            ..Default::default()
+        };
+        shop.ask::<rpc::ProcessPayment>(admin, request)
+    };
+    for _ in 0..2 {
+        let paid = pay(&order_id, user_id, 19.99, false).await?.ok();
+        paid.is("success", |r| r.success, true)
+            .is("status", |r| r.status().as_str_name(), "SUCCESS")
+            .end()?;
+    }
+    for (user_id, amount, differs) in [
+        (user_id, 20.0, "amount"),
+        (another.as_str(), 19.99, "user_id"),
+    ] {
+        let says = format!("this order has a payment with another {differs}");
+        let answer = pay(&order_id, user_id, amount, false).await?;
+        answer.refused(&Refusal::not_now(says)).end()?;
+    }
+    for _ in 0..2 {
+        let refunded = pay(&order_id, user_id, 0.0, true).await?.ok();
+        refunded
+            .is("success", |r| r.success, true)
+            .is("status", |r| r.status().as_str_name(), "CANCELLED")
+            .end()?;
+    }
+    let undone = "the payment of this order was undone; it cannot be charged any more";
+    let late = pay(&order_id, user_id, 19.99, false).await?;
+    late.refused(&Refusal::not_now(undone)).end()?;
+    let status = PaymentStatus::Cancelled.as_str_name();
+    let seen = read(&order_id).await?.ok();
+    seen.is("status", |r| r.status().as_str_name(), status)
+        .is("amount", |r| r.amount, 19.99)
+        .end()?;
+
+    payments::always(shop, GatewayFailure::TemporarilyUnavailable).await?;
+    let order_id = unknown();
+    let failed = pay(&order_id, user_id, 5.0, false).await?;
+    let payment = read(&order_id).await?.ok().response()?;
+    let says = "the payment gateway is temporarily unavailable";
+    let refusal = Refusal::new(Code::Unavailable, 503, says)
+        .with("payment_id", payment.payment_id)
+        .with("charged", "no")
+        .with_retry_after(1);
+    failed.refused(&refusal).end()?;
+    payments::never(shop).await?;
+    // The same charge goes through once the gateway works.
+    pay(&order_id, user_id, 5.0, false).await?.ok().end()?;
+
+    let delays = SetFailureRateRequest {
+        min_delay_ms: Some(2),
+        max_delay_ms: Some(1),
+        ..Default::default()
+    };
+    let order = Refusal::field("min_delay_ms", "must not be above max_delay_ms");
+    let set = shop.ask::<rpc::SetFailureRate>(admin, delays).await?;
+    set.refused(&order).end()
+}
