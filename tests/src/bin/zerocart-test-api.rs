@@ -35,7 +35,7 @@ const TOKEN: &str = "ZEROCART_TOKEN";
 #[derive(Parser)]
 #[command(name = "just test-api", version)]
 struct Cli {
-    /// url=http://localhost:8000  token=<an admin's>  edge=kong|functions
+    /// url=http://localhost:8000  token=<an admin's>  edge=kong|functions|lambda-watch
     /// wire=rest|grpc|grpc-web  story=<names, with commas>  from=<addresses, with commas>
     /// failure_rate=0.3
     #[arg(value_name = "NAME=VALUE")]

@@ -24,6 +24,10 @@ pub struct Edge {
     /// What it says itself of a body of more than a megabyte. Kong refuses it while it is announced;
     /// without it the function, whose own limit is lower, says it.
     pub too_large: Option<&'static str>,
+    /// Whether it carries JSON only as text. cargo-lambda's emulator puts a body of that media type
+    /// into its event as it is, and answers 500 itself when it is no UTF-8. Lambda does not: it
+    /// encodes such a body.
+    pub only_text: bool,
 }
 
 /// What an edge says of tokens that are not good.
@@ -49,6 +53,7 @@ pub const KONG: Edge = Edge {
         altered: "Invalid signature",
     }),
     too_large: Some("Request size limit exceeded"),
+    only_text: false,
 };
 
 /// Functions without a gateway in front of them, as on Lambda.
@@ -57,10 +62,18 @@ pub const FUNCTIONS: Edge = Edge {
     wires: &[Wire::Http1, Wire::GrpcWeb],
     tokens: None,
     too_large: None,
+    only_text: false,
+};
+
+/// Functions on a local Lambda: `cargo lambda watch`.
+pub const LAMBDA_WATCH: Edge = Edge {
+    name: "lambda-watch",
+    only_text: true,
+    ..FUNCTIONS
 };
 
 /// Every kind of edge.
-pub const ALL: [Edge; 2] = [KONG, FUNCTIONS];
+pub const ALL: [Edge; 3] = [KONG, FUNCTIONS, LAMBDA_WATCH];
 
 /// A token that is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -30,6 +30,14 @@ pub(super) async fn input(shop: &Shop) -> Result<(), Failed> {
                     continue;
                 }
             };
+            if shop.edge().only_text && !input.is_text() {
+                let edge = shop.edge();
+                shop.note(&format!(
+                    "--   {} ({what}): {edge} carries text only",
+                    info.name
+                ));
+                continue;
+            }
             shop.refuses(info, who, None, (what, input), refusal)
                 .await?;
         }

@@ -29,6 +29,16 @@ pub(super) enum Input<'a> {
     Grpc(&'a Bytes),
 }
 
+impl Input<'_> {
+    /// Whether it can be read as text, where it is meant to be.
+    pub(super) fn is_text(&self) -> bool {
+        match self {
+            Self::Rest(rest) => std::str::from_utf8(&rest.body).is_ok(),
+            Self::Grpc(_) => true,
+        }
+    }
+}
+
 /// The headers of an answer that the contract speaks of.
 const HEADERS: [&str; 5] = [
     "content-type",
