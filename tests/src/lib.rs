@@ -5,6 +5,7 @@
 //! and a unit test beside it shows that it fails on a broken one.
 //!
 //! - [`contract`]: `proto/` is a superset of the published contract;
+//! - [`access`]: each RPC is for those whom the contract lets call it;
 //! - [`functions`], [`binaries`], [`knative`], [`kong`], [`consul`], [`lambda`]: all name the same
 //!   functions and jobs;
 //! - [`limits`]: times are ordered, connections fit;
@@ -12,6 +13,7 @@
 //!
 //! And [`stories`]: what holds at the public address of an engine that runs.
 
+pub mod access;
 pub mod binaries;
 pub mod consul;
 pub mod contract;

@@ -3,7 +3,8 @@
 use std::{fs, io::Write};
 
 use prost_reflect::DescriptorPool;
-use zerocart_tests::{contract::differences, root};
+use zerocart_proto::rpc;
+use zerocart_tests::{access, contract::differences, root};
 
 use crate::none;
 
@@ -26,6 +27,16 @@ fn proto_is_a_superset_of_the_contract() {
     none(&differences(&published, &ours));
 }
 
+/// So a new RPC fails this until it is decided, and written down, who may call it.
+#[test]
+fn every_rpc_is_for_those_whom_the_contract_names() {
+    for table in ["tests/contract/access.md", "README.md"] {
+        let text = fs::read_to_string(root().join(table)).expect("the table is there");
+        let rows = access::rows(&text).unwrap_or_else(|error| panic!("{table}: {error:#}"));
+        none(&access::check(&rows, rpc::ALL));
+    }
+}
+
 /// The place that the contract is published from lies beside the project where it is developed,
 /// not where it is only used.
 #[test]
@@ -46,6 +57,14 @@ fn the_copy_of_the_contract_is_the_contract() {
             "{file}"
         );
     }
+    let table = |path| {
+        let text = fs::read_to_string(path).expect("a table");
+        access::rows(&text).unwrap_or_else(|error| panic!("{error:#}"))
+    };
+    let mut copy = table(root().join("tests/contract/access.md"));
+    // Named in a sentence after the table.
+    copy.retain(|row| row.rpc != "payment.PaymentService/SetFailureRate");
+    assert_eq!(copy, table(published.join("README.md")));
     let protos = fs::read_dir(&published)
         .expect("it can be listed")
         .filter(|entry| {

@@ -74,6 +74,7 @@ impl Data {
 struct Announced {
     pid: u32,
     gateway: String,
+    functions: String,
 }
 
 /// What `ps --json` prints.
@@ -89,6 +90,7 @@ pub(crate) struct Engine {
     data: PathBuf,
     log: PathBuf,
     gateway: SocketAddr,
+    functions: String,
     sources: AtomicU8,
     /// Ends the engine when this process is killed. Dropped in this order.
     _watch: Box<dyn Any + Send>,
@@ -117,24 +119,25 @@ impl Engine {
         let mut child = command.spawn().expect("the engine can be started");
         let guard = Guard::spawn().expect("a guard can be started");
         let watch = guard.watch(child.id()).expect("the guard runs");
-        let announced = data.path().join("engine.json");
-        let gateway = until("the engine is up", PATIENCE, || {
+        let path = data.path().join("engine.json");
+        let announced = until("the engine is up", PATIENCE, || {
             if let Ok(Some(status)) = child.try_wait() {
                 panic!("the engine ended: {status}\n{}", read(&log));
             }
-            let text = fs::read(&announced).unwrap_or_default();
+            let text = fs::read(&path).unwrap_or_default();
             let announced = serde_json::from_slice::<Announced>(&text).ok();
             // A file that a killed engine left behind is that engine's.
             let own = announced.filter(|announced| announced.pid == child.id());
-            async { own.map(|announced| announced.gateway) }
+            async { own }
         });
-        let gateway = gateway.await;
-        let gateway = gateway.trim_start_matches("http://").parse();
+        let announced = announced.await;
+        let gateway = announced.gateway.trim_start_matches("http://").parse();
         Self {
             child,
             data: data.path(),
             log,
             gateway: gateway.expect("the gateway's address"),
+            functions: announced.functions,
             sources: AtomicU8::new(2),
             _watch: Box::new(watch),
             _guard: guard,
@@ -144,6 +147,12 @@ impl Engine {
     /// The gateway.
     pub(crate) fn gateway(&self) -> SocketAddr {
         self.gateway
+    }
+
+    /// The host and port of a function for other functions, past the gateway.
+    pub(crate) fn function(&self, name: &str) -> String {
+        let url = self.functions.replace("{function}", name);
+        url.trim_start_matches("http://").to_owned()
     }
 
     /// What it has told so far.

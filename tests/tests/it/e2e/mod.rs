@@ -1,7 +1,9 @@
 //! Whole stories: the real engine, its real functions, a real PostgreSQL, over real sockets.
 
+mod access;
 mod bad_input;
 pub(crate) mod engine;
+mod forged;
 mod grpcio;
 mod http;
 mod life;
