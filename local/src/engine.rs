@@ -1,7 +1,10 @@
 //! The parts of the engine, put together: what the environment of a function or job is, and how
 //! the gateway reaches the activator.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use anyhow::{Context, Result, anyhow};
 use axum::body::Body;
@@ -10,22 +13,29 @@ use zerocart_activator::Activator;
 use zerocart_gateway::{Consumers, JwtKey, Target, Upstream, UpstreamError};
 use zerocart_local_postgres::Database;
 
-use crate::{domains, keys::Keys};
+use crate::{domains, key_files::Keys};
 
 /// The consumer whose keys the gateway accepts.
-const CONSUMER: &str = "zerocart-users";
+pub(crate) const CONSUMER: &str = "zerocart-users";
 
 /// What each function and job gets beside what its manifest says: what a cluster takes from
 /// secrets, and where functions find each other.
 #[derive(Clone)]
 pub(crate) struct Environment {
     databases: BTreeMap<&'static str, String>,
-    user_keys: String,
-    service_keys: String,
-    signing_key: String,
-    service_signing_key: String,
+    /// The same for all clones: a change reaches whatever is started after it.
+    tokens: Arc<RwLock<TokenKeys>>,
     function_url_template: String,
     log_level: String,
+}
+
+/// The keys that tokens are checked with, and those that they are signed with.
+#[derive(Clone, Default)]
+struct TokenKeys {
+    user: String,
+    service: String,
+    signing: String,
+    service_signing: String,
 }
 
 impl Environment {
@@ -46,15 +56,31 @@ impl Environment {
                 Ok((domain, database.url.expose()))
             })
             .collect::<Result<_>>()?;
-        Ok(Self {
+        let environment = Self {
             databases,
-            user_keys: keys.user.keys().to_string(),
-            service_keys: keys.service.keys().to_string(),
-            signing_key: keys.user.current().to_private_jwk().to_string(),
-            service_signing_key: keys.service.current().to_private_jwk().to_string(),
+            tokens: Arc::default(),
             function_url_template,
             log_level: log_level.to_owned(),
-        })
+        };
+        environment.trust(keys);
+        environment.sign_with(keys);
+        Ok(environment)
+    }
+
+    /// What is started from now on accepts the tokens that these keys sign.
+    pub(crate) fn trust(&self, keys: &Keys) {
+        let tokens = self.tokens.write();
+        let mut tokens = tokens.unwrap_or_else(PoisonError::into_inner);
+        tokens.user = keys.user.keys().to_string();
+        tokens.service = keys.service.keys().to_string();
+    }
+
+    /// What is started from now on signs with these keys.
+    pub(crate) fn sign_with(&self, keys: &Keys) {
+        let tokens = self.tokens.write();
+        let mut tokens = tokens.unwrap_or_else(PoisonError::into_inner);
+        tokens.signing = keys.user.current().to_private_jwk().to_string();
+        tokens.service_signing = keys.service.current().to_private_jwk().to_string();
     }
 
     /// The variables of all functions and jobs together, for what starts them in one environment.
@@ -63,12 +89,14 @@ impl Environment {
         let databases = self.databases.iter();
         let databases =
             databases.map(|(domain, url)| (format!("DATABASE_URL_{}", domain.to_uppercase()), url));
+        let tokens = self.tokens.read();
+        let tokens = tokens.unwrap_or_else(PoisonError::into_inner);
         let others = [
             ("LOG_LEVEL", &self.log_level),
-            ("AUTH_USER_KEYS", &self.user_keys),
-            ("AUTH_SERVICE_KEYS", &self.service_keys),
-            ("AUTH_SIGNING_KEY", &self.signing_key),
-            ("AUTH_SERVICE_SIGNING_KEY", &self.service_signing_key),
+            ("AUTH_USER_KEYS", &tokens.user),
+            ("AUTH_SERVICE_KEYS", &tokens.service),
+            ("AUTH_SIGNING_KEY", &tokens.signing),
+            ("AUTH_SERVICE_SIGNING_KEY", &tokens.service_signing),
             ("FUNCTION_URL_TEMPLATE", &self.function_url_template),
         ];
         let others = others.map(|(name, value)| (name.to_owned(), value));
@@ -81,10 +109,12 @@ impl Environment {
     /// The variables of one function or job. Only those that call others know where these are, and
     /// only those that sign get the key that they sign with.
     pub(crate) fn of(&self, name: &str) -> Vec<(String, String)> {
+        let tokens = self.tokens.read();
+        let tokens = tokens.unwrap_or_else(PoisonError::into_inner);
         let mut vars = vec![("LOG_LEVEL", &self.log_level)];
         let (domain, calls) = if let Some(function) = domains::function(name) {
-            vars.push(("AUTH_USER_KEYS", &self.user_keys));
-            vars.push(("AUTH_SERVICE_KEYS", &self.service_keys));
+            vars.push(("AUTH_USER_KEYS", &tokens.user));
+            vars.push(("AUTH_SERVICE_KEYS", &tokens.service));
             (function.info.domain, function.info.calls)
         } else if let Some(job) = domains::job(name) {
             // Nobody calls it: it has no tokens to check.
@@ -99,15 +129,24 @@ impl Environment {
             vars.push(("FUNCTION_URL_TEMPLATE", &self.function_url_template));
         }
         if domains::take_services(calls) {
-            vars.push(("AUTH_SERVICE_SIGNING_KEY", &self.service_signing_key));
+            vars.push(("AUTH_SERVICE_SIGNING_KEY", &tokens.service_signing));
         }
-        if name == "authenticate-user" {
-            vars.push(("AUTH_SIGNING_KEY", &self.signing_key));
+        if name == SIGNS_FOR_PEOPLE {
+            vars.push(("AUTH_SIGNING_KEY", &tokens.signing));
         }
         vars.into_iter()
             .map(|(name, value)| (name.to_owned(), value.clone()))
             .collect()
     }
+}
+
+/// The function that signs tokens for people.
+const SIGNS_FOR_PEOPLE: &str = "authenticate-user";
+
+/// Whether a function signs tokens.
+pub(crate) fn signs(name: &str) -> bool {
+    let calls = domains::function(name).map_or(&[][..], |entry| entry.info.calls);
+    name == SIGNS_FOR_PEOPLE || domains::take_services(calls)
 }
 
 /// Where functions call each other. A name that ends in `.localhost` is this machine (RFC 6761), and
@@ -162,10 +201,12 @@ mod tests {
         let databases = domains::names().into_iter();
         let environment = Environment {
             databases: databases.map(|name| (name, format!("of {name}"))).collect(),
-            user_keys: "user".into(),
-            service_keys: "service".into(),
-            signing_key: "signs for people".into(),
-            service_signing_key: "signs for functions".into(),
+            tokens: Arc::new(RwLock::new(TokenKeys {
+                user: "user".into(),
+                service: "service".into(),
+                signing: "signs for people".into(),
+                service_signing: "signs for functions".into(),
+            })),
             function_url_template: function_url_template(81),
             log_level: "info".into(),
         };
@@ -189,6 +230,13 @@ mod tests {
         let service = with(&["AUTH_SERVICE_SIGNING_KEY", "FUNCTION_URL_TEMPLATE"]);
         for name in ["create-order", "get-order", "update-order-status"] {
             assert_eq!(names(&environment, name), service);
+        }
+        // Whoever gets a key to sign with is renewed when it changes.
+        for function in domains::functions() {
+            let name = function.info.name;
+            let names = names(&environment, name);
+            let signing = names.iter().any(|name| name.ends_with("SIGNING_KEY"));
+            assert_eq!(super::signs(name), signing, "{name}");
         }
         let job = [
             "AUTH_SERVICE_SIGNING_KEY",

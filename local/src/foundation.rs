@@ -9,7 +9,7 @@ use zerocart_user::bootstrap::Credential;
 
 use crate::{
     bootstrap, console, domains,
-    keys::Keys,
+    key_files::Keys,
     layout::{Data, Project},
     postgres,
 };

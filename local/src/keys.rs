@@ -1,56 +1,299 @@
-//! The keys that sign tokens: made at the first start, kept in files that only their owner reads.
+//! `zerocart keys`: which keys sign tokens, and their rotation.
 
 use std::{
-    fs,
-    io::{ErrorKind, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::PathBuf,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result};
-use zerocart_auth::KeySet;
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use http::Method;
+use zerocart_auth::{Issuer, KeySet, Previous};
 
-use crate::layout::Data;
+use crate::{
+    console,
+    engine::CONSUMER,
+    key_files::{Files, Keys},
+    layout::{Data, Project},
+    ps,
+    status::Engine,
+};
 
-/// The keys of both issuers.
-pub(crate) struct Keys {
-    /// Signs for people.
-    pub(crate) user: KeySet,
-    /// Signs for functions. The gateway does not know it.
-    pub(crate) service: KeySet,
+/// How long a key is kept beyond the last token that it signed: a function that still runs with it
+/// when it is replaced finishes what it has.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// How long a running engine may take to take the keys up.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// `zerocart keys`.
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
-impl Keys {
-    /// The keys in the data folder, made now if there are none.
-    pub(crate) fn load_or_make(data: &Data) -> Result<Self> {
-        let folder = data.keys();
-        Ok(Self {
-            user: load_or_make(&folder.join("user.json"))?,
-            service: load_or_make(&folder.join("service.json"))?,
-        })
+#[derive(Subcommand)]
+enum Command {
+    /// Sign with new keys from now on; tokens that the old ones signed stay valid
+    Rotate {
+        /// The keys of one issuer only
+        #[arg(long)]
+        issuer: Option<Which>,
+    },
+    /// Forget the keys whose last token has expired
+    Retire {
+        /// The keys of one issuer only
+        #[arg(long)]
+        issuer: Option<Which>,
+        /// Forget all but those that sign, at once: who signed in with them has to do so again
+        #[arg(long)]
+        now: bool,
+    },
+    /// Print the public keys, as a deployment takes them
+    Export {
+        /// For whom
+        form: Form,
+        /// With `env`: the private keys, too
+        #[arg(long)]
+        private: bool,
+    },
+}
+
+/// An issuer, on the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum Which {
+    /// Signs for people
+    User,
+    /// Signs for functions
+    Service,
+}
+
+/// For whom keys are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// The consumers that are merged into kong.yml, with their keys as PEM
+    Kong,
+    /// The variables of functions, each a JWK (set)
+    Env,
+}
+
+pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
+    let data = Data::new(data, None)?;
+    data.create()?;
+    match args.command {
+        None => list(&data),
+        Some(Command::Rotate { issuer }) => rotate(&data, issuer).await,
+        Some(Command::Retire { issuer, now }) => retire(&data, issuer, now).await,
+        Some(Command::Export { form, private }) => {
+            let keys = Keys::load_or_make(&data)?;
+            console::say(match form {
+                Form::Kong => kong(&keys.user),
+                Form::Env => env(&keys, private),
+            });
+            Ok(())
+        }
     }
 }
 
-fn load_or_make(path: &Path) -> Result<KeySet> {
-    match fs::read_to_string(path) {
-        Ok(text) => KeySet::from_json(&text)
-            .with_context(|| format!("{} does not hold keys", path.display())),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let keys = KeySet::generate()?;
-            // Written beside and moved: a start that dies here leaves no half a key.
-            let draft = path.with_extension("new");
-            let _ = fs::remove_file(&draft);
-            let mut file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&draft)
-                .with_context(|| format!("cannot write {}", draft.display()))?;
-            file.write_all(keys.to_json().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&draft, path).with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(keys)
+/// The issuers that are meant: one, or both.
+fn issuers(which: Option<Which>) -> &'static [Issuer] {
+    match which {
+        None => &[Issuer::User, Issuer::Service],
+        Some(Which::User) => &[Issuer::User],
+        Some(Which::Service) => &[Issuer::Service],
+    }
+}
+
+/// How long after its replacement a key may be needed.
+fn keep() -> Result<Duration> {
+    let manifests = zerocart_activator::load_dir(&Project::find()?.services())?;
+    let signs = |function: &&zerocart_activator::Function| function.name == "authenticate-user";
+    let mut env = manifests
+        .iter()
+        .find(signs)
+        .map_or(&[][..], |f| &f.env)
+        .iter();
+    let set = env.find(|(name, _)| name == "TOKEN_LIFETIME_SECONDS");
+    let lifetime_s = match set {
+        Some((name, value)) => value
+            .parse()
+            .with_context(|| format!("{name} of authenticate-user"))?,
+        None => zerocart_user::TOKEN_LIFETIME_SECONDS,
+    };
+    // The service issuer's tokens live for a minute; its keys are kept as long, which does no harm.
+    Ok(Duration::from_secs(lifetime_s) + MARGIN)
+}
+
+fn list(data: &Data) -> Result<()> {
+    let mut files = Files::lock(data)?;
+    let keep = keep()?;
+    for issuer in issuers(None) {
+        let keys = files.of(*issuer);
+        console::say(format_args!("{issuer}"));
+        console::say(format_args!("  {}  signs", keys.current().kid()));
+        for previous in keys.previous() {
+            let left = left(previous, keep);
+            let until = match left.is_zero() {
+                true => "its last token has expired: `keys retire` forgets it".to_owned(),
+                false => format!("its last token expires in {} min", minutes(left)),
+            };
+            console::say(format_args!("  {}  {until}", previous.key().kid()));
         }
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    Ok(())
+}
+
+/// How long it may still be that a token of this key is valid.
+fn left(previous: &Previous, keep: Duration) -> Duration {
+    let until = previous.replaced_at() + keep;
+    until.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+fn minutes(duration: Duration) -> u64 {
+    duration.as_secs().div_ceil(60)
+}
+
+async fn rotate(data: &Data, which: Option<Which>) -> Result<()> {
+    {
+        let mut files = Files::lock(data)?;
+        for issuer in issuers(which) {
+            let keys = files.of(*issuer);
+            keys.rotate(SystemTime::now())?;
+            let kid = keys.current().kid().to_owned();
+            files.save(*issuer)?;
+            console::say(format_args!("{issuer} signs with {kid}"));
+        }
+    }
+    tell(data).await?;
+    console::say(format_args!(
+        "tokens signed before stay valid; in {} min `zerocart keys retire` forgets the old keys",
+        minutes(keep()?)
+    ));
+    Ok(())
+}
+
+async fn retire(data: &Data, which: Option<Which>, now: bool) -> Result<()> {
+    let keep = keep()?;
+    {
+        let mut files = Files::lock(data)?;
+        for issuer in issuers(which) {
+            let keys = files.of(*issuer);
+            let gone = match now {
+                true => keys.retire_all(),
+                false => keys.retire(SystemTime::now() - keep),
+            };
+            let kept: Vec<_> = keys.previous().to_vec();
+            if !gone.is_empty() {
+                files.save(*issuer)?;
+            }
+            for previous in gone {
+                console::say(format_args!("{issuer} forgot {}", previous.key().kid()));
+            }
+            for previous in kept {
+                console::say(format_args!(
+                    "{issuer} keeps {} for {} min, as long as its tokens may be valid (--now does not)",
+                    previous.key().kid(),
+                    minutes(left(&previous, keep))
+                ));
+            }
+        }
+    }
+    tell(data).await
+}
+
+/// Has a running engine take the keys up.
+async fn tell(data: &Data) -> Result<()> {
+    let Some(engine) = Engine::read(&data.engine())? else {
+        return Ok(());
+    };
+    if ps::ask(&engine).await.is_err() {
+        // Killed, most likely. The next start reads the files.
+        return Ok(());
+    }
+    let _: String = ps::send(&engine, Method::POST, "/keys/reload", TIMEOUT)
+        .await
+        .context("the keys are written, but the running engine did not take them up: restart it")?;
+    console::say("the running engine has taken the keys up");
+    Ok(())
+}
+
+/// The consumer of Kong whose tokens are let in.
+fn kong(keys: &KeySet) -> String {
+    let mut text =
+        format!("_format_version: \"3.0\"\nconsumers:\n- username: {CONSUMER}\n  jwt_secrets:");
+    for key in &keys.keys() {
+        let pem = key.to_pem();
+        let pem = pem.trim_end().replace('\n', "\n      ");
+        text.push_str(&format!(
+            "\n  - key: \"{}\"\n    algorithm: EdDSA\n    rsa_public_key: |\n      {pem}",
+            key.kid()
+        ));
+    }
+    text
+}
+
+/// The variables that functions take keys from; the private ones only where they are asked for.
+fn env(keys: &Keys, private: bool) -> String {
+    let mut lines = vec![
+        format!("AUTH_USER_KEYS={}", keys.user.keys()),
+        format!("AUTH_SERVICE_KEYS={}", keys.service.keys()),
+    ];
+    if private {
+        let jwk = |keys: &KeySet| keys.current().to_private_jwk().to_string();
+        lines.push(format!("AUTH_SIGNING_KEY={}", jwk(&keys.user)));
+        lines.push(format!("AUTH_SERVICE_SIGNING_KEY={}", jwk(&keys.service)));
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocart_gateway::Consumers;
+
+    use super::*;
+
+    fn keys() -> Keys {
+        let set = || {
+            let mut set = KeySet::generate().unwrap();
+            set.rotate(SystemTime::now()).unwrap();
+            set
+        };
+        Keys {
+            user: set(),
+            service: set(),
+        }
+    }
+
+    #[test]
+    fn kong_gets_the_user_issuers_keys_alone() {
+        let keys = keys();
+        let text = kong(&keys.user);
+        Consumers::parse("consumers.yml", &text).unwrap();
+        for key in &keys.user.keys() {
+            assert!(text.contains(key.kid()), "{text}");
+        }
+        for key in &keys.service.keys() {
+            assert!(!text.contains(key.kid()), "{text}");
+        }
+    }
+
+    #[test]
+    fn private_keys_are_printed_only_when_they_are_asked_for() {
+        let keys = keys();
+        let public = env(&keys, false);
+        assert!(!public.contains("\"d\""), "{public}");
+        assert!(!kong(&keys.user).contains("PRIVATE"));
+        let all = env(&keys, true);
+        assert_eq!(all.matches("\"d\"").count(), 2);
+        for line in all.lines() {
+            let (name, value) = line.split_once('=').unwrap();
+            match name {
+                "AUTH_USER_KEYS" | "AUTH_SERVICE_KEYS" => {
+                    value.parse::<zerocart_auth::Keys>().map(drop).unwrap();
+                }
+                _ => value.parse::<zerocart_auth::KeyPair>().map(drop).unwrap(),
+            }
+        }
     }
 }

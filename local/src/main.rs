@@ -7,11 +7,13 @@ mod domains;
 mod engine;
 mod foundation;
 mod in_process;
+mod key_files;
 mod keys;
 mod lambda;
 mod layout;
 mod postgres;
 mod ps;
+mod reload;
 mod run_job;
 mod status;
 mod stop;
@@ -40,6 +42,8 @@ enum Command {
     Ps(ps::Args),
     /// Run a job now, in the engine that runs, and wait for its end
     RunJob(run_job::Args),
+    /// Show the ids of the keys that sign tokens, or change the keys
+    Keys(keys::Args),
     /// Run the functions on a local Lambda (`cargo lambda watch`), with PostgreSQL beside it
     LambdaWatch(lambda::watch::Args),
     /// Print a CloudFormation template of what a deployment on Lambda needs beside the functions
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
             Command::Up(args) => up::run(args, cli.data).await,
             Command::Ps(args) => ps::run(args, cli.data).await,
             Command::RunJob(args) => run_job::run(args, cli.data).await,
+            Command::Keys(args) => keys::run(args, cli.data).await,
             Command::LambdaWatch(args) => lambda::watch::run(args, cli.data).await,
             Command::LambdaTemplate => lambda::print_template(),
             Command::LambdaSecrets => lambda::print_secrets(cli.data),

@@ -13,6 +13,8 @@ use http::{Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use zerocart_activator::{Activator, FunctionStatus, JobStatus, Jobs, jobs::NotRun};
 
+use crate::reload::Reload;
+
 /// Written to the data folder while an engine runs.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Engine {
@@ -65,11 +67,12 @@ pub(crate) struct Status {
     pub(crate) jobs: Vec<JobStatus>,
 }
 
-/// `GET /status`, `POST /jobs/{name}/run`, which answers when that run has ended, and, where Kong has
-/// it too, `GET /metrics`.
+/// `GET /status`, `POST /jobs/{name}/run`, which answers when that run has ended, `POST /keys/reload`,
+/// and, where Kong has it too, `GET /metrics`.
 pub(crate) fn router(
     activator: Activator,
     jobs: Jobs,
+    reload: Reload,
     metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
 ) -> Router {
     let told = jobs.clone();
@@ -85,8 +88,14 @@ pub(crate) fn router(
         Err(error @ NotRun::Unknown(_)) => json(StatusCode::NOT_FOUND, &error.to_string()),
         Err(error @ NotRun::Stopping) => json(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     };
+    // Two at once do no harm: each takes up what the files hold.
+    let reload = async move || match reload.run() {
+        Ok(()) => json(StatusCode::OK, &"reloaded"),
+        Err(error) => json(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error:#}")),
+    };
     Router::new()
         .route("/status", get(status))
+        .route("/keys/reload", post(reload))
         .route("/jobs/{name}/run", post(run))
         .route("/metrics", get(move || async move { metrics() }))
 }

@@ -22,8 +22,10 @@ use crate::{
     engine::{Environment, Functions, consumers, function_url_template},
     foundation::{self, Foundation},
     in_process::InProcess,
+    key_files::Keys,
     layout::{Data, Project},
     postgres, ps,
+    reload::Reload,
     status::{self, Engine},
     stop::Stop,
 };
@@ -80,6 +82,7 @@ struct Up {
     server: Server,
     activator: Activator,
     gateway: Gateway<Functions>,
+    environment: Environment,
     /// Where functions call each other. Nobody else on the network reaches it.
     calls: TcpListener,
     crons: Vec<Job>,
@@ -123,7 +126,12 @@ async fn start(
         function_url_template(calls_port),
         &args.foundation.log_level,
     )?;
-    let launcher = Arc::new(AnyLauncher::new(args, &binary_dir, data, environment)?);
+    let launcher = Arc::new(AnyLauncher::new(
+        args,
+        &binary_dir,
+        data,
+        environment.clone(),
+    )?);
     let activator = Activator::new(manifests, Arc::clone(&launcher), Default::default());
     let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
     console::done("keys, activator and gateway", step.elapsed());
@@ -131,6 +139,7 @@ async fn start(
         server,
         activator,
         gateway,
+        environment,
         calls,
         crons,
         launcher,
@@ -166,6 +175,12 @@ impl Up {
 
         let (ending, ended) = watch::channel(false);
         let gateway = Arc::new(self.gateway);
+        let reload = Reload {
+            data: data.clone(),
+            environment: self.environment,
+            activator: self.activator.clone(),
+            gateway: (*gateway).clone(),
+        };
         let serving = {
             let (gateway, mut ended) = (Arc::clone(&gateway), ended.clone());
             tokio::spawn(async move {
@@ -176,7 +191,7 @@ impl Up {
         let telling = {
             let (gateway, mut ended) = (Arc::clone(&gateway), ended);
             let metrics = move || gateway.metrics_text();
-            let router = status::router(self.activator.clone(), jobs.clone(), metrics);
+            let router = status::router(self.activator.clone(), jobs.clone(), reload, metrics);
             tokio::spawn(async move {
                 let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
                 axum::serve(status, router)

@@ -11,7 +11,7 @@ use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, S
 use crate::{email_key, password::Passwords, user, user_columns};
 
 /// How long a token is valid unless `TOKEN_LIFETIME_SECONDS` says otherwise.
-const TOKEN_LIFETIME_SECONDS: u64 = 3600;
+pub const TOKEN_LIFETIME_SECONDS: u64 = 3600;
 
 const SELECT: &str = concat!(
     "SELECT ",

@@ -10,7 +10,7 @@ mod authenticate_user;
 mod create_user;
 mod get_user;
 
-pub use authenticate_user::AuthenticateUser;
+pub use authenticate_user::{AuthenticateUser, TOKEN_LIFETIME_SECONDS};
 pub use create_user::CreateUser;
 pub use get_user::GetUser;
 

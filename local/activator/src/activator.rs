@@ -200,6 +200,17 @@ impl Activator {
         self.pools.values().map(|pool| pool.status()).collect()
     }
 
+    /// Gives no more requests to the instances that run of the functions of which `of` says yes: they
+    /// finish what they have, and others take their place as requests come.
+    ///
+    /// For when the environment of a function has changed: from the return of this on, whoever is
+    /// answered is answered in the new one.
+    pub fn renew(&self, of: impl Fn(&str) -> bool) {
+        for (_, pool) in self.pools.iter().filter(|(name, _)| of(name)) {
+            pool.renew();
+        }
+    }
+
     /// Ends every instance and waits for all to have ended.
     ///
     /// Requests in flight get [`Options::drain_timeout`]; held and new ones get a 503.

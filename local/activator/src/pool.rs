@@ -122,6 +122,17 @@ impl Pool {
         }
     }
 
+    /// Drains every instance, those that are starting too. Whoever is queued gets another.
+    pub(crate) fn renew(self: &Arc<Self>) {
+        let mut state = self.lock();
+        for slot in &mut state.slots {
+            slot.drain();
+        }
+        if !state.queue.is_empty() {
+            self.grow(&mut state);
+        }
+    }
+
     pub(crate) fn status(&self) -> FunctionStatus {
         let state = self.lock();
         let instances = state.slots.iter().map(|slot| {

@@ -1,6 +1,6 @@
 //! A request's way through the gateway: route, plugins, upstream, answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
@@ -38,9 +38,17 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared<U> {
     pub(crate) router: Router,
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: RwLock<Arc<Credentials>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstream: U,
+}
+
+impl<U> Shared<U> {
+    /// The keys of the moment. A request goes on with those that it began with.
+    fn credentials(&self) -> Arc<Credentials> {
+        let credentials = self.credentials.read();
+        Arc::clone(&credentials.unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// What the plugins want on the answer, whoever gives it.
@@ -209,7 +217,7 @@ fn plugins<U>(
         }
     }
     if let Some(jwt) = &plugins.jwt {
-        seen.identity = jwt.authenticate(parts, &shared.credentials, SystemTime::now())?;
+        seen.identity = jwt.authenticate(parts, &shared.credentials(), SystemTime::now())?;
     }
     jwt::identify(seen.identity.as_deref(), &mut parts.headers);
     let limit_bytes = match &plugins.request_size_limiting {

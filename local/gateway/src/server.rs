@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -42,6 +42,8 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug)]
 pub struct Gateway<U> {
     shared: Arc<Shared<U>>,
+    /// Those of the file.
+    consumers: Consumers,
     drain_timeout: Duration,
 }
 
@@ -49,6 +51,7 @@ impl<U> Clone for Gateway<U> {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
+            consumers: self.consumers.clone(),
             drain_timeout: self.drain_timeout,
         }
     }
@@ -62,19 +65,30 @@ impl<U: Upstream> Gateway<U> {
     /// When two consumers or two of their keys have one name.
     pub fn new(config: Config, consumers: Consumers, upstream: U) -> Result<Self, ConsumersError> {
         let mut config = config;
-        let credentials = std::mem::take(&mut config.consumers)
-            .merge(consumers)
-            .credentials()?;
+        let of_file = std::mem::take(&mut config.consumers);
+        let credentials = of_file.clone().merge(consumers).credentials()?;
         let shared = Shared {
             router: Router::new(config),
-            credentials,
+            credentials: RwLock::new(Arc::new(credentials)),
             metrics: Arc::new(Metrics::new()),
             upstream,
         };
         Ok(Self {
             shared: Arc::new(shared),
+            consumers: of_file,
             drain_timeout: DRAIN_TIMEOUT,
         })
+    }
+
+    /// Lets in the tokens of `consumers` from now on, in place of those that it was given before.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); then nothing has changed.
+    pub fn replace_consumers(&self, consumers: Consumers) -> Result<(), ConsumersError> {
+        let credentials = self.consumers.clone().merge(consumers).credentials()?;
+        let shared = self.shared.credentials.write();
+        *shared.unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
+        Ok(())
     }
 
     /// Sets how long requests may go on after the shutdown signal; 30 s by default. What is left

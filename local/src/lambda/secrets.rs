@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use zerocart_runtime::Env;
 
-use crate::{console, domains, keys::Keys, layout::Data};
+use crate::{console, domains, key_files::Keys, layout::Data};
 
 /// `zerocart lambda-secrets`: a JSON object a line, as `aws secretsmanager create-secret` takes it.
 pub(crate) fn print(data: Option<PathBuf>) -> Result<()> {

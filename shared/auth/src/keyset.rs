@@ -1,21 +1,44 @@
 //! The keys of one issuer through their rotation.
 
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::jwk::Jwk;
 use crate::key_error::{KeyError, KeyErrorKind, from_json};
+use crate::verifier::unix_seconds;
 use crate::{KeyPair, Keys, PublicKey, RandomUnavailable};
 
 /// The key that an issuer signs with now, and the public keys that it signed with before.
 ///
-/// Its serde form is `{"current":<private JWK>,"previous":[<public JWK>, …]}`, newest first. That
-/// is a secret: a file that holds it is for its owner only (mode 0600).
+/// Its serde form is `{"current":<private JWK>,"previous":[{"key":<public JWK>,"replaced_at":<Unix
+/// seconds>}, …]}`, newest first. That is a secret: a file that holds it is for its owner only (mode
+/// 0600). It is one value, so that a file of it is either before a rotation or after it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct KeySet {
     current: KeyPair,
-    previous: Vec<PublicKey>,
+    previous: Vec<Previous>,
+}
+
+/// A key that an issuer signed with before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Previous {
+    key: PublicKey,
+    replaced_at: u64,
+}
+
+impl Previous {
+    /// The key.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// When another took its place, to the second.
+    pub fn replaced_at(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.replaced_at)
+    }
 }
 
 /// [`KeySet`] before its keys were checked.
@@ -23,7 +46,14 @@ pub struct KeySet {
 struct Stored {
     current: Option<Jwk>,
     #[serde(default)]
-    previous: Vec<Jwk>,
+    previous: Vec<StoredPrevious>,
+}
+
+/// [`Previous`] before its key was checked.
+#[derive(Deserialize)]
+struct StoredPrevious {
+    key: Jwk,
+    replaced_at: u64,
 }
 
 impl KeySet {
@@ -50,29 +80,46 @@ impl KeySet {
             .expect("there is a current key, and kids differ: read so, or made as thumbprints")
     }
 
-    fn public_keys(&self) -> impl Iterator<Item = PublicKey> {
-        let current = std::iter::once(self.current.public());
-        current.chain(&self.previous).cloned()
+    /// The keys that signed before, newest first.
+    pub fn previous(&self) -> &[Previous] {
+        &self.previous
     }
 
-    /// Signs with a new key from now on. Tokens signed with the keys before it stay valid, until
+    fn public_keys(&self) -> impl Iterator<Item = PublicKey> {
+        let current = std::iter::once(self.current.public());
+        let previous = self.previous.iter().map(Previous::key);
+        current.chain(previous).cloned()
+    }
+
+    /// Signs with a new key from `now` on. Tokens signed with the keys before it stay valid, until
     /// [`retire`](Self::retire).
     ///
     /// # Errors
     ///
     /// [`RandomUnavailable`] when the operating system gives no random bytes; the set is unchanged.
-    pub fn rotate(&mut self) -> Result<(), RandomUnavailable> {
-        let retired = std::mem::replace(&mut self.current, KeyPair::generate()?);
-        self.previous.insert(0, retired.public().clone());
+    pub fn rotate(&mut self, now: SystemTime) -> Result<(), RandomUnavailable> {
+        let replaced = std::mem::replace(&mut self.current, KeyPair::generate()?);
+        let replaced = Previous {
+            key: replaced.public().clone(),
+            replaced_at: unix_seconds(now),
+        };
+        self.previous.insert(0, replaced);
         Ok(())
     }
 
-    /// Forgets all but the newest `keep` previous keys: their tokens are refused from now on.
+    /// Forgets the previous keys that were replaced at `until` or before, and gives them: their
+    /// tokens are refused from now on.
     ///
-    /// A key may be forgotten without harm once the longest lifetime of a token has passed since
-    /// the rotation that replaced it; at once, with `keep` 0, when a key became known.
-    pub fn retire(&mut self, keep: usize) {
-        self.previous.truncate(keep);
+    /// That does no harm to a key whose last token has expired: the longest lifetime of a token
+    /// has passed since it was replaced.
+    pub fn retire(&mut self, until: SystemTime) -> Vec<Previous> {
+        let gone = |previous: &mut Previous| previous.replaced_at <= unix_seconds(until);
+        self.previous.extract_if(.., gone).collect()
+    }
+
+    /// Forgets all previous keys at once, and gives them: for when a key became known.
+    pub fn retire_all(&mut self) -> Vec<Previous> {
+        std::mem::take(&mut self.previous)
     }
 
     /// Reads the JSON of a set.
@@ -101,7 +148,12 @@ impl TryFrom<Stored> for KeySet {
     fn try_from(stored: Stored) -> Result<Self, Self::Error> {
         let current = stored.current.ok_or(KeyErrorKind::Missing("current"))?;
         let current = KeyPair::try_from(current)?;
-        let previous = stored.previous.into_iter().map(PublicKey::try_from);
+        let previous = stored.previous.into_iter().map(|previous| {
+            Ok::<_, KeyError>(Previous {
+                key: previous.key.try_into()?,
+                replaced_at: previous.replaced_at,
+            })
+        });
         let previous = previous.collect::<Result<Vec<_>, _>>()?;
         let set = Self { current, previous };
         Keys::new(set.public_keys())?;
@@ -118,28 +170,40 @@ mod tests {
         keys.iter().map(|key| key.kid().to_owned()).collect()
     }
 
+    fn at(unix_s: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(unix_s)
+    }
+
     #[test]
     fn rotation_keeps_the_public_keys_newest_first() {
         let mut set = KeySet::generate().unwrap();
         let first = set.current().kid().to_owned();
         assert_eq!(kids(&set), std::slice::from_ref(&first));
-        set.rotate().unwrap();
+        set.rotate(at(100)).unwrap();
         let second = set.current().kid().to_owned();
-        set.rotate().unwrap();
+        set.rotate(at(200)).unwrap();
         let third = set.current().kid().to_owned();
-        assert_eq!(kids(&set), [third.clone(), second.clone(), first]);
-        set.retire(1);
+        let all = [third.clone(), second.clone(), first.clone()];
+        assert_eq!(kids(&set), all);
+        assert_eq!(set.previous()[1].replaced_at(), at(100));
+
+        assert_eq!(set.retire(at(99)), []);
+        assert_eq!(kids(&set), all);
+        let gone = set.retire(at(100));
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].key().kid(), first);
         assert_eq!(kids(&set), [third.clone(), second]);
-        set.retire(0);
+        assert_eq!(set.retire_all().len(), 1);
         assert_eq!(kids(&set), [third]);
     }
 
     #[test]
     fn a_set_survives_its_file() {
         let mut set = KeySet::generate().unwrap();
-        set.rotate().unwrap();
+        set.rotate(at(1_800_000_000)).unwrap();
         let again = KeySet::from_json(&set.to_json()).unwrap();
         assert_eq!(kids(&again), kids(&set));
+        assert_eq!(again.previous(), set.previous());
         assert_eq!(again.current().seed(), set.current().seed());
         assert_eq!(again.to_json(), set.to_json());
     }
@@ -147,7 +211,7 @@ mod tests {
     #[test]
     fn only_the_current_key_is_stored_with_its_private_part() {
         let mut set = KeySet::generate().unwrap();
-        set.rotate().unwrap();
+        set.rotate(at(1_800_000_000)).unwrap();
         assert_eq!(set.to_json().matches("\"d\"").count(), 1);
         assert!(!set.keys().to_string().contains("\"d\""));
     }
@@ -160,7 +224,10 @@ mod tests {
         assert_eq!(error("{}"), "the member \"current\" is missing");
         let public = format!(r#"{{"current":{}}}"#, set.current.public().to_jwk());
         assert_eq!(error(&public), "the member \"d\" is missing");
-        set.previous.push(set.current.public().clone());
+        set.previous.push(Previous {
+            key: set.current.public().clone(),
+            replaced_at: 0,
+        });
         assert_eq!(
             error(&set.to_json()),
             format!("keys[1]: two keys have the kid {kid:?}")

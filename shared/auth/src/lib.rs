@@ -28,7 +28,7 @@ pub use identity::{Identity, Issuer, Role, UnknownRole};
 pub use jwk::{Keys, PublicKey};
 pub use key_error::{KeyError, KeyErrorKind};
 pub use keypair::KeyPair;
-pub use keyset::KeySet;
+pub use keyset::{KeySet, Previous};
 pub use secret::{RandomUnavailable, generate_secret};
 pub use signer::{IssueError, Signer};
 pub use token::{MAX_TOKEN_BYTES, Token, TokenError, bearer};

@@ -186,6 +186,46 @@ async fn a_minimum_runs_without_being_asked_for() {
 }
 
 #[tokio::test]
+async fn renewed_instances_finish_what_they_have_and_get_no_more() {
+    let bed = Bed::new([Function::new("f"), Function::new("g")]);
+    let held = bed.start("f", "/hold/gate");
+    bed.until("f", |status| ready(status) == 1 && status.held == 0)
+        .await;
+    let (_, other) = bed.get("g", "/pid").await;
+    bed.activator.renew(|name| name == "f");
+    let (status, new) = bed.get("f", "/pid").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(bed.get("g", "/pid").await.1, other);
+    bed.open("gate");
+    let (status, old) = held.await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    assert_ne!(old, new);
+    bed.until("f", |status| status.instances.len() == 1).await;
+    assert_eq!(bed.get("f", "/pid").await.1, new);
+    assert_eq!(bed.status("f").crashes, 0);
+    bed.activator.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_an_instance_that_is_renewed_gets_another() {
+    let bed = Bed::new([Function::new("f")]);
+    bed.close("f.start");
+    let waits = bed.start("f", "/pid");
+    bed.until("f", |status| {
+        status.held == 1 && status.instances[0].pid.is_some()
+    })
+    .await;
+    let old = bed.status("f").instances[0].pid.unwrap();
+    bed.activator.renew(|_| true);
+    bed.open("f.start");
+    let (status, new) = waits.await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    assert_ne!(new, old.to_string());
+    assert_eq!(bed.status("f").crashes, 0);
+    bed.activator.shutdown().await;
+}
+
+#[tokio::test]
 async fn shutdown_lets_requests_finish_and_takes_no_more() {
     let bed = Bed::new([Function::new("f"), Function::new("g")]);
     let held = bed.start("f", "/hold/gate");

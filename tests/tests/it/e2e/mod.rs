@@ -6,6 +6,7 @@ pub(crate) mod engine;
 mod forged;
 mod grpcio;
 mod http;
+mod keys;
 mod life;
 mod outage;
 mod processes;
