@@ -8,20 +8,19 @@ use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::AuthResponse};
 use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
-use crate::{email_key, password::Passwords, user, user_columns};
+use crate::{
+    attempts::{self, Attempts},
+    password::Passwords,
+    user,
+};
 
 /// How long a token is valid unless `TOKEN_LIFETIME_SECONDS` says otherwise.
 pub const TOKEN_LIFETIME_SECONDS: u64 = 3600;
 
-const SELECT: &str = concat!(
-    "SELECT ",
-    user_columns!(),
-    ", password_hash, role FROM users WHERE email_key = $1"
-);
-
 /// `authenticate-user`: signs in.
 pub struct AuthenticateUser {
     database: Database,
+    attempts: Attempts,
     passwords: Passwords,
     signer: Signer,
     token_lifetime: Duration,
@@ -34,10 +33,11 @@ impl Function for AuthenticateUser {
         let database = Database::from_setup(
             setup,
             Options {
-                prepare: &[SELECT],
+                prepare: attempts::PREPARE,
                 ..Default::default()
             },
         );
+        let attempts = Attempts::from_setup(setup);
         let passwords = Passwords::from_setup(setup);
         let key = setup.require::<KeyPair>("AUTH_SIGNING_KEY");
         let lifetime = setup.or("TOKEN_LIFETIME_SECONDS", TOKEN_LIFETIME_SECONDS);
@@ -46,6 +46,7 @@ impl Function for AuthenticateUser {
         }
         Ok(Self {
             database: database?,
+            attempts: attempts?,
             passwords: passwords?,
             signer: Signer::new(Issuer::User, &key?),
             token_lifetime: Duration::from_secs(lifetime?),
@@ -54,17 +55,22 @@ impl Function for AuthenticateUser {
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<AuthResponse, Error> {
         // An unknown e-mail takes the same way as a wrong password, to the same answer.
-        let row = self
-            .database
-            .read(cx)
-            .await?
-            .query_opt(SELECT, &[&email_key(&request.email)])
-            .await?;
+        let attempt = self.attempts.begin(&self.database, cx, &request.email);
+        let (attempt, row) = attempt.await?;
         let hash = row.as_ref().map(|row| row.get(4));
-        let verified = self.passwords.verify(request.password, hash).await?;
+        let verified = match self.passwords.verify(request.password, hash).await {
+            Ok(verified) => verified,
+            Err(error) => {
+                // Should that fail too, it stays counted.
+                let _ = attempt.take_back().await;
+                return Err(error);
+            }
+        };
         let Some(row) = row.filter(|_| verified) else {
+            attempt.failed().await?;
             return Ok(AuthResponse::default());
         };
+        attempt.succeeded().await?;
         let user = user(&row);
         let role: Role = row.get::<_, &str>(5).parse().map_err(Error::internal)?;
         let token = self

@@ -3,6 +3,7 @@
 //! One module per function; what they share is here: how a row becomes a message, and how
 //! passwords are hashed.
 
+mod attempts;
 pub mod bootstrap;
 mod password;
 

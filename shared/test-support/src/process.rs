@@ -139,6 +139,15 @@ impl Process {
         }
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    ///
+    /// When it has ended.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
     /// Sends a signal.
     ///
     /// # Panics

@@ -107,7 +107,13 @@ async fn an_unknown_email_takes_a_place_too() {
     let function = narrow(&domain).await;
     // Without a hash nobody would have to wait, and nobody would be sent away.
     let answers = rush(&function, |n| login(format!("{n}@example.com"), "password")).await;
-    for (_, wire, outcome) in without_shed(answers) {
-        assert_refused(wire, &outcome);
+    let answered = without_shed(answers);
+    for (_, wire, outcome) in &answered {
+        assert_refused(*wire, outcome);
     }
+    // Who was sent away has not tried.
+    let counted = domain
+        .number("SELECT coalesce(sum(attempts), 0) FROM sign_in_attempts")
+        .await;
+    assert_eq!(usize::try_from(counted).unwrap(), answered.len());
 }

@@ -1,0 +1,147 @@
+//! How often somebody may try to sign in to one account.
+//!
+//! The gateway limits attempts per address; whoever has many addresses is slowed down here, per e-mail.
+//! An attempt counts before its password is looked at, so that many at once count too; success forgets
+//! all of them. An e-mail without an account is counted alike: the limit tells nothing about accounts.
+
+use std::time::Duration;
+
+use zerocart_postgres::{Database, Row};
+use zerocart_runtime::{Call, Error, Invalid, Kind, Setup};
+
+use crate::{email_key, user_columns};
+
+/// Attempts without a success after which one has to wait, unless `SIGN_IN_FREE_ATTEMPTS` says
+/// otherwise. As many may be under way at once.
+const FREE_ATTEMPTS: i32 = 10;
+
+/// Counts an attempt, unless it is too early for one, and reads the account.
+///
+/// $2 are free; the wait after them is 1 s, doubled by each further attempt up to 30 s. An hour after
+/// the last attempt all are forgotten. By the clock of the moment, not of the statement's begin:
+/// attempts at once wait for each other here.
+const BEGIN: &str = concat!(
+    "WITH key AS (SELECT sha256(convert_to($1, 'UTF8')) AS email_sha256),
+     attempt AS (
+       INSERT INTO sign_in_attempts AS known
+       SELECT email_sha256, 1, clock_timestamp(), clock_timestamp() FROM key
+       ON CONFLICT ON CONSTRAINT sign_in_attempts_pkey DO UPDATE SET
+         attempts = CASE WHEN known.last_at < clock_timestamp() - interval '1 hour' THEN 1
+                         ELSE known.attempts + 1 END,
+         last_at = clock_timestamp(),
+         next_at = clock_timestamp() + CASE
+           WHEN known.last_at < clock_timestamp() - interval '1 hour' OR known.attempts + 1 < $2
+             THEN interval '0'
+           ELSE interval '1 s' * least(30, 2 ^ least(known.attempts + 1 - $2, 5)) END
+       WHERE known.next_at <= clock_timestamp()
+       RETURNING 1
+     )
+     SELECT ",
+    user_columns!(),
+    ", password_hash, role, EXISTS (SELECT FROM attempt),
+       (SELECT greatest(1, ceil(extract(epoch FROM next_at - clock_timestamp())))::integer
+        FROM sign_in_attempts JOIN key USING (email_sha256))
+     FROM (VALUES (1)) AS always LEFT JOIN users ON email_key = $1"
+);
+
+/// Takes a few rows away that count for nothing any more, so that the table stays as large as an
+/// hour's failures. SKIP LOCKED, and alone in its transaction: it waits for nobody.
+const SWEEP: &str = "DELETE FROM sign_in_attempts WHERE email_sha256 IN (
+       SELECT email_sha256 FROM sign_in_attempts WHERE last_at < now() - interval '1 hour'
+       ORDER BY last_at LIMIT 3 FOR UPDATE SKIP LOCKED)";
+
+/// Forgets the attempts: one has succeeded.
+const FORGET: &str =
+    "DELETE FROM sign_in_attempts WHERE email_sha256 = sha256(convert_to($1, 'UTF8'))";
+
+/// Takes an attempt back whose password nobody looked at. The wait before it has passed anyway.
+const TAKE_BACK: &str = "UPDATE sign_in_attempts SET attempts = attempts - 1, next_at = last_at
+     WHERE email_sha256 = sha256(convert_to($1, 'UTF8')) AND attempts > 0";
+
+/// Statements to prepare while the process starts.
+pub(crate) const PREPARE: &[&str] = &[BEGIN, FORGET, SWEEP];
+
+/// The limit of attempts per e-mail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempts {
+    free: i32,
+}
+
+/// An attempt that was counted.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    database: &'a Database,
+    cx: &'a Call,
+    email_key: String,
+}
+
+impl Attempts {
+    /// `SIGN_IN_FREE_ATTEMPTS`: attempts to sign in to an account without a success after which one
+    /// has to wait before the next, default 10, at least 2. From then on an attempt that comes too early is
+    /// answered RESOURCE_EXHAUSTED (429) with the time to wait, 1 s to 30 s.
+    pub(crate) fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
+        let free = setup.or("SIGN_IN_FREE_ATTEMPTS", FREE_ATTEMPTS)?;
+        if free < 2 {
+            setup.problem("SIGN_IN_FREE_ATTEMPTS must be above 1");
+            return Err(Invalid);
+        }
+        Ok(Self { free })
+    }
+
+    /// Counts an attempt, and gives the account with this e-mail, if there is one: the columns of
+    /// [`user`](crate::user), then `password_hash` and `role`.
+    ///
+    /// # Errors
+    ///
+    /// RESOURCE_EXHAUSTED while one has to wait, which does not prolong the wait.
+    pub(crate) async fn begin<'a>(
+        self,
+        database: &'a Database,
+        cx: &'a Call,
+        email: &str,
+    ) -> Result<(Attempt<'a>, Option<Row>), Error> {
+        let email_key = email_key(email);
+        let row = database
+            .read(cx)
+            .await?
+            .query_one(BEGIN, &[&email_key, &self.free])
+            .await?;
+        if !row.get::<_, bool>(6) {
+            // None: the attempt that blocks this one began meanwhile.
+            let wait_s = row.get::<_, Option<i32>>(7).unwrap_or(1);
+            let wait = Duration::from_secs(wait_s.unsigned_abs().into());
+            let message = "too many attempts to sign in with this e-mail; try again later";
+            return Err(Error::new(Kind::ResourceExhausted, message).with_retry_after(wait));
+        }
+        let attempt = Attempt {
+            database,
+            cx,
+            email_key,
+        };
+        let known = row.get::<_, Option<&str>>(4).is_some();
+        Ok((attempt, known.then_some(row)))
+    }
+}
+
+impl Attempt<'_> {
+    /// It has succeeded.
+    pub(crate) async fn succeeded(self) -> Result<(), Error> {
+        let session = self.database.read(self.cx).await?;
+        session.execute(FORGET, &[&self.email_key]).await?;
+        Ok(())
+    }
+
+    /// It has failed, and is counted already.
+    pub(crate) async fn failed(self) -> Result<(), Error> {
+        let session = self.database.read(self.cx).await?;
+        session.execute(SWEEP, &[]).await?;
+        Ok(())
+    }
+
+    /// Nobody looked at its password.
+    pub(crate) async fn take_back(self) -> Result<(), Error> {
+        let session = self.database.read(self.cx).await?;
+        session.execute(TAKE_BACK, &[&self.email_key]).await?;
+        Ok(())
+    }
+}
