@@ -16,13 +16,13 @@ use zerocart_activator::{
 };
 use zerocart_gateway::{Config, Gateway};
 use zerocart_local_postgres::Server;
+use zerocart_runtime::redact::Redacted;
 
 use crate::{
     compile, console, domains,
     engine::{Environment, Functions, consumers, function_url_template},
     foundation::{self, Foundation},
     in_process::InProcess,
-    key_files::Keys,
     layout::{Data, Project},
     postgres, ps,
     reload::Reload,
@@ -330,7 +330,7 @@ fn init_logs(data: &Data, args: &Args) -> Result<()> {
         } else {
             tracing::Level::INFO
         })
-        .with_writer(std::sync::Mutex::new(file))
+        .with_writer(Redacted(std::sync::Mutex::new(file)))
         .init();
     Ok(())
 }

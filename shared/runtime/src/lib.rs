@@ -18,6 +18,7 @@ mod json;
 mod lasting;
 pub mod metrics;
 mod problem;
+pub mod redact;
 mod router;
 mod server;
 pub mod trace;

@@ -9,6 +9,7 @@ use tonic_types::{
 
 use crate::{
     error::{Error, Kind},
+    redact::text,
     trace::TraceContext,
 };
 
@@ -36,19 +37,19 @@ pub(crate) fn http_with(
     document.insert("type".into(), "about:blank".into());
     document.insert("title".into(), error.kind().title().into());
     document.insert("status".into(), status.as_u16().into());
-    document.insert("detail".into(), error.message().into());
+    document.insert("detail".into(), text(error.message()).into());
     document.insert("code".into(), error.kind().name().into());
     document.insert("trace_id".into(), trace.trace_id().into());
     if !error.violations().is_empty() {
         let errors: Vec<Value> = error
             .violations()
             .iter()
-            .map(|v| json!({"field": v.field, "description": v.description}))
+            .map(|v| json!({"field": text(&v.field), "description": text(&v.description)}))
             .collect();
         document.insert("errors".into(), errors.into());
     }
     for (key, value) in error.metadata() {
-        document.insert((*key).into(), value.as_str().into());
+        document.insert((*key).into(), text(value).into());
     }
     let mut response = Response::new(Body::from(Value::Object(document).to_string()));
     *response.status_mut() = status;
@@ -72,7 +73,7 @@ pub(crate) fn grpc(error: &Error, trace: &TraceContext) -> tonic::Status {
     let metadata = error
         .metadata()
         .iter()
-        .map(|(key, value)| ((*key).to_owned(), value.clone()))
+        .map(|(key, value)| ((*key).to_owned(), text(value).into_owned()))
         .collect::<std::collections::HashMap<_, _>>();
     let mut details = vec![
         ErrorDetail::ErrorInfo(ErrorInfo::new(error.kind().name(), DOMAIN, metadata)),
@@ -82,12 +83,12 @@ pub(crate) fn grpc(error: &Error, trace: &TraceContext) -> tonic::Status {
         let violations: Vec<_> = error
             .violations()
             .iter()
-            .map(|v| FieldViolation::new(&v.field, &v.description))
+            .map(|v| FieldViolation::new(text(&v.field), text(&v.description)))
             .collect();
         details.push(ErrorDetail::BadRequest(BadRequest::new(violations)));
     }
     if let Some(after) = error.retry_after() {
         details.push(ErrorDetail::RetryInfo(RetryInfo::new(Some(after))));
     }
-    tonic::Status::with_error_details_vec(error.grpc_code(), error.message(), details)
+    tonic::Status::with_error_details_vec(error.grpc_code(), text(error.message()), details)
 }

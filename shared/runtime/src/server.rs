@@ -1,7 +1,7 @@
 //! The process around a function: one port, one thread, and a clean end.
 
 use std::{
-    io::IsTerminal,
+    io::{self, IsTerminal},
     net::{Ipv6Addr, SocketAddr},
     os::fd::AsFd,
     process::ExitCode,
@@ -24,6 +24,7 @@ use zerocart_proto::rpc::Rpc;
 use crate::{
     config::{Env, Setup, StartError},
     function::{Built, Function, build},
+    redact::Redacted,
 };
 
 /// The time that a client has to send the head of a request.
@@ -256,8 +257,10 @@ pub(crate) fn on(kind: SignalKind) -> Result<Signal, StartError> {
 /// JSON lines on standard output, or text where a person looks on. Once in a process; what comes
 /// later changes nothing.
 pub fn init_logs(level: Level) {
-    let builder = tracing_subscriber::fmt().with_max_level(level);
-    let result = if std::io::stdout().is_terminal() {
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(Redacted(io::stdout));
+    let result = if io::stdout().is_terminal() {
         builder.with_target(false).try_init()
     } else {
         builder
@@ -268,5 +271,13 @@ pub fn init_logs(level: Level) {
             .try_init()
     };
     // In tests another subscriber may be there already.
-    let _ = result;
+    if result.is_err() {
+        return;
+    }
+    // What a panic says goes the way of all else, not past it to standard error.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, message, "panicked");
+    }));
 }

@@ -10,6 +10,7 @@ mod keys;
 mod life;
 mod outage;
 mod processes;
+mod secrets;
 mod story;
 mod writes;
 mod zero;
