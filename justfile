@@ -27,7 +27,8 @@ test-api *args:
 lint:
     cargo fmt --all --check
     cargo clippy --release --workspace --all-targets -- -D warnings
-    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+    cargo clippy --release --workspace --all-targets --features zerocart-tests/lambda,zerocart-bench/lambda -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet --features zerocart-tests/lambda,zerocart-bench/lambda
     just proto-lint
 
 # Format the code and the protos
