@@ -99,8 +99,6 @@ fn success<R: Rpc>(message: &R::Response, trace: &TraceContext) -> Response<Body
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    // Answers are about one user's data at one moment.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(location) = R::location(message).and_then(|l| HeaderValue::try_from(l).ok()) {
         headers.insert(header::LOCATION, location);
     }

@@ -5,9 +5,10 @@ use axum::{
     body::Body,
     routing::{MethodFilter, get, on, post},
 };
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tonic_health::pb::health_server::HealthServer;
-use zerocart_proto::rpc::Rpc;
+use tower::util::MapResponseLayer;
+use zerocart_proto::rpc::{self, Rpc};
 
 use crate::{
     error::{Error, Kind},
@@ -17,6 +18,24 @@ use crate::{
     json, problem,
     trace::TraceContext,
 };
+
+/// What a browser is told of every answer: it is JSON and nothing else, for this one reader, to be
+/// kept nowhere, and nothing of it is a page. HSTS is said where TLS ends, which is not here.
+const PROTECTION: [(HeaderName, HeaderValue); 4] = [
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    ),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+];
 
 /// Everything that a function answers, on its one port.
 pub(crate) fn router<F: Function>(runtime: Runtime<F>) -> Router {
@@ -34,6 +53,20 @@ pub(crate) fn router<F: Function>(runtime: Runtime<F>) -> Router {
         .route_service("/grpc.health.v1.Health/{*method}", health_service)
         .fallback(nothing_here)
         .with_state(runtime)
+        .layer(MapResponseLayer::new(protect))
+}
+
+/// Adds [`PROTECTION`] to what a browser may read: no client of gRPC looks at it.
+fn protect(mut response: Response<Body>) -> Response<Body> {
+    if !is_grpc(response.headers()) {
+        response.headers_mut().extend(PROTECTION);
+    }
+    response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn method(name: &str) -> MethodFilter {
@@ -48,11 +81,7 @@ fn method(name: &str) -> MethodFilter {
 
 async fn nothing_here(request: Request<Body>) -> Response<Body> {
     let trace = TraceContext::from_headers(request.headers());
-    let is_grpc = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-    if is_grpc {
+    if is_grpc(request.headers()) {
         let error = Error::new(Kind::Unimplemented, "this function serves another RPC");
         return problem::grpc(&error, &trace).into_http();
     }
@@ -60,12 +89,15 @@ async fn nothing_here(request: Request<Body>) -> Response<Body> {
 }
 
 async fn wrong_method<F: Function>(request: Request<Body>) -> Response<Body> {
-    let allowed = match F::Rpc::INFO.http_method {
+    let path = F::Rpc::INFO.http_path;
+    // Those of the resource (RFC 9110, section 10.2.1), of which this function may serve one alone.
+    let methods = rpc::ALL.iter().filter(|info| info.http_path == path);
+    let methods = methods.map(|info| match info.http_method {
         // The router answers HEAD with the head of GET.
         "GET" => "GET, HEAD",
         method => method,
-    };
-    not_allowed(&request, allowed)
+    });
+    not_allowed(&request, &methods.collect::<Vec<_>>().join(", "))
 }
 
 async fn post_only(request: Request<Body>) -> Response<Body> {
@@ -76,13 +108,13 @@ async fn get_only(request: Request<Body>) -> Response<Body> {
     not_allowed(&request, "GET, HEAD")
 }
 
-fn not_allowed(request: &Request<Body>, allowed: &'static str) -> Response<Body> {
+fn not_allowed(request: &Request<Body>, allowed: &str) -> Response<Body> {
     let trace = TraceContext::from_headers(request.headers());
     let error = Error::new(Kind::Unimplemented, format!("this path answers {allowed}"))
         .with_http_status(405);
     let mut response = problem::http(&error, &trace);
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
+    if let Ok(allowed) = HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
     response
 }
