@@ -12,13 +12,22 @@ const PARAMETERS: [&str; 4] = [
     "%C3%A4",
 ];
 
+/// The route of the API's description, which leads nowhere.
+const OPENAPI: &str = "openapi";
+
 /// Each function has one REST route, with the method and exactly the paths of its binding, and one
 /// gRPC route with exactly its gRPC path; both lead to it, and ask for a token unless anyone may
-/// call it.
+/// call it. One more route, `GET /openapi.json`, answers without a function.
 pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<String> {
     let mut wrong = Vec::new();
     let host = |name: &str| format!("{name}.{namespace}.svc.cluster.local");
-    for route in routes {
+    let (openapi, of_functions): (Vec<_>, Vec<_>) =
+        routes.iter().partition(|route| route.name == OPENAPI);
+    match openapi[..] {
+        [route] => description(route, &mut wrong),
+        _ => wrong.push(format!("{OPENAPI}: no such route")),
+    }
+    for route in of_functions {
         let name = &route.name;
         let Some(function) = functions
             .iter()
@@ -77,6 +86,36 @@ pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<Strin
         meets(function, routes, &host(function.name), &mut wrong);
     }
     wrong
+}
+
+/// The description is there for anyone, at one path, so many times a minute; and should a deployment
+/// not give the route what it answers, no host on earth is asked for it.
+fn description(route: &Route, wrong: &mut Vec<String>) {
+    let mut say = |what: &str| wrong.push(format!("{OPENAPI}: {what}"));
+    if !route.service.host.ends_with(".invalid") {
+        say("its host may exist");
+    }
+    if route.methods != [Method::GET, Method::OPTIONS] {
+        say("its methods are not GET and OPTIONS");
+    }
+    if !takes(route, "/openapi.json")
+        || [
+            "/openapi.json/",
+            "/openapi",
+            "/a/openapi.json",
+            "/openapixjson",
+        ]
+        .into_iter()
+        .any(|path| takes(route, path))
+    {
+        say("it does not take /openapi.json alone");
+    }
+    if route.requires_token() {
+        say("it asks for a token");
+    }
+    if !route.limits_rate() {
+        say("it has no limit");
+    }
 }
 
 fn rest(function: &Info, route: &Route, wrong: &mut Vec<String>) {
@@ -188,7 +227,11 @@ pub(crate) mod tests {
 
     /// Routes as they should be for [`FUNCTIONS`], after `edit` of kong.yml.
     pub(crate) fn routes(edit: impl Fn(String) -> String) -> Config {
-        let mut text = "_format_version: \"3.0\"\nservices:\n".to_owned();
+        let mut text = "_format_version: \"3.0\"\nservices:\n\
+            - {name: openapi, host: openapi.invalid, plugins: [{name: rate-limiting, \
+            config: {minute: 5}}], routes: [{name: openapi, methods: [GET, OPTIONS], \
+            paths: ['~/openapi\\.json$']}]}\n"
+            .to_owned();
         for f in &FUNCTIONS {
             let path = f.http_path.replace("{id}", "(?<id>[^/]+)");
             let plugins = match f.access.anyone {
@@ -256,6 +299,23 @@ pub(crate) mod tests {
                 "get-user: 0 REST routes",
             ),
             ("strip_path: false", "strip_path: true", "another path"),
+            ("openapi.invalid", "openapi.shop", "its host may exist"),
+            (
+                "methods: [GET, OPTIONS], paths: ['~/o",
+                "paths: ['~/o",
+                "its methods are not GET",
+            ),
+            ("openapi\\.json", "openapi.json", "/openapi.json alone"),
+            (
+                "{minute: 5}",
+                "{minute: 5}, enabled: false",
+                "it has no limit",
+            ),
+            (
+                "routes: [{name: openapi",
+                "routes: [{name: other",
+                "openapi: no such route",
+            ),
             ("retries: 3", "retries: 5", "retries more than 3"),
             (
                 "plugins: []",

@@ -15,10 +15,9 @@ use uuid::Uuid;
 
 use crate::access::Observation;
 use crate::config::Route;
-use crate::headers::{
-    self, Forwarded, PROXY_LATENCY, REQUEST_ID, RESPONSE_LATENCY, UPSTREAM_LATENCY,
-};
+use crate::headers::{self, Forwarded, REQUEST_ID};
 use crate::path::normalize;
+use crate::plugins::PluginSet;
 use crate::plugins::cors::{Cors, Preflight};
 use crate::plugins::jwt::{self, Credentials};
 use crate::plugins::prometheus::Metrics;
@@ -38,6 +37,8 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared<U> {
     pub(crate) router: Router,
+    /// What runs where no route is.
+    pub(crate) global: PluginSet,
     pub(crate) credentials: RwLock<Arc<Credentials>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) upstream: U,
@@ -83,16 +84,10 @@ pub(crate) async fn handle<U: Upstream>(
         let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(unread)).await;
     }
     let mut response = match answer {
-        Ok(response) => from_upstream(response, &seen),
-        Err(reply) => {
-            let mut response = reply.into_response(grpc, &seen.request_id, http2);
-            let latency = HeaderValue::from(whole_ms(seen.started.elapsed()));
-            response.headers_mut().insert(RESPONSE_LATENCY, latency);
-            response
-        }
+        Ok(response) => from_upstream(response),
+        Err(reply) => reply.into_response(grpc, &seen.request_id, http2),
     };
     let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, seen.request_id.clone());
     for (name, value) in &marks.limits {
         headers.insert(name, value.clone());
     }
@@ -101,6 +96,10 @@ pub(crate) async fn handle<U: Upstream>(
     }
     if let Some((cors, origin)) = marks.cors {
         cors.decorate(origin.as_ref(), headers);
+    }
+    let plugins = seen.route.as_ref().map(|route| &route.plugins);
+    if let Some(transformer) = &plugins.unwrap_or(&shared.global).response_transformer {
+        transformer.transform(headers);
     }
     seen.status = response.status().as_u16();
     let read_timeout = seen.route.as_ref().map_or_else(
@@ -234,6 +233,9 @@ fn plugins<U>(
         };
         marks.limits = limiting.take(&subject, SystemTime::now())?;
     }
+    if let Some(termination) = &plugins.request_termination {
+        return Err(termination.answer());
+    }
     Ok(limit_bytes)
 }
 
@@ -256,17 +258,9 @@ fn check_protocol(route: &Route, parts: &Parts) -> Result<(), Reply> {
     Ok(())
 }
 
-fn from_upstream(mut response: Response<Body>, seen: &Observation) -> Response<Body> {
-    let version = response.version();
-    let headers = response.headers_mut();
-    headers::strip_hop_by_hop(headers);
-    headers::via(headers, version);
-    let upstream = seen.upstream_latency().map_or(0, whole_ms);
-    headers.insert(UPSTREAM_LATENCY, HeaderValue::from(upstream));
-    headers.insert(
-        PROXY_LATENCY,
-        HeaderValue::from(whole_ms(seen.proxy_latency())),
-    );
+/// As with `headers = off`, the gateway adds nothing about itself.
+fn from_upstream(mut response: Response<Body>) -> Response<Body> {
+    headers::strip_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::default();
     response
 }
@@ -329,8 +323,4 @@ fn uri(authority: Authority, path: &str, query: Option<&str>) -> Result<Uri, Rep
     parts.authority = Some(authority);
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).map_err(|_| Reply::failure(StatusCode::BAD_REQUEST))
-}
-
-fn whole_ms(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

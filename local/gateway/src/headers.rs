@@ -1,16 +1,13 @@
 //! What the gateway takes off and puts on messages, as Kong does.
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::server::Connection;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-kong-request-id");
-pub(crate) const UPSTREAM_LATENCY: HeaderName = HeaderName::from_static("x-kong-upstream-latency");
-pub(crate) const PROXY_LATENCY: HeaderName = HeaderName::from_static("x-kong-proxy-latency");
-pub(crate) const RESPONSE_LATENCY: HeaderName = HeaderName::from_static("x-kong-response-latency");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -108,16 +105,6 @@ pub(crate) fn address(headers: &mut HeaderMap, authority: &HeaderValue, grpc: bo
     } else {
         headers.insert(HOST, authority.clone());
     }
-}
-
-/// Adds this gateway to the way that the answer came.
-pub(crate) fn via(headers: &mut HeaderMap, version: Version) {
-    let via = if version == Version::HTTP_2 {
-        "2 kong"
-    } else {
-        "1.1 kong"
-    };
-    headers.append(VIA, HeaderValue::from_static(via));
 }
 
 /// Whether a request may be repeated after something was sent, as nginx counts it.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER, UPGRADE};
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
@@ -21,13 +22,18 @@ pub(crate) struct Reply {
     headers: Box<HeaderMap>,
 }
 
-/// Which of Kong's three ways the answer takes. They differ in what a client sees.
+/// Which of Kong's ways the answer takes. They differ in what a client sees.
 #[derive(Debug)]
 enum Content {
     /// `kong.response.error`: a message in Kong's template; gRPC gets the status' own name.
     Error(Cow<'static, str>),
     /// `kong.response.exit`: a JSON body of the plugin; gRPC gets its `message`.
     Exit(Option<Value>),
+    /// `kong.response.exit`: a body of the plugin as it is; gRPC gets the status' own name.
+    Raw {
+        kind: Option<HeaderValue>,
+        body: Bytes,
+    },
     /// Kong's handler for nginx's errors: the template; gRPC gets the message.
     Failure(&'static str),
 }
@@ -45,6 +51,15 @@ impl Reply {
         Self {
             status,
             body: Content::Exit(body),
+            headers: Box::default(),
+        }
+    }
+
+    /// A body as it is, of the media type `kind`.
+    pub(crate) fn raw(status: StatusCode, kind: Option<HeaderValue>, body: Bytes) -> Self {
+        Self {
+            status,
+            body: Content::Raw { kind, body },
             headers: Box::default(),
         }
     }
@@ -107,12 +122,12 @@ impl Reply {
             body,
             mut headers,
         } = self;
-        headers.insert(SERVER, HeaderValue::from_static("kong"));
         if http2 {
             // These do not exist in HTTP/2 (RFC 9113 section 8.2.2).
             headers.remove(CONNECTION);
             headers.remove(UPGRADE);
         }
+        let mut kind = JSON;
         let body = if grpc {
             let code = grpc_code(status);
             headers.insert(GRPC_STATUS, HeaderValue::from(code));
@@ -126,23 +141,28 @@ impl Reply {
                         .and_then(Value::as_str)
                         .map(str::to_owned)
                 }),
+                Content::Raw { .. } => None,
                 Content::Failure(message) => Some(message.to_owned()),
             };
             let message = message.unwrap_or_else(|| grpc_name(code).to_owned());
             if let Ok(message) = HeaderValue::try_from(message) {
                 headers.insert(GRPC_MESSAGE, message);
             }
-            String::new()
+            Bytes::new()
         } else {
             match body {
-                Content::Error(message) => template(&message, request_id),
-                Content::Failure(message) => template(message, request_id),
-                Content::Exit(body) => body.map(|body| body.to_string()).unwrap_or_default(),
+                Content::Error(message) => template(&message, request_id).into(),
+                Content::Failure(message) => template(message, request_id).into(),
+                Content::Exit(body) => body.map(|body| body.to_string().into()).unwrap_or_default(),
+                Content::Raw { kind: own, body } => {
+                    kind = own.unwrap_or(kind);
+                    body
+                }
             }
         };
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         if !body.is_empty() {
-            headers.insert(CONTENT_TYPE, JSON);
+            headers.insert(CONTENT_TYPE, kind);
         }
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;

@@ -68,6 +68,7 @@ impl<U: Upstream> Gateway<U> {
         let of_file = std::mem::take(&mut config.consumers);
         let credentials = of_file.clone().merge(consumers).credentials()?;
         let shared = Shared {
+            global: std::mem::take(&mut config.global),
             router: Router::new(config),
             credentials: RwLock::new(Arc::new(credentials)),
             metrics: Arc::new(Metrics::new()),

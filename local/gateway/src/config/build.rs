@@ -22,6 +22,8 @@ use crate::plugins::jwt::Jwt;
 use crate::plugins::prometheus::Prometheus;
 use crate::plugins::rate_limiting::RateLimiting;
 use crate::plugins::request_size_limiting::RequestSizeLimiting;
+use crate::plugins::request_termination::RequestTermination;
+use crate::plugins::response_transformer::ResponseTransformer;
 use crate::upstream::Protocol;
 
 /// Kong's bounds for a timeout in milliseconds.
@@ -45,7 +47,10 @@ pub(super) fn document(tree: &Tree) -> Result<Document, ConfigError> {
 pub(super) fn config(tree: &Tree) -> Result<Config, ConfigError> {
     let document = document(tree)?;
     let root = Path::default();
-    let global = plugins(tree, &document.plugins, &root.key("plugins"))?;
+    let at = root.key("plugins");
+    let global = document.plugins.iter().enumerate();
+    let global = global.filter(|(_, plugin)| plugin.route.is_none());
+    let global = plugins(tree, global, &at)?;
     let mut names = Names::default();
     let mut routes = Vec::new();
     for (position, raw) in document.services.iter().enumerate() {
@@ -55,11 +60,60 @@ pub(super) fn config(tree: &Tree) -> Result<Config, ConfigError> {
             routes.extend(found);
         }
     }
+    add_to_routes(tree, &document.plugins, &at, &mut routes)?;
     let consumers = consumers::from_document(tree, &document.consumers)?;
     Ok(Config {
         routes,
+        global,
         consumers: Consumers::from(consumers),
     })
+}
+
+pub(super) fn with_plugins(mut config: Config, tree: &Tree) -> Result<Config, ConfigError> {
+    let document = document(tree)?;
+    let root = Path::default();
+    for (field, empty) in [
+        ("services", document.services.is_empty()),
+        ("consumers", document.consumers.is_empty()),
+    ] {
+        if !empty {
+            let message = "a file of plugins holds nothing else";
+            return Err(tree.error(&root.key(field), message));
+        }
+    }
+    let at = root.key("plugins");
+    let global = document.plugins.iter().position(|p| p.route.is_none());
+    if let Some(position) = global {
+        let message = "a file of plugins says of each which route it is for";
+        return Err(tree.error(&at.index(position), message));
+    }
+    add_to_routes(tree, &document.plugins, &at, &mut config.routes)?;
+    Ok(config)
+}
+
+/// Gives the plugins that name a route to it.
+fn add_to_routes(
+    tree: &Tree,
+    raw: &[document::Plugin],
+    at: &Path,
+    routes: &mut [Route],
+) -> Result<(), ConfigError> {
+    let mut taken = HashSet::new();
+    for (position, plugin) in raw.iter().enumerate() {
+        let Some(name) = &plugin.route else { continue };
+        let here = at.index(position);
+        let Some(route) = routes.iter_mut().find(|route| route.name == *name) else {
+            let message = format!("no route is called \"{name}\"");
+            return Err(tree.error(&here.key("route"), message));
+        };
+        if !taken.insert((name, &plugin.name)) {
+            let message = format!("\"{}\" is configured twice for the route", plugin.name);
+            return Err(tree.error(&here.key("name"), message));
+        }
+        let own = plugins(tree, std::iter::once((position, plugin)), at)?;
+        route.plugins = own.within(&route.plugins);
+    }
+    Ok(())
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +177,7 @@ fn service<'a>(
         }
     }
     tags(tree, &raw.tags, at)?;
-    let own = plugins(tree, &raw.plugins, &at.key("plugins"))?.within(global);
+    let own = inner_plugins(tree, &raw.plugins, at)?.within(global);
     let service = Arc::new(Service {
         name: raw.name.clone(),
         host: raw.host.clone(),
@@ -237,7 +291,7 @@ fn route(
         service: Arc::clone(service),
         hosts,
         headers,
-        plugins: plugins(tree, &raw.plugins, &at.key("plugins"))?.within(outer),
+        plugins: inner_plugins(tree, &raw.plugins, at)?.within(outer),
     })
 }
 
@@ -347,10 +401,29 @@ fn header_rule(name: &str, values: &[String]) -> Result<HeaderRule, String> {
     Ok(HeaderRule { name, values })
 }
 
-fn plugins(tree: &Tree, raw: &[document::Plugin], at: &Path) -> Result<PluginSet, ConfigError> {
+/// The plugins of the service or route at `at`.
+fn inner_plugins(
+    tree: &Tree,
+    raw: &[document::Plugin],
+    at: &Path,
+) -> Result<PluginSet, ConfigError> {
+    let at = at.key("plugins");
+    if let Some(position) = raw.iter().position(|plugin| plugin.route.is_some()) {
+        let message = "a plugin that stands in something is for that";
+        return Err(tree.error(&at.index(position).key("route"), message));
+    }
+    plugins(tree, raw.iter().enumerate(), &at)
+}
+
+/// The plugins of `raw`, with their positions in the list at `at`.
+fn plugins<'a>(
+    tree: &Tree,
+    raw: impl Iterator<Item = (usize, &'a document::Plugin)>,
+    at: &Path,
+) -> Result<PluginSet, ConfigError> {
     let mut set = PluginSet::default();
     let mut names = HashSet::new();
-    for (position, plugin) in raw.iter().enumerate() {
+    for (position, plugin) in raw {
         let at = at.index(position);
         if !names.insert(plugin.name.as_str()) {
             let message = format!("\"{}\" is configured twice here", plugin.name);
@@ -370,6 +443,12 @@ fn plugins(tree: &Tree, raw: &[document::Plugin], at: &Path) -> Result<PluginSet
                 built.into_slot(&mut set.request_size_limiting, RequestSizeLimiting::new)?;
             }
             "rate-limiting" => built.into_slot(&mut set.rate_limiting, RateLimiting::new)?,
+            "request-termination" => {
+                built.into_slot(&mut set.request_termination, RequestTermination::new)?;
+            }
+            "response-transformer" => {
+                built.into_slot(&mut set.response_transformer, ResponseTransformer::new)?;
+            }
             "prometheus" => built.into_slot(&mut set.prometheus, Prometheus::new)?,
             other => {
                 let message = format!("the local gateway has no plugin \"{other}\"");

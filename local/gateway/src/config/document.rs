@@ -107,6 +107,8 @@ pub(super) struct Plugin {
     pub(super) config: Option<Value>,
     #[serde(default = "yes")]
     pub(super) enabled: bool,
+    /// The route that it is for, by its name; of a plugin that stands at the top alone.
+    pub(super) route: Option<String>,
     #[serde(default)]
     pub(super) tags: Vec<String>,
 }

@@ -27,6 +27,7 @@ use crate::upstream::Protocol;
 #[derive(Debug)]
 pub struct Config {
     pub(crate) routes: Vec<Route>,
+    pub(crate) global: PluginSet,
     pub(crate) consumers: Consumers,
 }
 
@@ -54,6 +55,15 @@ impl Config {
     /// As [`load`](Self::load).
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
         build::config(&tree::Tree::parse(file, text)?)
+    }
+
+    /// Adds what a deployment adds: the file `text`, which holds nothing but `_format_version` and
+    /// plugins of routes. `file` is how errors call it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and when the file holds anything else.
+    pub fn with_plugins(self, file: &str, text: &str) -> Result<Self, ConfigError> {
+        build::with_plugins(self, &tree::Tree::parse(file, text)?)
     }
 
     /// The routes, in the order of the file.
@@ -113,6 +123,11 @@ impl Route {
     /// Whether the jwt plugin guards the route.
     pub fn requires_token(&self) -> bool {
         self.plugins.jwt.is_some()
+    }
+
+    /// Whether requests are counted, and refused above a limit.
+    pub fn limits_rate(&self) -> bool {
+        self.plugins.rate_limiting.is_some()
     }
 }
 

@@ -336,3 +336,57 @@ fn a_missing_file_is_named() {
         "{error}"
     );
 }
+
+#[test]
+fn a_deployment_gives_routes_plugins() {
+    let load = || {
+        let text = file(
+            "  plugins: [{name: rate-limiting, config: {minute: 5}}]\n",
+            "    paths: [/a]\n",
+        );
+        Config::parse("kong.yml", &text).unwrap()
+    };
+    let fragment = |plugins: &str| format!("_format_version: \"3.0\"\nplugins:\n{plugins}");
+    let name = load().routes()[0].name.clone();
+    let good = fragment(&format!(
+        "- {{name: request-termination, route: {name}, config: {{status_code: 200, body: a}}}}\n"
+    ));
+    let config = load().with_plugins("p.yml", &good).unwrap();
+    let plugins = &config.routes()[0].plugins;
+    assert!(plugins.request_termination.is_some() && plugins.rate_limiting.is_some());
+
+    for (text, expected) in [
+        (
+            fragment("- {name: cors, route: nowhere}\n"),
+            "p.yml:3:23: plugins[0].route: no route is called \"nowhere\"",
+        ),
+        (
+            fragment(&format!("- {{name: cors, route: {name}}}\n").repeat(2)),
+            "p.yml:4:10: plugins[1].name: \"cors\" is configured twice",
+        ),
+        (
+            fragment("- {name: cors}\n"),
+            "p.yml:3:3: plugins[0]: a file of plugins says of each",
+        ),
+        (
+            "_format_version: \"3.0\"\nservices: [{name: a, host: h}]\n".to_owned(),
+            "p.yml:2:1: services: a file of plugins holds nothing else",
+        ),
+    ] {
+        let got = load().with_plugins("p.yml", &text).unwrap_err().to_string();
+        assert!(
+            got.starts_with(expected),
+            "expected {expected}\n     got {got}"
+        );
+    }
+}
+
+#[test]
+fn a_plugin_inside_is_for_what_it_stands_in() {
+    let text = file("  plugins: [{name: cors, route: a}]\n", "    paths: [/a]\n");
+    let got = refusal(&text);
+    assert!(
+        got.starts_with("kong.yml:5:33: services[0].plugins[0].route: "),
+        "{got}"
+    );
+}

@@ -104,7 +104,7 @@ async fn attempts_are_counted() {
         answer.message(),
         "An invalid response was received from the upstream server"
     );
-    assert_eq!(answer.header("server"), "kong");
+    assert!(!answer.headers.contains_key("server"));
     assert_eq!(count.load(Ordering::SeqCst), 3);
 }
 

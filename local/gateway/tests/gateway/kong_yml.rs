@@ -78,7 +78,10 @@ fn every_function_has_its_routes() {
             "{function} has no preflight"
         );
     }
-    assert_eq!(routes.len(), 2 * (guarded.len() + open.len()));
+    // And that of the API's description.
+    let openapi = routes["openapi"];
+    assert!(openapi.limits_rate() && !openapi.requires_token());
+    assert_eq!(routes.len(), 2 * (guarded.len() + open.len()) + 1);
 }
 
 #[tokio::test]

@@ -62,15 +62,14 @@ async fn a_request_reaches_the_upstream_as_kong_sends_it() {
         assert_eq!(seen(&saw, gone), None, "{gone}");
     }
 
-    assert_eq!(answer.header("via"), "1.1 kong");
     assert_eq!(answer.header("x-upstream"), "yes");
     assert!(!answer.headers.contains_key("keep-alive"));
-    for latency in ["x-kong-upstream-latency", "x-kong-proxy-latency"] {
-        answer.header(latency).parse::<u64>().unwrap();
+    for banner in ["server", "via"] {
+        assert!(!answer.headers.contains_key(banner), "{banner}");
     }
-    let id = answer.header("x-kong-request-id");
-    assert_eq!(id.len(), 32);
-    assert_eq!(seen(&saw, "x-kong-request-id"), Some(id));
+    let of_kong = |name: &&http::HeaderName| name.as_str().starts_with("x-kong");
+    assert_eq!(answer.headers.keys().find(of_kong), None);
+    assert_eq!(seen(&saw, "x-kong-request-id").map(str::len), Some(32));
 }
 
 #[tokio::test]
@@ -109,15 +108,10 @@ async fn no_route_is_kongs_404() {
             answer.header("content-type"),
             "application/json; charset=utf-8"
         );
-        assert_eq!(answer.header("server"), "kong");
-        let id = answer.header("x-kong-request-id");
-        assert_eq!(
-            answer.body,
-            format!(
-                "{{\n  \"message\":\"no Route matched with those values\",\n  \
-                 \"request_id\":\"{id}\"\n}}"
-            )
-        );
+        assert!(!answer.headers.contains_key("server"));
+        let body = answer.json();
+        assert_eq!(body["message"], "no Route matched with those values");
+        assert_eq!(body["request_id"].as_str().map(str::len), Some(32));
     }
     assert_eq!(echo.seen(), 1);
 }
