@@ -11,6 +11,7 @@ mod key_files;
 mod keys;
 mod lambda;
 mod layout;
+mod openapi;
 mod postgres;
 mod ps;
 mod reload;
@@ -50,6 +51,8 @@ enum Command {
     LambdaTemplate,
     /// Write the secrets of functions on Lambda to a pipe, for `just lambda-secrets`
     LambdaSecrets,
+    /// Print the OpenAPI document of the public API
+    Openapi(openapi::Args),
     /// Apply the migrations of one domain to the database at DATABASE_URL (that of its owner)
     Migrate(bootstrap::MigrateArgs),
     /// Add the first admin to the user database at DATABASE_URL (that of its owner), and show its
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
             Command::LambdaWatch(args) => lambda::watch::run(args, cli.data).await,
             Command::LambdaTemplate => lambda::print_template(),
             Command::LambdaSecrets => lambda::print_secrets(cli.data),
+            Command::Openapi(args) => openapi::run(&args),
             Command::Migrate(args) => bootstrap::migrate(args).await,
             Command::BootstrapAdmin => bootstrap::admin().await,
         }

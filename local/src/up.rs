@@ -24,7 +24,7 @@ use crate::{
     foundation::{self, Foundation},
     in_process::InProcess,
     layout::{Data, Project},
-    postgres, ps,
+    openapi, postgres, ps,
     reload::Reload,
     status::{self, Engine},
     stop::Stop,
@@ -63,6 +63,7 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     let crons = zerocart_activator::load_jobs(&project.jobs())?;
     domains::check(&manifests, &crons)?;
     let config = Config::load(&project.kong())?;
+    let config = config.with_plugins("zerocart openapi --kong", &openapi::kong()?)?;
     refuse_second(&data).await?;
     let listener = bind(SocketAddr::from((args.address, args.port))).await?;
 

@@ -33,6 +33,8 @@ fn main() -> Result<()> {
     let mut compiler = protox::Compiler::new([&proto])?;
     compiler
         .include_imports(true)
+        // The comments, which the OpenAPI document repeats.
+        .include_source_info(true)
         .open_files(DOMAINS.map(|domain| format!("{domain}/{domain}.proto")))?;
     let pool: DescriptorPool = compiler.descriptor_pool();
     fs::write(
@@ -46,6 +48,11 @@ fn main() -> Result<()> {
             .file
             .into_iter()
             .filter(|file| DOMAINS.contains(&file.package()))
+            .map(|mut file| {
+                // Written for people who read `proto/`, not as rustdoc.
+                file.source_code_info = None;
+                file
+            })
             .collect(),
     };
     let mut messages = prost_build::Config::new();

@@ -8,6 +8,7 @@
 //! - [`access`]: each RPC is for those whom the contract lets call it;
 //! - [`functions`], [`binaries`], [`knative`], [`kong`], [`consul`], [`lambda`]: all name the same
 //!   functions and jobs;
+//! - [`openapi`]: the document says what the descriptors say;
 //! - [`limits`]: times are ordered, connections fit;
 //! - [`dependencies`], [`source`]: who may depend on whom, and what a file may hold.
 //!
@@ -23,6 +24,7 @@ pub mod knative;
 pub mod kong;
 pub mod lambda;
 pub mod limits;
+pub mod openapi;
 pub mod source;
 pub mod stories;
 

@@ -52,5 +52,5 @@ domain!(
 );
 
 /// The five files and what they import, as an encoded `google.protobuf.FileDescriptorSet`,
-/// with all options.
+/// with all options and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

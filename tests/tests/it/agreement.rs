@@ -4,7 +4,9 @@ use std::fs;
 
 use zerocart_gateway::Config;
 use zerocart_proto::rpc;
-use zerocart_tests::{binaries, consul, functions, knative, kong, lambda, limits, root, source};
+use zerocart_tests::{
+    binaries, consul, functions, knative, kong, lambda, limits, openapi, root, source,
+};
 
 use crate::{none, rules::metadata};
 
@@ -66,6 +68,16 @@ fn kong_routes_are_the_functions() {
         &functions::all(),
         manifests().namespace(),
         kong().routes(),
+    ));
+}
+
+#[test]
+fn the_openapi_document_is_the_descriptors() {
+    let document = zerocart_openapi::document().unwrap_or_else(|error| panic!("{error:#}"));
+    none(&openapi::check(
+        &functions::all(),
+        zerocart_proto::DESCRIPTORS,
+        &document,
     ));
 }
 

@@ -1,0 +1,170 @@
+//! The rules of a field (`zerocart.rules`) as JSON Schema.
+
+use anyhow::{Context, Result, bail};
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// `zerocart.Rules`, as proto3 JSON writes it. A rule that is not known here is an error: the document
+/// would not say it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub(crate) struct Rules {
+    pub(crate) required: bool,
+    min_len: u32,
+    max_len: Option<u32>,
+    format: Format,
+    gte: Option<f64>,
+    lte: Option<f64>,
+    max_decimals: Option<u32>,
+    secret: bool,
+    pub(crate) max_items: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum Format {
+    #[default]
+    #[serde(rename = "FORMAT_UNSPECIFIED")]
+    Any,
+    Uuid,
+    Email,
+    NoCardNumber,
+}
+
+/// Reads the rules of fields.
+pub(crate) struct Reader(ExtensionDescriptor);
+
+impl Reader {
+    pub(crate) fn new(pool: &DescriptorPool) -> Result<Self> {
+        let rules = pool.get_extension_by_name("zerocart.rules");
+        rules.map(Self).context("zerocart.rules is not declared")
+    }
+
+    /// The rules of `field`; none when it has none.
+    pub(crate) fn of(&self, field: &FieldDescriptor) -> Result<Rules> {
+        let options = field.options();
+        if !options.has_extension(&self.0) {
+            return Ok(Rules::default());
+        }
+        let value = options.get_extension(&self.0);
+        let message = value.as_message().context("zerocart.rules is a message")?;
+        let json = serde_json::to_value(message)?;
+        serde_json::from_value(json).with_context(|| format!("the rules of {}", field.full_name()))
+    }
+}
+
+/// A form of 8-4-4-4-12 hexadecimal digits.
+const UUID: &str = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
+/// One @ between a local part and a domain with a dot; no white space.
+const EMAIL: &str = r"^[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+$";
+/// Fewer than 12 digits without a letter in between.
+const NO_CARD_NUMBER: &str = r"^(?![\s\S]*[0-9](?:[^A-Za-z]*[0-9]){11})[^\u0000]*$";
+/// Any text without NUL.
+const TEXT: &str = r"^[^\u0000]*$";
+/// The same, with something to see in it.
+const NOT_BLANK: &str = r"^[^\u0000]*[^\s\u0000][^\u0000]*$";
+
+impl Rules {
+    /// Those of a value that must be there.
+    pub(crate) fn required() -> Self {
+        Self {
+            required: true,
+            ..Self::default()
+        }
+    }
+
+    /// The schema of one value of a request's field: `Kind` by `Kind` what the checks of
+    /// `zerocart_proto::validate` let through.
+    pub(crate) fn schema(&self, kind: &Kind, field: &str) -> Result<Map<String, Value>> {
+        let schema = match kind {
+            Kind::String => self.text(field)?,
+            Kind::Int32 => self.integer(),
+            Kind::Double => self.double(),
+            Kind::Bool => json!({"type": "boolean"}),
+            Kind::Enum(of) => {
+                // Where one is required, the first value says that there is none.
+                let values = of.values().skip(usize::from(self.required));
+                let names: Vec<_> = values.map(|value| value.name().to_owned()).collect();
+                json!({"type": "string", "enum": names})
+            }
+            other => bail!("{field}: a request's field of {other:?} has no form here"),
+        };
+        match schema {
+            Value::Object(schema) => Ok(schema),
+            other => bail!("{field}: {other} is no schema"),
+        }
+    }
+
+    fn text(&self, field: &str) -> Result<Value> {
+        let max = self.max_len;
+        let max = max.with_context(|| format!("{field}: how long it may be is not said"))?;
+        let mut schema = json!({"type": "string", "maxLength": max});
+        if self.required {
+            schema["minLength"] = self.min_len.max(1).into();
+        }
+        let (pattern, format) = match self.format {
+            Format::Uuid if self.required => (format!("^{UUID}$"), Some("uuid")),
+            // Empty is absent.
+            Format::Uuid => (format!("^(?:{UUID})?$"), None),
+            Format::Email if self.required => (EMAIL.to_owned(), Some("email")),
+            Format::NoCardNumber if !self.required => (NO_CARD_NUMBER.to_owned(), None),
+            Format::Any if self.required => (NOT_BLANK.to_owned(), None),
+            Format::Any => (TEXT.to_owned(), None),
+            format => bail!("{field}: {format:?} has no form here"),
+        };
+        if !self.required && self.min_len > 0 {
+            bail!("{field}: a shortest text that may be empty has no form here");
+        }
+        schema["pattern"] = pattern.into();
+        if let Some(format) = format {
+            schema["format"] = format.into();
+        }
+        if self.secret {
+            schema["format"] = "password".into();
+            schema["writeOnly"] = true.into();
+        }
+        Ok(schema)
+    }
+
+    fn integer(&self) -> Value {
+        // A bound that is no int32 becomes the int32's own.
+        let whole = |bound: f64| bound as i32;
+        let mut schema = json!({
+            "type": "integer",
+            "format": "int32",
+            "minimum": self.gte.map_or(i32::MIN, whole),
+            "maximum": self.lte.map_or(i32::MAX, whole),
+        });
+        if self.required && self.gte.is_none_or(|gte| gte <= 0.0) {
+            schema["not"] = json!({"const": 0});
+        }
+        schema
+    }
+
+    fn double(&self) -> Value {
+        let mut schema = json!({"type": "number", "format": "double"});
+        for (name, bound) in [("minimum", self.gte), ("maximum", self.lte)] {
+            if let Some(bound) = bound {
+                schema[name] = number(bound);
+            }
+        }
+        if let Some(places) = self.max_decimals {
+            schema["multipleOf"] = 10f64.powi(-i32::try_from(places).unwrap_or(0)).into();
+        }
+        if self.required && self.gte.is_none_or(|gte| gte <= 0.0) {
+            schema["not"] = json!({"const": 0});
+        }
+        schema
+    }
+}
+
+/// A whole number without `.0`.
+fn number(value: f64) -> Value {
+    let whole = value as i64;
+    if whole as f64 == value {
+        whole.into()
+    } else {
+        value.into()
+    }
+}
