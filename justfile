@@ -23,6 +23,15 @@ test *args:
 test-api *args:
     @cargo run --release --package zerocart-tests --bin zerocart-test-api -- {{args}}
 
+# Print the OpenAPI document of the public API
+openapi *args:
+    @cargo zerocart openapi {{args}}
+
+# Try an engine of its own with requests that schemathesis makes of the OpenAPI document
+schemathesis examples="200" seed="1":
+    CI=true SCHEMATHESIS_EXAMPLES={{examples}} SCHEMATHESIS_SEED={{seed}} \
+        cargo test --release --workspace --test it -- --ignored schemathesis
+
 # Check formatting, lints, docs and protos, as CI does
 lint:
     cargo fmt --all --check
