@@ -2,7 +2,7 @@
 //!
 //! Routes, fields, their rules, who may call and every comment are read from what the functions are
 //! built from ([`zerocart_proto::DESCRIPTORS`]); what is the same for all of them, such as errors, is
-//! written once in [`answers`]. Nothing of this is in a function's binary: the engine and the tests
+//! written once in `answers`. Nothing of this is in a function's binary: the engine and the tests
 //! alone depend on this crate.
 
 mod answers;
