@@ -15,6 +15,10 @@ up *args:
 ps *args:
     cargo zerocart ps {{args}}
 
+# Show the keys that sign tokens, or change them: rotate, retire, export
+keys *args:
+    cargo zerocart keys {{args}}
+
 # Run all tests (the README's command)
 test *args:
     cargo test --release --workspace {{args}}

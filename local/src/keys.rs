@@ -192,7 +192,7 @@ async fn retire(data: &Data, which: Option<Which>, now: bool) -> Result<()> {
             }
             for previous in kept {
                 console::say(format_args!(
-                    "{issuer} keeps {} for {} min, as long as its tokens may be valid (--now does not)",
+                    "{issuer} keeps {} for {} min, while its tokens may be valid (--now forgets it at once)",
                     previous.key().kid(),
                     minutes(left(&previous, keep))
                 ));
