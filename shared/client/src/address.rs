@@ -31,30 +31,26 @@ impl Addresses {
     ) -> Result<Self, Invalid> {
         let template = setup.optional::<Template>(TEMPLATE);
         let urls = setup.optional::<Urls>(URLS);
+        let mut bad = false;
+        let mut check = |setup: &mut Setup, variable: &str, base: &Uri| {
+            if let Err(problem) = transport.check(base) {
+                setup.problem(format!("{variable}: {problem}"));
+                bad = true;
+            }
+        };
+        if let Ok(Some(template)) = &template
+            && let Ok(base) = template.with(SAMPLE)
+        {
+            check(setup, TEMPLATE, &base);
+        }
+        for (name, base) in urls.iter().flatten().flat_map(|urls| &urls.0) {
+            check(setup, &format!("{URLS}: {name}"), base);
+        }
         let addresses = Self {
             template: template?,
             urls: urls?.unwrap_or_default(),
         };
-        addresses.check(transport).map_err(|problem| {
-            setup.problem(problem);
-            Invalid
-        })?;
-        Ok(addresses)
-    }
-
-    fn check(&self, transport: &dyn Transport) -> Result<(), String> {
-        if let Some(template) = &self.template {
-            let base = template.with(SAMPLE).map_err(|error| error.to_string())?;
-            transport
-                .check(&base)
-                .map_err(|problem| format!("{TEMPLATE}: {problem}"))?;
-        }
-        for (name, base) in &self.urls.0 {
-            transport
-                .check(base)
-                .map_err(|problem| format!("{URLS}: {name}: {problem}"))?;
-        }
-        Ok(())
+        if bad { Err(Invalid) } else { Ok(addresses) }
     }
 
     /// The base URL of `function`.

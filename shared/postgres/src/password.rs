@@ -38,10 +38,12 @@ impl Connect for Connector {
                 Ok(password) => {
                     config.password(password);
                 }
-                // The server refuses who has none, which is the error that the call sees.
+                // The server refuses it, which is the error that the call sees. That of the URL
+                // is not what the platform wants.
                 Err(error) => {
                     let error = chain(&*error);
                     tracing::error!(error, "there is no password for the database");
+                    config.password("");
                 }
             }
             self.inner.connect(&config).await
