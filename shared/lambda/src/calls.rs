@@ -117,9 +117,8 @@ impl Signed {
         if media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc-web")) {
             return Ok(response);
         }
-        Err(Unanswered::Other(
-            Reply::read(response).await.map_err(lost)?,
-        ))
+        let other = Reply::read(response).await.map_err(lost)?;
+        Err(Unanswered::Other(Box::new(other)))
     }
 }
 
@@ -127,7 +126,7 @@ impl Signed {
 #[derive(Debug)]
 enum Unanswered {
     /// Lambda did, or something in between.
-    Other(Reply),
+    Other(Box<Reply>),
     /// Nobody did.
     Lost(BoxError),
 }
@@ -169,7 +168,7 @@ impl Transport for Signed {
             }));
             match web.call(request).await {
                 Ok(response) => Reply::read(response).await,
-                Err(Unanswered::Other(reply)) => Ok(reply),
+                Err(Unanswered::Other(reply)) => Ok(*reply),
                 Err(Unanswered::Lost(error)) => Err(error),
             }
         })
