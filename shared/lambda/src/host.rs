@@ -11,7 +11,7 @@ use aws_smithy_http_client::{
     Builder as HttpClient,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use futures_util::future::join_all;
+use futures_util::future::select_all;
 use lambda_http::RequestExt;
 use lambda_runtime::{LambdaEvent, service_fn, spawn_graceful_shutdown_handler};
 use serde_json::Value;
@@ -21,8 +21,8 @@ use zerocart_client::transport::Way;
 use zerocart_postgres::PasswordSource;
 use zerocart_proto::rpc::Rpc;
 use zerocart_runtime::{
-    Env, Function, Job, Lasting, Platform, Setup, StartError, build_on, error::BoxError, init_logs,
-    run_once,
+    Env, Function, Job, Lasting, Platform, Setup, StartError, build_on, config::Background,
+    error::BoxError, init_logs, run_once,
 };
 
 use crate::{
@@ -105,9 +105,7 @@ where
 async fn serve<F: Function>(env: Env) -> Result<(), HostError> {
     let (platform, env) = prepare(env, F::Rpc::INFO.domain, F::Rpc::INFO.calls).await?;
     let built = build_on::<F>(platform, env)?;
-    // Not billed to the first request, and faster: init has the whole CPU.
-    let background: Vec<_> = built.background.into_iter().map(tokio::spawn).collect();
-    let _ = tokio::time::timeout(WARM_UP, join_all(background)).await;
+    connect(built.background).await;
     let (router, lasting) = (built.router, built.lasting);
     let last = lasting.clone();
     spawn_graceful_shutdown_handler(move || async move {
@@ -126,6 +124,17 @@ async fn serve<F: Function>(env: Env) -> Result<(), HostError> {
         }
     });
     lambda_http::run(service).await.map_err(HostError::Runtime)
+}
+
+/// Waits for a connection, so that the first request need not.
+///
+/// Of what runs beside a function, connecting is done first. The rest may wait on purpose: a circuit
+/// breaker reads its state by itself only when no request has asked for it.
+async fn connect(background: Vec<Background>) {
+    let background: Vec<_> = background.into_iter().map(tokio::spawn).collect();
+    if !background.is_empty() {
+        let _ = tokio::time::timeout(WARM_UP, select_all(background)).await;
+    }
 }
 
 async fn work<J: Job>(env: Env) -> Result<(), HostError> {

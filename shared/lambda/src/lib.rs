@@ -4,8 +4,8 @@
 //! around them are those of every other engine; what is here is what is Lambda's:
 //!
 //! - events of API Gateway (HTTP APIs) and of function URLs become requests of the router;
-//! - variables whose values are secrets are read from Secrets Manager, and connections are opened,
-//!   during init, which is before the first request and not billed to it ([`mod@env`], [`secrets`]);
+//! - variables whose values are secrets are read from Secrets Manager, and a connection is opened, during
+//!   init, so that the first request waits for neither ([`mod@env`], [`secrets`]);
 //! - the password of the database can be a token of IAM, made for each connection ([`rds`]);
 //! - functions call each other as gRPC-Web over HTTPS, signed for IAM ([`calls`]): Lambda loses the
 //!   trailers that native gRPC needs;
