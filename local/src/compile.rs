@@ -1,4 +1,4 @@
-//! Builds the functions and jobs, in the profile in which this engine was built.
+//! Builds the functions, the edge and the jobs, in the profile in which this engine was built.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ pub(crate) fn hide_package(cargo: &mut Command) {
     }
 }
 
-/// Builds every function and job with cargo, whose output the user sees.
+/// Builds everything that runs with cargo, whose output the user sees.
 pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo
@@ -53,7 +53,7 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
         .args(["--profile", &profile(binary_dir)?])
         // With the engine itself, so that cargo picks the same features of shared dependencies
         // as in the build before this one, and builds none of them again.
-        .args(["--package", "zerocart"]);
+        .args(["--package", "zerocart", "--package", "zerocart-reflection"]);
     for domain in domains::names() {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
     }
@@ -67,10 +67,11 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
     Ok(())
 }
 
-/// Refuses a folder in which a function or job is missing.
+/// Refuses a folder in which something that runs is missing.
 pub(crate) fn check(binary_dir: &Path) -> Result<()> {
     let missing: Vec<_> = domains::functions()
         .map(|entry| entry.info.name)
+        .chain(domains::edge().map(|service| service.name))
         .chain(domains::job_names())
         .filter(|name| !binary_dir.join(name).is_file())
         .collect();

@@ -1,11 +1,12 @@
-//! All functions and jobs of the project. A domain is added here, and nowhere else in the engine.
+//! All that the project runs: functions, jobs, and what stands beside them at the edge. A domain is
+//! added here, and nowhere else in the engine.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 use zerocart_activator::{Function, Job};
 use zerocart_auth::Role;
-use zerocart_runtime::{Entry, JobEntry};
+use zerocart_runtime::{Entry, JobEntry, Service};
 
 /// The functions of each domain.
 const DOMAINS: [&[Entry]; 5] = [
@@ -18,6 +19,10 @@ const DOMAINS: [&[Entry]; 5] = [
 
 /// The jobs of each domain that has any.
 const JOBS: [&[JobEntry]; 1] = [zerocart_order::JOBS];
+
+/// What answers at the public address beside the functions: of no domain, with no database and no
+/// keys. It scales as they do.
+const EDGE: [Service; 1] = [zerocart_reflection::SERVICE];
 
 /// Every function.
 pub(crate) fn functions() -> impl Iterator<Item = &'static Entry> {
@@ -37,6 +42,20 @@ pub(crate) fn function(name: &str) -> Option<&'static Entry> {
 /// The job of this name.
 pub(crate) fn job(name: &str) -> Option<&'static JobEntry> {
     jobs().find(|entry| entry.info.name == name)
+}
+
+/// Everything of the edge.
+pub(crate) fn edge() -> impl Iterator<Item = &'static Service> {
+    EDGE.iter()
+}
+
+/// What answers requests under this name: a function, or something of the edge.
+pub(crate) fn service(name: &str) -> Option<Service> {
+    let function = function(name).map(|entry| Service {
+        name: entry.info.name,
+        build: entry.build,
+    });
+    function.or_else(|| edge().find(|service| service.name == name).copied())
 }
 
 /// The names of the domains.
@@ -59,13 +78,18 @@ pub(crate) fn take_services(called: &[&str]) -> bool {
         .any(|entry| entry.info.access.roles.contains(&Role::Service))
 }
 
-/// Refuses manifests that are not exactly those of the functions and jobs.
-pub(crate) fn check(manifests: &[Function], crons: &[Job]) -> Result<()> {
+/// Refuses manifests that are not exactly those of the functions, the edge and the jobs.
+pub(crate) fn check(manifests: &[Function], at_edge: &[Function], crons: &[Job]) -> Result<()> {
     let (have, want) = (
         manifests.iter().map(|f| f.name.as_str()),
         functions().map(|entry| entry.info.name),
     );
     same("knative/services", have, want)?;
+    let (have, want) = (
+        at_edge.iter().map(|f| f.name.as_str()),
+        edge().map(|service| service.name),
+    );
+    same("knative/edge", have, want)?;
     let (have, want) = (
         crons.iter().map(|job| job.name.as_str()),
         jobs().map(|entry| entry.info.name),

@@ -106,7 +106,7 @@ impl Environment {
             .collect()
     }
 
-    /// The variables of one function or job. Only those that call others know where these are, and
+    /// The variables of whatever has this name. Only those that call others know where these are, and
     /// only those that sign get the key that they sign with.
     pub(crate) fn of(&self, name: &str) -> Vec<(String, String)> {
         let tokens = self.tokens.read();
@@ -120,7 +120,8 @@ impl Environment {
             // Nobody calls it: it has no tokens to check.
             (job.info.domain, job.info.calls)
         } else {
-            return Vec::new();
+            // The edge, which has neither tokens nor a domain.
+            ("", &[][..])
         };
         if let Some(url) = self.databases.get(domain) {
             vars.push(("DATABASE_URL", url));
@@ -176,7 +177,7 @@ impl Upstream for Functions {
         request: Request<Body>,
     ) -> Result<Response<Body>, UpstreamError> {
         let function = target.host.split('.').next().unwrap_or_default();
-        if domains::function(function).is_none() {
+        if domains::service(function).is_none() {
             return Err(UpstreamError::Resolve(
                 format!("{} names no function", target.host).into(),
             ));
@@ -245,7 +246,9 @@ mod tests {
             "LOG_LEVEL",
         ];
         assert_eq!(names(&environment, "recover-orders"), job);
-        assert_eq!(names(&environment, "unknown"), [""; 0]);
+        for service in domains::edge() {
+            assert_eq!(names(&environment, service.name), ["LOG_LEVEL"]);
+        }
 
         let order: BTreeMap<_, _> = environment.of("create-order").into_iter().collect();
         assert_eq!(order["DATABASE_URL"], "of order");

@@ -66,11 +66,11 @@ impl JobLauncher for InProcess {
 impl Launcher for InProcess {
     fn launch(&self, launch: Launch<'_>) -> io::Result<Running> {
         let name = launch.function.name.clone();
-        let entry = domains::function(&name).ok_or_else(|| {
+        let service = domains::service(&name).ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("no function {name}"))
         })?;
         let env = self.env(&name, &launch.function.env);
-        let built = (entry.build)(env).map_err(io::Error::other)?;
+        let built = (service.build)(env).map_err(io::Error::other)?;
         launch.listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(launch.listener)?;
 

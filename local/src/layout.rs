@@ -49,6 +49,10 @@ impl Project {
         self.0.join("knative/services")
     }
 
+    pub(crate) fn edge(&self) -> PathBuf {
+        self.0.join("knative/edge")
+    }
+
     pub(crate) fn jobs(&self) -> PathBuf {
         self.0.join("knative/jobs")
     }

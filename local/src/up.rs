@@ -59,9 +59,11 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     init_logs(&data, &args)?;
 
     // What can be refused at once is refused at once.
-    let manifests = zerocart_activator::load_dir(&project.services())?;
+    let mut manifests = zerocart_activator::load_dir(&project.services())?;
+    let edge = zerocart_activator::load_dir(&project.edge())?;
     let crons = zerocart_activator::load_jobs(&project.jobs())?;
-    domains::check(&manifests, &crons)?;
+    domains::check(&manifests, &edge, &crons)?;
+    manifests.extend(edge);
     let config = Config::load(&project.kong())?;
     let config = config.with_plugins("zerocart openapi --kong", &openapi::kong()?)?;
     refuse_second(&data).await?;
@@ -107,7 +109,7 @@ async fn start(
         }
         compile::check(&binary_dir)?;
         console::done(
-            format_args!("{} functions are built", manifests.len()),
+            format_args!("{} functions are built", domains::functions().count()),
             step.elapsed(),
         );
     }

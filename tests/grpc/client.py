@@ -11,6 +11,10 @@ import sys
 import tempfile
 
 import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from grpc_tools import protoc
 
 DEADLINE_S = 60  # A cold start on a busy machine; no call comes near it.
@@ -153,6 +157,29 @@ def order(channel, modules, user_id, grace, admin, tea):
     expect(charged.success and charged.payment_id == found.payment_id, "no second charge")
 
 
+def reflect(channel, modules):
+    """Compares what the gateway says of itself with what was generated from the contract."""
+    told = ProtoReflectionDescriptorDatabase(channel)
+    pool = DescriptorPool(told)
+    services = set(told.get_services())
+    for module in modules[::2]:
+        for name, service in module.DESCRIPTOR.services_by_name.items():
+            expect(service.full_name in services, f"{service.full_name} in {services}")
+            found = pool.FindServiceByName(service.full_name)
+            expect(found.name == name, found)
+            for method in service.methods:
+                same = found.methods_by_name[method.name]
+                for of_contract, told_of in (
+                    (method.input_type, same.input_type),
+                    (method.output_type, same.output_type),
+                ):
+                    # Ours may have more fields, and has each of the contract's.
+                    numbers = {field.name: field.number for field in told_of.fields}
+                    for field in of_contract.fields:
+                        expect(numbers.get(field.name) == field.number, field.full_name)
+    print("reflection", flush=True)
+
+
 def main():
     contract, gateway = pathlib.Path(sys.argv[1]), sys.argv[2]
     admin_email, admin_password = sys.stdin.read().split("\n")[:2]
@@ -161,6 +188,7 @@ def main():
         modules = generate(contract, pathlib.Path(out), names)
         made = accounts_and_products(channel, modules, admin_email, admin_password)
         order(channel, modules, *made)
+        reflect(channel, modules)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,9 @@ pub fn check(packages: &[Package]) -> Vec<String> {
             if package.folder.starts_with("local/") && (other.is("functions") || on == "zerocart") {
                 refuse(on, "only the engine itself knows functions");
             }
+            if package.is("reflection") && !other.is("shared") {
+                refuse(on, "the edge depends on shared");
+            }
             if other.is("bench") || other.is("tests") {
                 refuse(on, "nothing builds on benchmarks and tests");
             }

@@ -35,6 +35,9 @@ pub fn jobs() -> Vec<JobInfo> {
         .collect()
 }
 
+/// What answers at the public address beside the functions.
+pub const EDGE: [&str; 1] = [zerocart_reflection::SERVICE.name];
+
 /// Holds `jobs` against all jobs that the contract declares.
 pub fn check_jobs(jobs: &[JobInfo], declared: &[JobInfo]) -> Vec<String> {
     let names = |jobs: &[JobInfo]| jobs.iter().map(|job| job.name).collect::<Vec<_>>();

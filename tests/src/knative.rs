@@ -1,4 +1,5 @@
-//! `knative/`: a file per function and per job, and what `kustomization.yaml` adds to each.
+//! `knative/`: a file per function, per job and per service of the edge, and what
+//! `kustomization.yaml` adds to each.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -14,6 +15,19 @@ use crate::{Unit, units};
 /// Where functions are, for those that call others.
 const FUNCTION_URL_TEMPLATE: &str = "FUNCTION_URL_TEMPLATE";
 
+/// The kinds of what is deployed.
+const SERVICE: &str = "Service";
+const CRON_JOB: &str = "CronJob";
+
+impl Unit {
+    fn kind(&self) -> &'static str {
+        if self.job { CRON_JOB } else { SERVICE }
+    }
+}
+
+/// Holds the public keys, which every Service gets.
+const PUBLIC_KEYS: &str = "zerocart-auth";
+
 /// Holds `AUTH_SERVICE_SIGNING_KEY`, with which one function calls another as a service.
 const SERVICE_SIGNING: &str = "zerocart-service-signing";
 
@@ -22,6 +36,8 @@ const SERVICE_SIGNING: &str = "zerocart-service-signing";
 pub struct Manifests {
     /// `services/`, read as the local engine reads it.
     pub functions: Vec<Function>,
+    /// `edge/`, read as the local engine reads it.
+    pub edge: Vec<Function>,
     /// `jobs/`, read as the local engine reads it.
     pub jobs: Vec<Job>,
     /// The name of the port of each function.
@@ -36,19 +52,23 @@ pub struct Manifests {
 ///
 /// When a file cannot be read or says what is not understood.
 pub fn read(root: &Path) -> Result<Manifests> {
-    let services = root.join("knative/services");
-    let functions = zerocart_activator::load_dir(&services)?;
-    let port_names = functions
-        .iter()
-        .map(|function| {
-            let file = yaml(&services.join(format!("{}.yaml", function.name)))?;
+    let mut port_names = BTreeMap::new();
+    let mut load = |folder: &str| -> Result<Vec<Function>> {
+        let folder = root.join(folder);
+        let functions = zerocart_activator::load_dir(&folder)?;
+        for function in &functions {
+            let file = yaml(&folder.join(format!("{}.yaml", function.name)))?;
             let port = file.pointer("/spec/template/spec/containers/0/ports/0/name");
             let port = port.and_then(Value::as_str).unwrap_or_default();
-            Ok((function.name.clone(), port.to_owned()))
-        })
-        .collect::<Result<_>>()?;
+            port_names.insert(function.name.clone(), port.to_owned());
+        }
+        Ok(functions)
+    };
+    let functions = load("knative/services")?;
+    let edge = load("knative/edge")?;
     Ok(Manifests {
         functions,
+        edge,
         jobs: zerocart_activator::load_jobs(&root.join("knative/jobs"))?,
         port_names,
         kustomization: yaml(&root.join("knative/kustomization.yaml"))?,
@@ -65,14 +85,26 @@ impl Manifests {
 /// Each function has a Service with the port that gRPC needs, and each job a CronJob. Each is
 /// deployed, from its own image, and with the database of its domain and no other; those that call
 /// others are told where these are, and those that call as a service get the key for it, and nobody
-/// else.
-pub fn check(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests) -> Vec<String> {
+/// else. The services of the edge are deployed, too, each from its own image, with nothing of a domain
+/// and no key to sign with.
+pub fn check(
+    functions: &[Info],
+    jobs: &[JobInfo],
+    edge: &[&str],
+    manifests: &Manifests,
+) -> Vec<String> {
     let names = || functions.iter().map(|f| f.name);
     let services = manifests.functions.iter().map(|f| f.name.as_str());
     let mut wrong = crate::compare("knative/services", names(), services);
     let crons = manifests.jobs.iter().map(|job| job.name.as_str());
     let names = jobs.iter().map(|job| job.name);
     wrong.extend(crate::compare("knative/jobs", names, crons));
+    let services = manifests.edge.iter().map(|f| f.name.as_str());
+    wrong.extend(crate::compare(
+        "knative/edge",
+        edge.iter().copied(),
+        services,
+    ));
     for (name, port) in &manifests.port_names {
         if port != "h2c" {
             wrong.push(format!(
@@ -80,7 +112,7 @@ pub fn check(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests) -> Vec
             ));
         }
     }
-    for function in &manifests.functions {
+    for function in manifests.functions.iter().chain(&manifests.edge) {
         // 8012, 8013, 8022, 9090 and 9091 are the queue-proxy's.
         if [8012, 8013, 8022, 9090, 9091].contains(&function.container_port) {
             let port = function.container_port;
@@ -90,11 +122,17 @@ pub fn check(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests) -> Vec
             ));
         }
     }
-    deployed(functions, jobs, manifests, &mut wrong);
+    deployed(functions, jobs, edge, manifests, &mut wrong);
     wrong
 }
 
-fn deployed(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests, wrong: &mut Vec<String>) {
+fn deployed(
+    functions: &[Info],
+    jobs: &[JobInfo],
+    edge: &[&str],
+    manifests: &Manifests,
+    wrong: &mut Vec<String>,
+) {
     let kustomization = &manifests.kustomization;
     let resources = strings(&kustomization["resources"]);
     let of = |folder: &str| {
@@ -108,6 +146,7 @@ fn deployed(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests, wrong: 
     wrong.extend(crate::compare(what, names, of("services/")));
     let names = jobs.iter().map(|job| job.name);
     wrong.extend(crate::compare(what, names, of("jobs/")));
+    wrong.extend(crate::compare(what, edge.iter().copied(), of("edge/")));
 
     let patches = match Patch::read(kustomization) {
         Ok(patches) => patches,
@@ -115,7 +154,9 @@ fn deployed(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests, wrong: 
     };
     let units = units(functions, jobs);
     for patch in &patches {
-        if !units.iter().any(|unit| patch.applies_to(unit)) {
+        let of_unit = |unit: &Unit| patch.applies_to(unit.kind(), unit.name);
+        let of_edge = |name: &&str| patch.applies_to(SERVICE, name);
+        if !units.iter().any(of_unit) && !edge.iter().any(of_edge) {
             wrong.push(format!(
                 "kustomization.yaml: no function is {:?}",
                 patch.target
@@ -129,19 +170,9 @@ fn deployed(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests, wrong: 
     let databases: Vec<_> = units.iter().map(|unit| secret_of(unit.domain)).collect();
     for unit in &units {
         let name = unit.name;
-        let patches = || patches.iter().filter(|patch| patch.applies_to(unit));
-        let images: Vec<_> = patches().flat_map(|patch| &patch.images).collect();
-        let own = |image: &str| {
-            image
-                .rsplit('/')
-                .next()
-                .is_some_and(|i| i.split(':').next() == Some(name))
-        };
-        if images.len() != 1 || !own(images[0]) {
-            wrong.push(format!(
-                "{name}: its images are {images:?}, not one image {name}"
-            ));
-        }
+        let applies = |patch: &&Patch| patch.applies_to(unit.kind(), name);
+        let patches = || patches.iter().filter(applies);
+        image(name, patches(), wrong);
         let wanted = secret_of(unit.domain);
         let secrets: Vec<_> = patches().flat_map(|patch| &patch.secrets).collect();
         if !secrets.contains(&&wanted) {
@@ -173,6 +204,26 @@ fn deployed(functions: &[Info], jobs: &[JobInfo], manifests: &Manifests, wrong: 
                 "{name}: its {FUNCTION_URL_TEMPLATE} is {urls:?}, not {wanted:?}"
             ));
         }
+    }
+    for name in edge {
+        let applies = |patch: &&Patch| patch.applies_to(SERVICE, name);
+        image(name, patches.iter().filter(applies), wrong);
+        let secrets = patches.iter().filter(applies).flat_map(|p| &p.secrets);
+        for secret in secrets.filter(|secret| *secret != PUBLIC_KEYS) {
+            wrong.push(format!("{name}: it needs no {secret}"));
+        }
+    }
+}
+
+/// It is deployed from one image, its own.
+fn image<'a>(name: &str, patches: impl Iterator<Item = &'a Patch>, wrong: &mut Vec<String>) {
+    let images: Vec<_> = patches.flat_map(|patch| &patch.images).collect();
+    let last = |image: &str| image.rsplit('/').next().map(str::to_owned);
+    let own = |image: &str| last(image).is_some_and(|i| i.split(':').next() == Some(name));
+    if images.len() != 1 || !own(images[0]) {
+        wrong.push(format!(
+            "{name}: its images are {images:?}, not one image {name}"
+        ));
     }
 }
 
@@ -243,9 +294,8 @@ impl Patch {
         })
     }
 
-    fn applies_to(&self, unit: &Unit) -> bool {
-        let kind = if unit.job { "CronJob" } else { "Service" };
-        self.kind.as_deref().is_none_or(|wanted| wanted == kind) && self.name.is_match(unit.name)
+    fn applies_to(&self, kind: &str, name: &str) -> bool {
+        self.kind.as_deref().is_none_or(|wanted| wanted == kind) && self.name.is_match(name)
     }
 }
 
@@ -267,6 +317,8 @@ mod tests {
     use super::*;
     use crate::sample::{FUNCTIONS, JOBS, only};
 
+    const EDGE: [&str; 1] = ["grpc-mirror"];
+
     const TEMPLATE: &str = "http://{function}.zerocart.svc.cluster.local";
 
     /// Manifests as they should be for [`FUNCTIONS`] and [`JOBS`], after `edit` of
@@ -279,11 +331,19 @@ mod tests {
         for job in &JOBS {
             text += &format!("- jobs/{}.yaml\n", job.name);
         }
+        for name in EDGE {
+            text += &format!("- edge/{name}.yaml\n");
+        }
         text += "patches:\n- target: {kind: Service}\n  patch: |-\n    - op: add\n      path: /x\n      \
                  value: [{secretRef: {name: zerocart-auth}}]\n";
+        for name in EDGE {
+            text += &format!(
+                "- target: {{kind: Service, name: {name}}}\n  patch: |-\n    - op: add\n      \
+                 path: /spec/image\n      value: dev.local/{name}:1\n"
+            );
+        }
         for unit in units(&FUNCTIONS, &JOBS) {
-            let (name, domain) = (unit.name, unit.domain);
-            let kind = if unit.job { "CronJob" } else { "Service" };
+            let (name, domain, kind) = (unit.name, unit.domain, unit.kind());
             text += &format!(
                 "- target: {{kind: {kind}, name: {name}}}\n  patch: |-\n    - op: add\n      \
                  path: /spec/image\n      value: dev.local/{name}:1\n    - op: add\n      \
@@ -298,6 +358,7 @@ mod tests {
         }
         Manifests {
             functions: FUNCTIONS.iter().map(|f| Function::new(f.name)).collect(),
+            edge: EDGE.iter().map(|name| Function::new(*name)).collect(),
             jobs: JOBS.iter().map(job).collect(),
             port_names: FUNCTIONS
                 .iter()
@@ -318,7 +379,7 @@ mod tests {
 
     #[test]
     fn services_are_the_functions() {
-        let check = |manifests: &Manifests| check(&FUNCTIONS, &JOBS, manifests);
+        let check = |manifests: &Manifests| check(&FUNCTIONS, &JOBS, &EDGE, manifests);
         let good = manifests(|text| text);
         assert_eq!(check(&good), [""; 0]);
 
@@ -338,6 +399,12 @@ mod tests {
         let mut fewer = good.clone();
         fewer.jobs.clear();
         only(&check(&fewer), "knative/jobs: sweep-users is missing");
+        let mut fewer = good.clone();
+        fewer.edge.clear();
+        only(&check(&fewer), "knative/edge: grpc-mirror is missing");
+        let mut more = good.clone();
+        more.edge.push(Function::new("eat-users"));
+        only(&check(&more), "knative/edge: eat-users is no");
         let mut more = good;
         more.jobs.push(Job {
             name: "eat-users".into(),
@@ -365,6 +432,26 @@ mod tests {
                 "get-user: its images",
             ),
             (
+                "- edge/grpc-mirror.yaml\n",
+                "",
+                "kustomization.yaml: grpc-mirror is missing",
+            ),
+            (
+                "dev.local/grpc-mirror:1",
+                "dev.local/get-user:1",
+                "grpc-mirror: its images",
+            ),
+            (
+                "zerocart-auth}}]",
+                "zerocart-user}}]",
+                "grpc-mirror: it needs no zerocart-user",
+            ),
+            (
+                "zerocart-auth}}]",
+                "zerocart-user}}]",
+                "get-product: it gets zerocart-user",
+            ),
+            (
                 "dev.local/sweep-users:1",
                 "dev.local/get-product:1",
                 "sweep-users: its images",
@@ -386,19 +473,17 @@ mod tests {
             ),
         ] {
             let broken = manifests(|text| text.replace(from, to));
-            let problems = check(&FUNCTIONS, &JOBS, &broken);
+            let problems = check(&FUNCTIONS, &JOBS, &EDGE, &broken);
             assert!(
                 problems.iter().any(|p| p.contains(words)),
                 "{problems:#?} lack {words}"
             );
         }
-        let leak = manifests(|text| text.replace("zerocart-auth}}]", "zerocart-user}}]"));
-        only(
-            &check(&FUNCTIONS, &JOBS, &leak),
-            "get-product: it gets zerocart-user",
-        );
         let stale = manifests(|text| text + "- target: {name: eat}\n  patch: '[]'\n");
-        only(&check(&FUNCTIONS, &JOBS, &stale), "no function is \"eat\"");
+        only(
+            &check(&FUNCTIONS, &JOBS, &EDGE, &stale),
+            "no function is \"eat\"",
+        );
     }
 
     #[test]
@@ -407,17 +492,20 @@ mod tests {
         functions[0].calls = &["get-user"];
         let good = manifests(|text| text);
         only(
-            &check(&functions, &JOBS, &good),
+            &check(&functions, &JOBS, &EDGE, &good),
             "create-user: its FUNCTION_URL_TEMPLATE is []",
         );
         let mut idle = JOBS;
         idle[0].calls = &[];
         only(
-            &check(&FUNCTIONS, &idle, &good),
+            &check(&FUNCTIONS, &idle, &EDGE, &good),
             "sweep-users: its FUNCTION_URL_TEMPLATE is [\"http",
         );
         let elsewhere = manifests(|text| text.replace(TEMPLATE, "http://{function}.shop"));
-        only(&check(&FUNCTIONS, &JOBS, &elsewhere), "{function}.shop");
+        only(
+            &check(&FUNCTIONS, &JOBS, &EDGE, &elsewhere),
+            "{function}.shop",
+        );
     }
 
     #[test]
@@ -425,7 +513,7 @@ mod tests {
         let mut functions = FUNCTIONS;
         functions[2].access.roles = &[Role::Admin, Role::Service];
         only(
-            &check(&functions, &JOBS, &manifests(|text| text)),
+            &check(&functions, &JOBS, &EDGE, &manifests(|text| text)),
             "sweep-users: it lacks zerocart-service-signing",
         );
         let to = |kind: &str, name: &str| {
@@ -436,14 +524,14 @@ mod tests {
             manifests(|text| text + &patch)
         };
         let good = to("CronJob", "sweep-users");
-        assert_eq!(check(&functions, &JOBS, &good), [""; 0]);
+        assert_eq!(check(&functions, &JOBS, &EDGE, &good), [""; 0]);
         only(
-            &check(&FUNCTIONS, &JOBS, &good),
+            &check(&FUNCTIONS, &JOBS, &EDGE, &good),
             "sweep-users: it needs no zerocart-service-signing",
         );
         let leak = to("Service", "get-user");
         only(
-            &check(&FUNCTIONS, &JOBS, &leak),
+            &check(&FUNCTIONS, &JOBS, &EDGE, &leak),
             "get-user: it needs no zerocart-service-signing",
         );
     }

@@ -15,19 +15,31 @@ const PARAMETERS: [&str; 4] = [
 /// The route of the API's description, which leads nowhere.
 const OPENAPI: &str = "openapi";
 
+/// The service that gives the descriptors to whoever asks, and the paths of its two versions.
+const REFLECTION: &str = "grpc-reflection";
+const REFLECTION_PATHS: [&str; 2] = [
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
 /// Each function has one REST route, with the method and exactly the paths of its binding, and one
-/// gRPC route with exactly its gRPC path; both lead to it, and ask for a token unless anyone may
-/// call it. One more route, `GET /openapi.json`, answers without a function.
+/// gRPC route with exactly its gRPC path; both lead to it, ask for a token unless anyone may call
+/// it, and have their limits of size and rate. Two more describe the API to anyone: `GET
+/// /openapi.json` answers without a function, and reflection has a service of its own.
 pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<String> {
     let mut wrong = Vec::new();
     let host = |name: &str| format!("{name}.{namespace}.svc.cluster.local");
-    let (openapi, of_functions): (Vec<_>, Vec<_>) =
-        routes.iter().partition(|route| route.name == OPENAPI);
-    match openapi[..] {
-        [route] => description(route, &mut wrong),
-        _ => wrong.push(format!("{OPENAPI}: no such route")),
+    let descriptions = [OPENAPI, REFLECTION];
+    for description in descriptions {
+        let mut found = routes.iter().filter(|route| route.name == description);
+        match (found.next(), description) {
+            (None, _) => wrong.push(format!("{description}: no such route")),
+            (Some(route), OPENAPI) => openapi(route, &mut wrong),
+            (Some(route), _) => reflection(route, &host(REFLECTION), &mut wrong),
+        }
     }
-    for route in of_functions {
+    let of_functions = |route: &&Route| !descriptions.contains(&route.name.as_str());
+    for route in routes.iter().filter(of_functions) {
         let name = &route.name;
         let Some(function) = functions
             .iter()
@@ -62,6 +74,12 @@ pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<Strin
                 "{name}: the function would see another path or host"
             ));
         }
+        if !route.limits_size() {
+            wrong.push(format!("{name}: bodies have no limit"));
+        }
+        if !route.limits_rate() {
+            wrong.push(format!("{name}: it has no limit"));
+        }
         if route.service.retries > 3 {
             wrong.push(format!("{name}: it retries more than 3 times"));
         }
@@ -90,7 +108,7 @@ pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<Strin
 
 /// The description is there for anyone, at one path, so many times a minute; and should a deployment
 /// not give the route what it answers, no host on earth is asked for it.
-fn description(route: &Route, wrong: &mut Vec<String>) {
+fn openapi(route: &Route, wrong: &mut Vec<String>) {
     let mut say = |what: &str| wrong.push(format!("{OPENAPI}: {what}"));
     if !route.service.host.ends_with(".invalid") {
         say("its host may exist");
@@ -115,6 +133,34 @@ fn description(route: &Route, wrong: &mut Vec<String>) {
     }
     if !route.limits_rate() {
         say("it has no limit");
+    }
+}
+
+/// Reflection is there for anyone, in both versions, so many streams a minute. Kong measures a body by
+/// reading it to its end, so a stream that goes both ways would wait for ever.
+fn reflection(route: &Route, host: &str, wrong: &mut Vec<String>) {
+    let mut say = |what: &str| wrong.push(format!("{REFLECTION}: {what}"));
+    if !route.grpc || route.service.host != host {
+        say("it does not lead to its service");
+    }
+    let is = |path: &str| {
+        let same = |rule: &PathRule| matches!(rule, PathRule::Prefix(is) if is == path);
+        route.paths.iter().any(same)
+    };
+    if route.paths.len() != REFLECTION_PATHS.len() || !REFLECTION_PATHS.into_iter().all(is) {
+        say("its paths are not those of v1 and v1alpha");
+    }
+    if route.requires_token() {
+        say("it asks for a token");
+    }
+    if !route.limits_rate() {
+        say("it has no limit");
+    }
+    if route.limits_size() {
+        say("its bodies are measured");
+    }
+    if route.service.retries > 0 {
+        say("a stream cannot be sent again");
     }
 }
 
@@ -232,14 +278,24 @@ pub(crate) mod tests {
             config: {minute: 5}}], routes: [{name: openapi, methods: [GET, OPTIONS], \
             paths: ['~/openapi\\.json$']}]}\n"
             .to_owned();
+        text += &format!(
+            "- {{name: {REFLECTION}, host: {REFLECTION}.shop.svc.cluster.local, protocol: grpc, \
+             retries: 0, plugins: [{{name: rate-limiting, config: {{minute: 6}}}}], routes: [{{name: \
+             {REFLECTION}, protocols: [grpc, grpcs], paths: [{}]}}]}}\n",
+            REFLECTION_PATHS.join(", ")
+        );
         for f in &FUNCTIONS {
             let path = f.http_path.replace("{id}", "(?<id>[^/]+)");
             let plugins = match f.access.anyone {
-                true => "[]",
+                true => "",
                 false => {
-                    "[{name: jwt, config: {key_claim_name: kid, claims_to_verify: [exp], run_on_preflight: false, uri_param_names: []}}]"
+                    "{name: jwt, config: {key_claim_name: kid, claims_to_verify: [exp], run_on_preflight: false, uri_param_names: []}}, "
                 }
             };
+            let plugins = format!(
+                "[{plugins}{{name: request-size-limiting, config: {{allowed_payload_size: 1}}}}, \
+                 {{name: rate-limiting, config: {{minute: 7}}}}]"
+            );
             let (name, method, grpc) = (f.name, f.http_method, f.grpc_path);
             text += &format!(
                 "- {{name: {name}, host: {name}.shop.svc.cluster.local, protocol: http, retries: 3, \
@@ -318,15 +374,52 @@ pub(crate) mod tests {
             ),
             ("retries: 3", "retries: 5", "retries more than 3"),
             (
-                "plugins: []",
-                "plugins: [{name: jwt, config: {key_claim_name: kid, claims_to_verify: [exp]}}]",
+                "plugins: [{name: request-size-limiting",
+                "plugins: [{name: jwt, config: {key_claim_name: kid, claims_to_verify: [exp]}}, \
+                 {name: request-size-limiting",
                 "create-user: it asks for a token",
             ),
             (
-                "uri_param_names: []}}]",
-                "uri_param_names: []}, enabled: false}]",
+                "uri_param_names: []}}",
+                "uri_param_names: []}, enabled: false}",
                 "get-user: it does not ask",
             ),
+            (
+                "{allowed_payload_size: 1}",
+                "{allowed_payload_size: 1}, enabled: false",
+                "get-user: bodies have no limit",
+            ),
+            (
+                "{minute: 7}",
+                "{minute: 7}, enabled: false",
+                "get-user: it has no limit",
+            ),
+            (
+                "name: grpc-reflection, protocols",
+                "name: another, protocols",
+                "grpc-reflection: no such route",
+            ),
+            (
+                "host: grpc-reflection.shop",
+                "host: get-user.shop",
+                "grpc-reflection: it does not lead",
+            ),
+            (
+                "grpc.reflection.v1.",
+                "grpc.reflection.v2.",
+                "those of v1 and v1alpha",
+            ),
+            (
+                "{name: rate-limiting, config: {minute: 6}}",
+                "{name: request-size-limiting}",
+                "grpc-reflection: its bodies",
+            ),
+            (
+                "{minute: 6}",
+                "{minute: 6}, enabled: false",
+                "grpc-reflection: it has no limit",
+            ),
+            ("retries: 0", "retries: 1", "a stream cannot be sent again"),
         ] {
             let broken = routes(|text| {
                 assert!(text.contains(from), "{from}");

@@ -98,6 +98,37 @@ pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, Star
     }
 }
 
+/// Something that runs as functions do, whatever it serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// Its name: of its binary, its manifest and the first label of its host.
+    pub name: &'static str,
+    /// Builds it.
+    pub build: fn(Env) -> Result<Built, StartError>,
+}
+
+impl Service {
+    /// The service of the function `F`.
+    pub const fn of<F: Function>() -> Self {
+        Self {
+            name: F::Rpc::INFO.name,
+            build: build::<F>,
+        }
+    }
+}
+
+impl Built {
+    /// A service that serves no RPC of the contract, and depends on nothing: `routes`, health, and a
+    /// clean answer to all else.
+    pub fn from_routes(routes: Router) -> Self {
+        Self {
+            router: router::of_routes(routes),
+            background: Vec::new(),
+            lasting: Lasting::new(),
+        }
+    }
+}
+
 /// A function in a list of functions.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {

@@ -17,6 +17,11 @@ pub(crate) async fn live<F: Function>(State(runtime): State<Runtime<F>>) -> Resp
     document(StatusCode::OK, "ok", runtime.function().health())
 }
 
+/// `GET /health` of what has nothing to say beside it.
+pub(crate) async fn ok() -> Response<Body> {
+    document(StatusCode::OK, "ok", Map::new())
+}
+
 /// `GET /ready`: what the function depends on answers, within a second.
 pub(crate) async fn ready<F: Function>(State(runtime): State<Runtime<F>>) -> Response<Body> {
     match runtime.ready().await {

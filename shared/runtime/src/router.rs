@@ -56,6 +56,15 @@ pub(crate) fn router<F: Function>(runtime: Runtime<F>) -> Router {
         .layer(MapResponseLayer::new(protect))
 }
 
+/// The routes of what is no function and depends on nothing: it is ready while it lives.
+pub(crate) fn of_routes(routes: Router) -> Router {
+    routes
+        .route("/health", get(health::ok).fallback(get_only))
+        .route("/ready", get(health::ok).fallback(get_only))
+        .fallback(nothing_here)
+        .layer(MapResponseLayer::new(protect))
+}
+
 /// Adds [`PROTECTION`] to what a browser may read: no client of gRPC looks at it.
 fn protect(mut response: Response<Body>) -> Response<Body> {
     if !is_grpc(response.headers()) {

@@ -5,6 +5,10 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
     os::fd::AsFd,
     process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,16 +22,17 @@ use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
 };
+use tower::ServiceExt;
 use tracing::Level;
-use zerocart_proto::rpc::Rpc;
 
 use crate::{
     config::{Env, Setup, StartError},
-    function::{Built, Function, build},
+    function::{Built, Function, Service},
     redact::Redacted,
 };
 
-/// The time that a client has to send the head of a request.
+/// The time that a client has to send the head of a request, its first one from the moment that it
+/// connects.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often an idle HTTP/2 connection is asked whether it still lives, and how long it may take.
@@ -77,19 +82,24 @@ impl Settings {
 
 /// Runs the function `F` until SIGTERM: the whole of a function's `main`.
 pub fn run<F: Function>() -> ExitCode {
+    run_service(Service::of::<F>())
+}
+
+/// Runs a service until SIGTERM: the whole of its `main`.
+pub fn run_service(service: Service) -> ExitCode {
     let started = Instant::now();
-    match start::<F>(Env::of_process(), started) {
+    match start(service, Env::of_process(), started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(function = F::Rpc::INFO.name, %error, cause, "did not start");
+            tracing::error!(function = service.name, %error, cause, "did not start");
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn start<F: Function>(env: Env, started: Instant) -> Result<(), StartError> {
-    let mut setup = Setup::new(env.clone(), F::Rpc::INFO.name);
+fn start(service: Service, env: Env, started: Instant) -> Result<(), StartError> {
+    let mut setup = Setup::new(env.clone(), service.name);
     let settings = Settings::from_setup(&mut setup);
     let (mut problems, ..) = setup.finish();
     init_logs(settings.as_ref().map_or(Level::INFO, |s| s.log_level));
@@ -102,7 +112,7 @@ fn start<F: Function>(env: Env, started: Instant) -> Result<(), StartError> {
         })?;
     // Tasks that a function spawns while it is built need the event loop.
     let _entered = runtime.enter();
-    let built = build::<F>(env);
+    let built = (service.build)(env);
     let (settings, built) = match (settings, built) {
         (Ok(settings), Ok(built)) => (settings, built),
         (_, built) => {
@@ -112,10 +122,11 @@ fn start<F: Function>(env: Env, started: Instant) -> Result<(), StartError> {
             return Err(StartError::Config(problems));
         }
     };
-    runtime.block_on(serve::<F>(settings, built, started))
+    runtime.block_on(serve(service.name, settings, built, started))
 }
 
-async fn serve<F: Function>(
+async fn serve(
+    name: &'static str,
     settings: Settings,
     built: Built,
     started: Instant,
@@ -127,7 +138,7 @@ async fn serve<F: Function>(
         tokio::spawn(task);
     }
     tracing::info!(
-        function = F::Rpc::INFO.name,
+        function = name,
         address = %listener.local_addr().map_or_else(|_| "unknown".into(), |a| a.to_string()),
         startup_ms = started.elapsed().as_secs_f64() * 1e3,
         "listening"
@@ -156,7 +167,7 @@ async fn serve<F: Function>(
             "work was still going on at the end of the drain; another process takes it up"
         );
     }
-    tracing::info!(function = F::Rpc::INFO.name, "stopped");
+    tracing::info!(function = name, "stopped");
     Ok(())
 }
 
@@ -195,14 +206,32 @@ pub async fn serve_router(
         };
         // An answer is one small write; it must not wait for the acknowledgement of the last.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let asked = Arc::new(AtomicBool::new(false));
+        let service = {
+            let asked = Arc::clone(&asked);
+            router.clone().map_request(move |request| {
+                asked.store(true, Ordering::Relaxed);
+                request
+            })
+        };
         let connection = http
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
             .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection ended badly");
+            // hyper's own limit begins once it knows the version, which a client that sends nothing
+            // never tells.
+            let silent = async {
+                tokio::time::sleep(HEADER_READ_TIMEOUT).await;
+                if asked.load(Ordering::Relaxed) {
+                    std::future::pending().await
+                }
+            };
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    tracing::debug!(error, "a connection ended badly");
+                },
+                () = silent => tracing::debug!("a connection asked for nothing"),
             }
         });
     }

@@ -58,6 +58,7 @@ fn knative_services_are_the_functions() {
     none(&knative::check(
         &functions::all(),
         &functions::jobs(),
+        &functions::EDGE,
         &manifests(),
     ));
 }

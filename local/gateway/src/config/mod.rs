@@ -125,6 +125,11 @@ impl Route {
         self.plugins.jwt.is_some()
     }
 
+    /// Whether bodies are measured, and refused above a limit.
+    pub fn limits_size(&self) -> bool {
+        self.plugins.request_size_limiting.is_some()
+    }
+
     /// Whether requests are counted, and refused above a limit.
     pub fn limits_rate(&self) -> bool {
         self.plugins.rate_limiting.is_some()

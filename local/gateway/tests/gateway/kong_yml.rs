@@ -78,10 +78,12 @@ fn every_function_has_its_routes() {
             "{function} has no preflight"
         );
     }
-    // And that of the API's description.
-    let openapi = routes["openapi"];
-    assert!(openapi.limits_rate() && !openapi.requires_token());
-    assert_eq!(routes.len(), 2 * (guarded.len() + open.len()) + 1);
+    // And the two that describe the API.
+    for name in ["openapi", "grpc-reflection"] {
+        let route = routes[name];
+        assert!(route.limits_rate() && !route.requires_token(), "{name}");
+    }
+    assert_eq!(routes.len(), 2 * (guarded.len() + open.len()) + 2);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod openapi;
 mod outage;
 mod processes;
 mod python;
+mod reflection;
 mod schemathesis;
 mod secrets;
 mod story;

@@ -6,7 +6,10 @@ use std::{
 };
 
 use zerocart_auth::Token;
-use zerocart_tests::stories::{self, Plan, Stop, Told, edge};
+use zerocart_tests::{
+    functions::EDGE,
+    stories::{self, Plan, Stop, Told, edge},
+};
 
 use super::engine::{Data, Engine};
 
@@ -21,7 +24,8 @@ async fn processes_and_one_process_tell_the_same() {
     let engine = Engine::start(&data).await;
     let processes = from_zero(&engine).await;
     // Each of them was called, or called by another; none ended but because it was told to.
-    for function in engine.ps().await {
+    let functions = engine.ps().await.into_iter();
+    for function in functions.filter(|f| !EDGE.contains(&f.name.as_str())) {
         assert!(function.cold_starts > 0, "{} never ran", function.name);
         assert_eq!(function.crashes, 0, "{}", function.name);
     }
