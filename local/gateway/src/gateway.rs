@@ -16,12 +16,14 @@ use uuid::Uuid;
 use crate::access::Observation;
 use crate::config::Route;
 use crate::headers::{self, Forwarded, REQUEST_ID};
+use crate::intake::{Refused, Room};
 use crate::path::normalize;
 use crate::plugins::PluginSet;
 use crate::plugins::cors::{Cors, Preflight};
 use crate::plugins::jwt::{self, Credentials};
 use crate::plugins::prometheus::Metrics;
 use crate::plugins::rate_limiting::Subject;
+use crate::plugins::request_size_limiting::RequestSizeLimiting;
 use crate::proxy::{self, Outbound, Outgoing};
 use crate::reply::Reply;
 use crate::router::{Match, Query, Router};
@@ -41,6 +43,7 @@ pub(crate) struct Shared<U> {
     pub(crate) global: PluginSet,
     pub(crate) credentials: RwLock<Arc<Credentials>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) room: Room,
     pub(crate) upstream: U,
 }
 
@@ -156,11 +159,17 @@ async fn exchange<U: Upstream>(
     check_protocol(route, &parts)?;
 
     let limit_bytes = plugins(shared, connection, route, &path, &mut parts, seen, marks)?;
+    let mut place = None;
+    if let (Some(limit_bytes), Some(unread)) = (limit_bytes, body.as_mut()) {
+        let whole = shared.room.take(unread, limit_bytes).await;
+        let whole = whole.map_err(|why| not_taken(why, &parts.headers))?;
+        *body = Some(Body::from(whole.bytes.clone()));
+        place = Some(whole);
+    }
 
     let service = &route.service;
     let prefix = (route.strip_path && matched > 0).then(|| &path[..matched]);
     let upstream_path = upstream_path(route, prefix.map_or(0, str::len), &path);
-    let client_headers = parts.headers.clone();
     headers::strip_hop_by_hop(&mut parts.headers);
     Forwarded {
         connection,
@@ -184,15 +193,25 @@ async fn exchange<U: Upstream>(
         uri: uri(authority, &upstream_path, parts.uri.query())?,
         headers: parts.headers,
         body: body.take().unwrap_or_default(),
-        limit_bytes,
     };
     seen.sent = Some(tokio::time::Instant::now());
-    let response = proxy::forward(&shared.upstream, service, outbound, &client_headers).await?;
+    let response = proxy::forward(&shared.upstream, service, outbound).await?;
+    drop(place);
     seen.answered = Some(tokio::time::Instant::now());
     Ok(response)
 }
 
-/// Runs the route's plugins in Kong's order. Returns the number of body bytes to let through.
+fn not_taken(why: Refused, client_headers: &HeaderMap) -> Reply {
+    match why {
+        Refused::TooLarge => RequestSizeLimiting::exceeded(client_headers),
+        Refused::TooSlow => Reply::failure(StatusCode::REQUEST_TIMEOUT),
+        Refused::Broken => Reply::failure(StatusCode::BAD_REQUEST),
+        Refused::NoRoom => Reply::failure(StatusCode::SERVICE_UNAVAILABLE),
+    }
+}
+
+/// Runs the route's plugins in Kong's order. Returns the number of body bytes to let through, where
+/// they are counted.
 fn plugins<U>(
     shared: &Shared<U>,
     connection: &Connection,
@@ -201,7 +220,7 @@ fn plugins<U>(
     parts: &mut Parts,
     seen: &mut Observation,
     marks: &mut Marks,
-) -> Result<u64, Reply> {
+) -> Result<Option<u64>, Reply> {
     let plugins = &route.plugins;
     if let Some(correlation_id) = &plugins.correlation_id {
         marks.correlation = correlation_id.identify(&mut parts.headers, connection);
@@ -220,8 +239,8 @@ fn plugins<U>(
     }
     jwt::identify(seen.identity.as_deref(), &mut parts.headers);
     let limit_bytes = match &plugins.request_size_limiting {
-        Some(limiting) => limiting.check(&parts.headers)?,
-        None => u64::MAX,
+        Some(limiting) => Some(limiting.check(&parts.headers)?),
+        None => None,
     };
     if let Some(limiting) = &plugins.rate_limiting {
         let subject = Subject {

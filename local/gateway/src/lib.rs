@@ -21,6 +21,7 @@ mod access;
 mod config;
 mod gateway;
 mod headers;
+mod intake;
 mod path;
 mod plugins;
 mod proxy;

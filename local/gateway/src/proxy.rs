@@ -13,8 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::access::Observation;
 use crate::config::Service;
 use crate::headers::is_idempotent;
-use crate::plugins::request_size_limiting::RequestSizeLimiting;
-use crate::replay::{BodyFailure, Deadline, Replay};
+use crate::replay::{Deadline, Replay};
 use crate::reply::Reply;
 use crate::upstream::{BoxError, Protocol, Target, Upstream, UpstreamError, is_connect_timeout};
 
@@ -25,7 +24,6 @@ pub(crate) struct Outbound {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Body,
-    pub(crate) limit_bytes: u64,
 }
 
 enum Failure {
@@ -41,14 +39,12 @@ pub(crate) async fn forward<U: Upstream>(
     upstream: &U,
     service: &Service,
     request: Outbound,
-    client_headers: &HeaderMap,
 ) -> Result<Response<Body>, Reply> {
     let Outbound {
         method,
         uri,
         headers,
         body,
-        limit_bytes,
     } = request;
     let target = Target {
         host: service.host.clone(),
@@ -61,7 +57,7 @@ pub(crate) async fn forward<U: Upstream>(
         Protocol::Grpc => Version::HTTP_2,
     };
     let idempotent = is_idempotent(&method);
-    let replay = Replay::new(body, limit_bytes, idempotent);
+    let replay = Replay::new(body, idempotent);
     let mut attempt = 0;
     loop {
         let mut request = Request::new(replay.attempt());
@@ -70,12 +66,8 @@ pub(crate) async fn forward<U: Upstream>(
         *request.version_mut() = version;
         *request.headers_mut() = headers.clone();
         let sent = send(upstream, service, target.clone(), request, &replay).await;
-        match replay.failure() {
-            Some(BodyFailure::TooLarge) => {
-                return Err(RequestSizeLimiting::exceeded(client_headers));
-            }
-            Some(_) => return Err(Reply::failure(StatusCode::BAD_REQUEST)),
-            None => {}
+        if replay.failure().is_some() {
+            return Err(Reply::failure(StatusCode::BAD_REQUEST));
         }
         let error = match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {

@@ -18,14 +18,12 @@ use tokio::time::Instant;
 
 /// What is kept of a body for another attempt; a larger one is sent once.
 const MAX_KEPT_BYTES: usize = 1 << 20;
-/// How long a client may pause within its body (nginx's `client_body_timeout`).
+/// How long a client may pause within a body that is streamed (nginx's `client_body_timeout`).
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why the client's body cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyFailure {
-    #[error("the request body is too large")]
-    TooLarge,
     #[error("the client's connection broke within the body")]
     Broken,
     #[error("another attempt has taken the body over")]
@@ -54,8 +52,6 @@ struct Source {
     kept_bytes: usize,
     trailers: Option<HeaderMap>,
     ended: bool,
-    seen_bytes: u64,
-    limit_bytes: u64,
     attempt: u64,
     progress: Progress,
     failure: Option<BodyFailure>,
@@ -81,7 +77,7 @@ pub(crate) enum Deadline {
 
 impl Replay {
     /// `keep`: whether an attempt that took something may be followed by another.
-    pub(crate) fn new(inner: Body, limit_bytes: u64, keep: bool) -> Self {
+    pub(crate) fn new(inner: Body, keep: bool) -> Self {
         let source = Source {
             hint: inner.size_hint(),
             ended: inner.is_end_stream(),
@@ -91,8 +87,6 @@ impl Replay {
             kept: Vec::new(),
             kept_bytes: 0,
             trailers: None,
-            seen_bytes: 0,
-            limit_bytes,
             attempt: 0,
             progress: Progress::Read(Instant::now()),
             failure: None,
@@ -185,10 +179,6 @@ impl Source {
         self.progress = Progress::Write(now);
         match frame.into_data() {
             Ok(data) => {
-                self.seen_bytes += data.len() as u64;
-                if self.seen_bytes > self.limit_bytes {
-                    return Poll::Ready(Some(Err(self.fail(BodyFailure::TooLarge))));
-                }
                 self.keep(&data);
                 if self.inner.is_end_stream() {
                     self.ended = true;
@@ -307,8 +297,6 @@ mod tests {
     use super::*;
     use http_body_util::{BodyExt as _, Channel};
 
-    const NO_LIMIT: u64 = u64::MAX;
-
     fn chunk(text: &'static str) -> Bytes {
         Bytes::from_static(text.as_bytes())
     }
@@ -320,7 +308,7 @@ mod tests {
     #[tokio::test]
     async fn a_second_attempt_sends_everything() {
         let (mut client, body) = Channel::<Bytes, BodyFailure>::new(4);
-        let replay = Replay::new(Body::new(body), NO_LIMIT, true);
+        let replay = Replay::new(Body::new(body), true);
         client.send_data(chunk("ab")).await.unwrap();
 
         let mut first = replay.attempt();
@@ -341,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_may_not_be_repeated_is_not_kept() {
-        let replay = Replay::new(Body::from("abc"), NO_LIMIT, false);
+        let replay = Replay::new(Body::from("abc"), false);
         assert!(replay.is_whole(), "nothing was taken yet");
         let untouched = replay.attempt();
         drop(untouched);
@@ -352,28 +340,16 @@ mod tests {
     #[tokio::test]
     async fn large_bodies_are_sent_once() {
         let large = vec![b'x'; MAX_KEPT_BYTES + 1];
-        let replay = Replay::new(Body::from(large), NO_LIMIT, true);
+        let replay = Replay::new(Body::from(large), true);
         assert_eq!(text(replay.attempt()).await.len(), MAX_KEPT_BYTES + 1);
         assert!(!replay.is_whole());
-    }
-
-    #[tokio::test]
-    async fn the_limit_counts_what_is_streamed() {
-        let (mut client, body) = Channel::<Bytes, BodyFailure>::new(4);
-        let replay = Replay::new(Body::new(body), 4, true);
-        client.send_data(chunk("abc")).await.unwrap();
-        client.send_data(chunk("de")).await.unwrap();
-        let mut attempt = replay.attempt();
-        assert!(attempt.frame().await.unwrap().is_ok());
-        assert!(attempt.frame().await.unwrap().is_err());
-        assert_eq!(replay.failure(), Some(BodyFailure::TooLarge));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_deadline_follows_who_is_waited_for() {
         let (write, read) = (Duration::from_secs(2), Duration::from_secs(5));
         let (mut client, body) = Channel::<Bytes, BodyFailure>::new(4);
-        let replay = Replay::new(Body::new(body), NO_LIMIT, false);
+        let replay = Replay::new(Body::new(body), false);
         let start = Instant::now();
         let mut attempt = replay.attempt();
         assert_eq!(

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, Consumers, ConsumersError};
 use crate::gateway::{Shared, handle};
+use crate::intake::Room;
 use crate::plugins::prometheus::Metrics;
 use crate::router::Router;
 use crate::upstream::{BoxError, Upstream};
@@ -72,6 +73,7 @@ impl<U: Upstream> Gateway<U> {
             router: Router::new(config),
             credentials: RwLock::new(Arc::new(credentials)),
             metrics: Arc::new(Metrics::new()),
+            room: Room::default(),
             upstream,
         };
         Ok(Self {

@@ -78,6 +78,32 @@ async fn bodies_over_the_limit_are_refused() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_measured_is_whole_before_anything_is_asked() {
+    let echo = Echo::start().await;
+    let plugins = "{name: request-size-limiting, config: {allowed_payload_size: 8, \
+                   size_unit: bytes}}";
+    let running = Running::start(&config(echo.port, "", ROUTE, plugins), Consumers::none()).await;
+    for half in [
+        &b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n1234"[..],
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n1234\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n1234\r\nxyz\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+    ] {
+        let answer = running.half(half).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 400 "),
+            "{answer}"
+        );
+    }
+    assert_eq!(echo.seen(), 0);
+    // And in pieces it is passed on in one.
+    let pieces = Request::post("/").body(chunked(&[b"12", b"34"])).unwrap();
+    let saw = running.send_body(pieces).await.json();
+    assert_eq!(saw["headers"]["content-length"], "4");
+    assert_eq!(echo.seen(), 1);
+}
+
+#[tokio::test]
 async fn large_bodies_pass_without_a_limit() {
     let echo = Echo::start().await;
     let running = Running::start(&config(echo.port, "", ROUTE, ""), Consumers::none()).await;

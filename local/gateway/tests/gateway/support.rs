@@ -98,10 +98,22 @@ impl Running {
         Answer::read(response).await
     }
 
-    /// Sends bytes as they are, closes the sending half, and returns all that comes back.
+    /// Sends bytes as they are, and returns all that comes back.
     pub(crate) async fn raw(&self, bytes: &[u8]) -> String {
+        self.send_bytes(bytes, false).await
+    }
+
+    /// Sends bytes as they are and nothing after them, and returns all that comes back.
+    pub(crate) async fn half(&self, bytes: &[u8]) -> String {
+        self.send_bytes(bytes, true).await
+    }
+
+    async fn send_bytes(&self, bytes: &[u8], end: bool) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         stream.write_all(bytes).await.unwrap();
+        if end {
+            stream.shutdown().await.unwrap();
+        }
         let mut answer = Vec::new();
         let reading = stream.read_to_end(&mut answer);
         // A connection that was reset after its answer has answered.
