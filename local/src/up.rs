@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args as ClapArgs;
+use rustix::process::{Resource, Rlimit};
 use tokio::{net::TcpListener, sync::watch};
 use zerocart_activator::{
     Activator, Guard, Job, JobLauncher, Jobs, Launcher, ProcessLauncher, Running,
@@ -51,6 +52,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     let began = Instant::now();
+    allow_connections();
     // Before anything is started: from here on Ctrl-C always ends in order.
     let mut stop = Stop::listen()?;
     let project = Project::find()?;
@@ -147,6 +149,19 @@ async fn start(
         crons,
         launcher,
     })
+}
+
+/// Lets this process have as many connections as the system allows it. The usual soft limit of 1,024
+/// files is that of old programs with `select`, and a few hundred clients that hold two each meet it.
+fn allow_connections() {
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: files.maximum,
+        maximum: files.maximum,
+    };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, all) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 impl Up {
