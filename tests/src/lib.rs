@@ -12,7 +12,8 @@
 //! - [`limits`]: times are ordered, connections fit;
 //! - [`dependencies`], [`source`]: who may depend on whom, and what a file may hold.
 //!
-//! And [`stories`]: what holds at the public address of an engine that runs.
+//! And [`stories`]: what holds at the public address of an engine that runs, and [`harness`], which
+//! starts one.
 
 pub mod access;
 pub mod binaries;
@@ -20,6 +21,7 @@ pub mod consul;
 pub mod contract;
 pub mod dependencies;
 pub mod functions;
+pub mod harness;
 pub mod knative;
 pub mod kong;
 pub mod lambda;

@@ -18,13 +18,13 @@ use std::{
     time::Duration,
 };
 
+use crate::{functions, root};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::Deserialize;
 use tempfile::TempDir;
 use zerocart_activator::{FunctionStatus, Guard};
 use zerocart_proto::{rpc, user::AuthRequest};
 use zerocart_test_support::clients::{Client, Wire};
-use zerocart_tests::{functions, root};
 
 use super::{
     http::Http,
@@ -33,7 +33,7 @@ use super::{
 };
 
 /// How long anything may take that is about to happen; never reached by a test that passes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The variables that cargo sets for a package's own programs and that build scripts look at.
 const OF_THIS_PACKAGE: [&str; 7] = [
@@ -48,10 +48,10 @@ const OF_THIS_PACKAGE: [&str; 7] = [
 
 /// A data folder that is removed with this.
 #[derive(Debug)]
-pub(crate) struct Data(TempDir);
+pub struct Data(TempDir);
 
 impl Data {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("zerocart-tests-").tempdir();
         let folder = folder.expect("a temporary folder can be made");
         // As root, PostgreSQL runs as somebody else, and keeps its files where it can reach them.
@@ -60,7 +60,7 @@ impl Data {
         Self(folder)
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         self.0.path().join("data")
     }
 
@@ -85,7 +85,7 @@ struct Functions {
 
 /// An engine that runs. Killed when this is dropped; its own guards then end what it started.
 #[derive(Debug)]
-pub(crate) struct Engine {
+pub struct Engine {
     child: Child,
     data: PathBuf,
     log: PathBuf,
@@ -99,12 +99,12 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// `zerocart up` with the functions as processes, once it is ready.
-    pub(crate) async fn start(data: &Data) -> Self {
+    pub async fn start(data: &Data) -> Self {
         Self::start_with(data, &[]).await
     }
 
     /// `zerocart up` with more options.
-    pub(crate) async fn start_with(data: &Data, options: &[&str]) -> Self {
+    pub async fn start_with(data: &Data, options: &[&str]) -> Self {
         let log = data.file("output");
         let output = File::create(&log).expect("the log can be made");
         let mut command = zerocart(&data.path());
@@ -145,23 +145,23 @@ impl Engine {
     }
 
     /// The gateway.
-    pub(crate) fn gateway(&self) -> SocketAddr {
+    pub fn gateway(&self) -> SocketAddr {
         self.gateway
     }
 
     /// The host and port of a function for other functions, past the gateway.
-    pub(crate) fn function(&self, name: &str) -> String {
+    pub fn function(&self, name: &str) -> String {
         let url = self.functions.replace("{function}", name);
         url.trim_start_matches("http://").to_owned()
     }
 
     /// What it has told so far.
-    pub(crate) fn output(&self) -> String {
+    pub fn output(&self) -> String {
         read(&self.log)
     }
 
     /// The e-mail and password that it shows at its first start.
-    pub(crate) fn admin_credential(&self) -> Option<(String, String)> {
+    pub fn admin_credential(&self) -> Option<(String, String)> {
         let output = self.output();
         let after = |label: &str| {
             let mut lines = output.lines().map(str::trim);
@@ -172,18 +172,18 @@ impl Engine {
     }
 
     /// A client at an address of its own: the gateway counts its requests alone.
-    pub(crate) fn http(&self) -> Http {
+    pub fn http(&self) -> Http {
         let source = self.sources.fetch_add(1, Ordering::Relaxed);
         Http::new(self.gateway, [127, 0, 0, source].into())
     }
 
     /// A client by some wire, from 127.0.0.1.
-    pub(crate) fn client(&self, wire: Wire) -> Client {
+    pub fn client(&self, wire: Wire) -> Client {
         Client::new(wire, self.gateway)
     }
 
     /// Signs in, and gives the value of the header `authorization`.
-    pub(crate) async fn sign_in(&self, email: &str, password: &str) -> String {
+    pub async fn sign_in(&self, email: &str, password: &str) -> String {
         let request = AuthRequest {
             email: email.into(),
             password: password.into(),
@@ -194,13 +194,13 @@ impl Engine {
     }
 
     /// Signs the first admin in.
-    pub(crate) async fn sign_in_admin(&self) -> String {
+    pub async fn sign_in_admin(&self) -> String {
         let (email, password) = self.admin_credential().expect("the first start shows it");
         self.sign_in(&email, &password).await
     }
 
     /// `zerocart ps --json`.
-    pub(crate) async fn ps(&self) -> Vec<FunctionStatus> {
+    pub async fn ps(&self) -> Vec<FunctionStatus> {
         let mut command = tokio::process::Command::from(zerocart(&self.data));
         let output = command.args(["ps", "--json"]).output().await;
         let output = output.expect("zerocart can be started");
@@ -214,18 +214,18 @@ impl Engine {
     }
 
     /// What `ps` says of one function.
-    pub(crate) async fn status(&self, function: &str) -> FunctionStatus {
+    pub async fn status(&self, function: &str) -> FunctionStatus {
         let status = self.ps().await.into_iter().find(|f| f.name == function);
         status.unwrap_or_else(|| panic!("ps does not show {function}"))
     }
 
     /// The engine and all that it started.
-    pub(crate) fn processes(&self) -> Vec<Process> {
+    pub fn processes(&self) -> Vec<Process> {
         processes::tree(self.child.id())
     }
 
     /// A connection to the database of `domain`, as the role of its functions.
-    pub(crate) async fn database(&self, domain: &str) -> tokio_postgres::Client {
+    pub async fn database(&self, domain: &str) -> tokio_postgres::Client {
         let functions = functions::all();
         let names: Vec<_> = functions
             .iter()
@@ -247,13 +247,13 @@ impl Engine {
     }
 
     /// Ctrl-C: SIGINT to the whole group, as a terminal sends it. Gives the exit status.
-    pub(crate) async fn interrupt(mut self) -> ExitStatus {
+    pub async fn interrupt(mut self) -> ExitStatus {
         kill_process_group(self.pid(), Signal::INT).expect("the engine runs");
         self.exit().await
     }
 
     /// Ends it as Ctrl-C does, and checks that it went well and that nothing is left.
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         let (processes, log) = (self.processes(), self.log.clone());
         let status = self.interrupt().await;
         assert!(status.success(), "{status}\n{}", read(&log));
@@ -261,7 +261,7 @@ impl Engine {
     }
 
     /// `kill -9`.
-    pub(crate) async fn kill(mut self) {
+    pub async fn kill(mut self) {
         kill_process(self.pid(), Signal::KILL).expect("the engine runs");
         assert_eq!(self.exit().await.signal(), Some(9));
     }
@@ -292,7 +292,7 @@ impl Drop for Engine {
 }
 
 /// `zerocart --data <data>`, to which a command is added.
-pub(crate) fn zerocart(data: &Path) -> Command {
+pub fn zerocart(data: &Path) -> Command {
     let mut command = Command::new(binaries().join("zerocart"));
     command.current_dir(root()).arg("--data").arg(data);
     command
@@ -302,7 +302,7 @@ pub(crate) fn zerocart(data: &Path) -> Command {
 ///
 /// A build of this package alone does not build the binaries of others, and a stale one would
 /// test what is no more. All that `cargo test` has built already is not built again.
-pub(crate) fn binaries() -> &'static Path {
+pub fn binaries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let test = std::env::current_exe().expect("a test knows its program");

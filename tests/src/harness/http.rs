@@ -23,7 +23,7 @@ use zerocart_test_support::clients::{Body, Reply, Wire, request};
 /// A client from one address of the loopback network. The gateway limits requests per address, as
 /// it should; a test that needs more of them comes from several.
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
+pub struct Http {
     authority: String,
     client: Client<HttpConnector<ThisMachine>, Body>,
 }
@@ -50,12 +50,12 @@ impl Service<Name> for ThisMachine {
 
 impl Http {
     /// A client of the gateway over HTTP/1.1.
-    pub(crate) fn new(gateway: SocketAddr, source: Ipv4Addr) -> Self {
+    pub fn new(gateway: SocketAddr, source: Ipv4Addr) -> Self {
         Self::to(gateway.to_string(), source, Wire::Http1)
     }
 
     /// A client of `authority` on this machine, with what HTTP the wire needs.
-    pub(crate) fn to(authority: String, source: Ipv4Addr, wire: Wire) -> Self {
+    pub fn to(authority: String, source: Ipv4Addr, wire: Wire) -> Self {
         let mut connector = HttpConnector::new_with_resolver(ThisMachine);
         connector.set_local_address(Some(source.into()));
         connector.set_nodelay(true);
@@ -70,7 +70,7 @@ impl Http {
     /// # Panics
     ///
     /// When there is none.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
+    pub async fn send(&self, request: Request<Body>) -> Reply {
         let (mut parts, body) = request.into_parts();
         let uri = format!("http://{}{}", self.authority, parts.uri);
         parts.uri = uri.parse().expect("an address and a path are a URI");
@@ -87,7 +87,7 @@ impl Http {
     }
 
     /// Sends JSON, or nothing when `body` is empty, with headers.
-    pub(crate) async fn call(
+    pub async fn call(
         &self,
         method: Method,
         path: &str,
@@ -103,7 +103,7 @@ impl Http {
     }
 
     /// Calls by gRPC, with headers. The client must be one for [`Wire::Grpc`].
-    pub(crate) async fn grpc(
+    pub async fn grpc(
         &self,
         path: &str,
         message: &[u8],
@@ -126,7 +126,7 @@ impl Http {
     }
 
     /// GET of a path.
-    pub(crate) async fn get(&self, path: &str) -> Reply {
+    pub async fn get(&self, path: &str) -> Reply {
         self.call(Method::GET, path, "", &[]).await
     }
 }

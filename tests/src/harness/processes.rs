@@ -8,9 +8,9 @@ use super::until;
 
 /// A process; a later one with the same id is another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) name: String,
+pub struct Process {
+    pub pid: u32,
+    pub name: String,
     /// When it started, in the kernel's ticks since boot.
     started: u64,
 }
@@ -48,12 +48,12 @@ impl Stat {
 
 impl Process {
     /// Whether it still runs. One that has ended and waits to be collected does not.
-    pub(crate) fn runs(&self) -> bool {
+    pub fn runs(&self) -> bool {
         Stat::of(self.pid).is_some_and(|stat| stat.process.started == self.started && !stat.zombie)
     }
 
     /// Sends a signal; none to a process that has ended.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         if self.runs() {
             let _ = kill_process(pid.expect("a pid"), signal);
@@ -61,7 +61,7 @@ impl Process {
     }
 
     /// A variable of its environment.
-    pub(crate) fn env(&self, name: &str) -> Option<String> {
+    pub fn env(&self, name: &str) -> Option<String> {
         let environ = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
         let environ = String::from_utf8_lossy(&environ);
         let mut pairs = environ.split('\0').filter_map(|pair| pair.split_once('='));
@@ -72,7 +72,7 @@ impl Process {
 }
 
 /// A process and all that it started, and so on.
-pub(crate) fn tree(root: u32) -> Vec<Process> {
+pub fn tree(root: u32) -> Vec<Process> {
     let all = Stat::all();
     let mut pids = BTreeSet::from([root]);
     loop {
@@ -94,7 +94,7 @@ pub(crate) fn tree(root: u32) -> Vec<Process> {
 /// # Panics
 ///
 /// When one still does after `limit`.
-pub(crate) async fn gone(processes: &[Process], limit: Duration) {
+pub async fn gone(processes: &[Process], limit: Duration) {
     let left = || {
         processes
             .iter()
