@@ -1,6 +1,6 @@
 # Every recipe has a line of help; `just` alone lists them.
 
-# cargo-lambda, where `just lambda-tools` has put it.
+# Tools from PyPI, where `just tools` and `just lambda-tools` have put them.
 export PATH := justfile_directory() / "target/tools/bin:" + env("PATH")
 
 # List the recipes
@@ -53,6 +53,19 @@ fmt: buf
 proto-lint: buf
     cd proto && ../node_modules/.bin/buf lint
     node_modules/.bin/buf format --diff --exit-code proto
+
+# Check what Cargo.lock brings in: licences, sources, bans
+deny: tools
+    cargo deny --locked check -D warnings bans licenses sources
+
+# Look up known vulnerabilities of what Cargo.lock brings in, in RustSec's database (from GitHub)
+advisories: tools
+    cargo deny --locked check -D warnings advisories
+
+# Install what CI checks with from PyPI, into target/tools
+tools:
+    python3 -m venv target/tools
+    target/tools/bin/pip install --quiet --requirement .ci/requirements.txt
 
 # Install buf, in the version that package.json names
 buf:
