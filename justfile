@@ -62,6 +62,10 @@ deny: tools
 advisories: tools
     cargo deny --locked check -D warnings advisories
 
+# Look for secrets in what is in git, in earlier versions too
+secrets: tools
+    python3 .ci/find-secrets.py
+
 # Install what CI checks with from PyPI, into target/tools
 tools:
     python3 -m venv target/tools
