@@ -1,6 +1,6 @@
 # Every recipe has a line of help; `just` alone lists them.
 
-# cargo-lambda, where `just lambda-tools` has put it.
+# Tools from PyPI, where `just tools` and `just lambda-tools` have put them.
 export PATH := justfile_directory() / "target/tools/bin:" + env("PATH")
 
 # List the recipes
@@ -39,20 +39,47 @@ schemathesis examples="200" seed="1":
 # Check formatting, lints, docs and protos, as CI does
 lint:
     cargo fmt --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
     cargo clippy --release --workspace --all-targets -- -D warnings
     cargo clippy --release --workspace --all-targets --features zerocart-tests/lambda,zerocart-bench/lambda -- -D warnings
+    cargo clippy --release --manifest-path fuzz/Cargo.toml -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet --features zerocart-tests/lambda,zerocart-bench/lambda
     just proto-lint
 
 # Format the code and the protos
 fmt: buf
     cargo fmt --all
+    cargo fmt --manifest-path fuzz/Cargo.toml
     node_modules/.bin/buf format -w proto
 
 # Lint the protos and check their format
 proto-lint: buf
     cd proto && ../node_modules/.bin/buf lint
     node_modules/.bin/buf format --diff --exit-code proto
+
+# Check what Cargo.lock brings in: licences, sources, bans
+deny: tools
+    cargo deny --locked check -D warnings -A license-exception-not-encountered bans licenses sources
+    cargo deny --manifest-path fuzz/Cargo.toml --locked --config deny.toml check -D warnings \
+        -A license-exception-not-encountered -A unmatched-skip -A unnecessary-skip bans licenses sources
+
+# Look up known vulnerabilities of what Cargo.lock brings in, in RustSec's database (from GitHub)
+advisories: tools
+    cargo deny --locked check -D warnings advisories
+    cargo deny --manifest-path fuzz/Cargo.toml --locked --config deny.toml check -D warnings advisories
+
+# Try inputs on a fuzz target, json_request or path, for so many seconds
+fuzz target seconds="300" *args: tools
+    fuzz/run {{target}} {{seconds}} {{args}}
+
+# Look for secrets in what is in git, in earlier versions too
+secrets: tools
+    python3 .ci/find-secrets.py
+
+# Install what CI checks with from PyPI, into target/tools
+tools:
+    python3 -m venv target/tools
+    target/tools/bin/pip install --quiet --requirement .ci/requirements.txt
 
 # Install buf, in the version that package.json names
 buf:

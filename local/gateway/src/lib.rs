@@ -28,11 +28,13 @@ mod proxy;
 mod replay;
 mod reply;
 mod router;
+mod routes;
 mod server;
 mod upstream;
 
 pub use config::{
     Config, ConfigError, Consumers, ConsumersError, JwtKey, PathRule, Route, Service,
 };
+pub use routes::Routes;
 pub use server::Gateway;
 pub use upstream::{BoxError, HttpUpstream, Protocol, Target, Upstream, UpstreamError};

@@ -281,6 +281,7 @@ mod tests {
     use super::*;
     use zerocart_proto::{
         order::UpdateOrderStatusRequest,
+        payment::SetFailureRateRequest,
         product::{CreateProductRequest, ListProductsRequest},
     };
 
@@ -329,6 +330,15 @@ mod tests {
         let error = json::<zerocart_proto::user::CreateUserRequest>(body).unwrap_err();
         assert_eq!(error.violations()[0].field, "password");
         assert!(!format!("{error:?}").contains("hunter2secret"));
+    }
+
+    #[test]
+    fn a_double_is_the_one_that_its_digits_are() {
+        for digits in ["0.9453830113939903", "0.90071995094819870948", "19.99"] {
+            let request = json::<SetFailureRateRequest>(format!(r#"{{"failure_rate": {digits}}}"#));
+            let rate = request.unwrap().failure_rate;
+            assert_eq!(rate.to_bits(), digits.parse::<f64>().unwrap().to_bits());
+        }
     }
 
     #[test]

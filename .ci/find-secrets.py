@@ -1,0 +1,201 @@
+"""Finds secrets in what is in git: the tracked files, all their earlier versions, and the messages.
+
+detect-secrets looks for them, with all of its detectors and a few for what this system has of its own.
+Prints where each is, without the secret, and ends with status 1 when there is one. A shallow clone has
+no earlier versions to look at.
+
+What only looks like a secret is allowed by its value, below, with the reason, and nothing else is. What
+is allowed and found no more is an error too.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+from detect_secrets import SecretsCollection
+from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+from detect_secrets.plugins.base import RegexBasedDetector
+from detect_secrets.settings import transient_settings
+
+OWN = ".ci/find-secrets.py"
+
+# A regular expression for the whole of what was found, and the only file that may have it, if there is
+# but one.
+ALLOWED = {
+    # Passwords of accounts and databases that examples and tests make up.
+    r"(correct|wrong) horse|(a long|another) password|hunter2|right|wrong": None,
+    r"ü": "functions/user/tests/it/create_user.rs",
+    r"secret|s3cret|password|p#1|p#word": None,
+    r"postgres://role:password@127\.0\.0\.1:port/database": "local/postgres/src/passwords.rs",
+    # The key of RFC 8037's examples (appendix A), its public part, and its thumbprint.
+    r"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A": None,
+    r"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo": None,
+    r"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k": "shared/auth/src/jwk.rs",
+    # The secret access key of AWS's documentation, and two signatures that were made with it.
+    r"wJalrXUtnFEMI/K7MDENG\+bPxRfiCYEXAMPLEKEY": "shared/lambda/tests/lambda/main.rs",
+    r"234ca230d39c05e03146528458ab685d61900bbfbb97dabd5f4430f0d47818e1|"
+    r"8d8a41bb01454fbf04030eaba327ed1f26ab8327584ab4d5d770cfda1ef8e438": (
+        "shared/lambda/tests/lambda/calls.rs"
+    ),
+    # What tests plant, to see that it is hidden: tokens that nobody signed, keys without a key, and the
+    # card numbers of payment documentation.
+    r"eyJhbGciOiJFZERTQSJ9\.eyJzdWIiOiIxIn0\.": "shared/runtime/src/redact/tests.rs",
+    r"BEGIN (EC )?PRIVATE KEY": "shared/runtime/src/redact/tests.rs",
+    r"eyJhbGciOiJFZERTQSIsImtpZCI6ImNhbmFyeSJ9\.eyJzdWIiOiJjYW5hcnkifQ\.": (
+        "tests/tests/it/e2e/secrets.rs"
+    ),
+    r"4111([ -]?)1111\1?1111\1?1111|5500 0000 0000 0004|378282246310005|6304950600000000007": None,
+    # Ids of traces, and of users without their hyphens.
+    r"4bf92f3577b34da6a3ce929d0e0e4736": None,
+    r"80326ef5502768e11b3fac4ec3df0abc|5fabd4cf23fc10d477bdeea2fa1c3c16": None,
+    r"018f4e9a7c1b7def80000123456789ab": "shared/auth/src/identity.rs",
+    r"0192f0c17a3e7cc29f4b1d2c3b4a5f60": "tests/src/openapi.rs",
+    # Names of secrets, not the secrets: in AWS, in Kubernetes, and of a program.
+    r"(\w+_SECRET=)?zerocart/[a-z-]+(#[a-z_]+)?": None,
+    r"name: zerocart-[a-z-]+(\n    - secretRef:\n        name: zerocart-[a-z-]+\n- op: add\n"
+    r"  path: \S+/env/-\n  value:\n    name: FUNCTION_URL_TEMPLATE\n    value: \\)?": (
+        "knative/kustomization.yaml"
+    ),
+    r"lambda/secrets|tools|python3 \.ci/find-secrets\.py": "justfile",
+    # Names of what is looked for.
+    r"Card number|Private JWK|Basic credentials|age key": OWN,
+    # `&self.service`, once.
+    r"service": "local/src/engine.rs",
+}
+
+# Files that hold secrets by their name, whatever is in them.
+NAMES = re.compile(
+    r"(^|/)(\.env(\.\w+)?|\.pgpass|id_(rsa|ecdsa|ed25519)|[^/]*\.(pem|key|p12|pfx|jks|kdbx|tfstate))$"
+)
+
+
+class CardNumber(RegexBasedDetector):
+    """13 to 19 digits, also in groups, that a card network issues and Luhn's check accepts."""
+
+    secret_type = "Card number"
+    denylist = [re.compile(r"(?<![\w.+-])([2-6](?:[ -]?\d){12,18})(?![\w-]|\.\d)")]
+
+    def analyze_string(self, string):
+        for found in super().analyze_string(string):
+            digits = [int(digit) for digit in reversed(found) if digit.isdigit()]
+            doubled = [sum(divmod(2 * digit, 10)) for digit in digits[1::2]]
+            if (sum(digits[::2]) + sum(doubled)) % 10 == 0:
+                yield found
+
+
+class PrivateJwk(RegexBasedDetector):
+    """The private part of a JSON Web Key, also within a text of JSON."""
+
+    secret_type = "Private JWK"
+    denylist = [re.compile(r'\\?"d\\?"\s*:\s*\\?"([\w-]{43,})')]
+
+
+class BasicCredentials(RegexBasedDetector):
+    """Credentials that are given to curl, or to a server as RFC 7617 has it."""
+
+    secret_type = "Basic credentials"
+    denylist = [
+        re.compile(r"\bcurl\b.*\s(?:-u|--user)[ =]?['\"]?([^\s:'\"$]+:[^\s'\"$]+)"),
+        re.compile(r"\bBasic ([A-Za-z0-9+/]{12,}={0,2})"),
+    ]
+
+
+class AgeKey(RegexBasedDetector):
+    """A private key of age."""
+
+    secret_type = "age key"
+    denylist = [re.compile(r"AGE-SECRET-KEY-1[A-Z0-9]{58}")]
+
+
+def settings():
+    """What is looked for, and what of it is nothing: by its own looks, not by what stands beside it.
+
+    An address is no secret.
+    """
+    known = get_mapping_from_secret_type_to_class()
+    known = {detector.__name__ for detector in known.values()} - {"IPPublicDetector"}
+    plugins = [{"name": name} for name in sorted(known)]
+    # It is asked again, and then has to look for ours.
+    get_mapping_from_secret_type_to_class.cache_clear()
+    own = f"file://{pathlib.Path(__file__).resolve()}"
+    plugins += [
+        {"name": detector.__name__, "path": own}
+        for detector in (CardNumber, PrivateJwk, BasicCredentials, AgeKey)
+    ]
+    filters = (
+        "is_indirect_reference",
+        "is_lock_file",
+        "is_potential_uuid",
+        "is_prefixed_with_dollar_sign",
+        "is_sequential_string",
+        "is_templated_secret",
+    )
+    heuristic = "detect_secrets.filters.heuristic"
+    return {
+        "plugins_used": plugins,
+        "filters_used": [{"path": f"{heuristic}.{name}"} for name in filters],
+    }
+
+
+def git(*arguments, **options):
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, **options).stdout
+
+
+def earlier(folder):
+    """Writes the earlier versions of files, and the messages, below `folder`; which files that are."""
+    now = {line.split()[1] for line in git("ls-files", "--stage").decode().splitlines()}
+    listed = git("rev-list", "--objects", "HEAD").decode().splitlines()
+    paths = dict(line.split(" ", 1) for line in listed if " " in line and line.split()[0] not in now)
+    objects = git("cat-file", "--batch", input="\n".join(paths).encode())
+    at = 0
+    while at < len(objects):
+        end = objects.index(b"\n", at)
+        name, kind, size = objects[at:end].decode().split()
+        at = end + 1 + int(size)
+        if kind == "blob":
+            file = folder / name[:12] / paths[name]
+            file.parent.mkdir(parents=True)
+            file.write_bytes(objects[end + 1 : at])
+        at += 1
+    (folder / "log").write_bytes(git("log", "--format=%B"))
+    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+
+
+def scan(root, files):
+    """Where each secret is that these files hold, and what it is."""
+    found = SecretsCollection(root=str(root))
+    found.scan_files(*files)
+    return sorted((path, each.line_number, each.type, each.secret_value) for path, each in found)
+
+
+def main():
+    tracked = git("ls-files", "-z").decode().split("\0")[:-1]
+    ignored = git("ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
+    problems = [f"{path}: git ignores it, and has it" for path in ignored.decode().split("\0")[:-1]]
+    problems += [f"{path}: what has this name is a secret" for path in tracked if NAMES.search(path)]
+    with tempfile.TemporaryDirectory() as folder, transient_settings(settings()):
+        versions = earlier(pathlib.Path(folder))
+        found = [(path, path, *what) for path, *what in scan("", tracked)]
+        for version, *what in scan(folder, versions):
+            blob, _, path = version.partition("/")
+            found.append((f"git show {blob} ({path})" if path else "git log", path, *what))
+    used = set()
+    for where, path, line, kind, value in found:
+        allowed = {
+            each for each, only in ALLOWED.items()
+            if (re.fullmatch(each, value) and only in (None, path)) or (path == OWN and value in each)
+        }
+        used |= allowed
+        if not allowed:
+            problems.append(f"{where}:{line}: {kind}")
+    if git("rev-parse", "--is-shallow-repository") == b"false\n":
+        problems += [f"{OWN}: allowed, but nowhere: {each}" for each in ALLOWED.keys() - used]
+    problems.append(f"{len(tracked)} files, {len(versions)} earlier versions: {len(problems)} problems")
+    print(*problems, sep="\n")
+    sys.exit(len(problems) > 1)
+
+
+if __name__ == "__main__":
+    main()

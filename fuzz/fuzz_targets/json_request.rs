@@ -1,0 +1,375 @@
+//! A request of every RPC, from its path, query and JSON, in the very router that its function serves.
+//!
+//! An input is a line `PATCH /products/1/inventory?x=y admin`, whose last word says who calls, and the
+//! body. fuzz/README.md says what must hold.
+#![no_main]
+
+use std::{
+    cell::RefCell,
+    collections::HashSet,
+    future::Future,
+    marker::PhantomData,
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
+
+use axum::{Router, body::Body};
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use libfuzzer_sys::{Corpus, fuzz_target};
+use percent_encoding::percent_decode_str;
+use prost::Message;
+use serde_json::{Map, Value};
+use tower::ServiceExt;
+use zerocart_auth::{Issuer, KeySet, Role, Signer};
+use zerocart_proto::rpc::{self, Info, Rpc};
+use zerocart_runtime::{Call, Env, Error, Function, Invalid, Setup};
+
+/// The user who calls as a customer.
+const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
+
+/// Longer than anybody fuzzes.
+const TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What only somebody who does not know of it says: words of Rust, and of what we are made of.
+const INTERNALS: [&str; 9] = [
+    "serde",
+    "expected",
+    "invalid type",
+    "invalid value",
+    "struct",
+    "::",
+    "panicked",
+    "prost",
+    ".rs",
+];
+
+/// In a value, never to be seen again: what a client said may be a password.
+const CANARY: &str = "canary";
+
+thread_local! {
+    static SERVED: RefCell<Served> = RefCell::new(Served::new());
+}
+
+/// The request that the handler got, as JSON.
+static SEEN: Mutex<Option<Value>> = Mutex::new(None);
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let tried = SERVED.with_borrow_mut(|served| served.try_request(input));
+    tried.map_or(Corpus::Reject, |()| Corpus::Keep)
+});
+
+/// Serves an RPC by keeping the request.
+struct Keep<R>(PhantomData<R>);
+
+impl<R: Rpc> Function for Keep<R> {
+    type Rpc = R;
+
+    fn build(_: &mut Setup) -> Result<Self, Invalid> {
+        Ok(Self(PhantomData))
+    }
+
+    fn call(
+        &self,
+        _: &Call,
+        request: R::Request,
+    ) -> impl Future<Output = Result<R::Response, Error>> + Send {
+        let json = serde_json::to_string(&request).expect("a request can be written");
+        let bytes = request.encode_to_vec();
+        let again: R::Request = serde_json::from_str(&json).expect("what is written can be read");
+        assert_eq!(again.encode_to_vec(), bytes, "{json} is another request");
+        let again = R::Request::decode(bytes.as_slice()).expect("what is encoded can be decoded");
+        let again = serde_json::to_value(&again).expect("a request can be written");
+        // As values, because a zero loses its sign in gRPC.
+        let json = serde_json::from_str(&json).expect("it has just been read");
+        assert_eq!(again, json, "gRPC makes another request");
+        *SEEN.lock().expect("nobody panics and goes on") = Some(json);
+        std::future::ready(Ok(R::Response::default()))
+    }
+}
+
+struct Served {
+    routers: Vec<(&'static Info, Router)>,
+    tokens: Vec<(&'static str, String)>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Served {
+    fn new() -> Self {
+        let [user, service] = [(); 2].map(|()| KeySet::generate().expect("there are random bytes"));
+        let env = Env::from_iter([
+            ("AUTH_USER_KEYS", user.keys().to_string()),
+            ("AUTH_SERVICE_KEYS", service.keys().to_string()),
+        ]);
+        let mut routers = Vec::new();
+        macro_rules! serve {
+            ($($rpc:ident)*) => {$(
+                let built = zerocart_runtime::build::<Keep<rpc::$rpc>>(env.clone());
+                routers.push((&rpc::$rpc::INFO, built.expect("it needs no more").router));
+            )*};
+        }
+        serve!(
+            CreateUser AuthenticateUser GetUser
+            CreateProduct GetProduct ListProducts UpdateInventory
+            AddToCart GetCart UpdateCartItem RemoveFromCart ClearCart
+            CreateOrder GetOrder ListUserOrders UpdateOrderStatus
+            ProcessPayment GetPaymentStatus SetFailureRate
+        );
+        assert_eq!(routers.len(), rpc::ALL.len(), "an RPC is left out");
+        let sign = |issuer, keys: &KeySet, subject, role| {
+            let token =
+                Signer::new(issuer, keys.current()).issue(subject, role, TTL, SystemTime::now());
+            token
+                .expect("the issuer may give this role")
+                .to_authorization()
+        };
+        let tokens = vec![
+            ("customer", sign(Issuer::User, &user, ME, Role::Customer)),
+            (
+                "admin",
+                sign(
+                    Issuer::User,
+                    &user,
+                    "018f4e9a-7c1b-7def-8000-000000000002",
+                    Role::Admin,
+                ),
+            ),
+            (
+                "service",
+                sign(Issuer::Service, &service, "create-order", Role::Service),
+            ),
+        ];
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        Self {
+            routers,
+            tokens,
+            runtime: runtime.expect("it needs nothing"),
+        }
+    }
+
+    fn try_request(&mut self, input: &[u8]) -> Option<()> {
+        let end = input
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .unwrap_or(input.len());
+        let line = str::from_utf8(&input[..end]).ok()?;
+        let body = input.get(end + 1..).unwrap_or_default();
+        let mut words = line.split(' ');
+        let (method, uri) = (words.next()?, words.next()?.parse::<Uri>().ok()?);
+        let caller = words.next().unwrap_or_default();
+        let (info, router) = self
+            .routers
+            .iter()
+            .find(|(info, _)| info.http_method == method && params(info, uri.path()).is_some())?;
+
+        let token = self.tokens.iter().find(|(name, _)| *name == caller);
+        let given = Given {
+            info,
+            uri: &uri,
+            body,
+            caller: token.map_or("", |(name, _)| name),
+        };
+        let token = token.map(|(_, token)| token.as_str());
+        let seen = ask(&self.runtime, router, &given, token, body);
+        if let Some(seen) = seen {
+            given.is_kept_by(&seen);
+            if info.http_body {
+                // What it is when written out is the same request.
+                let again = ask(
+                    &self.runtime,
+                    router,
+                    &given,
+                    token,
+                    seen.to_string().as_bytes(),
+                );
+                assert_eq!(
+                    again.as_ref(),
+                    Some(&seen),
+                    "{} says it another way",
+                    info.name
+                );
+            }
+        }
+        Some(())
+    }
+}
+
+/// What the handler gets of this; when it is not asked, the answer is one that may be given.
+fn ask(
+    runtime: &tokio::runtime::Runtime,
+    router: &Router,
+    given: &Given<'_>,
+    token: Option<&str>,
+    body: &[u8],
+) -> Option<Value> {
+    let mut request = Request::builder()
+        .method(given.info.http_method)
+        .uri(given.uri.clone());
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, token);
+    }
+    let request = request
+        .body(Body::from(body.to_vec()))
+        .expect("its parts are valid");
+    let (parts, body) = runtime.block_on(async {
+        let Ok(answer) = router.clone().oneshot(request).await;
+        let (parts, body) = answer.into_parts();
+        let body = body
+            .collect()
+            .await
+            .expect("the body is in memory")
+            .to_bytes();
+        (parts, body)
+    });
+    let seen = SEEN.lock().expect("nobody panics and goes on").take();
+    if seen.is_none() {
+        let kind = parts.headers.get(header::CONTENT_TYPE);
+        assert_eq!(
+            kind.map(|kind| kind.as_bytes()),
+            Some(b"application/problem+json".as_slice())
+        );
+        let problem = serde_json::from_slice(&body).expect("a problem is JSON");
+        given.may_be_refused_by(parts.status, &problem);
+    }
+    seen
+}
+
+/// What was asked.
+struct Given<'a> {
+    info: &'static Info,
+    uri: &'a Uri,
+    body: &'a [u8],
+    caller: &'static str,
+}
+
+impl Given<'_> {
+    /// The request that was read is what was said, and from somebody who may say it.
+    fn is_kept_by(&self, seen: &Value) {
+        let name = self.info.name;
+        let access = &self.info.access;
+        let by_role = access.roles.iter().any(|role| role.as_str() == self.caller);
+        let is_me = |id: &Value| id.as_str().is_some_and(|id| id.eq_ignore_ascii_case(ME));
+        let by_self = access.self_field.is_some_and(|field| is_me(&seen[field]));
+        let by_self = self.caller == "customer" && (by_self || access.owner);
+        assert!(
+            access.anyone || by_role || by_self,
+            "{name} lets {:?} in: {seen}",
+            self.caller
+        );
+
+        let params = params(self.info, self.uri.path()).expect("the request was sent to this path");
+        for (field, value) in &params {
+            assert_eq!(
+                seen[field], *value,
+                "{name}: {field} is not what the path says"
+            );
+        }
+        let query = self.uri.query().unwrap_or_default();
+        if self.info.http_body {
+            assert_eq!(query, "", "{name} ignores its query");
+            self.is_body_of(seen);
+        } else {
+            let pairs = query.split('&').filter(|pair| !pair.is_empty());
+            let names: Vec<_> = pairs.map(|pair| pair.split('=').next()).collect();
+            let distinct: HashSet<_> = names.iter().collect();
+            assert_eq!(
+                names.len(),
+                distinct.len(),
+                "{name} takes one of two: {query}"
+            );
+        }
+    }
+
+    /// Nothing in the body was left out or changed.
+    fn is_body_of(&self, seen: &Value) {
+        if self.body.is_empty() {
+            return;
+        }
+        let body: Map<String, Value> = serde_json::from_slice(self.body).expect("it was accepted");
+        for (name, said) in &body {
+            let field = snake_case(name);
+            match (said, &seen[&field]) {
+                (Value::Null, _) => {}
+                (Value::String(said), Value::String(kept)) => {
+                    // 64-bit integers are strings in proto3 JSON, and a parameter may be left empty.
+                    let number = said
+                        .parse::<i64>()
+                        .ok()
+                        .filter(|number| *kept == number.to_string());
+                    assert!(
+                        said == kept || said.is_empty() || number.is_some(),
+                        "{name}: {said:?}, {kept:?}"
+                    );
+                }
+                (Value::Number(said), Value::Number(kept)) => {
+                    assert_eq!(said.as_f64(), kept.as_f64(), "{name} is another number");
+                }
+                (_, kept) => assert!(!kept.is_null(), "{name} is left out"),
+            }
+        }
+    }
+
+    /// It is the client's fault, is said in our words alone, and holds nothing that they said.
+    fn may_be_refused_by(&self, status: StatusCode, problem: &Value) {
+        assert!(status.is_client_error(), "{status}: {problem}");
+        assert_eq!(problem["status"], status.as_u16(), "{problem}");
+        for member in ["type", "title", "detail", "code", "trace_id"] {
+            assert!(problem[member].is_string(), "{member} of {problem}");
+        }
+        let errors = problem["errors"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        // With errors, the detail is the first of them, and so names a field as the client did.
+        let detail = if errors.is_empty() {
+            &problem["detail"]
+        } else {
+            &problem["title"]
+        };
+        let described = errors.iter().map(|error| error["description"].as_str());
+        for text in described.chain([problem["title"].as_str(), detail.as_str()]) {
+            let text = text.expect("a text");
+            let internal = INTERNALS
+                .iter()
+                .chain([&CANARY])
+                .find(|word| text.contains(**word));
+            assert_eq!(internal, None, "{text:?}");
+        }
+    }
+}
+
+/// The parameters of a path that is one of the RPC's.
+fn params(info: &Info, path: &str) -> Option<Vec<(&'static str, String)>> {
+    let mut params = Vec::new();
+    let mut given = path.split('/');
+    for wanted in info.http_path.split('/') {
+        let given = given.next()?;
+        match wanted
+            .strip_prefix('{')
+            .and_then(|wanted| wanted.strip_suffix('}'))
+        {
+            Some(_) if given.is_empty() => return None,
+            Some(name) => params.push((name, percent_decode_str(given).decode_utf8_lossy().into())),
+            None if given != wanted => return None,
+            None => {}
+        }
+    }
+    given.next().is_none().then_some(params)
+}
+
+/// The name in `proto/` of a field that may be called by its name in JSON.
+fn snake_case(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}

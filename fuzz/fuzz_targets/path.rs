@@ -1,0 +1,186 @@
+//! The gateway's paths, against the contract: the form that is matched, and the route that is found.
+//!
+//! An input is `GET /users/1`. fuzz/README.md says what must hold.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use http::{Method, uri::PathAndQuery};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use percent_encoding::percent_decode_str;
+use zerocart_gateway::{Config, PathRule, Routes};
+use zerocart_proto::rpc::{self, Info};
+
+const KONG: &str = include_str!("../../kong/kong.yml");
+
+static CONFIG: LazyLock<Config> = LazyLock::new(config);
+static ROUTES: LazyLock<Routes> = LazyLock::new(|| Routes::new(config()));
+/// What a function finds its own route with.
+static OWN: LazyLock<Vec<matchit::Router<()>>> = LazyLock::new(|| {
+    let own = |info: &Info| {
+        let mut router = matchit::Router::new();
+        router
+            .insert(info.http_path, ())
+            .expect("the path of an RPC");
+        router
+    };
+    rpc::ALL.iter().map(own).collect()
+});
+
+fn config() -> Config {
+    Config::parse("kong/kong.yml", KONG).expect("the file is valid")
+}
+
+fuzz_target!(|input: &str| -> Corpus { try_path(input).map_or(Corpus::Reject, |()| Corpus::Keep) });
+
+fn try_path(input: &str) -> Option<()> {
+    let (method, raw) = input.split_once(' ')?;
+    let method = Method::from_bytes(method.as_bytes()).ok()?;
+    let expected = segments(raw);
+    let path = Routes::normalize(raw);
+    assert_eq!(
+        path.is_some(),
+        expected.is_some(),
+        "refused or not: {raw:?}"
+    );
+    let (path, expected) = (path?, expected?);
+
+    assert_eq!(
+        segments(&path).as_ref(),
+        Some(&expected),
+        "{raw:?} as {path:?} is another path"
+    );
+    let again = Routes::normalize(&path);
+    assert_eq!(again.as_deref(), Some(&*path), "{raw:?} has two forms");
+    assert!(!path.contains("//"), "{path:?}");
+    // What may come over HTTP may also be sent on.
+    let is_path = |text: &str| {
+        text.parse::<PathAndQuery>()
+            .is_ok_and(|parsed| parsed.path() == text)
+    };
+    assert!(
+        !is_path(raw) || is_path(&path),
+        "{raw:?} as {path:?} cannot be sent on"
+    );
+
+    let found = ROUTES.find(&method, &path).map(|route| route.name.as_str());
+    assert!(
+        is_right(found, &method, &path),
+        "{method} {path:?} leads to {found:?}"
+    );
+    if method != Method::OPTIONS {
+        assert!(
+            matching(&method, &path) <= 1,
+            "{method} {path:?} has two routes"
+        );
+    }
+    // The function that it is sent to reads the same parameters from it.
+    for (info, own) in rpc::ALL.iter().zip(OWN.iter()) {
+        let read = own.at(&path).ok();
+        let read = read.map(|read| {
+            let params = read.params.iter();
+            params
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
+        });
+        assert_eq!(read, captured(info, &path), "{} of {path:?}", info.name);
+    }
+    Some(())
+}
+
+/// What a path means, step by step (RFC 3986, sections 2.4, 5.2.4 and 6.2.2): its segments without their
+/// escapes, and whether it ends at a folder. `None` where it means nothing.
+fn segments(path: &str) -> Option<(Vec<Vec<u8>>, bool)> {
+    let mut kept = Vec::new();
+    let mut folder = true;
+    for segment in path.strip_prefix('/')?.split('/') {
+        for (at, _) in segment.match_indices('%') {
+            let digits = segment.as_bytes().get(at + 1..at + 3)?;
+            if !digits.iter().all(u8::is_ascii_hexdigit) || digits == b"00" {
+                return None;
+            }
+        }
+        let plain: Vec<u8> = percent_decode_str(segment).collect();
+        folder = true;
+        match plain.as_slice() {
+            b"" | b"." => {}
+            b".." => drop(kept.pop()?),
+            _ => {
+                folder = false;
+                kept.push(plain);
+            }
+        }
+    }
+    Some((kept, folder))
+}
+
+/// Whether the contract wants this route for it: the RPC's with this method and path, by either protocol.
+/// For a preflight any method of the path will do, because whatever answers it answers for all.
+fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
+    let preflight = method == Method::OPTIONS;
+    let rest =
+        |info: &&Info| (preflight || method == info.http_method) && fits(info.http_path, path);
+    let mut right: Vec<String> = rpc::ALL
+        .iter()
+        .filter(rest)
+        .map(|info| info.name.into())
+        .collect();
+    if path == "/openapi.json" && (preflight || method == Method::GET) {
+        right.push("openapi".into());
+    }
+    let grpc = rpc::ALL
+        .iter()
+        .filter(|info| path.starts_with(info.grpc_path));
+    right.extend(grpc.map(|info| format!("{}-grpc", info.name)));
+    assert!(
+        preflight || right.len() <= 1,
+        "{method} {path:?} is more than one: {right:?}"
+    );
+    match found {
+        Some(found) => right.iter().any(|right| right == found),
+        None => right.is_empty(),
+    }
+}
+
+/// Whether `path` is one of `template`, whose parameters are segments that are not empty.
+fn fits(template: &str, path: &str) -> bool {
+    let mut given = path.split('/');
+    let fits = template.split('/').all(|wanted| {
+        given.next().is_some_and(|given| {
+            if wanted.starts_with('{') {
+                !given.is_empty()
+            } else {
+                given == wanted
+            }
+        })
+    });
+    fits && given.next().is_none()
+}
+
+/// How many routes would take it, whatever their order.
+fn matching(method: &Method, path: &str) -> usize {
+    let routes = CONFIG.routes().iter().filter(|route| {
+        let methods = route.methods.is_empty() || route.methods.contains(method);
+        methods
+            && route.paths.iter().any(|rule| match rule {
+                PathRule::Prefix(prefix) => path.starts_with(prefix),
+                PathRule::Regex(regex) => regex.is_match(path),
+            })
+    });
+    routes.count()
+}
+
+/// The parameters that the REST route of `info` captures.
+fn captured(info: &Info, path: &str) -> Option<Vec<(String, String)>> {
+    let route = CONFIG.routes().iter().find(|route| route.name == info.name);
+    let [PathRule::Regex(regex)] = route.expect("each RPC has a route").paths.as_slice() else {
+        panic!("{} is not found by one regular expression", info.name);
+    };
+    let captures = regex.captures(path)?;
+    let names = regex.capture_names().flatten();
+    Some(
+        names
+            .map(|name| (name.to_owned(), captures[name].to_owned()))
+            .collect(),
+    )
+}
