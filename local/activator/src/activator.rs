@@ -25,6 +25,11 @@ use crate::stream::Stream;
 /// How often a request that was not sent at all is given to another instance.
 const ATTEMPTS: usize = 3;
 
+/// The largest head of a request, in bytes, counted as HTTP/2 does (RFC 9113, section 6.5.2). Functions
+/// take half as much again. Requests of all clients share a connection to an instance, and a head far
+/// above what it takes would end that connection for all of them.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
 /// What the activator takes from the engine, not from a function's manifest.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -157,6 +162,10 @@ impl Activator {
     pub async fn handle(&self, function: &str, request: Request<Body>) -> Response<Body> {
         let caller = Caller::of(request.headers());
         let answer = match self.pools.get(function) {
+            Some(_) if head_bytes(&request) > MAX_HEAD_BYTES => {
+                let detail = format!("its path and headers are over {MAX_HEAD_BYTES} bytes");
+                Err(Refusal::new(Kind::TooLarge, detail))
+            }
             Some(pool) => forward(pool, request).await,
             None => {
                 let detail = format!("there is no function {function:?}");
@@ -217,6 +226,17 @@ impl Activator {
     pub async fn shutdown(&self) {
         join_all(self.pools.values().map(|pool| pool.shutdown())).await;
     }
+}
+
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    // Names of pseudo-header fields included; the authority is one of the headers, or as long.
+    let uri = request.uri();
+    let line = uri.path().len() + uri.query().map_or(0, str::len) + request.method().as_str().len();
+    let fields = request.headers().iter();
+    fields
+        .map(|(name, value)| name.as_str().len() + value.len() + 32)
+        .sum::<usize>()
+        + line
 }
 
 async fn forward(pool: &Arc<Pool>, mut request: Request<Body>) -> Result<Response<Body>, Refusal> {

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Late,
     /// More requests are held than may be, or the engine is stopping.
     Busy,
+    /// Its head is larger than a function takes.
+    TooLarge,
 }
 
 impl Kind {
@@ -61,6 +63,12 @@ impl Kind {
                 "UNAVAILABLE",
                 "14",
                 "Too busy",
+            ),
+            Self::TooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "RESOURCE_EXHAUSTED",
+                "8",
+                "The head is too large",
             ),
         }
     }

@@ -38,8 +38,14 @@ const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often an idle HTTP/2 connection is asked whether it still lives, and how long it may take.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 
-/// The largest head of a request, in bytes. A token has at most 8 KiB.
-const MAX_HEAD_BYTES: u32 = 32 * 1024;
+/// The largest head of a request, in bytes. It is above what those before a function let through (Envoy
+/// 60 KiB, the local activator 64): they send the requests of all clients over one HTTP/2 connection,
+/// which a head far above the limit would end for all of them.
+const MAX_HEAD_BYTES: u32 = 96 * 1024;
+
+/// How many requests may have been given up on one HTTP/2 connection before they were looked at. h2's
+/// own 20 is for one client; here one connection carries the clients of a whole gateway.
+const MAX_RESETS: usize = 1024;
 
 /// How the process is run.
 struct Settings {
@@ -188,6 +194,7 @@ pub async fn serve_router(
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE.0)
         .keep_alive_timeout(KEEP_ALIVE.1)
+        .max_pending_accept_reset_streams(MAX_RESETS)
         .max_header_list_size(MAX_HEAD_BYTES);
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);

@@ -50,6 +50,24 @@ async fn grpc_streams_both_ways_and_trailers_pass() {
 }
 
 #[tokio::test]
+async fn a_head_that_no_function_takes_wakes_none() {
+    let bed = Bed::new([Function::new("f")]);
+    for (name, status, grpc) in [("x", 431, None), ("content-type", 200, Some("8"))] {
+        let large = format!("application/grpc{}", "x".repeat(64 * 1024));
+        let request = Request::get("/pid").header(name, large);
+        let request = request.body(Body::empty()).unwrap();
+        let response = bed.activator.handle("f", request).await;
+        assert_eq!(response.status(), status);
+        let code = response.headers().get("grpc-status");
+        assert_eq!(code.and_then(|code| code.to_str().ok()), grpc);
+    }
+    let path = format!("/{}", "p".repeat(64 * 1024));
+    assert_eq!(bed.get("f", &path).await.0, 431);
+    assert_eq!(bed.status("f").cold_starts, 0);
+    bed.activator.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_listener_dispatches_by_host_in_both_versions() {
     let bed = Bed::new([Function::new("first"), Function::new("second")]);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -133,3 +133,21 @@ async fn idle_connections_hold_nothing_up() {
         assert!(read.is_ok(), "{what}");
     }
 }
+
+/// A client that asks for nothing is not waited for; the clock runs ahead while nothing happens.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_asks_for_nothing_is_closed() {
+    let held = held(PATIENCE).await;
+    for begin in [&b""[..], b"PRI * HTTP/2.0\r\n", b"GET /health HT"] {
+        let mut silent = TcpStream::connect(held.address).await.unwrap();
+        silent.write_all(begin).await.unwrap();
+        let mut rest = Vec::new();
+        let began = tokio::time::Instant::now();
+        let read = timeout(10 * PATIENCE, silent.read_to_end(&mut rest)).await;
+        // An end or a reset: either way it is closed.
+        assert!(read.is_ok(), "{begin:?}");
+        assert!(began.elapsed() >= Duration::from_secs(10), "{begin:?}");
+    }
+    held.stop.send(()).unwrap();
+    held.server.await.unwrap();
+}

@@ -116,6 +116,35 @@ async fn a_call_whose_client_goes_away_is_counted() {
     }
 }
 
+/// As large as a proxy may let through: the connection that it shares goes on for all others.
+#[tokio::test]
+async fn a_large_head_ends_no_call_of_others() {
+    let (begin, mut began) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let inside = Arc::clone(&gate);
+    let script = Script::<GetProduct>::new(move |_, _| {
+        let (begin, inside) = (begin.clone(), Arc::clone(&inside));
+        async move {
+            begin.send("began").unwrap();
+            inside.acquire().await.unwrap().forget();
+            Ok(tea())
+        }
+    });
+    let function = Running::scripted(env(&[]), script).await;
+    for wire in [Wire::Http2, Wire::Grpc] {
+        // Its clones share one connection.
+        let client = Client::new(wire, function.address());
+        let held = client.clone();
+        let held = tokio::spawn(async move { held.call::<GetProduct>(&get_tea()).await });
+        assert_eq!(next(&mut began).await, "began", "{wire:?}");
+        let large = client.header("x-large", &"x".repeat(72 * 1024));
+        gate.add_permits(2);
+        assert_eq!(large.call::<GetProduct>(&get_tea()).await.ok(), tea());
+        assert_eq!(next(&mut began).await, "began", "{wire:?}");
+        assert_eq!(held.await.unwrap().ok(), tea(), "{wire:?}");
+    }
+}
+
 /// The time after which a call that never ends is answered, without a socket, so that the clock
 /// can be a paused one.
 async fn limit(variables: &[(&str, &str)], headers: &[(&str, &str)]) -> Duration {
