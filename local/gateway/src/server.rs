@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -28,14 +28,13 @@ use crate::upstream::{BoxError, Upstream};
 /// `client_header_timeout`).
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_HEADERS: usize = 100;
-const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// As nginx's `large_client_header_buffers`: four of 8 KiB.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
 const MAX_CONCURRENT_STREAMS: u32 = 256;
 /// A peer that is gone without a word is noticed within twice this.
 const HTTP2_PING: Duration = Duration::from_secs(30);
 /// How long requests may go on after the shutdown signal, by default.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The first bytes of an HTTP/2 connection (RFC 9113 section 3.4).
-const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The gateway: a Kong file at work.
 ///
@@ -266,38 +265,27 @@ where
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .keep_alive_interval(HTTP2_PING)
         .keep_alive_timeout(HTTP2_PING);
+    let asked = Arc::new(AtomicBool::new(false));
+    let ask = Arc::clone(&asked);
     let service = service_fn(move |request| {
+        ask.store(true, Ordering::Relaxed);
         let answer = handler(Arc::clone(&connection), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    // The builder waits for the first bytes without a limit, so they are waited for here.
-    tokio::select! {
-        arrived = tokio::time::timeout(HEADER_TIMEOUT, first_bytes(&stream)) => arrived??,
-        _ = closing.wait_for(|closing| *closing) => return Ok(()),
-    }
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // The builder's own limit begins once it knows the version, which a client that sends nothing
+    // never tells.
+    let silent = async {
+        tokio::time::sleep(HEADER_TIMEOUT).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    };
     tokio::select! {
         served = serving.as_mut() => return served,
+        () = silent => return Ok(()),
         _ = closing.wait_for(|closing| *closing) => {}
     }
     serving.as_mut().graceful_shutdown();
     serving.await
-}
-
-/// Waits until it is clear whether the client speaks HTTP/2, without taking what it sent.
-async fn first_bytes(stream: &TcpStream) -> std::io::Result<()> {
-    let mut bytes = [0; HTTP2_PREFACE.len()];
-    let mut seen = 0;
-    loop {
-        let length = stream.peek(&mut bytes).await?;
-        let undecided = length < bytes.len() && HTTP2_PREFACE.starts_with(&bytes[..length]);
-        if length == 0 || !undecided {
-            return Ok(());
-        }
-        if length == seen {
-            // Part of a preface stays readable: without a pause this would spin.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        seen = length;
-    }
 }
