@@ -51,6 +51,7 @@ const OF_THIS_PACKAGE: [&str; 7] = [
 pub struct Data(TempDir);
 
 impl Data {
+    /// A folder of its own.
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("zerocart-tests-").tempdir();
         let folder = folder.expect("a temporary folder can be made");
@@ -60,6 +61,7 @@ impl Data {
         Self(folder)
     }
 
+    /// Where it is.
     pub fn path(&self) -> PathBuf {
         self.0.path().join("data")
     }

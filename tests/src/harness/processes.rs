@@ -9,7 +9,9 @@ use super::until;
 /// A process; a later one with the same id is another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Process {
+    /// Its id.
     pub pid: u32,
+    /// The first 15 characters of its program's name, which the kernel keeps.
     pub name: String,
     /// When it started, in the kernel's ticks since boot.
     started: u64,

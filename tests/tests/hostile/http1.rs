@@ -344,8 +344,6 @@ fn strange_path(rng: &mut StdRng, victim: &Victim) -> Attack {
         "/user.UserService/CreateUser",
         "*",
         "/products/\u{202e}",
-        "/metrics",
-        "/health",
         "//users",
     ];
     let path = paths[rng.random_range(0..paths.len())];

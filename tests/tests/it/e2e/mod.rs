@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_input;
+mod edge;
 mod forged;
 mod grpcio;
 mod keys;
