@@ -13,6 +13,12 @@ use zerocart_proto::rpc::{self, Info};
 
 const KONG: &str = include_str!("../../kong/kong.yml");
 
+/// gRPC reflection, in both of its versions.
+const REFLECTION: [&str; 2] = [
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
 static CONFIG: LazyLock<Config> = LazyLock::new(config);
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| Routes::new(config()));
 /// What a function finds its own route with.
@@ -132,6 +138,8 @@ fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
         .iter()
         .filter(|info| path.starts_with(info.grpc_path));
     right.extend(grpc.map(|info| format!("{}-grpc", info.name)));
+    let reflection = REFLECTION.iter().filter(|grpc| path.starts_with(**grpc));
+    right.extend(reflection.map(|_| "grpc-reflection".into()));
     assert!(
         preflight || right.len() <= 1,
         "{method} {path:?} is more than one: {right:?}"
