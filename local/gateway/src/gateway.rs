@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
 use http::{
@@ -29,6 +29,9 @@ use crate::reply::Reply;
 use crate::router::{Match, Query, Router};
 use crate::server::Connection;
 use crate::upstream::{Protocol, Upstream};
+
+/// The longest request line, and the longest header (one of nginx's `large_client_header_buffers`).
+const MAX_LINE_BYTES: usize = 8 * 1024;
 
 /// What is read of a body that nobody wants, in bytes, so that its client reads the answer.
 const MAX_DISCARDED_BYTES: usize = 32 << 20;
@@ -137,6 +140,7 @@ async fn exchange<U: Upstream>(
     if headers::asks_for_upgrade(&parts.headers) {
         return Err(Reply::failure(StatusCode::NOT_IMPLEMENTED));
     }
+    check_lines(&parts)?;
     let authority = authority(&parts)?;
     let host = authority
         .as_ref()
@@ -206,7 +210,11 @@ fn not_taken(why: Refused, client_headers: &HeaderMap) -> Reply {
         Refused::TooLarge => RequestSizeLimiting::exceeded(client_headers),
         Refused::TooSlow => Reply::failure(StatusCode::REQUEST_TIMEOUT),
         Refused::Broken => Reply::failure(StatusCode::BAD_REQUEST),
-        Refused::NoRoom => Reply::failure(StatusCode::SERVICE_UNAVAILABLE),
+        Refused::NoRoom => {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            Reply::failure(StatusCode::SERVICE_UNAVAILABLE).with_headers(headers)
+        }
     }
 }
 
@@ -256,6 +264,21 @@ fn plugins<U>(
         return Err(termination.answer());
     }
     Ok(limit_bytes)
+}
+
+/// A line has to fit into one of nginx's buffers, with what stands around it: `GET`, ` HTTP/1.1`, `: `.
+fn check_lines(parts: &Parts) -> Result<(), Reply> {
+    let target = parts.uri.path_and_query().map_or(0, |p| p.as_str().len());
+    if parts.method.as_str().len() + target + " HTTP/1.1\r\n".len() + 1 > MAX_LINE_BYTES {
+        return Err(Reply::failure(StatusCode::URI_TOO_LONG));
+    }
+    let long = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + ": \r\n".len() > MAX_LINE_BYTES
+    };
+    match parts.headers.iter().any(long) {
+        true => Err(Reply::failure(StatusCode::BAD_REQUEST)),
+        false => Ok(()),
+    }
 }
 
 /// Kong routes by path first, and then refuses what the route's protocol is not for.

@@ -1,8 +1,12 @@
 //! Takes a request's body in, whole, before anything is asked or woken for it.
 //!
-//! Kong does so, too: nginx buffers requests (`request_buffering`), and request-size-limiting reads a
-//! body that announces no length to its end. So a client that is slow, or stops half-way, keeps no
-//! function busy and wakes none. What no plugin measures is streamed.
+//! Kong does so, too: nginx buffers requests over HTTP (`request_buffering`), and request-size-limiting
+//! reads a body that announces no length, as those of gRPC do not, to its end. So a client that is slow, or
+//! stops half-way, keeps no function busy and wakes none. What no plugin measures is streamed.
+//!
+//! Memory: [`FREE_BYTES`] a connection, of which there are as many as the process may have files, and
+//! [`MAX_HELD_BYTES`] for what is above that. nginx would put the latter on disk; here, once it is all
+//! taken, large bodies are refused (503) until some have gone their way, and small ones are not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +18,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a client may take for the whole body. nginx allows as long between any two of its bytes.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// What all bodies that are held at one time may come to.
+/// What all bodies that are held at one time may come to, of each what is above [`FREE_BYTES`].
 const MAX_HELD_BYTES: usize = 128 << 20;
+/// What a body may hold without taking room: large ones, however many, keep no small one out.
+const FREE_BYTES: u64 = 16 << 10;
 
 /// Room for bodies. A clone is the same room.
 #[derive(Debug, Clone)]
-pub(crate) struct Room(Arc<Semaphore>);
+pub(crate) struct Room {
+    places: Arc<Semaphore>,
+    free_bytes: u64,
+}
 
 impl Default for Room {
     fn default() -> Self {
-        Self::of(MAX_HELD_BYTES)
+        Self::of(MAX_HELD_BYTES, FREE_BYTES)
     }
 }
 
@@ -48,8 +57,11 @@ pub(crate) enum Refused {
 }
 
 impl Room {
-    pub(crate) fn of(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes)))
+    pub(crate) fn of(bytes: usize, free_bytes: u64) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(bytes)),
+            free_bytes,
+        }
     }
 
     /// Reads `body` to its end. What is left of one that is refused stays in it.
@@ -64,18 +76,20 @@ impl Room {
         let mut first = Bytes::new();
         let mut rest = BytesMut::new();
         let mut place: Option<OwnedSemaphorePermit> = None;
-        let mut seen = 0;
+        let mut seen = 0_u64;
         while let Some(frame) = body.frame().await {
             // Trailers end here, as they do in nginx.
             let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else {
                 continue;
             };
+            let before = seen;
             seen += data.len() as u64;
             if seen > limit_bytes {
                 return Err(Refused::TooLarge);
             }
-            let bytes = u32::try_from(data.len()).map_err(|_| Refused::NoRoom)?;
-            let more = Arc::clone(&self.0).try_acquire_many_owned(bytes);
+            let above = |bytes: u64| bytes.saturating_sub(self.free_bytes);
+            let bytes = u32::try_from(above(seen) - above(before)).map_err(|_| Refused::NoRoom)?;
+            let more = Arc::clone(&self.places).try_acquire_many_owned(bytes);
             let more = more.map_err(|_| Refused::NoRoom)?;
             match &mut place {
                 Some(place) => place.merge(more),
@@ -124,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_sent_in_pieces_is_here_in_one() {
-        let room = Room::of(10);
+        let room = Room::of(10, 0);
         for pieces in [&[][..], &["abc"], &["abc", "", "de", "f"]] {
             let (mut client, mut body) = body();
             for piece in pieces {
@@ -134,12 +148,16 @@ mod tests {
             let whole = room.take(&mut body, 6).await.unwrap();
             assert_eq!(whole.bytes, pieces.concat());
         }
-        assert_eq!(room.0.available_permits(), 10, "everything was given back");
+        assert_eq!(
+            room.places.available_permits(),
+            10,
+            "everything was given back"
+        );
     }
 
     #[tokio::test]
     async fn what_is_too_large_is_refused_and_its_rest_is_left() {
-        let room = Room::of(100);
+        let room = Room::of(100, 0);
         let (mut client, mut body) = body();
         for piece in ["abc", "de", "f"] {
             send(&mut client, piece).await;
@@ -154,18 +172,24 @@ mod tests {
 
     #[tokio::test]
     async fn the_room_is_shared_by_all() {
-        let room = Room::of(5);
+        let room = Room::of(5, 2);
         let mut whole = Vec::new();
-        for expected in [Ok(()), Err(Refused::NoRoom)] {
+        for (text, expected) in [
+            ("abcdef", Ok(())),
+            ("abcd", Err(Refused::NoRoom)),
+            // What is small needs no room, nor does its part of what is large.
+            ("ab", Ok(())),
+            ("abc", Ok(())),
+        ] {
             let (mut client, mut body) = body();
-            send(&mut client, "abc").await;
+            send(&mut client, text).await;
             drop(client);
             let taken = room.take(&mut body, 9).await;
             assert_eq!(taken.as_ref().map(|_| ()).map_err(|e| *e), expected);
             whole.extend(taken);
         }
         whole.clear();
-        assert_eq!(room.0.available_permits(), 5);
+        assert_eq!(room.places.available_permits(), 5);
     }
 
     #[tokio::test(start_paused = true)]

@@ -71,6 +71,7 @@ impl Reply {
             StatusCode::METHOD_NOT_ALLOWED => "Method not allowed",
             StatusCode::REQUEST_TIMEOUT => "Request timeout",
             StatusCode::PAYLOAD_TOO_LARGE => "Payload too large",
+            StatusCode::URI_TOO_LONG => "URI too long",
             StatusCode::BAD_GATEWAY => "An invalid response was received from the upstream server",
             StatusCode::SERVICE_UNAVAILABLE => "The upstream server is currently unavailable",
             StatusCode::GATEWAY_TIMEOUT => "The upstream server is timing out",

@@ -28,8 +28,12 @@ use crate::upstream::{BoxError, Upstream};
 /// `client_header_timeout`).
 const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_HEADERS: usize = 100;
-/// As nginx's `large_client_header_buffers`: four of 8 KiB.
+/// All of nginx's `large_client_header_buffers`, four of 8 KiB. That each line has to fit into one of them
+/// is looked at in `gateway`.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// How long a connection that is closed because it asked for nothing may take to end, in which its first
+/// request may still be answered.
+const SILENT_GRACE: Duration = Duration::from_secs(5);
 const MAX_CONCURRENT_STREAMS: u32 = 256;
 /// A peer that is gone without a word is noticed within twice this.
 const HTTP2_PING: Duration = Duration::from_secs(30);
@@ -281,11 +285,16 @@ where
             std::future::pending().await
         }
     };
-    tokio::select! {
+    let silent = tokio::select! {
         served = serving.as_mut() => return served,
-        () = silent => return Ok(()),
-        _ = closing.wait_for(|closing| *closing) => {}
-    }
+        () = silent => true,
+        _ = closing.wait_for(|closing| *closing) => false,
+    };
     serving.as_mut().graceful_shutdown();
+    if silent {
+        // Without an end within that time there is nothing to end in order.
+        let ended = tokio::time::timeout(SILENT_GRACE, serving).await;
+        return ended.unwrap_or(Ok(()));
+    }
     serving.await
 }

@@ -1,4 +1,4 @@
-//! request-size-limiting: refuses a body above a size, announced or streamed.
+//! request-size-limiting: refuses a body above a size, announced or counted.
 
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
@@ -57,8 +57,8 @@ impl RequestSizeLimiting {
         })
     }
 
-    /// Checks what the request announces. Returns the number of body bytes to let through: a
-    /// body without a length is counted while it is streamed.
+    /// Checks what the request announces. Returns the number of body bytes to take in: a body without a
+    /// length is counted as it comes.
     pub(crate) fn check(&self, request: &HeaderMap) -> Result<u64, Reply> {
         let announced = request
             .get(CONTENT_LENGTH)

@@ -104,6 +104,36 @@ async fn a_body_that_is_measured_is_whole_before_anything_is_asked() {
 }
 
 #[tokio::test]
+async fn a_line_of_the_head_fits_into_a_buffer() {
+    let echo = Echo::start().await;
+    let running = Running::start(&config(echo.port, "", ROUTE, ""), Consumers::none()).await;
+    let line = |bytes: usize| "x".repeat(bytes);
+    let get = |path: String, header: String| {
+        format!("GET {path} HTTP/1.1\r\nHost: a\r\n{header}Connection: close\r\n\r\n")
+    };
+    let long = 8 * 1024;
+    let around = "GET / HTTP/1.1\r\n".len();
+    for (path, header, status) in [
+        (format!("/{}", line(long - around)), String::new(), 200),
+        (format!("/{}", line(long - around + 1)), String::new(), 414),
+        (format!("/?{}", line(long)), String::new(), 414),
+        ("/".into(), format!("x: {}\r\n", line(long - 5)), 200),
+        ("/".into(), format!("x: {}\r\n", line(long - 4)), 400),
+        // Each fits, and all of them do not.
+        ("/".into(), format!("x: {}\r\n", line(8_000)).repeat(5), 431),
+    ] {
+        let answer = running.raw(get(path, header).as_bytes()).await;
+        let wanted = format!("HTTP/1.1 {status} ");
+        assert!(
+            answer.starts_with(&wanted),
+            "{wanted}: {}",
+            &answer[..answer.len().min(200)]
+        );
+    }
+    assert_eq!(echo.seen(), 2);
+}
+
+#[tokio::test]
 async fn large_bodies_pass_without_a_limit() {
     let echo = Echo::start().await;
     let running = Running::start(&config(echo.port, "", ROUTE, ""), Consumers::none()).await;
