@@ -53,7 +53,10 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
         .args(["--profile", &profile(binary_dir)?])
         // With the engine itself, so that cargo picks the same features of shared dependencies
         // as in the build before this one, and builds none of them again.
-        .args(["--package", "zerocart", "--package", "zerocart-reflection"]);
+        .args(["--package", "zerocart"]);
+    for package in domains::edge_packages() {
+        cargo.args(["--package", package]);
+    }
     for domain in domains::names() {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
     }

@@ -1,5 +1,5 @@
-//! All that the project runs: functions, jobs, and what stands beside them at the edge. A domain is
-//! added here, and nowhere else in the engine.
+//! All that the project runs: functions, jobs, and what stands beside them at the edge. A domain, or
+//! something of the edge, is added here, and nowhere else in the engine.
 
 use std::collections::BTreeSet;
 
@@ -21,8 +21,8 @@ const DOMAINS: [&[Entry]; 5] = [
 const JOBS: [&[JobEntry]; 1] = [zerocart_order::JOBS];
 
 /// What answers at the public address beside the functions: of no domain, with no database and no
-/// keys. It scales as they do.
-const EDGE: [Service; 1] = [zerocart_reflection::SERVICE];
+/// keys. It scales as they do. Each with the package that builds it.
+const EDGE: [(&str, Service); 1] = [("zerocart-reflection", zerocart_reflection::SERVICE)];
 
 /// Every function.
 pub(crate) fn functions() -> impl Iterator<Item = &'static Entry> {
@@ -46,7 +46,12 @@ pub(crate) fn job(name: &str) -> Option<&'static JobEntry> {
 
 /// Everything of the edge.
 pub(crate) fn edge() -> impl Iterator<Item = &'static Service> {
-    EDGE.iter()
+    EDGE.iter().map(|(_, service)| service)
+}
+
+/// The packages that build the edge.
+pub(crate) fn edge_packages() -> impl Iterator<Item = &'static str> {
+    EDGE.iter().map(|(package, _)| *package)
 }
 
 /// What answers requests under this name: a function, or something of the edge.

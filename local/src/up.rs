@@ -52,13 +52,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     let began = Instant::now();
-    allow_connections();
     // Before anything is started: from here on Ctrl-C always ends in order.
     let mut stop = Stop::listen()?;
     let project = Project::find()?;
     let data = Data::new(data, Some(&project))?;
     data.create()?;
     init_logs(&data, &args)?;
+    allow_connections();
 
     // What can be refused at once is refused at once.
     let mut manifests = zerocart_activator::load_dir(&project.services())?;
@@ -110,8 +110,9 @@ async fn start(
             compile::functions(project, &binary_dir).await?;
         }
         compile::check(&binary_dir)?;
+        let (functions, edge) = (domains::functions().count(), domains::edge().count());
         console::done(
-            format_args!("{} functions are built", domains::functions().count()),
+            format_args!("{functions} functions are built, and {edge} beside them"),
             step.elapsed(),
         );
     }
