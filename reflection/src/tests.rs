@@ -99,11 +99,23 @@ macro_rules! version {
                 let all: Vec<_> = all.collect();
                 let (answers, status) = ask(address, all.clone()).await;
                 assert_eq!((answers.len(), status.map(|s| s.code())), (all.len(), None));
+                let answered: usize = answers.iter().map(size).sum();
+                assert!(2 * answered < MAX_ANSWER_BYTES, "{answered} bytes");
 
-                let many = MAX_STREAM_BYTES / 5;
-                let question = MessageRequest::ListServices(String::new());
-                let (answers, _) = ask(address, vec![question; many]).await;
-                assert!(answers.len() < many, "{} answers", answers.len());
+                // Too many questions, of the smallest answers; and too large answers.
+                let large = MessageRequest::FileContainingSymbol("google.rpc.ErrorInfo".into());
+                for (question, most) in [
+                    (
+                        MessageRequest::ListServices(String::new()),
+                        MAX_QUESTION_BYTES / 5,
+                    ),
+                    (large, MAX_ANSWER_BYTES / 5_000),
+                ] {
+                    let (answers, status) = ask(address, vec![question; most]).await;
+                    let code = status.map(|status| status.code());
+                    assert_eq!(code, Some(Code::ResourceExhausted));
+                    assert!((1..most).contains(&answers.len()), "{}", answers.len());
+                }
                 // Nobody else is affected.
                 assert_eq!(ask(address, all.clone()).await.0.len(), all.len());
             }
@@ -120,9 +132,17 @@ macro_rules! version {
                     assert_eq!((answers.len(), status.code()), (0, Code::NotFound));
                 }
                 let long = "x".repeat(MAX_QUESTION_BYTES);
-                let (answers, _) =
-                    ask(address, vec![MessageRequest::FileContainingSymbol(long)]).await;
-                assert_eq!(answers.len(), 0);
+                let long = MessageRequest::FileContainingSymbol(long);
+                let (answers, status) = ask(address, vec![long]).await;
+                let code = status.map(|status| status.code());
+                assert_eq!((answers.len(), code), (0, Some(Code::ResourceExhausted)));
+            }
+
+            fn size(answer: &MessageResponse) -> usize {
+                match answer {
+                    MessageResponse::FileDescriptorResponse(files) => files.encoded_len(),
+                    _ => 0,
+                }
             }
         }
     };

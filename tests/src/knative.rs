@@ -25,9 +25,6 @@ impl Unit {
     }
 }
 
-/// Holds the public keys, which every Service gets.
-const PUBLIC_KEYS: &str = "zerocart-auth";
-
 /// Holds `AUTH_SERVICE_SIGNING_KEY`, with which one function calls another as a service.
 const SERVICE_SIGNING: &str = "zerocart-service-signing";
 
@@ -86,7 +83,7 @@ impl Manifests {
 /// deployed, from its own image, and with the database of its domain and no other; those that call
 /// others are told where these are, and those that call as a service get the key for it, and nobody
 /// else. The services of the edge are deployed, too, each from its own image, with nothing of a domain
-/// and no key to sign with.
+/// and no secret at all.
 pub fn check(
     functions: &[Info],
     jobs: &[JobInfo],
@@ -208,10 +205,15 @@ fn deployed(
     for name in edge {
         let applies = |patch: &&Patch| patch.applies_to(SERVICE, name);
         image(name, patches.iter().filter(applies), wrong);
-        let secrets = patches.iter().filter(applies).flat_map(|p| &p.secrets);
-        for secret in secrets.filter(|secret| *secret != PUBLIC_KEYS) {
-            wrong.push(format!("{name}: it needs no {secret}"));
+        let mut secrets = Vec::new();
+        for patch in patches.iter().filter(applies) {
+            if patch.removes_secrets {
+                secrets.clear();
+            }
+            secrets.extend(&patch.secrets);
         }
+        let needless = |secret| format!("{name}: it needs no {secret}");
+        wrong.extend(secrets.into_iter().map(needless));
     }
 }
 
@@ -248,6 +250,8 @@ struct Patch {
     kind: Option<String>,
     images: Vec<String>,
     secrets: Vec<String>,
+    /// Whether it takes those away that patches before it gave.
+    removes_secrets: bool,
     /// Values of `FUNCTION_URL_TEMPLATE`.
     templates: Vec<String>,
 }
@@ -267,12 +271,12 @@ impl Patch {
         let operations: Value =
             serde_saphyr::from_str(operations).with_context(|| format!("the patch of {target}"))?;
         let (mut images, mut secrets, mut templates) = (Vec::new(), Vec::new(), Vec::new());
+        let mut removes_secrets = false;
         for operation in operations.as_array().context("a patch that is no list")? {
             let value = &operation["value"];
-            if operation["path"]
-                .as_str()
-                .is_some_and(|path| path.ends_with("/image"))
-            {
+            let path = operation["path"].as_str().unwrap_or_default();
+            removes_secrets |= operation["op"] == "remove" && path.ends_with("/envFrom");
+            if path.ends_with("/image") {
                 images.extend(value.as_str().map(str::to_owned));
             }
             for source in value.as_array().unwrap_or(&vec![value.clone()]) {
@@ -290,6 +294,7 @@ impl Patch {
             kind: patch["target"]["kind"].as_str().map(str::to_owned),
             images,
             secrets,
+            removes_secrets,
             templates,
         })
     }
@@ -338,8 +343,8 @@ mod tests {
                  value: [{secretRef: {name: zerocart-auth}}]\n";
         for name in EDGE {
             text += &format!(
-                "- target: {{kind: Service, name: {name}}}\n  patch: |-\n    - op: add\n      \
-                 path: /spec/image\n      value: dev.local/{name}:1\n"
+                "- target: {{kind: Service, name: {name}}}\n  patch: |-\n    - op: remove\n      \
+                 path: /spec/envFrom\n    - op: add\n      path: /spec/image\n      value: dev.local/{name}:1\n"
             );
         }
         for unit in units(&FUNCTIONS, &JOBS) {
@@ -442,9 +447,9 @@ mod tests {
                 "grpc-mirror: its images",
             ),
             (
-                "zerocart-auth}}]",
-                "zerocart-user}}]",
-                "grpc-mirror: it needs no zerocart-user",
+                "    - op: remove\n      path: /spec/envFrom\n",
+                "",
+                "grpc-mirror: it needs no zerocart-auth",
             ),
             (
                 "zerocart-auth}}]",

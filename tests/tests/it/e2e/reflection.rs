@@ -99,6 +99,26 @@ async fn a_client_learns_everything_while_its_stream_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_begin_so_many_streams() {
+    let data = Data::new();
+    let engine = Engine::start(&data).await;
+    let channel = channel(&engine).await;
+    let mut begun = 0;
+    // A minute may begin meanwhile, and then another hundred are let through.
+    while begun <= 200 {
+        match Conversation::begin(&channel).await {
+            Ok(_) => begun += 1,
+            Err(status) => {
+                assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+                break;
+            }
+        }
+    }
+    assert!((100..=200).contains(&begun), "{begun}");
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_forgotten_is_cut_off() {
     let data = Data::new();
     let engine = Engine::start_with(&data, &["--in-process"]).await;
