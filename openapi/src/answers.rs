@@ -11,7 +11,8 @@ struct Status {
     code: u16,
     name: &'static str,
     description: &'static str,
-    /// Whether a function answers it, and whether the gateway does.
+    /// Whether a function answers it, and whether the gateway does. Neither: no more than the status is
+    /// said, since the request could not be read.
     by: (bool, bool),
     applies: fn(&Info) -> bool,
 }
@@ -19,13 +20,14 @@ struct Status {
 const FUNCTION: (bool, bool) = (true, false);
 const GATEWAY: (bool, bool) = (false, true);
 const BOTH: (bool, bool) = (true, true);
+const NEITHER: (bool, bool) = (false, false);
 
 const fn always(_: &Info) -> bool {
     true
 }
 
 /// Every status of an error.
-const STATUSES: [Status; 14] = [
+const STATUSES: [Status; 17] = [
     Status {
         code: 400,
         name: "BadRequest",
@@ -55,6 +57,13 @@ const STATUSES: [Status; 14] = [
         applies: |info| !parameters::of_path(info.http_path).is_empty() || !info.calls.is_empty(),
     },
     Status {
+        code: 408,
+        name: "TooSlow",
+        description: "The body did not arrive within a minute. Nothing was done.",
+        by: GATEWAY,
+        applies: |info| info.http_body,
+    },
+    Status {
         code: 409,
         name: "Conflict",
         description: "It exists already (`ALREADY_EXISTS`), the state of the system does not allow it \
@@ -68,6 +77,13 @@ const STATUSES: [Status; 14] = [
         description: "The body is larger than 64 KiB; above 1 MiB the gateway says so.",
         by: BOTH,
         applies: |info| info.http_body,
+    },
+    Status {
+        code: 414,
+        name: "PathTooLong",
+        description: "The path with its query is longer than 8 KiB.",
+        by: GATEWAY,
+        applies: always,
     },
     Status {
         code: 415,
@@ -95,6 +111,14 @@ const STATUSES: [Status; 14] = [
         name: "TooManyRequests",
         description: "Too many requests from this address, or too many at once.",
         by: BOTH,
+        applies: always,
+    },
+    Status {
+        code: 431,
+        name: "HeadTooLarge",
+        description: "The path and the headers are larger than 32 KiB. An edge may say 400 instead, as it \
+            does of a single header above 8 KiB.",
+        by: NEITHER,
         applies: always,
     },
     Status {
@@ -152,7 +176,9 @@ pub(crate) fn responses() -> Value {
             content.insert("application/json".into(), json!({"schema": schema}));
         }
         let mut names = headers::COMMON.to_vec();
-        if status.code == 401 {
+        if status.by == NEITHER {
+            names.clear();
+        } else if status.code == 401 {
             names.push(headers::WWW_AUTHENTICATE);
         } else {
             // A token is looked at before requests are counted.
@@ -161,11 +187,11 @@ pub(crate) fn responses() -> Value {
         if [409, 429, 503].contains(&status.code) {
             names.push(headers::RETRY_AFTER);
         }
-        let response = json!({
-            "description": status.description,
-            "headers": headers::of(names),
-            "content": content,
-        });
+        let mut response = json!({"description": status.description});
+        if status.by != NEITHER {
+            response["headers"] = headers::of(names);
+            response["content"] = content.into();
+        }
         (status.name.to_owned(), response)
     });
     Value::Object(all.collect())

@@ -24,7 +24,9 @@ const FORMS: [(&str, &str, &str); 2] = [
 ];
 
 /// The statuses of errors that every operation may answer.
-const EVERYWHERE: [&str; 7] = ["400", "401", "429", "500", "502", "503", "504"];
+const EVERYWHERE: [&str; 9] = [
+    "400", "401", "414", "429", "431", "500", "502", "503", "504",
+];
 
 /// What `document` lacks, has too much, or says otherwise than the descriptors.
 ///
@@ -171,6 +173,7 @@ impl<'a> Check<'a> {
         });
         let more = [
             ("403", !info.access.anyone),
+            ("408", info.http_body),
             ("413", info.http_body),
             ("415", info.http_body),
             ("422", info.writes),
