@@ -66,7 +66,8 @@ impl Data {
         self.0.path().join("data")
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// A file beside the data.
+    pub fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 }
@@ -226,8 +227,22 @@ impl Engine {
         processes::tree(self.child.id())
     }
 
-    /// A connection to the database of `domain`, as the role of its functions.
+    /// A connection to the database of `domain`, as the role of its functions, of which one must run.
+    ///
+    /// # Panics
+    ///
+    /// When none does.
     pub async fn database(&self, domain: &str) -> tokio_postgres::Client {
+        connect(&self.database_url(domain)).await
+    }
+
+    /// The URL of the database of `domain`, which stays the same while the engine runs. A function of it
+    /// must run.
+    ///
+    /// # Panics
+    ///
+    /// When none does.
+    pub fn database_url(&self, domain: &str) -> String {
         let functions = functions::all();
         let names: Vec<_> = functions
             .iter()
@@ -240,12 +255,7 @@ impl Engine {
             .iter()
             .filter(|process| names.iter().any(|name| name.starts_with(&process.name)));
         let url = of_domain.find_map(|process| process.env("DATABASE_URL"));
-        let url = url.unwrap_or_else(|| panic!("no function of {domain} runs"));
-        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-            .await
-            .expect("the function's own URL is right");
-        tokio::spawn(connection);
-        client
+        url.unwrap_or_else(|| panic!("no function of {domain} runs"))
     }
 
     /// Ctrl-C: SIGINT to the whole group, as a terminal sends it. Gives the exit status.
@@ -293,6 +303,18 @@ impl Drop for Engine {
     }
 }
 
+/// A connection to a database, by a URL of [`Engine::database_url`].
+///
+/// # Panics
+///
+/// When there is none.
+pub async fn connect(url: &str) -> tokio_postgres::Client {
+    let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+    let (client, connection) = connected.expect("the function's own URL is right");
+    tokio::spawn(connection);
+    client
+}
+
 /// `zerocart --data <data>`, to which a command is added.
 pub fn zerocart(data: &Path) -> Command {
     let mut command = Command::new(binaries().join("zerocart"));
@@ -300,42 +322,46 @@ pub fn zerocart(data: &Path) -> Command {
     command
 }
 
-/// The folder with the binaries, built now by the cargo that built this test, in its profile.
+/// The folder with the binaries, built now.
 ///
 /// A build of this package alone does not build the binaries of others, and a stale one would
 /// test what is no more. All that `cargo test` has built already is not built again.
 pub fn binaries() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().expect("a test knows its program");
-        let folder = test
-            .parent()
-            .and_then(Path::parent)
-            .expect("deps is in a profile's folder");
-        let profile = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") => "dev",
-            Some(profile) => profile,
-            None => panic!("{} is no folder of cargo's", folder.display()),
-        };
-        // The whole workspace with its tests: so cargo chooses the same features of dependencies as
-        // in `cargo test --workspace`, after which there is nothing left to build here.
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .current_dir(root())
-            .args(["build", "--quiet", "--profile", profile])
-            .args(["--workspace", "--bins", "--tests"]);
-        // What cargo told this test of its own package would have ring's build script run again, and
-        // everything that depends on it built again.
-        for name in OF_THIS_PACKAGE {
-            cargo.env_remove(name);
-        }
-        let status = cargo.status().expect("cargo can be started");
-        assert!(
-            status.success(),
-            "the engine and the functions can be built"
-        );
-        folder.to_owned()
-    })
+    // The whole workspace with its tests: so cargo chooses the same features of dependencies as
+    // in `cargo test --workspace`, after which there is nothing left to build here.
+    FOLDER.get_or_init(|| build(&["--workspace", "--bins", "--tests"]))
+}
+
+/// Builds with the cargo that built this test, in its profile, and gives the folder of binaries.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn build(what: &[&str]) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its program");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("deps is in a profile's folder");
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") => "dev",
+        Some(profile) => profile,
+        None => panic!("{} is no folder of cargo's", folder.display()),
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo
+        .current_dir(root())
+        .args(["build", "--quiet", "--profile", profile])
+        .args(what);
+    // What cargo told this test of its own package would have ring's build script run again, and
+    // everything that depends on it built again.
+    for name in OF_THIS_PACKAGE {
+        cargo.env_remove(name);
+    }
+    let status = cargo.status().expect("cargo can be started");
+    assert!(status.success(), "{what:?} can be built");
+    folder.to_owned()
 }
 
 fn read(path: &Path) -> String {

@@ -3,7 +3,7 @@
 use std::{
     any::Any,
     fs::{self, File},
-    os::unix::{fs::PermissionsExt, process::CommandExt},
+    os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -12,28 +12,19 @@ use std::{
 
 use http::Uri;
 use rustix::process::{Pid, Signal, kill_process_group};
-use tempfile::TempDir;
 use zerocart_activator::Guard;
-use zerocart_tests::root;
+use zerocart_tests::{
+    harness::engine::{Data, build},
+    root,
+};
 
 /// How long anything may take that is about to happen; never reached by a test that passes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The variables that cargo sets for a package's own programs and that build scripts look at.
-const OF_THIS_PACKAGE: [&str; 7] = [
-    "CARGO_MANIFEST_DIR",
-    "CARGO_MANIFEST_LINKS",
-    "CARGO_PKG_NAME",
-    "CARGO_PKG_VERSION_MAJOR",
-    "CARGO_PKG_VERSION_MINOR",
-    "CARGO_PKG_VERSION_PATCH",
-    "CARGO_PKG_VERSION_PRE",
-];
-
 /// A command that runs until it is stopped. Dropped, it is killed, and its guards end the rest.
 pub(crate) struct Zerocart {
     child: Child,
-    folder: TempDir,
+    data: Data,
     pub(crate) url: Uri,
     /// Of the first admin.
     pub(crate) email: String,
@@ -45,18 +36,13 @@ pub(crate) struct Zerocart {
 impl Zerocart {
     /// Runs it with these arguments, until it says that it is ready.
     pub(crate) async fn start(args: &[&str]) -> Self {
-        let folder = tempfile::Builder::new()
-            .prefix("zerocart-tests-")
-            .tempdir()
-            .unwrap();
-        // As root, PostgreSQL runs as somebody else, and has to pass through.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let output = File::create(folder.path().join("output")).unwrap();
+        let data = Data::new();
+        let output = File::create(data.file("output")).unwrap();
         let mut command = Command::new(binaries().join("zerocart"));
         command
             .current_dir(root())
             .arg("--data")
-            .arg(folder.path().join("data"))
+            .arg(data.path())
             .args(args)
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -65,7 +51,7 @@ impl Zerocart {
         let mut child = command.spawn().unwrap();
         let guard = Guard::spawn().unwrap();
         let watch = guard.watch(child.id()).unwrap();
-        let text = || fs::read_to_string(folder.path().join("output")).unwrap();
+        let text = || fs::read_to_string(data.file("output")).unwrap();
         let deadline = Instant::now() + PATIENCE;
         // `ready after 1.02 s: http://127.0.0.1:41234…`
         let url = loop {
@@ -95,7 +81,7 @@ impl Zerocart {
             email: after("e-mail "),
             password: after("password "),
             child,
-            folder,
+            data,
             url,
             _watch: Box::new(watch),
             _guard: guard,
@@ -104,7 +90,7 @@ impl Zerocart {
 
     /// What it has said so far.
     pub(crate) fn output(&self) -> String {
-        fs::read_to_string(self.folder.path().join("output")).unwrap()
+        fs::read_to_string(self.data.file("output")).unwrap()
     }
 
     /// Invokes a job on Lambda, as its schedule does, and expects that it succeeds.
@@ -148,46 +134,17 @@ impl Drop for Zerocart {
     }
 }
 
-/// The folder with the binaries, built now for Lambda, by the cargo and in the profile of this test,
-/// with the features that this test is built with.
+/// The folder with the binaries, built now for Lambda, with the features that this test is built with.
 fn binaries() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let folder = test
-            .parent()
-            .and_then(|deps| deps.parent())
-            .unwrap()
-            .to_owned();
-        let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
-            "debug" => "dev",
-            profile => profile,
-        };
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo
-            .current_dir(root())
-            .args([
-                "build",
-                "--quiet",
-                "--profile",
-                profile,
-                "--workspace",
-                "--bins",
-            ])
-            // With a test, so that cargo chooses the features that this test was built with.
-            .args([
-                "--test",
-                "conformance",
-                "--features",
-                "zerocart-tests/lambda",
-            ]);
-        for name in OF_THIS_PACKAGE {
-            cargo.env_remove(name);
-        }
-        assert!(
-            cargo.status().unwrap().success(),
-            "the functions can be built for Lambda"
-        );
-        folder
-    })
+    // With a test, so that cargo chooses the features that this test was built with.
+    let what = [
+        "--workspace",
+        "--bins",
+        "--test",
+        "conformance",
+        "--features",
+        "zerocart-tests/lambda",
+    ];
+    FOLDER.get_or_init(|| build(&what))
 }

@@ -7,8 +7,6 @@ use crate::Victim;
 /// What a client sends on one connection.
 #[derive(Debug)]
 pub(crate) struct Attack {
-    /// What it is, in words.
-    pub(crate) name: &'static str,
     /// What is sent.
     pub(crate) bytes: Vec<u8>,
     /// Whether the client says that nothing comes after that.
@@ -19,26 +17,32 @@ pub(crate) struct Attack {
 type Shape = fn(&mut StdRng, &Victim) -> Attack;
 
 /// All shapes. None is a request that may be granted.
-const SHAPES: [Shape; 14] = [
-    truncated,
-    bad_chunks,
-    header_flood,
-    huge_header,
-    huge_path,
-    smuggling,
-    bad_head,
-    garbage,
-    hostile_json,
-    oversized,
-    strange_path,
-    junk_token,
-    strange_method,
-    query_flood,
+const SHAPES: [(&str, Shape); 14] = [
+    ("a body that ends early", truncated),
+    ("chunks that are none", bad_chunks),
+    ("a flood of headers", header_flood),
+    ("a huge header", huge_header),
+    ("a huge path", huge_path),
+    ("two lengths", smuggling),
+    ("a head that is none", bad_head),
+    ("noise", garbage),
+    ("JSON that means harm", hostile_json),
+    ("an oversized body", oversized),
+    ("a strange path", strange_path),
+    ("a junk token", junk_token),
+    ("a strange method", strange_method),
+    ("a flood of parameters", query_flood),
 ];
 
-/// An attack by chance.
-pub(crate) fn attack(rng: &mut StdRng, victim: &Victim) -> Attack {
-    SHAPES[rng.random_range(0..SHAPES.len())](rng, victim)
+/// The names of all shapes.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SHAPES.iter().map(|(name, _)| *name)
+}
+
+/// An attack by chance, and what it is.
+pub(crate) fn attack(rng: &mut StdRng, victim: &Victim) -> (&'static str, Attack) {
+    let (name, shape) = SHAPES[rng.random_range(0..SHAPES.len())];
+    (name, shape(rng, victim))
 }
 
 /// The paths that take a body, and need no token or the one of a customer.
@@ -84,7 +88,6 @@ fn truncated(rng: &mut StdRng, victim: &Victim) -> Attack {
     let whole = hidden(rng, victim);
     let cut = rng.random_range(1..whole.len());
     Attack {
-        name: "a body that ends early",
         bytes: whole.as_bytes()[..cut].to_vec(),
         ends: true,
     }
@@ -112,7 +115,6 @@ fn bad_chunks(rng: &mut StdRng, victim: &Victim) -> Attack {
         text += chunks[rng.random_range(0..chunks.len())];
     }
     Attack {
-        name: "chunks that are none",
         bytes: text.into_bytes(),
         ends: true,
     }
@@ -125,7 +127,6 @@ fn header_flood(rng: &mut StdRng, victim: &Victim) -> Attack {
         text += &format!("X-Flood-{n}: {n}\r\n");
     }
     Attack {
-        name: "a flood of headers",
         bytes: (text + "Content-Length: 2\r\nConnection: close\r\n\r\n{}").into_bytes(),
         ends: false,
     }
@@ -146,7 +147,6 @@ fn huge_header(rng: &mut StdRng, victim: &Victim) -> Attack {
         victim.user, victim.host
     );
     Attack {
-        name: "a huge header",
         bytes: text.into_bytes(),
         ends: false,
     }
@@ -164,7 +164,6 @@ fn huge_path(rng: &mut StdRng, victim: &Victim) -> Attack {
         victim.host
     );
     Attack {
-        name: "a huge path",
         bytes: text.into_bytes(),
         ends: false,
     }
@@ -199,7 +198,6 @@ fn smuggling(rng: &mut StdRng, victim: &Victim) -> Attack {
         "{}"
     };
     Attack {
-        name: "two lengths",
         bytes: format!(
             "{}{lengths}\r\n{body}{hidden}",
             head("POST", "/users", victim)
@@ -236,7 +234,6 @@ fn bad_head(rng: &mut StdRng, victim: &Victim) -> Attack {
         format!("POST /users HTTP/1.1\nHost: {host}\nContent-Length: 2\n\n{{}}"),
     ];
     Attack {
-        name: "a head that is none",
         bytes: heads[rng.random_range(0..heads.len())].clone().into_bytes(),
         ends: true,
     }
@@ -253,11 +250,7 @@ fn garbage(rng: &mut StdRng, _: &Victim) -> Attack {
     };
     let more = rng.random_range(1..4096);
     bytes.extend((0..more).map(|_| rng.random::<u8>()));
-    Attack {
-        name: "noise",
-        bytes,
-        ends: true,
-    }
+    Attack { bytes, ends: true }
 }
 
 fn hostile_json(rng: &mut StdRng, victim: &Victim) -> Attack {
@@ -288,11 +281,7 @@ fn hostile_json(rng: &mut StdRng, victim: &Victim) -> Attack {
     );
     let mut bytes = bytes.into_bytes();
     bytes.extend(body);
-    Attack {
-        name: "JSON that means harm",
-        bytes,
-        ends: false,
-    }
+    Attack { bytes, ends: false }
 }
 
 fn oversized(rng: &mut StdRng, victim: &Victim) -> Attack {
@@ -323,7 +312,6 @@ fn oversized(rng: &mut StdRng, victim: &Victim) -> Attack {
         }
     }
     Attack {
-        name: "an oversized body",
         bytes: text.into_bytes(),
         ends,
     }
@@ -352,7 +340,6 @@ fn strange_path(rng: &mut StdRng, victim: &Victim) -> Attack {
         victim.host, victim.token
     );
     Attack {
-        name: "a strange path",
         bytes: text.into_bytes(),
         ends: false,
     }
@@ -375,7 +362,6 @@ fn junk_token(rng: &mut StdRng, victim: &Victim) -> Attack {
         victim.user, victim.host
     );
     Attack {
-        name: "a junk token",
         bytes: text.into_bytes(),
         ends: false,
     }
@@ -391,7 +377,6 @@ fn strange_method(rng: &mut StdRng, victim: &Victim) -> Attack {
         victim.host
     );
     Attack {
-        name: "a strange method",
         bytes: text.into_bytes(),
         ends: false,
     }
@@ -404,7 +389,6 @@ fn query_flood(rng: &mut StdRng, victim: &Victim) -> Attack {
         victim.host
     );
     Attack {
-        name: "a flood of parameters",
         bytes: text.into_bytes(),
         ends: false,
     }

@@ -28,7 +28,7 @@ const END_HEADERS: u8 = 4;
 
 type Shape = fn(&mut Frames, &mut StdRng, &Victim);
 
-const SHAPES: [(&str, Shape); 11] = [
+const SHAPES: [(&str, Shape); 12] = [
     ("rapid resets", rapid_resets),
     ("headers that never end", endless_headers),
     ("a flood of PING", pings),
@@ -40,7 +40,23 @@ const SHAPES: [(&str, Shape); 11] = [
     ("a bomb of HPACK", hpack_bomb),
     ("headers that are none", bad_headers),
     ("gRPC that lies", bad_grpc),
+    ("an oversized stream", oversized),
 ];
+
+/// The names of all shapes.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    SHAPES.iter().map(|(name, _)| *name)
+}
+
+/// What begins a stream of reflection that a client then leaves open.
+pub(crate) fn open_stream(victim: &Victim) -> Vec<u8> {
+    let mut frames = Frames(PREFACE.to_vec());
+    let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    let mut fields = request("POST", path, victim);
+    fields.extend([("content-type", "application/grpc"), ("te", "trailers")]);
+    frames.headers(NONE, 1, &fields);
+    frames.0
+}
 
 /// The bytes of an attack by chance, and what it is.
 pub(crate) fn attack(rng: &mut StdRng, victim: &Victim) -> (&'static str, Vec<u8>) {
@@ -217,6 +233,29 @@ fn bad_headers(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {
     frames.headers(NONE, 1, &fields);
     // Neither a good body, nor one of the length that was announced.
     frames.frame(DATA, END_STREAM, 1, b"{}");
+}
+
+/// More than a body may be, in JSON and in gRPC, whether the window lets it or not.
+fn oversized(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {
+    let grpc = rng.random_bool(0.5);
+    let path = if grpc {
+        "/user.UserService/CreateUser"
+    } else {
+        "/users"
+    };
+    let kind = if grpc {
+        "application/grpc"
+    } else {
+        "application/json"
+    };
+    let mut fields = request("POST", path, victim);
+    fields.extend([("content-type", kind), ("te", "trailers")]);
+    frames.headers(NONE, 1, &fields);
+    frames.frame(DATA, NONE, 1, &[0, 0, 0x20, 0, 0]);
+    for _ in 0..rng.random_range(66..100) {
+        frames.frame(DATA, NONE, 1, &[b' '; 16_384]);
+    }
+    frames.frame(DATA, END_STREAM, 1, b"");
 }
 
 fn bad_grpc(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fs};
 
 use zerocart_tests::{
     functions,
-    harness::{engine::Engine, processes::Process},
+    harness::{
+        engine::{Engine, connect},
+        processes::Process,
+    },
 };
 
 /// The largest resident sizes so far, by the name of the process, in kB.
@@ -70,11 +73,19 @@ pub(crate) type Rows = BTreeMap<String, i64>;
 /// Tables that count what others do, good or bad: they are bounded, and hold nobody's data.
 const COUNTERS: [&str; 2] = ["sign_in_attempts", "circuit_breakers"];
 
-/// Counts the rows of every table. A function of each domain must be awake.
-pub(crate) async fn rows(engine: &Engine) -> Rows {
+/// The databases, by domain. A function of each domain must be awake.
+pub(crate) fn databases(engine: &Engine) -> Vec<(&'static str, String)> {
+    let domains = ["user", "product", "cart", "order", "payment"];
+    domains
+        .map(|domain| (domain, engine.database_url(domain)))
+        .into()
+}
+
+/// Counts the rows of every table.
+pub(crate) async fn rows(databases: &[(&str, String)]) -> Rows {
     let mut rows = Rows::new();
-    for domain in ["user", "product", "cart", "order", "payment"] {
-        let database = engine.database(domain).await;
+    for (domain, url) in databases {
+        let database = connect(url).await;
         let tables = "SELECT table_name::text FROM information_schema.tables \
                       WHERE table_schema = 'public'";
         let tables = database

@@ -1,4 +1,5 @@
-//! What the contract says of the edge, at every route: how often one may ask, and from which page.
+//! What the contract says of the edge, at the routes of every RPC: how often one may ask, and from which
+//! page. (`openapi` and `reflection` ask the two others.)
 
 use http::{HeaderMap, Method};
 use zerocart_proto::rpc::{self, Info};
@@ -22,7 +23,7 @@ const SHOP: &str = "http://localhost:3000";
 const OTHER: &str = "http://localhost:3001";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_lets_so_many_requests_of_one_client_through() {
+async fn every_rpc_lets_so_many_requests_of_one_client_through() {
     let data = Data::new();
     let engine = Engine::start(&data).await;
     let admin = engine.sign_in_admin().await;
