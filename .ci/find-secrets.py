@@ -2,12 +2,14 @@
 
 detect-secrets looks for them, with all of its detectors and a few for what this system has of its own.
 Prints where each is, without the secret, and ends with status 1 when there is one. A shallow clone has
-no earlier versions to look at.
+no earlier versions to look at, and an archive without git only its files.
 
 What only looks like a secret is allowed by its value, below, with the reason, and nothing else is. What
-is allowed and found no more is an error too.
+is allowed and found no more is an error too. Where a file was renamed, its earlier versions have the old
+name: what is allowed there stands below ALLOWED_BEFORE. Of history, what HEAD is made of is looked at.
 """
 
+import os
 import pathlib
 import re
 import subprocess
@@ -62,6 +64,10 @@ ALLOWED = {
     r"lambda/secrets|tools|python3 \.ci/find-secrets\.py": "justfile",
     # Names of what is looked for.
     r"Card number|Private JWK|Basic credentials|age key": OWN,
+}
+
+# The same for what no file has any more. Whether it is needed depends on how much of the history is here.
+ALLOWED_BEFORE = {
     # `&self.service`, once.
     r"service": "local/src/engine.rs",
 }
@@ -164,6 +170,15 @@ def earlier(folder):
     return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
 
 
+def files_of_archive():
+    """All files below this folder, but for what is built or fetched."""
+    files = []
+    for folder, folders, names in os.walk("."):
+        folders[:] = set(folders) - {"target", "node_modules", ".zerocart"}
+        files += (os.path.relpath(os.path.join(folder, name)) for name in names)
+    return sorted(files)
+
+
 def scan(root, files):
     """Where each secret is that these files hold, and what it is."""
     found = SecretsCollection(root=str(root))
@@ -172,26 +187,34 @@ def scan(root, files):
 
 
 def main():
-    tracked = git("ls-files", "-z").decode().split("\0")[:-1]
-    ignored = git("ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
-    problems = [f"{path}: git ignores it, and has it" for path in ignored.decode().split("\0")[:-1]]
+    in_git = pathlib.Path(".git").exists()
+    if in_git:
+        tracked = git("ls-files", "-z").decode().split("\0")[:-1]
+        ignored = git("ls-files", "-z", "--cached", "--ignored", "--exclude-standard").decode()
+    else:
+        tracked, ignored = files_of_archive(), ""
+    problems = [f"{path}: git ignores it, and has it" for path in ignored.split("\0")[:-1]]
     problems += [f"{path}: what has this name is a secret" for path in tracked if NAMES.search(path)]
     with tempfile.TemporaryDirectory() as folder, transient_settings(settings()):
-        versions = earlier(pathlib.Path(folder))
+        versions = earlier(pathlib.Path(folder)) if in_git else []
         found = [(path, path, *what) for path, *what in scan("", tracked)]
         for version, *what in scan(folder, versions):
             blob, _, path = version.partition("/")
             found.append((f"git show {blob} ({path})" if path else "git log", path, *what))
+        for version in versions:
+            blob, _, path = version.partition("/")
+            if NAMES.search(path):
+                problems.append(f"git show {blob} ({path}): what has this name is a secret")
     used = set()
     for where, path, line, kind, value in found:
         allowed = {
-            each for each, only in ALLOWED.items()
+            each for each, only in (ALLOWED | ALLOWED_BEFORE).items()
             if (re.fullmatch(each, value) and only in (None, path)) or (path == OWN and value in each)
         }
         used |= allowed
         if not allowed:
             problems.append(f"{where}:{line}: {kind}")
-    if git("rev-parse", "--is-shallow-repository") == b"false\n":
+    if in_git and git("rev-parse", "--is-shallow-repository") == b"false\n":
         problems += [f"{OWN}: allowed, but nowhere: {each}" for each in ALLOWED.keys() - used]
     problems.append(f"{len(tracked)} files, {len(versions)} earlier versions: {len(problems)} problems")
     print(*problems, sep="\n")
