@@ -45,7 +45,7 @@ const AT_ONCE: usize = 64;
 const SLOW: usize = 300;
 
 /// How long an attacker waits for an answer before it gives up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a function may use in a cluster, in kB (`knative/kustomization.yaml`), of which those that hash
 /// passwords have more.
