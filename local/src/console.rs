@@ -1,31 +1,56 @@
 //! What a person sees. Logs go to files and to standard error; this is the conversation.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a command line speaks on standard output"
-)]
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use std::time::Duration;
+/// Whether something could not be written, to a disk that is full for instance.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// A line on standard output.
-pub(crate) fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+pub(crate) fn say(line: impl fmt::Display) {
+    write(format_args!("{line}"));
 }
 
 /// A step that is done, with the time that it took.
-pub(crate) fn done(what: impl std::fmt::Display, took: Duration) {
-    println!("  {:<60} {:>6.2} s", what.to_string(), took.as_secs_f64());
+pub(crate) fn done(what: impl fmt::Display, took: Duration) {
+    let what = what.to_string();
+    write(format_args!("  {what:<60} {:>6.2} s", took.as_secs_f64()));
 }
 
 /// A step that is under way.
-pub(crate) fn doing(what: impl std::fmt::Display) {
-    println!("  {what}");
+pub(crate) fn doing(what: impl fmt::Display) {
+    write(format_args!("  {what}"));
+}
+
+/// Whether everything that was said could be written.
+pub(crate) fn complete() -> bool {
+    !LOST.load(Ordering::Relaxed)
+}
+
+/// Nothing ends for want of a reader: one who has read enough goes away, as `head` does, and an engine
+/// that nobody reads any more goes on.
+fn write(line: fmt::Arguments<'_>) {
+    match writeln!(io::stdout(), "{line}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            if !LOST.swap(true, Ordering::Relaxed) {
+                let error = anyhow::Error::new(error).context("standard output cannot be written");
+                fail(&error);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// An error, with its causes, on standard error.
 pub(crate) fn fail(error: &anyhow::Error) {
-    eprintln!("zerocart: {error}");
+    let mut stderr = io::stderr();
+    // There is nobody left to tell.
+    let _ = writeln!(stderr, "zerocart: {error}");
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {cause}");
+        let _ = writeln!(stderr, "  because: {cause}");
     }
 }

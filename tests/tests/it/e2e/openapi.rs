@@ -1,5 +1,7 @@
 //! The description of the API, and what browsers are told, at the gateway of an engine that runs.
 
+use std::{fs::File, process::Stdio};
+
 use http::Method;
 use serde_json::Value;
 use zerocart_gateway::Config;
@@ -110,4 +112,23 @@ fn protected(reply: &Reply) {
         let banner = ["server", "via", "x-powered-by"].contains(&name);
         assert!(!banner && !name.starts_with("x-kong"), "{name}");
     }
+}
+
+#[test]
+fn a_reader_may_go_away_and_a_disk_may_not_be_full() {
+    let data = Data::new();
+    let print = |to: Stdio| {
+        let output = zerocart(&data.path()).arg("openapi").stdout(to).output();
+        let output = output.expect("zerocart can be started");
+        let stderr = String::from_utf8(output.stderr).expect("it is text");
+        (output.status.success(), stderr)
+    };
+    let (reader, writer) = std::io::pipe().expect("there are pipes");
+    drop(reader);
+    assert_eq!(print(writer.into()), (true, String::new()));
+    let full = File::options().write(true).open("/dev/full");
+    let (success, stderr) = print(full.expect("Linux has it").into());
+    assert!(!success, "{stderr}");
+    let words = "zerocart: standard output cannot be written\n  because: ";
+    assert!(stderr.starts_with(words), "{stderr}");
 }
