@@ -34,14 +34,11 @@ pub(crate) fn complete() -> bool {
 /// Nothing ends for want of a reader: one who has read enough goes away, as `head` does, and an engine
 /// that nobody reads any more goes on.
 fn write(line: fmt::Arguments<'_>) {
-    match writeln!(io::stdout(), "{line}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            if !LOST.swap(true, Ordering::Relaxed) {
-                let error = anyhow::Error::new(error).context("standard output cannot be written");
-                fail(&error);
-            }
-        }
-        _ => {}
+    let Err(error) = writeln!(io::stdout(), "{line}") else {
+        return;
+    };
+    if error.kind() != ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) {
+        fail(&anyhow::Error::new(error).context("standard output cannot be written"));
     }
 }
 

@@ -50,6 +50,12 @@ const OF_THIS_PACKAGE: [&str; 7] = [
 #[derive(Debug)]
 pub struct Data(TempDir);
 
+impl Default for Data {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Data {
     /// A folder of its own.
     pub fn new() -> Self {

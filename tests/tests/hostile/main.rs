@@ -150,11 +150,11 @@ async fn a_hundred_thousand_hostile_requests_harm_nobody() {
         } else {
             "the gateway"
         };
-        println!("{name}, {whom}: {outcome:?} × {times}");
+        eprintln!("{name}, {whom}: {outcome:?} × {times}");
     }
-    println!("memory in kB: {memory:?}\nearly: {early:?}");
+    eprintln!("memory in kB: {memory:?}\nearly: {early:?}");
     let (answered, orders) = (good.answered - answered_before, good.orders - orders_before);
-    println!("the customer: {answered} answers, {orders} orders");
+    eprintln!("the customer: {answered} answers, {orders} orders");
 
     assert_eq!(good.wrong, [""; 0], "the customer was not served");
     // An order is two of fourteen requests.
@@ -298,7 +298,7 @@ async fn exchange(stream: TcpStream, bytes: &[u8], ends: bool, http2: bool) -> V
     };
     let reading = async {
         let mut answer = Vec::new();
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
             answer.extend(&buffer[..length]);
             if http2 && acknowledges(&answer) {
