@@ -76,6 +76,13 @@ where
     }
 }
 
+/// How much a frame says: none does not, nor do trailers.
+fn data_bytes<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> usize {
+    let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+    let data = frame.and_then(Frame::data_ref);
+    data.map_or(0, Bytes::len)
+}
+
 /// Questions, which end before there are too many.
 struct Questions {
     inner: Body,
@@ -96,10 +103,7 @@ impl HttpBody for Questions {
             return Poll::Ready(None);
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        let bytes = match &frame {
-            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
-            _ => 0,
-        };
+        let bytes = data_bytes(&frame);
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
@@ -133,10 +137,7 @@ impl HttpBody for Answers {
             return Poll::Ready(None);
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        let bytes = match &frame {
-            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
-            _ => 0,
-        };
+        let bytes = data_bytes(&frame);
         match self.left.checked_sub(bytes) {
             Some(left) => self.left = left,
             None => self.over.store(true, Ordering::Relaxed),
