@@ -56,14 +56,24 @@ impl Reader {
 
 /// A form of 8-4-4-4-12 hexadecimal digits.
 const UUID: &str = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}";
-/// One @ between a local part and a domain with a dot; no white space.
-const EMAIL: &str = r"^[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+$";
+/// What an atom of an e-mail's local part is made of, and a label of its domain: RFC 5322's atext,
+/// and letters, digits and hyphens within. Written as what is left out, since what is not ASCII may
+/// stand in them.
+const ATOM: &str = r#"[^\x00- "(),.:;<>@\[\\\]\x7f-\x9f\s]+"#;
+const LABEL_EDGE: &str = r"[^\x00-/:-@\[-`{-\x9f\s]";
+const LABEL_INSIDE: &str = r"[^\x00-,./:-@\[-`{-\x9f\s]";
 /// Fewer than 12 digits without a letter in between.
 const NO_CARD_NUMBER: &str = r"^(?![\s\S]*[0-9](?:[^A-Za-z]*[0-9]){11})[^\u0000]*$";
 /// Any text without NUL.
 const TEXT: &str = r"^[^\u0000]*$";
 /// The same, with something to see in it.
 const NOT_BLANK: &str = r"^[^\u0000]*[^\s\u0000][^\u0000]*$";
+
+/// A dot-atom of at most 64 characters, one @, and a domain of two or more labels.
+fn email() -> String {
+    let label = format!("{LABEL_EDGE}(?:{LABEL_INSIDE}{{0,61}}{LABEL_EDGE})?");
+    format!(r"^(?=[^@]{{1,64}}@){ATOM}(?:\.{ATOM})*@{label}(?:\.{label})+$")
+}
 
 impl Rules {
     /// Those of a value that must be there.
@@ -107,7 +117,7 @@ impl Rules {
             Format::Uuid if self.required => (format!("^{UUID}$"), Some("uuid")),
             // Empty is absent.
             Format::Uuid => (format!("^(?:{UUID})?$"), None),
-            Format::Email if self.required => (EMAIL.to_owned(), Some("email")),
+            Format::Email if self.required => (email(), Some("idn-email")),
             Format::NoCardNumber if !self.required => (NO_CARD_NUMBER.to_owned(), None),
             Format::Any if self.required => (NOT_BLANK.to_owned(), None),
             Format::Any => (TEXT.to_owned(), None),
