@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use serde::{Deserializer, de::DeserializeOwned};
@@ -107,18 +108,22 @@ fn success<R: Rpc>(message: &R::Response, trace: &TraceContext) -> Response<Body
 
 /// Reads a body of at most [`MAX_REQUEST_BYTES`].
 async fn collect(version: Version, mut body: Body) -> Result<Bytes, Error> {
-    match Limited::new(&mut body, MAX_REQUEST_BYTES).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            // HTTP/2 ends one stream; HTTP/1 can only close the connection, at which a client that
-            // is still sending gets no answer but a reset.
-            if version < Version::HTTP_2 {
-                let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await;
+    // What announces too much is not waited for: it may never come.
+    if body.size_hint().lower() <= MAX_REQUEST_BYTES as u64 {
+        match Limited::new(&mut body, MAX_REQUEST_BYTES).collect().await {
+            Ok(body) => return Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(error) => {
+                return Err(Error::field("body", "ended before it was complete").with_source(error));
             }
-            Err(too_large())
         }
-        Err(error) => Err(Error::field("body", "ended before it was complete").with_source(error)),
     }
+    // HTTP/2 ends one stream; HTTP/1 can only close the connection, at which a client that is still
+    // sending gets no answer but a reset.
+    if version < Version::HTTP_2 {
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await;
+    }
+    Err(too_large())
 }
 
 /// Reads on without keeping anything.

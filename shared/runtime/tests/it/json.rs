@@ -356,4 +356,13 @@ async fn a_client_that_sends_everything_first_gets_its_413() {
     let mut status = [0; 12];
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 413");
+
+    // So does one that announces as much and goes silent, well before its time is over (504).
+    let mut stream = TcpStream::connect(function.function.address())
+        .await
+        .unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body[..1000]).await.unwrap();
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
 }
