@@ -1,6 +1,11 @@
 //! Documents that are not the descriptors.
 
+use regress::Regex;
 use serde_json::{Value, json};
+use zerocart_proto::{
+    user::CreateUserRequest,
+    validate::{Validate, Violations},
+};
 
 use super::check;
 use crate::functions;
@@ -216,6 +221,44 @@ fn a_document_that_says_otherwise_is_told() {
             "{at}: {problems:#?} lack {words:?}"
         );
     }
+}
+
+#[test]
+fn the_document_and_the_functions_agree_on_e_mails() {
+    let document = zerocart_openapi::document().unwrap();
+    let at = "/components/schemas/CreateUserRequest/properties/email/pattern";
+    let pattern = document.pointer(at).unwrap().as_str().unwrap();
+    let pattern = Regex::with_flags(pattern, "u").unwrap();
+    let (mut taken, mut refused) = (0, 0);
+    // Every character that has a meaning in one of them, in each place of an address.
+    let others = [
+        '\u{7f}', '\u{80}', '\u{85}', '\u{9f}', '\u{a0}', 'ü', '\u{2028}', '\u{3000}', '☃', '𝒳',
+    ];
+    for c in (0..0x7f_u8).map(char::from).chain(others) {
+        for email in [
+            format!("{c}@b.co"),
+            format!("a{c}b@b.co"),
+            format!("a{c}@b.co"),
+            format!("a@{c}.co"),
+            format!("a@b{c}c.co"),
+            format!("a@b{c}.co"),
+            format!("a@b.c{c}"),
+            format!("{c}a@b.co"),
+        ] {
+            let mut violations = Violations::default();
+            let user = CreateUserRequest {
+                email: email.clone(),
+                name: "Ada".to_owned(),
+                password: "correct horse".to_owned(),
+            };
+            user.validate(&mut violations);
+            let violations = violations.into_vec();
+            let takes = violations.is_empty();
+            assert_eq!(pattern.find(&email).is_some(), takes, "{email:?}");
+            *(if takes { &mut taken } else { &mut refused }) += 1;
+        }
+    }
+    assert!(taken > 200 && refused > 200, "{taken} {refused}");
 }
 
 /// Puts a value where `at` points, or takes away what is there.

@@ -1,5 +1,6 @@
 //! Hostile HTTP/2, frame by frame (RFC 9113): a client library would refuse to send it.
 
+use httlib_hpack::Decoder;
 use rand::{RngExt, rngs::StdRng};
 
 use crate::Victim;
@@ -9,7 +10,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// What the last frame of each attack carries, a PING: its acknowledgement says that the server has
 /// read everything before it.
-pub(crate) const MARK: &[u8; 8] = b"are_you_";
+const MARK: &[u8; 8] = b"are_you_";
 
 /// Types of frames.
 const DATA: u8 = 0;
@@ -18,6 +19,7 @@ const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
@@ -25,28 +27,37 @@ const CONTINUATION: u8 = 9;
 const NONE: u8 = 0;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+const WITH_PRIORITY: u8 = 0x20;
 
-type Shape = fn(&mut Frames, &mut StdRng, &Victim);
+type Make = fn(&mut Frames, &mut StdRng, &Victim);
 
-const SHAPES: [(&str, Shape); 12] = [
-    ("rapid resets", rapid_resets),
-    ("headers that never end", endless_headers),
-    ("a flood of PING", pings),
-    ("a flood of SETTINGS", settings),
-    ("a flood of PRIORITY", priorities),
-    ("a flood of empty DATA", empty_data),
-    ("windows that burst", windows),
-    ("frames where none may be", misplaced),
-    ("a bomb of HPACK", hpack_bomb),
-    ("headers that are none", bad_headers),
-    ("gRPC that lies", bad_grpc),
-    ("an oversized stream", oversized),
-];
-
-/// The names of all shapes.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    SHAPES.iter().map(|(name, _)| *name)
+/// What an attack looks like.
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    /// Whether it asks on the first stream for an answer, and reads until that has ended.
+    pub(crate) asks: bool,
+    make: Make,
 }
+
+const fn shape(name: &'static str, asks: bool, make: Make) -> Shape {
+    Shape { name, asks, make }
+}
+
+pub(crate) static SHAPES: [Shape; 12] = [
+    shape("rapid resets", false, rapid_resets),
+    shape("headers that never end", false, endless_headers),
+    shape("a flood of PING", false, pings),
+    shape("a flood of SETTINGS", false, settings),
+    shape("a flood of PRIORITY", false, priorities),
+    shape("a flood of empty DATA", false, empty_data),
+    shape("windows that burst", false, windows),
+    shape("frames where none may be", false, misplaced),
+    shape("a bomb of HPACK", true, hpack_bomb),
+    shape("headers that are none", true, bad_headers),
+    shape("gRPC that lies", true, bad_grpc),
+    shape("an oversized stream", true, oversized),
+];
 
 /// What begins a stream of reflection that a client then leaves open.
 pub(crate) fn open_stream(victim: &Victim) -> Vec<u8> {
@@ -59,12 +70,106 @@ pub(crate) fn open_stream(victim: &Victim) -> Vec<u8> {
 }
 
 /// The bytes of an attack by chance, and what it is.
-pub(crate) fn attack(rng: &mut StdRng, victim: &Victim) -> (&'static str, Vec<u8>) {
-    let (name, shape) = SHAPES[rng.random_range(0..SHAPES.len())];
+pub(crate) fn attack(rng: &mut StdRng, victim: &Victim) -> (&'static Shape, Vec<u8>) {
+    let shape = &SHAPES[rng.random_range(0..SHAPES.len())];
     let mut frames = Frames(PREFACE.to_vec());
-    shape(&mut frames, rng, victim);
+    (shape.make)(&mut frames, rng, victim);
     frames.frame(PING, NONE, 0, MARK);
-    (name, frames.0)
+    (shape, frames.0)
+}
+
+/// One thing that a server said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Said {
+    /// The status of an answer.
+    Status(u16),
+    /// The status of a call by gRPC.
+    Grpc(u16),
+    /// That it ends a stream, by its reason (RFC 9113, section 7).
+    Reset(u32),
+    /// That it ends the connection, by its reason.
+    GoAway(u32),
+}
+
+/// A frame that was read whole.
+struct Frame<'a> {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: &'a [u8],
+}
+
+impl Frame<'_> {
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// The frames among the bytes that a server sent.
+fn frames(mut bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
+    std::iter::from_fn(move || {
+        let (head, rest) = bytes.split_first_chunk::<9>()?;
+        let [l0, l1, l2, kind, flags, stream @ ..] = *head;
+        let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+        let (payload, rest) = rest.split_at_checked(length)?;
+        bytes = rest;
+        let stream = u32::from_be_bytes(stream);
+        Some(Frame {
+            kind,
+            flags,
+            stream,
+            payload,
+        })
+    })
+}
+
+/// Whether there is nothing left to wait for: the first stream has ended, where an attack of this
+/// shape asks for that, or everything has been read.
+pub(crate) fn is_over(shape: &Shape, answer: &[u8]) -> bool {
+    frames(answer).any(|frame| match frame.kind {
+        HEADERS | DATA => shape.asks && frame.stream == 1 && frame.has(END_STREAM),
+        RST_STREAM => shape.asks && frame.stream == 1,
+        PING => !shape.asks && frame.payload == MARK,
+        _ => false,
+    })
+}
+
+/// What a server said on all streams of a connection.
+///
+/// # Panics
+///
+/// When it cannot be read: servers do not lie.
+pub(crate) fn said(answer: &[u8]) -> Vec<Said> {
+    let (mut said, mut block, mut decoder) = (Vec::new(), Vec::new(), Decoder::default());
+    let reason = |bytes: &[u8]| {
+        let reason = bytes.first_chunk().expect("there is a reason");
+        u32::from_be_bytes(*reason)
+    };
+    for frame in frames(answer) {
+        match frame.kind {
+            RST_STREAM => said.push(Said::Reset(reason(frame.payload))),
+            GOAWAY => said.push(Said::GoAway(reason(&frame.payload[4..]))),
+            HEADERS | CONTINUATION => {
+                assert!(!frame.has(PADDED | WITH_PRIORITY), "no server of ours does");
+                block.extend(frame.payload);
+            }
+            _ => {}
+        }
+        if !block.is_empty() && frame.has(END_HEADERS) {
+            let mut fields = Vec::new();
+            let decoded = decoder.decode(&mut block, &mut fields);
+            decoded.expect("a header block can be decoded");
+            for (name, value, _) in fields {
+                let number = || str::from_utf8(&value).ok()?.parse().ok();
+                match name.as_slice() {
+                    b":status" => said.push(Said::Status(number().expect("a number"))),
+                    b"grpc-status" => said.push(Said::Grpc(number().expect("a number"))),
+                    _ => {}
+                }
+            }
+        }
+    }
+    said
 }
 
 struct Frames(Vec<u8>);
@@ -235,7 +340,8 @@ fn bad_headers(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {
     frames.frame(DATA, END_STREAM, 1, b"{}");
 }
 
-/// More than a body may be, in JSON and in gRPC, whether the window lets it or not.
+/// More than a body may be, in JSON and in gRPC: announced, and begun; or sent, whether the window
+/// lets it or not.
 fn oversized(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {
     let grpc = rng.random_bool(0.5);
     let path = if grpc {
@@ -250,12 +356,20 @@ fn oversized(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {
     };
     let mut fields = request("POST", path, victim);
     fields.extend([("content-type", kind), ("te", "trailers")]);
+    let pieces = if rng.random_bool(0.5) {
+        fields.push(("content-length", "2097157"));
+        3
+    } else {
+        rng.random_range(66..100)
+    };
     frames.headers(NONE, 1, &fields);
     frames.frame(DATA, NONE, 1, &[0, 0, 0x20, 0, 0]);
-    for _ in 0..rng.random_range(66..100) {
+    for _ in 0..pieces {
         frames.frame(DATA, NONE, 1, &[b' '; 16_384]);
     }
-    frames.frame(DATA, END_STREAM, 1, b"");
+    if pieces > 3 {
+        frames.frame(DATA, END_STREAM, 1, b"");
+    }
 }
 
 fn bad_grpc(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {

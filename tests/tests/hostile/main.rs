@@ -30,6 +30,7 @@ use tokio::{
 use zerocart_tests::harness::engine::{Data, Engine, connect as connect_database};
 
 use good::Good;
+use http2::Said;
 use watch::{Memory, databases, instances, rows};
 
 /// How many requests, or connections with many of them.
@@ -75,8 +76,8 @@ enum Outcome {
     Unreached,
     /// An answer, by its status.
     Answered(u16),
-    /// The PING at the end was acknowledged: everything before it has been read.
-    Acknowledged,
+    /// Everything has been read, and what was asked over HTTP/2 has an answer or was refused.
+    Read,
     /// The server ended the connection without any of that.
     Ended,
     /// The server did none of that in time.
@@ -85,6 +86,9 @@ enum Outcome {
 
 /// How often each shape came to what, at the gateway or at a neighbour.
 type Outcomes = BTreeMap<(&'static str, bool, Outcome), usize>;
+
+/// How often each was told what over HTTP/2.
+type Told = BTreeMap<(&'static str, bool, Said), usize>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_hostile_requests_harm_nobody() {
@@ -112,7 +116,7 @@ async fn a_hundred_thousand_hostile_requests_harm_nobody() {
     let (orders_before, answered_before) = (good.orders, good.answered);
 
     let (over, next) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let outcomes = Mutex::new(Outcomes::new());
+    let results = Mutex::new((Outcomes::new(), Told::new()));
     let mut early = Memory::default();
     let neighbours = Mutex::new(instances(&engine));
     {
@@ -122,9 +126,17 @@ async fn a_hundred_thousand_hostile_requests_harm_nobody() {
                 if n >= ATTACKS {
                     break;
                 }
-                let outcome = attack(n, &victim, &neighbours).await;
-                let mut outcomes = outcomes.lock().expect("nobody panics with it");
+                let attacked = attack(n, &victim, &neighbours).await;
+                let Attacked {
+                    name, neighbour, ..
+                } = attacked;
+                let mut results = results.lock().expect("nobody panics with it");
+                let (outcomes, told) = &mut *results;
+                let outcome = (name, neighbour, attacked.outcome);
                 *outcomes.entry(outcome).or_default() += 1;
+                for said in attacked.said {
+                    *told.entry((name, neighbour, said)).or_default() += 1;
+                }
             }
         });
         let attack = async {
@@ -146,14 +158,16 @@ async fn a_hundred_thousand_hostile_requests_harm_nobody() {
     }
     memory.look(&engine);
 
-    let outcomes = outcomes.into_inner().expect("nobody panics with it");
+    let (outcomes, told) = results.into_inner().expect("nobody panics with it");
+    let whom = |neighbour| match neighbour {
+        true => "a function",
+        false => "the gateway",
+    };
     for ((name, neighbour, outcome), times) in &outcomes {
-        let whom = if *neighbour {
-            "a function"
-        } else {
-            "the gateway"
-        };
-        eprintln!("{name}, {whom}: {outcome:?} × {times}");
+        eprintln!("{name}, {}: {outcome:?} × {times}", whom(*neighbour));
+    }
+    for ((name, neighbour, said), times) in &told {
+        eprintln!("{name}, {} said: {said:?} × {times}", whom(*neighbour));
     }
     eprintln!("memory in kB: {memory:?}\nearly: {early:?}");
     let (answered, orders) = (good.answered - answered_before, good.orders - orders_before);
@@ -162,7 +176,7 @@ async fn a_hundred_thousand_hostile_requests_harm_nobody() {
     assert_eq!(good.wrong, [""; 0], "the customer was not served");
     // An order is two of fourteen requests.
     assert!(answered > 50 && orders > 3, "{answered} {orders}");
-    held_off(&outcomes);
+    held_off(&outcomes, &told);
 
     for function in engine.ps().await {
         assert_eq!(function.crashes, 0, "{}", function.name);
@@ -198,14 +212,14 @@ async fn a_hundred_thousand_hostile_requests_harm_nobody() {
 }
 
 /// Every shape came to something at the gateway, and none to what it wanted.
-fn held_off(outcomes: &Outcomes) {
+fn held_off(outcomes: &Outcomes, told: &Told) {
     let total: usize = outcomes.values().sum();
     assert_eq!(total, ATTACKS);
     let bad = |(_, neighbour, outcome): &(_, bool, Outcome)| match outcome {
         Outcome::Answered(status) => matches!(status, 200..=399 | 500 | 502 | 504),
         Outcome::Unreached => !neighbour,
         Outcome::Nothing => true,
-        Outcome::Acknowledged | Outcome::Ended => false,
+        Outcome::Read | Outcome::Ended => false,
     };
     let bad: Vec<_> = outcomes.iter().filter(|(key, _)| bad(key)).collect();
     assert!(bad.is_empty(), "{bad:?}");
@@ -218,12 +232,29 @@ fn held_off(outcomes: &Outcomes) {
         let refused = times(name, |o| matches!(o, Outcome::Answered(400..=499)));
         assert!(refused > 100, "{name}: refused {refused} times");
     }
-    for name in http2::names() {
-        let read = times(name, |o| {
-            matches!(o, Outcome::Acknowledged | Outcome::Ended)
-        });
+    for http2::Shape { name, .. } in &http2::SHAPES {
+        let read = times(name, |o| matches!(o, Outcome::Read | Outcome::Ended));
         assert!(read > 100, "{name}: read {read} times");
     }
+    let bad = |said: &Said| match said {
+        Said::Status(status) => matches!(status, 500 | 502 | 504),
+        // UNKNOWN and INTERNAL
+        Said::Grpc(status) => matches!(status, 2 | 13),
+        // INTERNAL_ERROR
+        Said::Reset(reason) | Said::GoAway(reason) => *reason == 2,
+    };
+    let bad: Vec<_> = told.iter().filter(|((_, _, said), _)| bad(said)).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// An attack that is over.
+struct Attacked {
+    name: &'static str,
+    /// Whether it was for an instance itself.
+    neighbour: bool,
+    outcome: Outcome,
+    /// What was said over HTTP/2.
+    said: Vec<Said>,
 }
 
 /// A product with enough in stock, and a payment gateway that works.
@@ -243,11 +274,7 @@ async fn shop(engine: &Engine) -> String {
 }
 
 /// Attack `n`: at the gateway mostly, and sometimes at an instance itself.
-async fn attack(
-    n: usize,
-    victim: &Victim,
-    neighbours: &Mutex<Vec<(String, u16)>>,
-) -> (&'static str, bool, Outcome) {
+async fn attack(n: usize, victim: &Victim, neighbours: &Mutex<Vec<(String, u16)>>) -> Attacked {
     let mut rng = StdRng::seed_from_u64(SEED ^ n as u64);
     // Drawn whether it is needed or not: all that follows is the same in each run.
     let (at_neighbour, which) = (rng.random_bool(0.1), rng.random::<u32>() as usize);
@@ -267,21 +294,34 @@ async fn attack(
         _ => Ipv4Addr::new(127, rng.random_range(64..72), rng.random(), rng.random()),
     };
     let (name, bytes, ends, http2) = if rng.random_bool(0.2) {
-        let (name, bytes) = http2::attack(&mut rng, &victim);
-        (name, bytes, false, true)
+        let (shape, bytes) = http2::attack(&mut rng, &victim);
+        (shape.name, bytes, false, Some(shape))
     } else {
         let (name, attack) = http1::attack(&mut rng, &victim);
-        (name, attack.bytes, attack.ends, false)
+        (name, attack.bytes, attack.ends, None)
     };
+    let is_over = |answer: &[u8]| http2.is_some_and(|shape| http2::is_over(shape, answer));
+    let mut said = Vec::new();
     let outcome = match connect(source, victim.address).await {
         None => Outcome::Unreached,
-        Some(stream) => match timeout(PATIENCE, exchange(stream, &bytes, ends, http2)).await {
+        Some(stream) => match timeout(PATIENCE, exchange(stream, &bytes, ends, is_over)).await {
             Err(_) => Outcome::Nothing,
-            Ok(answer) if http2 && acknowledges(&answer) => Outcome::Acknowledged,
-            Ok(answer) => status(&answer).map_or(Outcome::Ended, Outcome::Answered),
+            Ok(answer) => {
+                if http2.is_some() {
+                    said = http2::said(&answer);
+                }
+                let over = is_over(&answer).then_some(Outcome::Read);
+                over.or_else(|| status(&answer).map(Outcome::Answered))
+                    .unwrap_or(Outcome::Ended)
+            }
         },
     };
-    (name, neighbour.is_some(), outcome)
+    Attacked {
+        name,
+        neighbour: neighbour.is_some(),
+        outcome,
+        said,
+    }
 }
 
 async fn connect(source: Ipv4Addr, address: SocketAddr) -> Option<TcpStream> {
@@ -290,8 +330,13 @@ async fn connect(source: Ipv4Addr, address: SocketAddr) -> Option<TcpStream> {
     socket.connect(address).await.ok()
 }
 
-/// Sends the bytes, and reads until the server ends the connection or has acknowledged the PING.
-async fn exchange(stream: TcpStream, bytes: &[u8], ends: bool, http2: bool) -> Vec<u8> {
+/// Sends the bytes, and reads until the server ends the connection or that is over.
+async fn exchange(
+    stream: TcpStream,
+    bytes: &[u8],
+    ends: bool,
+    is_over: impl Fn(&[u8]) -> bool,
+) -> Vec<u8> {
     let (mut from, mut to) = stream.into_split();
     let sending = async {
         // A server may end the connection while a flood is still being sent.
@@ -304,7 +349,7 @@ async fn exchange(stream: TcpStream, bytes: &[u8], ends: bool, http2: bool) -> V
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
             answer.extend(&buffer[..length]);
-            if http2 && acknowledges(&answer) {
+            if is_over(&answer) {
                 break;
             }
         }
@@ -313,10 +358,6 @@ async fn exchange(stream: TcpStream, bytes: &[u8], ends: bool, http2: bool) -> V
     let ((), answer) = tokio::join!(sending, reading);
     drop(to);
     answer
-}
-
-fn acknowledges(answer: &[u8]) -> bool {
-    answer.windows(8).any(|eight| eight == http2::MARK)
 }
 
 /// The status of an HTTP/1.1 answer, not of what is said before it (`100 Continue`).
