@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -11,17 +10,6 @@ use zerocart_runtime::Entry;
 
 /// The hand-written program that functions are compared with.
 pub(crate) const FLOOR: &str = "zerocart-floor";
-
-/// The variables that cargo sets for a package's own programs and that build scripts look at.
-pub(crate) const OF_THIS_PACKAGE: [&str; 7] = [
-    "CARGO_MANIFEST_DIR",
-    "CARGO_MANIFEST_LINKS",
-    "CARGO_PKG_NAME",
-    "CARGO_PKG_VERSION_MAJOR",
-    "CARGO_PKG_VERSION_MINOR",
-    "CARGO_PKG_VERSION_PATCH",
-    "CARGO_PKG_VERSION_PRE",
-];
 
 /// Every function.
 pub(crate) fn entries() -> Vec<Entry> {
@@ -65,7 +53,7 @@ pub(crate) fn folder() -> Result<PathBuf> {
 
 /// Builds the floor and the functions of these domains with cargo, whose output the user sees.
 pub(crate) fn build(domains: &[&str]) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = zerocart_local_cargo::command();
     cargo
         .current_dir(workspace_root())
         .args(["build", "--quiet", "--release", "--bins"])
@@ -73,11 +61,6 @@ pub(crate) fn build(domains: &[&str]) -> Result<()> {
         .args(["--package", "zerocart-bench", "--package", "zerocart"]);
     for domain in domains {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
-    }
-    // What cargo told this program of its own package would have ring's build script run again, and
-    // everything that depends on it built again.
-    for name in OF_THIS_PACKAGE {
-        cargo.env_remove(name);
     }
     let status = cargo.status().context(
         "cannot run cargo; without it, build the binaries elsewhere and pass --no-build",

@@ -16,41 +16,19 @@ pub(crate) fn binary_dir() -> Result<PathBuf> {
         .to_owned())
 }
 
-/// What `cargo run` tells this program of its own package. A build script of a dependency (ring's)
-/// is run again whenever these change, and with it everything that depends on it is built again.
-const OF_THIS_PACKAGE: [&str; 7] = [
-    "CARGO_MANIFEST_DIR",
-    "CARGO_MANIFEST_LINKS",
-    "CARGO_PKG_NAME",
-    "CARGO_PKG_VERSION_MAJOR",
-    "CARGO_PKG_VERSION_MINOR",
-    "CARGO_PKG_VERSION_PATCH",
-    "CARGO_PKG_VERSION_PRE",
-];
-
 /// The profile in which the programs of this folder were built.
-pub(crate) fn profile(binary_dir: &Path) -> Result<String> {
-    match binary_dir.file_name().and_then(|name| name.to_str()) {
-        Some("debug") => Ok("dev".to_owned()),
-        Some(profile) => Ok(profile.to_owned()),
-        None => bail!("{} is no folder of cargo's", binary_dir.display()),
-    }
-}
-
-/// Takes from a cargo what this program was told of its own package.
-pub(crate) fn hide_package(cargo: &mut Command) {
-    for name in OF_THIS_PACKAGE {
-        cargo.env_remove(name);
-    }
+pub(crate) fn profile(binary_dir: &Path) -> Result<&str> {
+    let profile = zerocart_local_cargo::profile(binary_dir);
+    profile.with_context(|| format!("{} is no folder of cargo's", binary_dir.display()))
 }
 
 /// Builds everything that runs with cargo, whose output the user sees.
 pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = Command::from(zerocart_local_cargo::command());
     cargo
         .current_dir(project.root())
         .args(["build", "--quiet", "--bins"])
-        .args(["--profile", &profile(binary_dir)?])
+        .args(["--profile", profile(binary_dir)?])
         // With the engine itself, so that cargo picks the same features of shared dependencies
         // as in the build before this one, and builds none of them again.
         .args(["--package", "zerocart"]);
@@ -60,7 +38,6 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
     for domain in domains::names() {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
     }
-    hide_package(&mut cargo);
     let status = cargo.kill_on_drop(true).status().await.context(
         "cannot run cargo; without it, build the functions elsewhere and pass --no-build",
     )?;

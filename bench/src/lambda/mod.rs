@@ -11,18 +11,14 @@ mod report;
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
-use crate::{
-    binaries::{self, OF_THIS_PACKAGE},
-    machine,
-    stand::Stand,
-};
+use crate::{binaries, machine, stand::Stand};
 
 use api::Api;
 
@@ -154,7 +150,7 @@ async fn measure(args: &Args) -> Result<()> {
 
 /// Builds these binaries with cargo-lambda, whose output the user sees.
 fn build(names: &[&str], format: &str) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = zerocart_local_cargo::command();
     cargo
         .current_dir(binaries::workspace_root())
         .args([
@@ -168,9 +164,6 @@ fn build(names: &[&str], format: &str) -> Result<()> {
         .args(["--features", FEATURE, "--output-format", format]);
     for name in names {
         cargo.args(["--bin", name]);
-    }
-    for name in OF_THIS_PACKAGE {
-        cargo.env_remove(name);
     }
     let status = cargo.status().context("cannot run cargo")?;
     if !status.success() {

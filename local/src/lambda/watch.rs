@@ -126,7 +126,7 @@ async fn start(args: &Args, project: &Project, data: &Data, port: u16) -> Result
         compile::check(&binary_dir)?;
     } else {
         console::doing("building the functions for Lambda …");
-        build(project, &profile).await?;
+        build(project, profile).await?;
     }
     console::done("the functions are built", step.elapsed());
 
@@ -144,10 +144,10 @@ async fn start(args: &Args, project: &Project, data: &Data, port: u16) -> Result
     let step = Instant::now();
     std::fs::write(data.lambda(), settings()?)
         .with_context(|| format!("cannot write {}", data.lambda().display()))?;
-    let mut cargo = Command::new("cargo");
+    let mut cargo = Command::from(zerocart_local_cargo::command());
     cargo
         .current_dir(project.root())
-        .args(["lambda", "watch", "--profile", &profile])
+        .args(["lambda", "watch", "--profile", profile])
         .args(["--features", FEATURE])
         .args(["--invoke-address", &Ipv4Addr::LOCALHOST.to_string()])
         .args(["--invoke-port", &port.to_string()])
@@ -163,7 +163,6 @@ async fn start(args: &Args, project: &Project, data: &Data, port: u16) -> Result
     if args.no_build {
         cargo.arg("--only-lambda-apis");
     }
-    compile::hide_package(&mut cargo);
     let guard = Guard::spawn().context("cannot start the guard of the emulator")?;
     let mut emulator = cargo.spawn().context("cannot run cargo")?;
     let pid = emulator.id().context("the emulator has ended")?;
@@ -228,13 +227,12 @@ fn settings() -> Result<String> {
 
 /// Builds what the emulator would build at a first request, with the same features.
 async fn build(project: &Project, profile: &str) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = Command::from(zerocart_local_cargo::command());
     cargo
         .current_dir(project.root())
         .args(["build", "--quiet", "--bins", "--profile", profile])
         .args(["--features", FEATURE])
         .kill_on_drop(true);
-    compile::hide_package(&mut cargo);
     let status = cargo.status().await.context("cannot run cargo")?;
     if !status.success() {
         bail!("the functions could not be built for Lambda");
@@ -244,7 +242,7 @@ async fn build(project: &Project, profile: &str) -> Result<()> {
 
 /// Refuses a machine without cargo-lambda, and says where it comes from.
 async fn installed() -> Result<()> {
-    let output = Command::new("cargo")
+    let output = Command::from(zerocart_local_cargo::command())
         .args(["lambda", "help"])
         .output()
         .await

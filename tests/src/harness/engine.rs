@@ -35,17 +35,6 @@ use super::{
 /// How long anything may take that is about to happen; never reached by a test that passes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The variables that cargo sets for a package's own programs and that build scripts look at.
-const OF_THIS_PACKAGE: [&str; 7] = [
-    "CARGO_MANIFEST_DIR",
-    "CARGO_MANIFEST_LINKS",
-    "CARGO_PKG_NAME",
-    "CARGO_PKG_VERSION_MAJOR",
-    "CARGO_PKG_VERSION_MINOR",
-    "CARGO_PKG_VERSION_PATCH",
-    "CARGO_PKG_VERSION_PRE",
-];
-
 /// A data folder that is removed with this.
 #[derive(Debug)]
 pub struct Data(TempDir);
@@ -350,21 +339,12 @@ pub fn build(what: &[&str]) -> PathBuf {
         .parent()
         .and_then(Path::parent)
         .expect("deps is in a profile's folder");
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") => "dev",
-        Some(profile) => profile,
-        None => panic!("{} is no folder of cargo's", folder.display()),
-    };
-    let mut cargo = Command::new(env!("CARGO"));
+    let profile = zerocart_local_cargo::profile(folder).expect("it is named after it");
+    let mut cargo = zerocart_local_cargo::command();
     cargo
         .current_dir(root())
         .args(["build", "--quiet", "--profile", profile])
         .args(what);
-    // What cargo told this test of its own package would have ring's build script run again, and
-    // everything that depends on it built again.
-    for name in OF_THIS_PACKAGE {
-        cargo.env_remove(name);
-    }
     let status = cargo.status().expect("cargo can be started");
     assert!(status.success(), "{what:?} can be built");
     folder.to_owned()

@@ -96,7 +96,7 @@ impl Zerocart {
     /// Invokes a job on Lambda, as its schedule does, and expects that it succeeds.
     pub(crate) async fn job(&self, name: &str) {
         let port = self.url.port_u16().unwrap().to_string();
-        let output = tokio::process::Command::new("cargo")
+        let output = tokio::process::Command::from(zerocart_local_cargo::command())
             .current_dir(root())
             .args(["lambda", "invoke", name, "--data-ascii", "{}"])
             .args(["--invoke-address", "127.0.0.1", "--invoke-port", &port])

@@ -1,6 +1,6 @@
 //! Who depends on whom, and what a file may hold.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use cargo_metadata::{Metadata, MetadataCommand};
 use zerocart_tests::{
@@ -49,7 +49,7 @@ fn crates_depend_on_whom_they_may() {
 
 /// The packages that the functions and jobs of all domains are built from.
 fn built_from(features: &[&str]) -> Vec<String> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = zerocart_local_cargo::command();
     cargo.current_dir(root()).args([
         "tree",
         "--quiet",
