@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use zerocart_auth::{Issuer, KeySet};
+use zerocart_local_postgres::FileLock;
 
 use crate::layout::Data;
 
@@ -35,7 +36,7 @@ pub(crate) struct Files {
     folder: PathBuf,
     pub(crate) keys: Keys,
     /// Held until this is dropped.
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Files {
@@ -44,8 +45,8 @@ impl Files {
         let folder = data.keys();
         let path = folder.join("lock");
         let lock = private(OpenOptions::new().create(true).truncate(false), &path)?;
-        lock.lock()
-            .with_context(|| format!("cannot lock {}", path.display()))?;
+        let lock = FileLock::wait(lock);
+        let lock = lock.with_context(|| format!("cannot lock {}", path.display()))?;
         Ok(Self {
             keys: Keys {
                 user: load_or_make(&folder.join(name(Issuer::User)))?,

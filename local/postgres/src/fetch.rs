@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::account::{Account, make_folder};
 use crate::find::{Installation, newest};
+use crate::lock::FileLock;
 use crate::{Error, Progress, Report};
 
 /// The major version that is fetched for a new cluster.
@@ -145,9 +146,9 @@ fn versions(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         .collect())
 }
 
-async fn lock(path: PathBuf) -> Result<File, Error> {
+async fn lock(path: PathBuf) -> Result<FileLock, Error> {
     let file = File::create(&path).map_err(Error::io("open", &path))?;
-    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+    tokio::task::spawn_blocking(move || FileLock::wait(file))
         .await
         .map_err(io::Error::from)
         .flatten()

@@ -17,6 +17,7 @@ use crate::fetch::{FETCHED_MAJOR, fetched};
 use crate::find::{Installation, find_for};
 use crate::guard::{self, Guard};
 use crate::launch::{Log, Outcome, Postmaster, free_port, settings};
+use crate::lock::FileLock;
 use crate::passwords::{Password, Passwords, SUPERUSER, Url};
 use crate::{Error, Folder, Options, Progress, Source};
 
@@ -40,7 +41,7 @@ pub struct Server {
     port: u16,
     superuser: Password,
     pub(crate) passwords: Mutex<Passwords>,
-    _lock: File,
+    _lock: FileLock,
 }
 
 impl Server {
@@ -296,7 +297,7 @@ fn claim_folder(folder: &Folder) -> Result<(PathBuf, Option<TempDir>), Error> {
 }
 
 /// Takes the folder for this process; the system gives it back when the process ends.
-fn lock(folder: &Path) -> Result<File, Error> {
+fn lock(folder: &Path) -> Result<FileLock, Error> {
     let path = folder.join("postgres.lock");
     let mut file = File::options()
         .read(true)
@@ -319,10 +320,12 @@ fn lock(folder: &Path) -> Result<File, Error> {
         }
         Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
     }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
+    let mut lock = FileLock(file);
+    lock.0
+        .set_len(0)
+        .and_then(|()| writeln!(lock.0, "{}", std::process::id()))
         .map_err(Error::io("write", path))?;
-    Ok(file)
+    Ok(lock)
 }
 
 /// Who runs the server, and where its data is: where it was before, else where it can be.
