@@ -1,10 +1,11 @@
-//! A stream with an end: so much may be asked on it, and so much is answered.
+//! A stream with an end: so much may be asked on it, and so much is answered, and who asks what cannot
+//! be read is told so. The service itself ends a stream then as if all had been answered.
 
 use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -52,13 +53,14 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let over = Arc::new(AtomicBool::new(false));
-        let questions = Arc::clone(&over);
+        let asked = Arc::new(Asked::default());
+        let questions = Arc::clone(&asked);
         let request = request.map(|inner| {
             Body::new(Questions {
                 inner,
                 left: MAX_QUESTION_BYTES,
-                over: questions,
+                messages: Messages::default(),
+                asked: questions,
             })
         });
         let answer = self.0.call(request);
@@ -68,7 +70,8 @@ where
                 Body::new(Answers {
                     inner,
                     left: MAX_ANSWER_BYTES,
-                    over,
+                    messages: Messages::default(),
+                    asked,
                     ended: false,
                 })
             }))
@@ -76,19 +79,78 @@ where
     }
 }
 
-/// How much a frame says: none does not, nor do trailers.
-fn data_bytes<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> usize {
+/// What the answers have to know of the questions.
+#[derive(Debug, Default)]
+struct Asked {
+    /// They were more than may be asked.
+    too_much: AtomicBool,
+    /// How many came whole.
+    whole: AtomicUsize,
+    /// One has begun that is not whole yet.
+    begun: AtomicBool,
+}
+
+/// What begins each message of a body of gRPC.
+const HEAD_BYTES: usize = 5;
+
+/// Counts the messages of a body of gRPC: a head of 5 bytes, the last four of which are the length of
+/// what follows.
+#[derive(Debug, Default)]
+struct Messages {
+    head: Vec<u8>,
+    left: usize,
+    whole: usize,
+}
+
+impl Messages {
+    fn read(&mut self, mut data: &[u8]) {
+        while !data.is_empty() {
+            if self.left > 0 {
+                let now = self.left.min(data.len());
+                data = &data[now..];
+                self.left -= now;
+                if self.left > 0 {
+                    break;
+                }
+            } else {
+                let now = (HEAD_BYTES - self.head.len()).min(data.len());
+                self.head.extend(&data[..now]);
+                data = &data[now..];
+                let Some(length) = self.head.get(1..HEAD_BYTES) else {
+                    break;
+                };
+                let length = length
+                    .iter()
+                    .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+                self.left = length;
+                if length > 0 {
+                    continue;
+                }
+            }
+            self.head.clear();
+            self.whole += 1;
+        }
+    }
+
+    /// One has begun that is not whole yet.
+    fn has_begun(&self) -> bool {
+        !self.head.is_empty()
+    }
+}
+
+/// What a frame says: none says nothing, nor do trailers.
+fn data<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> &[u8] {
     let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
-    let data = frame.and_then(Frame::data_ref);
-    data.map_or(0, Bytes::len)
+    frame.and_then(Frame::data_ref).map_or(&[], Bytes::as_ref)
 }
 
 /// Questions, which end before there are too many.
 struct Questions {
     inner: Body,
     left: usize,
-    /// Tells the answers why.
-    over: Arc<AtomicBool>,
+    messages: Messages,
+    /// Tells the answers what became of them.
+    asked: Arc<Asked>,
 }
 
 impl HttpBody for Questions {
@@ -99,18 +161,22 @@ impl HttpBody for Questions {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.over.load(Ordering::Relaxed) {
+        if self.asked.too_much.load(Ordering::Relaxed) {
             return Poll::Ready(None);
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        let bytes = data_bytes(&frame);
-        match self.left.checked_sub(bytes) {
+        let data = data(&frame);
+        self.messages.read(data);
+        let (whole, begun) = (self.messages.whole, self.messages.has_begun());
+        self.asked.whole.store(whole, Ordering::Relaxed);
+        self.asked.begun.store(begun, Ordering::Relaxed);
+        match self.left.checked_sub(data.len()) {
             Some(left) => {
                 self.left = left;
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             None => {
-                self.over.store(true, Ordering::Relaxed);
+                self.asked.too_much.store(true, Ordering::Relaxed);
                 Poll::Ready(None)
             }
         }
@@ -121,8 +187,30 @@ impl HttpBody for Questions {
 struct Answers {
     inner: Body,
     left: usize,
-    over: Arc<AtomicBool>,
+    messages: Messages,
+    asked: Arc<Asked>,
     ended: bool,
+}
+
+impl Answers {
+    /// Why the last of these answers is not the end that the service says it is.
+    fn why(&self, frame: &Option<Result<Frame<Bytes>, axum::Error>>) -> Option<Status> {
+        let too_much = self.asked.too_much.load(Ordering::Relaxed);
+        let data = data(frame);
+        // What was answered before the questions were too many is still sent.
+        if too_much && (data.is_empty() || data.len() > self.left) {
+            return Some(Status::resource_exhausted(
+                "too much for one stream: begin another",
+            ));
+        }
+        let trailers = frame.as_ref()?.as_ref().ok()?.trailers_ref()?;
+        let is_ok = trailers
+            .get("grpc-status")
+            .is_some_and(|status| status == "0");
+        let whole = self.asked.whole.load(Ordering::Relaxed);
+        let unread = whole > self.messages.whole || self.asked.begun.load(Ordering::Relaxed);
+        (is_ok && unread).then(|| Status::invalid_argument("a question cannot be read"))
+    }
 }
 
 impl HttpBody for Answers {
@@ -137,17 +225,16 @@ impl HttpBody for Answers {
             return Poll::Ready(None);
         }
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        let bytes = data_bytes(&frame);
-        match self.left.checked_sub(bytes) {
-            Some(left) => self.left = left,
-            None => self.over.store(true, Ordering::Relaxed),
+        let data = data(&frame);
+        match self.left.checked_sub(data.len()) {
+            Some(left) => {
+                self.left = left;
+                self.messages.read(data);
+            }
+            None => self.asked.too_much.store(true, Ordering::Relaxed),
         }
-        let is_data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
-        let is_over = self.over.load(Ordering::Relaxed);
-        // What was answered before the questions were too many is still sent.
-        if is_over && (!is_data || bytes > self.left) {
+        if let Some(status) = self.why(&frame) {
             self.ended = true;
-            let status = Status::resource_exhausted("too much for one stream: begin another");
             let mut trailers = http::HeaderMap::new();
             return Poll::Ready(match status.add_header(&mut trailers) {
                 Ok(()) => Some(Ok(Frame::trailers(trailers))),

@@ -196,6 +196,58 @@ fn symbols() -> impl Iterator<Item = String> {
     })
 }
 
+/// What cannot be read is neither answered nor passed over, wherever its bytes are parted.
+#[tokio::test]
+async fn a_question_that_cannot_be_read_is_told_so() {
+    // ListServices
+    let good = [0, 0, 0, 0, 2, 0x3a, 0];
+    let bad: [(&str, &[u8]); 6] = [
+        ("a head that is cut off", &[0, 0, 0]),
+        ("a message that is cut off", &[0, 0, 0, 0, 9, 0x3a, 0]),
+        (
+            "a message too long to come",
+            &[0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3],
+        ),
+        ("compressed, and nobody said how", &[1, 0, 0, 0, 3, 1, 2, 3]),
+        (
+            "a number that does not end",
+            &[
+                0, 0, 0, 0, 12, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+            ],
+        ),
+        ("no UTF-8", &[0, 0, 0, 0, 4, 0x3a, 2, 0xff, 0xfe]),
+    ];
+    for size in [1, 3, 100] {
+        assert_eq!(told(&good.repeat(3), size).await, "0", "good, by {size}");
+        assert_eq!(told(b"", size).await, "0", "nothing at all");
+        for (name, bad) in bad {
+            for before in [0, 2] {
+                let questions = [&good.repeat(before), bad].concat();
+                assert_eq!(told(&questions, size).await, "3", "{name}, by {size}");
+            }
+        }
+    }
+}
+
+/// The status of what is said to these bytes, which come in pieces of `size`.
+async fn told(questions: &[u8], size: usize) -> String {
+    use axum::{body::Body, extract::Request};
+    use http_body_util::{BodyExt, StreamBody};
+    use tower::Service as _;
+    let pieces: Vec<_> = questions.chunks(size).map(<[u8]>::to_vec).collect();
+    let pieces = pieces
+        .into_iter()
+        .map(|piece| Ok::<_, std::convert::Infallible>(http_body::Frame::data(piece.into())));
+    let request = Request::post("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        .header("content-type", "application/grpc")
+        .body(Body::new(StreamBody::<_>::new(stream::iter(pieces))))
+        .unwrap();
+    let response = routes().unwrap().call(request).await.unwrap();
+    let body = response.into_body().collect().await.unwrap();
+    let status = body.trailers().unwrap().get("grpc-status").unwrap();
+    status.to_str().unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn it_lives_and_has_nothing_else() {
     let address = serve().await;

@@ -238,8 +238,8 @@ fn held_off(outcomes: &Outcomes, told: &Told) {
     }
     let bad = |said: &Said| match said {
         Said::Status(status) => matches!(status, 500 | 502 | 504),
-        // UNKNOWN and INTERNAL
-        Said::Grpc(status) => matches!(status, 2 | 13),
+        // OK, UNKNOWN and INTERNAL
+        Said::Grpc(status) => matches!(status, 0 | 2 | 13),
         // INTERNAL_ERROR
         Said::Reset(reason) | Said::GoAway(reason) => *reason == 2,
     };
