@@ -116,14 +116,11 @@ impl Messages {
                 let now = (HEAD_BYTES - self.head.len()).min(data.len());
                 self.head.extend(&data[..now]);
                 data = &data[now..];
-                let Some(length) = self.head.get(1..HEAD_BYTES) else {
+                let Some([_, length @ ..]) = self.head.first_chunk::<HEAD_BYTES>() else {
                     break;
                 };
-                let length = length
-                    .iter()
-                    .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-                self.left = length;
-                if length > 0 {
+                self.left = u32::from_be_bytes(*length) as usize;
+                if self.left > 0 {
                     continue;
                 }
             }
