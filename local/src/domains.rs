@@ -18,7 +18,7 @@ const DOMAINS: [&[Entry]; 5] = [
 ];
 
 /// The jobs of each domain that has any.
-const JOBS: [&[JobEntry]; 1] = [zerocart_order::JOBS];
+const JOBS: [&[JobEntry]; 2] = [zerocart_payment::JOBS, zerocart_order::JOBS];
 
 /// What answers at the public address beside the functions: of no domain, with no database and no
 /// keys. It scales as they do. Each with the package that builds it.

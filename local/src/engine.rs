@@ -246,6 +246,9 @@ mod tests {
             "LOG_LEVEL",
         ];
         assert_eq!(names(&environment, "recover-orders"), job);
+        // It calls nobody.
+        let job = ["DATABASE_URL", "LOG_LEVEL"];
+        assert_eq!(names(&environment, "settle-payments"), job);
         for service in domains::edge() {
             assert_eq!(names(&environment, service.name), ["LOG_LEVEL"]);
         }

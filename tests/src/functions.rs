@@ -16,7 +16,7 @@ const DOMAINS: [&[Entry]; 5] = [
 ];
 
 /// The jobs of each domain that has any; [`check_jobs`] finds one that is not here.
-const JOBS: [&[JobEntry]; 1] = [zerocart_order::JOBS];
+const JOBS: [&[JobEntry]; 2] = [zerocart_payment::JOBS, zerocart_order::JOBS];
 
 /// Every function that is written.
 pub fn all() -> Vec<Info> {

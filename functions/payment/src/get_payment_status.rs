@@ -3,18 +3,24 @@ use zerocart_postgres::{Database, Options};
 use zerocart_proto::{money::Cents, payment::PaymentStatusResponse, rpc};
 use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
-use crate::status;
+use crate::{cashier::Cashier, ledger::abandoned, simulator::Simulator, status};
 
 /// Should an order bear the id of another's payment, the payment of that id is meant.
-const SELECT: &str = "
-    SELECT id, order_id, user_id, (amount * 100)::bigint, status,
-           to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')
-    FROM payments WHERE id = $1 OR order_id = $1 ORDER BY id = $1 DESC LIMIT 1";
+const SELECT: &str = concat!(
+    "SELECT id, order_id, user_id, (amount * 100)::bigint, status,
+           to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), ",
+    abandoned!(),
+    " FROM payments WHERE id = $1 OR order_id = $1 ORDER BY id = $1 DESC LIMIT 1"
+);
 
-/// `get-payment-status`: reads a payment, by its own id or by its order.
+/// `get-payment-status`: reads a payment, by its own id or by its order. One that nobody drives is
+/// settled first, as far as the gateway knows what became of it.
+///
+/// Its variables are those of [`Cashier::from_setup`].
 #[derive(Debug)]
 pub struct GetPaymentStatus {
     database: Database,
+    cashier: Cashier<Simulator>,
 }
 
 impl Function for GetPaymentStatus {
@@ -25,8 +31,10 @@ impl Function for GetPaymentStatus {
             prepare: &[SELECT],
             ..Default::default()
         };
+        let database = Database::from_setup(setup, options);
         Ok(Self {
-            database: Database::from_setup(setup, options)?,
+            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+            database: database?,
         })
     }
 
@@ -44,13 +52,19 @@ impl Function for GetPaymentStatus {
             .await?
             .ok_or_else(|| Error::not_found("there is no such payment"))?;
         cx.authorize_owner(&row.get::<_, Uuid>(2).to_string())?;
+        let (order_id, mut status) = (row.get::<_, Uuid>(1), status(row.get(4))?);
+        if row.get(6) {
+            // On the heap, as it is seldom needed. What cannot be settled now is told as it is.
+            let settling = Box::pin(self.cashier.settle(cx, order_id));
+            status = settling.await.unwrap_or(status);
+        }
         let amount = row.get::<_, Option<i64>>(3).map_or(Cents::ZERO, Cents::new);
         Ok(PaymentStatusResponse {
             payment_id: row.get::<_, Uuid>(0).to_string(),
-            status: status(row.get(4))?.into(),
+            status: status.into(),
             amount: amount.to_wire(),
             created_at: row.get(5),
-            order_id: row.get::<_, Uuid>(1).to_string(),
+            order_id: order_id.to_string(),
         })
     }
 

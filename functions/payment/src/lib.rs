@@ -4,26 +4,31 @@
 //! - `payment`: one payment as a state machine, without I/O.
 //! - `ledger`: that state in the database, a transaction per step, none across a request to the
 //!   gateway.
-//! - One module per function; `process_payment` drives the state machine.
+//! - `cashier`: drives the state machine, for whoever has to.
+//! - One module per function and job.
 //!
 //! Money moves at the gateway, which no transaction here can span. So every request to it carries
 //! the order's id as its key, under which it acts once; is recorded before it is sent; and is fenced
-//! by its number. A process that dies leaves a lease that lapses and a state that says what to ask.
+//! by its number. A process that dies leaves a lease that lapses and a state that says what to ask:
+//! the next caller asks it, or whoever looks, or the job.
 
+mod cashier;
 mod gateway;
 mod get_payment_status;
 mod ledger;
 mod payment;
 mod process_payment;
 mod set_failure_rate;
+mod settle_payments;
 mod simulator;
 
 pub use get_payment_status::GetPaymentStatus;
 pub use process_payment::ProcessPayment;
 pub use set_failure_rate::SetFailureRate;
+pub use settle_payments::SettlePayments;
 
 use zerocart_proto::payment::PaymentStatus;
-use zerocart_runtime::{Entry, Error};
+use zerocart_runtime::{Entry, Error, JobEntry};
 
 /// The functions of this domain.
 pub const FUNCTIONS: &[Entry] = &[
@@ -31,6 +36,9 @@ pub const FUNCTIONS: &[Entry] = &[
     Entry::of::<GetPaymentStatus>(),
     Entry::of::<SetFailureRate>(),
 ];
+
+/// The jobs of this domain.
+pub const JOBS: &[JobEntry] = &[JobEntry::of::<SettlePayments>()];
 
 /// A status as the database has it: the name that it has on the wire.
 fn status(name: &str) -> Result<PaymentStatus, Error> {

@@ -15,6 +15,8 @@ pub(crate) enum Purpose {
     Charge,
     /// That no charge of it stands, now and for ever.
     Refund,
+    /// That what nobody drives any more comes to its end, as far as the gateway knows it.
+    Settle,
 }
 
 /// What the gateway is asked.
@@ -103,6 +105,8 @@ pub(crate) enum Progress {
     Lost,
     /// The gateway cannot be used now.
     Failed(GatewayError),
+    /// The gateway did not do the refund, or did not say that it did.
+    Unrefunded(GatewayError),
     /// It has an answer, or another call has taken over: the payment's state says all.
     Told,
 }
@@ -112,6 +116,7 @@ impl Progress {
     pub(crate) fn after(self, question: Question, reply: &Reply) -> Self {
         match (question, reply) {
             (_, Reply::Record(_)) => Self::Told,
+            (Question::Refund, Reply::Failed(error)) => Self::Unrefunded(*error),
             (Question::Charge, Reply::Failed(GatewayError::Timeout)) => Self::Lost,
             // The charge that was asked about may still be on its way.
             (Question::Find, _) if self == Self::Lost => Self::Failed(GatewayError::Timeout),
@@ -153,11 +158,12 @@ pub(crate) struct Payment {
     pub(crate) user_id: Uuid,
     /// None where a refund came first.
     pub(crate) amount: Option<Cents>,
-    /// PENDING: certainly not charged. PROCESSING: perhaps charged.
+    /// PENDING: certainly not charged. PROCESSING: perhaps charged. SUCCESS: charged.
+    /// CANCELLED: charged, and refunded. FAILED: not charged, and never to be.
     pub(crate) status: PaymentStatus,
     /// Why it was declined.
     pub(crate) reason: Option<String>,
-    /// A refund was asked for: no charge is begun any more.
+    /// A refund was asked for: no charge is begun any more, and none stands in the end.
     pub(crate) barred: bool,
     /// The number of the last request to the gateway.
     pub(crate) attempts: i32,
@@ -176,14 +182,27 @@ impl Payment {
         asked: Option<&Asked>,
         progress: Progress,
     ) -> (Verdict, PaymentStatus) {
-        let progress = match asked {
-            Some(asked) if asked.number != self.attempts => Progress::Told,
-            Some(asked) => {
-                self.settle(asked.question, asked.before, &asked.reply);
-                progress
+        let mut progress = progress;
+        if let Some(asked) = asked {
+            let last = asked.number == self.attempts;
+            if last {
+                self.in_flight = false;
             }
-            None => progress,
-        };
+            match &asked.reply {
+                // What is on record is true, whoever asked for it.
+                Reply::Record(record) => self.take_in(record),
+                // This charge was not made; of an earlier one that says nothing.
+                Reply::Failed(GatewayError::Unavailable)
+                    if last && asked.question == Question::Charge && self.status == Processing =>
+                {
+                    self.status = asked.before;
+                }
+                _ if last => {}
+                // Another has taken over, and knows more.
+                _ if asked.question != Question::Refund => progress = Progress::Told,
+                _ => {}
+            }
+        }
         let before = self.status;
         let verdict = self.decide(purpose, progress);
         if let Verdict::Ask(_) = verdict {
@@ -193,40 +212,51 @@ impl Payment {
         (verdict, before)
     }
 
-    /// Takes in the reply to the last request; `before` is the status before that was sent.
-    fn settle(&mut self, question: Question, before: PaymentStatus, reply: &Reply) {
-        self.in_flight = false;
-        match (question, reply) {
-            (_, Reply::Record(Record::Charged)) => self.status = Success,
-            (_, Reply::Record(Record::Declined { reason })) => {
+    /// Takes in what the gateway has on record. All but a charge is final there, and a charge can
+    /// only be undone by a refund, before which the payment is barred.
+    fn take_in(&mut self, record: &Record) {
+        if matches!(self.status, Failed | Cancelled) {
+            return;
+        }
+        match record {
+            // To be refunded: until then it is not known for how long it stands.
+            Record::Charged if self.barred => self.status = Processing,
+            Record::Charged => self.status = Success,
+            Record::Declined { reason } => {
                 self.status = Failed;
                 self.reason = Some(reason.clone());
             }
-            // A charge that finds its key undone: somebody did that at the provider.
-            (_, Reply::Record(Record::Refunded)) => {
+            // A charge that finds its key undone: by a refund, or by somebody at the provider.
+            Record::Refunded => {
                 self.status = Cancelled;
                 self.barred = true;
             }
-            (_, Reply::Record(Record::Voided)) => {
+            Record::Voided => {
                 self.status = Failed;
                 self.barred = true;
             }
-            // This charge was not made; of an earlier one that says nothing.
-            (Question::Charge, Reply::Failed(GatewayError::Unavailable)) => self.status = before,
-            (_, Reply::Nothing | Reply::Failed(_)) => {}
         }
     }
 
     fn decide(&mut self, purpose: Purpose, progress: Progress) -> Verdict {
         match purpose {
             Purpose::Charge => self.decide_charge(progress),
-            Purpose::Refund => self.decide_refund(progress),
+            Purpose::Refund => {
+                // Before anything else: from now on no charge begins.
+                self.barred = true;
+                self.undo(progress)
+            }
+            Purpose::Settle => self.decide_settle(progress),
         }
     }
 
     fn decide_charge(&mut self, progress: Progress) -> Verdict {
         match self.status {
-            _ if self.barred => Verdict::Barred,
+            // Its caller is told so once it is so, also when the refund's own caller has died.
+            _ if self.barred => match self.undo(progress) {
+                Verdict::Answer => Verdict::Barred,
+                verdict => verdict,
+            },
             Success | Failed | Cancelled => Verdict::Answer,
             _ if self.in_flight => Verdict::Busy,
             PaymentStatus::Unspecified | Pending | Processing => match progress {
@@ -236,26 +266,41 @@ impl Payment {
                     Verdict::Ask(Question::Charge)
                 }
                 Progress::Lost => Verdict::Ask(Question::Find),
-                Progress::Failed(error) => Verdict::Failed(error),
+                Progress::Failed(error) | Progress::Unrefunded(error) => Verdict::Failed(error),
                 Progress::Told => Verdict::Busy,
             },
         }
     }
 
-    fn decide_refund(&mut self, progress: Progress) -> Verdict {
-        // Before anything else: from now on no charge begins.
-        self.barred = true;
-        match self.status {
-            Failed | Cancelled => Verdict::Answer,
-            _ if self.in_flight => Verdict::Busy,
-            PaymentStatus::Unspecified | Pending => {
+    /// Towards a state in which no charge stands. It does not wait for another request to the
+    /// gateway: a refund may be made beside a charge or another refund, in any order.
+    fn undo(&mut self, progress: Progress) -> Verdict {
+        match (self.status, progress) {
+            (Failed | Cancelled, _) => Verdict::Answer,
+            (PaymentStatus::Unspecified | Pending, _) => {
                 self.status = Failed;
                 Verdict::Answer
             }
-            Processing | Success => match progress {
-                Progress::Fresh => Verdict::Ask(Question::Refund),
-                Progress::Failed(error) => Verdict::Failed(error),
-                Progress::Unfound | Progress::Lost | Progress::Told => Verdict::Busy,
+            (Processing | Success, Progress::Unrefunded(error)) => Verdict::Failed(error),
+            (Processing | Success, _) => {
+                // From now on the charge may be gone at any moment.
+                self.status = Processing;
+                Verdict::Ask(Question::Refund)
+            }
+        }
+    }
+
+    /// Nothing is begun for a payment that nobody wants: a charge that is not on record stays
+    /// unknown, because its order's driver may come again for it, or undo it.
+    fn decide_settle(&mut self, progress: Progress) -> Verdict {
+        match self.status {
+            PaymentStatus::Unspecified | Pending | Success | Failed | Cancelled => Verdict::Answer,
+            Processing if self.in_flight => Verdict::Busy,
+            Processing if self.barred => self.undo(progress),
+            Processing => match progress {
+                Progress::Fresh => Verdict::Ask(Question::Find),
+                Progress::Failed(error) | Progress::Unrefunded(error) => Verdict::Failed(error),
+                Progress::Unfound | Progress::Lost | Progress::Told => Verdict::Answer,
             },
         }
     }

@@ -30,7 +30,9 @@ const SOURCES: u8 = 20;
 async fn lambda_and_the_local_engine_tell_the_same() {
     let lambda = Zerocart::start(&["lambda-watch", "--no-build", "--port", "0"]).await;
     let on_lambda = told(&lambda, edge::LAMBDA_WATCH).await;
-    lambda.job("recover-orders").await;
+    for job in ["recover-orders", "settle-payments"] {
+        lambda.job(job).await;
+    }
     lambda.stop().await;
 
     let local = Zerocart::start(&["up", "--no-build", "--in-process", "--port", "0"]).await;

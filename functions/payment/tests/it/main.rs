@@ -14,6 +14,8 @@ mod process_payment;
 mod races;
 mod refund;
 mod set_failure_rate;
+mod settle;
+mod whose;
 
 use std::time::Duration;
 

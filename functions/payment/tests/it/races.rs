@@ -1,4 +1,4 @@
-//! Charges and refunds of one order at once, by several instances whose leases lapse in the middle,
+//! Charges, refunds and looks of one order at once, by several instances whose leases lapse in the middle,
 //! at a gateway that fails, with callers that do not wait.
 
 use std::time::Duration;
@@ -6,10 +6,13 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::Code;
-use zerocart_payment::ProcessPayment;
+use zerocart_payment::{GetPaymentStatus, ProcessPayment};
 use zerocart_proto::{
-    payment::PaymentStatus::{self, Cancelled, Failed, Success},
-    rpc::ProcessPayment as Rpc,
+    payment::{
+        GetPaymentStatusRequest,
+        PaymentStatus::{self, Cancelled, Failed, Success},
+    },
+    rpc::{GetPaymentStatus as Look, ProcessPayment as Rpc},
 };
 use zerocart_test_support::{
     clients::{Client, Wire},
@@ -21,11 +24,36 @@ use crate::{ALL, Domain, answer, charge, order, refund};
 const ROUNDS: u64 = 40;
 const CHARGES: usize = 5;
 
+/// How often somebody looks at the payment of a round.
+const LOOKS: usize = 3;
+
+/// What is recorded and contradicts the gateway's books, at one moment.
+const CONTRADICTIONS: &str = "
+    SELECT format('%s, barred %s, and on record %s', status, barred, state)
+    FROM payments FULL JOIN simulator_charges ON order_id = key
+    WHERE NOT coalesce(CASE status
+        WHEN 'PENDING' THEN state IS NULL
+        WHEN 'PROCESSING' THEN true
+        WHEN 'SUCCESS' THEN state = 'CHARGED' AND NOT barred
+        WHEN 'CANCELLED' THEN state = 'REFUNDED'
+        WHEN 'FAILED' THEN state IS NULL OR state IN ('DECLINED', 'VOIDED')
+    END, false)";
+
 /// One call of a round.
 struct Plan {
     client: Client,
     refund: bool,
     pause: Duration,
+}
+
+/// Looks for contradictions for as long as it is polled.
+async fn watch(domain: &Domain, seed: u64) {
+    loop {
+        let found = domain.sql.query(CONTRADICTIONS, &[]).await.unwrap();
+        let found: Vec<String> = found.iter().map(|row| row.get(0)).collect();
+        assert!(found.is_empty(), "seed {seed}: {found:?}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 fn plans(domain: &Domain, functions: &[Running], rng: &mut StdRng, refunds: usize) -> Vec<Plan> {
@@ -62,6 +90,8 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
         ];
         functions.push(domain.start_with::<ProcessPayment>(&settings).await);
     }
+    let settings = [("PAYMENT_LEASE_MS", "10")];
+    let look = domain.start_with::<GetPaymentStatus>(&settings).await;
     let mut ends = Vec::new();
     for round in 0..ROUNDS {
         domain.gateway(0.4, ALL, 0..=30).await;
@@ -93,7 +123,28 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
                 undone
             }
         });
-        let undone = join_all(calls).await.contains(&true);
+        let looks = (0..LOOKS).map(|n| {
+            let reader = domain.service(Wire::ALL[n], &look);
+            let asked = GetPaymentStatusRequest {
+                payment_id: order.clone(),
+            };
+            let pause = Duration::from_millis(rng.random_range(0..120));
+            async move {
+                tokio::time::sleep(pause).await;
+                let outcome = reader.call::<Look>(&asked).await;
+                let known = outcome.code == Code::Ok;
+                assert!(
+                    known || outcome.code == Code::NotFound,
+                    "seed {seed}: {outcome:?}"
+                );
+            }
+        });
+        let calling = async { tokio::join!(join_all(calls), join_all(looks)).0 };
+        let ended = tokio::select! {
+            ended = calling => ended,
+            () = watch(&domain, seed) => unreachable!("it watches for ever"),
+        };
+        let undone = ended.contains(&true);
         if undone {
             let on_record = domain.on_record(&order).await;
             assert_ne!(on_record.as_deref(), Some("CHARGED"), "seed {seed}");
@@ -133,4 +184,6 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
                   WHERE state = 'CHARGED' AND id IS NULL";
     let strays = domain.sql.query_one(strays, &[]).await.unwrap();
     assert_eq!(strays.get::<_, i64>(0), 0, "seed {seed}");
+    let contradictions = domain.sql.query(CONTRADICTIONS, &[]).await.unwrap();
+    assert!(contradictions.is_empty(), "seed {seed}");
 }

@@ -1,21 +1,21 @@
 //! Undoing: no charge stands after it.
 
 use tonic::Code;
-use zerocart_payment::ProcessPayment;
+use zerocart_payment::{GetPaymentStatus, ProcessPayment};
 use zerocart_proto::{
     payment::{
-        PaymentResponse,
+        GetPaymentStatusRequest, PaymentResponse,
         PaymentStatus::{Cancelled, Failed, Success},
         ProcessPaymentRequest,
     },
-    rpc::ProcessPayment as Rpc,
+    rpc::{self, ProcessPayment as Rpc},
 };
 use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
     functions::Running,
 };
 
-use crate::{DECLINE, DOWN, Domain, GATED, TIMEOUT, assert_answer, charge, order, refund};
+use crate::{DECLINE, DOWN, Domain, GATED, TIMEOUT, assert_answer, charge, order, refund, until};
 
 const NEVER: &str = "nothing was charged, and nothing will be";
 
@@ -139,8 +139,22 @@ async fn charging(
     charging
 }
 
+/// Expects that the payment of an order stands so, whoever looks, and the gateway's books agree.
+async fn assert_stands(domain: &Domain, order: &str, status: crate::PaymentStatus, state: &str) {
+    let function = domain.start::<GetPaymentStatus>().await;
+    let asked = GetPaymentStatusRequest {
+        payment_id: order.into(),
+    };
+    for wire in Wire::ALL {
+        let reader = domain.service(wire, &function);
+        let seen = reader.call::<rpc::GetPaymentStatus>(&asked).await.ok();
+        assert_eq!(seen.status(), status, "{wire:?}");
+        assert_eq!(domain.on_record(order).await.as_deref(), Some(state));
+    }
+}
+
 #[tokio::test]
-async fn a_charge_under_way_is_barred_and_refunded_after_it() {
+async fn a_refund_does_not_wait_for_a_charge_on_its_way_which_is_then_refused() {
     let domain = Domain::new().await;
     let function = domain.start_with::<ProcessPayment>(&GATED).await;
     let order = order();
@@ -148,41 +162,80 @@ async fn a_charge_under_way_is_barred_and_refunded_after_it() {
     for wire in Wire::ALL {
         let client = domain.service(wire, &function);
         let outcome = client.call::<Rpc>(&refund(&order)).await;
-        assert_eq!(outcome.code, Code::Aborted, "{wire:?} {outcome:?}");
-        assert!(outcome.retry_after.is_some(), "{wire:?}");
+        assert_answer(outcome, Failed, true, NEVER);
+        assert_stands(&domain, &order, Failed, "VOIDED").await;
     }
     domain.open_gate().await;
-    // It was charged, and its caller is told nothing that will soon be untrue.
     let outcome = charging.await.unwrap();
     assert_eq!(outcome.code, Code::FailedPrecondition, "{outcome:?}");
-    assert_eq!(domain.on_record(&order).await.as_deref(), Some("CHARGED"));
-    assert_eq!(domain.status(&order).await.as_deref(), Some("SUCCESS"));
+    assert!(outcome.message.contains("was undone"), "{outcome:?}");
+    domain
+        .assert_attempts(&order, &[("CHARGE", "VOIDED"), ("REFUND", "VOIDED")])
+        .await;
+    assert_stands(&domain, &order, Failed, "VOIDED").await;
+    let client = domain.service(Wire::Http1, &function);
+    assert_barred(&client, &order, (Failed, NEVER)).await;
+}
+
+/// The charge has taken effect at the gateway, whose answer is still on its way.
+#[tokio::test]
+async fn a_refund_undoes_a_charge_that_is_not_answered_yet() {
+    let domain = Domain::new().await;
+    // With it, the charge takes effect after a fortieth of its time.
+    let settings = [GATED.as_slice(), &[("PAYMENT_SEED", crate::crash::EARLY)]].concat();
+    let function = domain.start_with::<ProcessPayment>(&settings).await;
+    domain.gateway(0.0, DOWN, 4000..=4000).await;
+    let order = order();
+    let (client, request) = (domain.service(Wire::Grpc, &function), charge(&order));
+    let charging = tokio::spawn(async move { client.call::<Rpc>(&request).await });
+    until("the gateway has charged", async || {
+        domain.on_record(&order).await.as_deref() == Some("CHARGED")
+    })
+    .await;
+    domain.gateway(0.0, DOWN, 0..=0).await;
     let client = domain.service(Wire::Http2, &function);
     let outcome = client.call::<Rpc>(&refund(&order)).await;
     assert_answer(outcome, Cancelled, true, "refunded");
-    assert_eq!(domain.on_record(&order).await.as_deref(), Some("REFUNDED"));
+    assert_stands(&domain, &order, Cancelled, "REFUNDED").await;
+    let outcome = charging.await.unwrap();
+    assert_eq!(outcome.code, Code::FailedPrecondition, "{outcome:?}");
+    assert!(outcome.message.contains("was undone"), "{outcome:?}");
+    domain
+        .assert_attempts(&order, &[("CHARGE", "CHARGED"), ("REFUND", "REFUNDED")])
+        .await;
+    assert_stands(&domain, &order, Cancelled, "REFUNDED").await;
 }
 
+/// The refund's own caller is gone, or was sent away: the charge's caller brings it to its end.
 #[tokio::test]
-async fn a_charge_that_arrives_after_the_refund_is_refused() {
+async fn a_charge_that_finds_itself_undone_is_refunded_before_its_caller_is_told() {
     let domain = Domain::new().await;
     let function = domain.start_with::<ProcessPayment>(&GATED).await;
     let order = order();
     let charging = charging(&domain, &function, &order).await;
-    // As after a process that stood still for longer than its lease.
-    let lapse = "UPDATE payments SET attempt_until = now()";
-    assert_eq!(domain.sql.execute(lapse, &[]).await.unwrap(), 1);
-    let client = domain.service(Wire::Http1, &function);
-    let outcome = client.call::<Rpc>(&refund(&order)).await;
-    assert_answer(outcome, Failed, true, NEVER);
+    domain.gateway(1.0, DOWN, 0..=0).await;
+    for wire in Wire::ALL {
+        let client = domain.service(wire, &function);
+        let outcome = client.call::<Rpc>(&refund(&order)).await;
+        assert_eq!(outcome.code, Code::Unavailable, "{wire:?} {outcome:?}");
+        assert_eq!(outcome.metadata["charged"], "unknown", "{wire:?}");
+    }
+    assert_eq!(domain.status(&order).await.as_deref(), Some("PROCESSING"));
+    domain.gateway(0.0, DOWN, 0..=0).await;
     domain.open_gate().await;
     let outcome = charging.await.unwrap();
     assert_eq!(outcome.code, Code::FailedPrecondition, "{outcome:?}");
-    domain
-        .assert_attempts(&order, &[("CHARGE", "VOIDED"), ("REFUND", "VOIDED")])
-        .await;
-    assert_eq!(domain.on_record(&order).await.as_deref(), Some("VOIDED"));
-    assert_barred(&client, &order, (Failed, NEVER)).await;
+    let refused = ("REFUND", "TEMPORARILY_UNAVAILABLE");
+    let attempts = [
+        ("CHARGE", "CHARGED"),
+        refused,
+        refused,
+        refused,
+        refused,
+        ("REFUND", "REFUNDED"),
+    ];
+    domain.assert_attempts(&order, &attempts).await;
+    assert_stands(&domain, &order, Cancelled, "REFUNDED").await;
 }
 
 #[tokio::test]
@@ -198,10 +251,8 @@ async fn two_charges_on_their_way_are_one() {
     let other = tokio::spawn(async move { client.call::<Rpc>(&request).await });
     domain.asked(&order, 3).await;
     domain.open_gate().await;
-    // Who has been taken over from may come too early to know, but never contradicts.
-    let overtaken = charging.await.unwrap();
-    let allowed = [Code::Ok, Code::Aborted];
-    assert!(allowed.contains(&overtaken.code), "{overtaken:?}");
+    // Who has been taken over from knows it, too.
+    assert_answer(charging.await.unwrap(), Success, true, "the order is paid");
     assert_answer(other.await.unwrap(), Success, true, "the order is paid");
     let charged = ("CHARGE", "CHARGED");
     domain

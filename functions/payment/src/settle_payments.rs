@@ -1,0 +1,71 @@
+use futures_util::{StreamExt, stream};
+use serde_json::Value;
+use zerocart_postgres::{Database, Options};
+use zerocart_proto::{
+    payment::PaymentStatus,
+    rpc::{JobInfo, SETTLE_PAYMENTS},
+};
+use zerocart_runtime::{Call, Error, Invalid, Job, Setup, job::Summary};
+
+use crate::{cashier::Cashier, simulator::Simulator};
+
+/// How many payments are settled at once.
+const AT_ONCE: usize = 8;
+
+/// How many payments are looked up at once.
+const BATCH: i64 = 100;
+
+/// `settle-payments`: settles every payment that nobody drives any more, as far as the gateway knows
+/// what became of it, and refunds those that were undone.
+///
+/// Its variables are those of [`Cashier::from_setup`].
+#[derive(Debug)]
+pub struct SettlePayments {
+    cashier: Cashier<Simulator>,
+}
+
+impl Job for SettlePayments {
+    const INFO: JobInfo = SETTLE_PAYMENTS;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        let database = Database::from_setup(setup, Options::default());
+        Ok(Self {
+            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+        })
+    }
+
+    async fn run(&self, cx: &Call) -> Result<Summary, Error> {
+        let (mut settled, mut put_off, mut left) = (0_u64, 0_u64, 0_u64);
+        loop {
+            let abandoned = self.cashier.abandoned(cx, BATCH).await?;
+            if abandoned.is_empty() {
+                break;
+            }
+            let mut settling = stream::iter(abandoned)
+                .map(|order_id| self.cashier.settle(cx, order_id))
+                .buffer_unordered(AT_ONCE);
+            let mut progress = false;
+            while let Some(status) = settling.next().await {
+                match status {
+                    // It is left alone for a while, or somebody else has it.
+                    Ok(PaymentStatus::Processing) => put_off += 1,
+                    Ok(_) => settled += 1,
+                    Err(error) => {
+                        tracing::warn!(reason = error.message(), "a payment was left as it is");
+                        left += 1;
+                        continue;
+                    }
+                }
+                progress = true;
+            }
+            if !progress {
+                break;
+            }
+        }
+        Ok(Summary::from_iter([
+            ("settled".to_owned(), Value::from(settled)),
+            ("put_off".to_owned(), Value::from(put_off)),
+            ("left".to_owned(), Value::from(left)),
+        ]))
+    }
+}
