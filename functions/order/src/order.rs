@@ -27,7 +27,6 @@ pub(crate) struct Order {
     pub(crate) fence: i64,
     /// Nobody drives it, though it has not ended.
     pub(crate) lapsed: bool,
-    pub(crate) cancel_key: Option<Vec<u8>>,
     /// In the order of product ids.
     pub(crate) lines: Vec<Line>,
 }
@@ -49,7 +48,7 @@ macro_rules! order_columns {
          to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
          to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
          to_char(paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-         steps, fence, step <> 'ended' AND lease_until <= clock_timestamp(), cancel_key"
+         steps, fence, step <> 'ended' AND lease_until <= clock_timestamp()"
     };
 }
 pub(crate) use order_columns;
@@ -98,7 +97,6 @@ impl Order {
             steps: row.get(14),
             fence: row.get(15),
             lapsed: row.get(16),
-            cancel_key: row.get(17),
             lines: Vec::new(),
         }
     }

@@ -231,9 +231,38 @@ impl Services {
         let asked = GetPaymentStatusRequest {
             payment_id: order.id.to_string(),
         };
-        match self.payment_status.call(cx, &asked).await {
-            Ok(payment) if payment.status() == PaymentStatus::Success => paid(&payment.payment_id),
+        let Ok(payment) = self.payment_status.call(cx, &asked).await else {
+            return Report::unavailable(GATEWAY_UNAVAILABLE);
+        };
+        let refusal = failure.filter(|failure| answer(failure) == Some(Kind::FailedPrecondition));
+        match (payment.status(), refusal) {
+            (PaymentStatus::Success, None) => paid(&payment.payment_id),
+            // No charge stands, and none will: its answer was lost, or an admin undid it before.
+            (PaymentStatus::Failed | PaymentStatus::Cancelled, refusal) => {
+                let reason = refusal.map(|failure| failure.message);
+                Report::refused(reason.unwrap_or_else(|| "the payment was declined".to_owned()))
+            }
+            // Also a charge that somebody made under the order's id, and that is not this one.
             _ => Report::unavailable(GATEWAY_UNAVAILABLE),
+        }
+    }
+
+    /// Whether the charge of a paid order stands.
+    ///
+    /// # Errors
+    ///
+    /// When the payments cannot be asked.
+    pub(crate) async fn is_paid(&self, cx: &Call, order: &Order) -> Result<bool, Failure> {
+        let asked = GetPaymentStatusRequest {
+            payment_id: order.id.to_string(),
+        };
+        match self.payment_status.call(cx, &asked).await {
+            Ok(payment) => {
+                let of_order = payment.order_id == asked.payment_id;
+                Ok(of_order && payment.status() == PaymentStatus::Success)
+            }
+            Err(failure) if answer(&failure) == Some(Kind::NotFound) => Ok(false),
+            Err(failure) => Err(failure),
         }
     }
 

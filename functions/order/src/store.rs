@@ -64,7 +64,7 @@ const TAKE: &str = concat!(
 );
 
 const TAKE_PAID: &str = concat!(
-    "UPDATE orders SET fence = fence + 1, cancel_key = $3, \
+    "UPDATE orders SET fence = fence + 1, \
      lease_until = clock_timestamp() + $2::bigint * interval '1 ms' \
      WHERE id = $1 AND step = 'ended' AND status = 'PAID' RETURNING ",
     order_columns!()
@@ -109,8 +109,7 @@ const PARK: &str = "\
     WHERE id = $1 AND fence = $2";
 
 const ASK_CANCEL: &str = "\
-    UPDATE orders SET cancel_asked = true, cancel_key = coalesce(cancel_key, $2) \
-    WHERE id = $1 AND step <> 'ended'";
+    UPDATE orders SET cancel_asked = true WHERE id = $1 AND step <> 'ended'";
 
 /// A driver that clears the cart loses its lease, so that it cannot bring the old status back;
 /// another takes up what is left.
@@ -214,16 +213,10 @@ impl Store {
     }
 
     /// Takes a paid order up that has ended, to call it off.
-    pub(crate) async fn take_paid(
-        &self,
-        cx: &Call,
-        id: Uuid,
-        key: Option<&[u8]>,
-    ) -> Result<Option<Order>, Error> {
+    pub(crate) async fn take_paid(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
         let session = self.database.read(cx).await?;
-        let row = session
-            .query_opt(TAKE_PAID, &[&id, &millis(self.lease), &key])
-            .await?;
+        let lease = millis(self.lease);
+        let row = session.query_opt(TAKE_PAID, &[&id, &lease]).await?;
         with_lines(&session, row).await
     }
 
@@ -293,14 +286,9 @@ impl Store {
     }
 
     /// Asks the driver of an order that has not ended to call it off.
-    pub(crate) async fn ask_cancel(
-        &self,
-        cx: &Call,
-        id: Uuid,
-        key: Option<&[u8]>,
-    ) -> Result<(), Error> {
+    pub(crate) async fn ask_cancel(&self, cx: &Call, id: Uuid) -> Result<(), Error> {
         let session = self.database.read(cx).await?;
-        session.execute(ASK_CANCEL, &[&id, &key]).await?;
+        session.execute(ASK_CANCEL, &[&id]).await?;
         Ok(())
     }
 

@@ -20,7 +20,11 @@ use crate::{
 /// How often the order is looked at while its driver calls it off.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// `update-order-status`: moves an order on, or calls it off.
+/// When it is worth trying again that the payments could not be asked.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// `update-order-status`: moves an order on, or calls it off. What an order already is, it is told to
+/// be.
 #[derive(Debug)]
 pub struct UpdateOrderStatus {
     driver: Driver,
@@ -45,14 +49,26 @@ impl Function for UpdateOrderStatus {
             // That takes other functions, and so more than one transaction.
             return database.once(cx, Box::pin(self.call_off(cx, id))).await;
         }
+        let mut allowed = Ok(());
+        if status == Status::Shipped {
+            if let Some(answer) = database.answered(cx).await? {
+                return Ok(answer);
+            }
+            allowed = self.check_payment(cx, id).await?;
+        }
         database
             .write(cx, move |tx: &mut Transaction<'_>| {
                 Box::pin(async move {
                     let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
                     let from = order.saga.status;
-                    if !order.saga.may_become(status)
-                        || !store::move_on(tx, id, from, status).await?
-                    {
+                    if from == status {
+                        return Ok(response(&order));
+                    }
+                    if !order.saga.may_become(status) {
+                        return Err(illegal(&order, status));
+                    }
+                    allowed?;
+                    if !store::move_on(tx, id, from, status).await? {
                         return Err(illegal(&order, status));
                     }
                     let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
@@ -68,6 +84,36 @@ impl Function for UpdateOrderStatus {
 }
 
 impl UpdateOrderStatus {
+    /// Whether an order that may be shipped is paid; what else stands in its way is not looked at.
+    ///
+    /// From here on only the order's own cancellation refunds it, and an order is either cancelled
+    /// or shipped. What this refuses was refunded by an admin under a version that allowed it.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE when the payments cannot be asked.
+    async fn check_payment(&self, cx: &Call, id: Uuid) -> Result<Result<(), Error>, Error> {
+        let Some(order) = self.driver.store.load(cx, id).await? else {
+            return Ok(Ok(()));
+        };
+        if !order.saga.may_become(Status::Shipped) {
+            return Ok(Ok(()));
+        }
+        let asking = Box::pin(self.driver.services.is_paid(cx, &order));
+        let paid = asking.await.map_err(|failure| {
+            let retry_after = failure.retry_after.unwrap_or(RETRY_AFTER);
+            Error::unavailable("the payment of the order cannot be looked at", retry_after)
+                .with_source(failure)
+        })?;
+        Ok(match paid {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::FailedPrecondition,
+                "the payment of this order was refunded: it cannot be SHIPPED; cancel the order",
+            )),
+        })
+    }
+
     /// Brings the order to CANCELLED.
     ///
     /// # Errors
@@ -76,27 +122,20 @@ impl UpdateOrderStatus {
     /// than the call may.
     async fn call_off(&self, cx: &Call, id: Uuid) -> Result<OrderResponse, Error> {
         let store = &self.driver.store;
-        let key = cx.idempotency.as_ref().map(|key| key.key.as_slice());
         let mut asked = false;
         loop {
             let order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
             if order.saga.status == Status::Cancelled {
-                // By this call, or by one before under the same key whose answer was lost.
-                let ours = asked || (key.is_some() && order.cancel_key.as_deref() == key);
-                return if ours {
-                    Ok(response(&order))
-                } else {
-                    Err(illegal(&order, Status::Cancelled))
-                };
+                return Ok(response(&order));
             }
             if !order.saga.may_become(Status::Cancelled) {
                 return Err(illegal(&order, Status::Cancelled));
             }
             let taken = if order.saga.action().is_none() {
-                store.take_paid(cx, id, key).await?
+                store.take_paid(cx, id).await?
             } else {
                 if !asked {
-                    store.ask_cancel(cx, id, key).await?;
+                    store.ask_cancel(cx, id).await?;
                 }
                 store.take(cx, id).await?
             };

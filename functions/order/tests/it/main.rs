@@ -224,7 +224,8 @@ impl Shop {
     async fn orders(&self) -> Vec<Stored> {
         let select = "SELECT id::text, user_id::text, status, step, cause, reason, tries, fence,
                           payment_id::text, (total * 100)::bigint, lease_until::text,
-                          lease_until <= clock_timestamp(), paid_at IS NOT NULL
+                          lease_until <= clock_timestamp(), paid_at IS NOT NULL,
+                          updated_at::text
                       FROM orders ORDER BY created_at, id";
         let rows = self.sql.query(select, &[]).await.unwrap();
         rows.iter()
@@ -242,6 +243,7 @@ impl Shop {
                 lease_until: row.get(10),
                 lapsed: row.get(11),
                 paid: row.get(12),
+                updated_at: row.get(13),
             })
             .collect()
     }
@@ -358,6 +360,7 @@ struct Stored {
     lease_until: String,
     lapsed: bool,
     paid: bool,
+    updated_at: String,
 }
 
 impl Stored {
