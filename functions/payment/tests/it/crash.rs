@@ -116,22 +116,21 @@ async fn a_charge_that_arrives_after_its_sender_was_killed_does_not_undo_a_refun
     let other = domain.start::<ProcessPayment>().await;
     let order = order();
     domain.close_gate().await;
-    let waiting = async || {
-        let locks = "SELECT count(*) FROM pg_locks
-                     WHERE locktype = 'advisory' AND NOT granted
-                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-        let locks = domain.sql.query_one(locks, &[]).await.unwrap();
-        locks.get::<_, i64>(0) == 1
-    };
     killed(&domain, charge(&order), async || {
-        until("the charge is on its way", waiting).await;
+        until("the charge is on its way", async || {
+            domain.is_at_gate().await
+        })
+        .await;
     })
     .await;
     let client = domain.service(Wire::Grpc, &other);
     let outcome = answer::<Rpc>(&client, &refund(&order)).await;
     assert_eq!(outcome.ok().status(), Failed);
     domain.open_gate().await;
-    until("the charge has arrived", async || !waiting().await).await;
+    until("the charge has arrived", async || {
+        !domain.is_at_gate().await
+    })
+    .await;
     let busy = "SELECT count(*) FROM pg_stat_activity
                 WHERE datname = current_database() AND state = 'active' AND query LIKE '%INTO simulator%'
                 AND pid <> pg_backend_pid()";

@@ -219,10 +219,10 @@ async fn a_refund_waits_until_the_gateway_is_back() {
             domain.gateway(1.0, failures, 0..=0).await;
             let outcome = client.call::<Rpc>(&refund(&order)).await;
             assert_unavailable(&outcome, says, "unknown");
-            assert_eq!(domain.status(&order).await.as_deref(), Some("SUCCESS"));
-            // It is as good as undone: nothing is charged any more.
+            // It may be refunded by now, and nothing is charged any more.
+            assert_eq!(domain.status(&order).await.as_deref(), Some("PROCESSING"));
             let outcome = client.call::<Rpc>(&charge(&order)).await;
-            assert_eq!(outcome.code, Code::FailedPrecondition, "{wire:?}");
+            assert_unavailable(&outcome, says, "unknown");
             domain.gateway(NEARLY_ALWAYS, failures, 0..=0).await;
             let outcome = client.call::<Rpc>(&refund(&order)).await;
             assert!(outcome.ok().success, "{wire:?}");

@@ -133,6 +133,15 @@ impl Domain {
             .unwrap();
     }
 
+    /// Whether a charge waits at the gate.
+    async fn is_at_gate(&self) -> bool {
+        let locks = "SELECT count(*) FROM pg_locks
+                     WHERE locktype = 'advisory' AND NOT granted
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let locks = self.sql.query_one(locks, &[]).await.unwrap();
+        locks.get::<_, i64>(0) == 1
+    }
+
     async fn open_gate(&self) {
         let open = "SELECT pg_advisory_unlock(7)";
         self.sql.batch_execute(open).await.unwrap();

@@ -135,7 +135,10 @@ async fn charging(
     let client = domain.service(Wire::Grpc, function);
     let request = charge(order);
     let charging = tokio::spawn(async move { client.call::<Rpc>(&request).await });
-    domain.asked(order, 1).await;
+    until("the charge is on its way", async || {
+        domain.is_at_gate().await
+    })
+    .await;
     charging
 }
 
