@@ -27,6 +27,8 @@ pub struct Answer<'a, R: Rpc> {
     said: Vec<String>,
     /// Whether engines may say it in other words.
     varies: bool,
+    /// Whether it depends on what came first, so that it is not held against that of other engines.
+    raced: bool,
     /// Expected, got.
     wrong: Option<(String, String)>,
 }
@@ -90,8 +92,20 @@ impl<'a, R: Rpc> Answer<'a, R> {
             got,
             said: Vec::new(),
             varies: false,
+            raced: false,
             wrong: None,
         }
+    }
+
+    /// It depends on what came first: it is not held against that of other engines.
+    pub(super) fn raced(mut self) -> Self {
+        self.raced = true;
+        self
+    }
+
+    /// What came back, for a story that goes on by it.
+    pub(super) fn outcome(&self) -> &Outcome<R::Response> {
+        &self.got.outcome
     }
 
     /// What was asked for, where the function's name does not say it.
@@ -198,7 +212,9 @@ impl<'a, R: Rpc> Answer<'a, R> {
                     keyed: self.keyed,
                     varies: self.varies,
                 };
-                self.shop.record(asked, &self.got);
+                if !self.raced {
+                    self.shop.record(asked, &self.got);
+                }
                 Ok(())
             }
             Some((expected, got)) => {

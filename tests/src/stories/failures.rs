@@ -8,7 +8,7 @@ use zerocart_proto::{
     rpc,
 };
 
-use super::{answer::Failed, payments, refusal::Refusal, shop::Shop};
+use super::{answer::Failed, order, payments, refusal::Refusal, shop::Shop};
 
 /// An empty cart is not ordered.
 pub(super) async fn empty_cart(shop: &Shop) -> Result<(), Failed> {
@@ -78,7 +78,8 @@ pub(super) async fn declined(shop: &Shop) -> Result<(), Failed> {
     payments::always(shop, GatewayFailure::InsufficientFunds).await?;
     let failed = shop.fail_to_buy(buyer).await?;
     payments::never(shop).await?;
-    shop.look(buyer, &failed.id, OrderStatus::Failed).await?;
+    let failed = shop.look(buyer, &failed.id, OrderStatus::Failed).await?;
+    order::repeat(shop, &failed).await?;
     shop.payment(buyer, &failed.id, &failed, PaymentStatus::Failed)
         .await?;
     shop.stock(&clock, 4).await?;

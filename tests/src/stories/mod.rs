@@ -40,6 +40,7 @@ mod retry;
 mod schema;
 mod states;
 mod tokens;
+mod undo;
 mod wire;
 
 use std::{net::IpAddr, pin::pin, sync::Arc};
@@ -144,6 +145,11 @@ pub const ALL: &[Story] = &[
         name: "payments",
         about: "an order is charged once, refunded once, and by a gateway that may fail",
         tell: |shop| Box::pin(states::payments(shop)),
+    },
+    Story {
+        name: "undo",
+        about: "a refund during a charge ends in no money taken",
+        tell: |shop| Box::pin(undo::undo(shop)),
     },
 ];
 

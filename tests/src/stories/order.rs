@@ -2,8 +2,8 @@
 
 use zerocart_proto::{
     cart::{RemoveFromCartRequest, UpdateCartItemRequest},
-    order::{GetOrderRequest, OrderStatus},
-    payment::PaymentStatus,
+    order::{GetOrderRequest, Order, OrderStatus, UpdateOrderStatusRequest},
+    payment::{PaymentStatus, ProcessPaymentRequest},
     product::ListProductsRequest,
     rpc,
     user::GetUserRequest,
@@ -97,14 +97,19 @@ pub(super) async fn order(shop: &Shop) -> Result<(), Failed> {
         &[OrderStatus::Delivered, OrderStatus::Pending],
     )
     .await?;
-    move_to(shop, &paid.id, OrderStatus::Shipped).await?;
+    repeat(shop, &paid).await?;
+    refuse_refund(shop, &paid).await?;
+    let shipped = move_to(shop, &paid.id, OrderStatus::Shipped).await?;
+    repeat(shop, &shipped).await?;
+    refuse_refund(shop, &paid).await?;
     refuse(
         shop,
         (&paid.id, OrderStatus::Shipped),
         &[OrderStatus::Cancelled, OrderStatus::Paid],
     )
     .await?;
-    move_to(shop, &paid.id, OrderStatus::Delivered).await?;
+    let delivered = move_to(shop, &paid.id, OrderStatus::Delivered).await?;
+    repeat(shop, &delivered).await?;
     refuse(
         shop,
         (&paid.id, OrderStatus::Delivered),
@@ -123,7 +128,8 @@ pub(super) async fn cancel(shop: &Shop) -> Result<(), Failed> {
     shop.fill(buyer, &bought).await?;
     let paid = shop.buy(buyer, &bought).await?;
     shop.stock(&lamp, 3).await?;
-    move_to(shop, &paid.id, OrderStatus::Cancelled).await?;
+    let cancelled = move_to(shop, &paid.id, OrderStatus::Cancelled).await?;
+    repeat(shop, &cancelled).await?;
     shop.stock(&lamp, 5).await?;
     for id in [&paid.payment_id, &paid.id] {
         shop.payment(buyer, id, &paid, PaymentStatus::Cancelled)
@@ -134,17 +140,56 @@ pub(super) async fn cancel(shop: &Shop) -> Result<(), Failed> {
     refuse(
         shop,
         (&paid.id, OrderStatus::Cancelled),
-        &[OrderStatus::Shipped, OrderStatus::Cancelled],
+        &[OrderStatus::Shipped],
     )
     .await?;
     shop.stock(&lamp, 5).await
 }
 
-async fn move_to(shop: &Shop, id: &str, to: OrderStatus) -> Result<(), Failed> {
+async fn move_to(shop: &Shop, id: &str, to: OrderStatus) -> Result<Order, Failed> {
     let answer = shop.move_on(&shop.admin, id, to).await?.ok();
-    answer
+    let moved = answer
         .is("status", |r| status(&steps::order(r)), to.as_str_name())
-        .end()
+        .response()?;
+    Ok(steps::order(&moved))
+}
+
+/// The status that an order has is asked for again, without a key and under a new one: nothing
+/// changes, its time neither.
+pub(super) async fn repeat(shop: &Shop, order: &Order) -> Result<(), Failed> {
+    let admin = &shop.admin;
+    let request = UpdateOrderStatusRequest {
+        order_id: order.id.clone(),
+        status: order.status,
+    };
+    let key = shop.key(&format!("again {}", status(order)));
+    for answer in [
+        shop.ask::<rpc::UpdateOrderStatus>(admin, request.clone())
+            .await?,
+        shop.ask_under::<rpc::UpdateOrderStatus>(admin, &key, request)
+            .await?,
+    ] {
+        let answer = answer.about(&format!("{} again", status(order)));
+        answer.ok().same("that order", steps::order, order).end()?;
+    }
+    Ok(())
+}
+
+/// The payment of an order is not refunded without the order.
+async fn refuse_refund(shop: &Shop, order: &Order) -> Result<(), Failed> {
+    let refund = ProcessPaymentRequest {
+        order_id: order.id.clone(),
+        user_id: order.user_id.clone(),
+        refund: true,
+        ..Default::default()
+    };
+    let way = format!("(PATCH /orders/{}/status, CANCELLED)", order.id);
+    let says = "an order is paid with this payment: cancel the order, which refunds it";
+    let refusal = Refusal::not_now(format!("{says} {way}"));
+    let answer = shop.ask::<rpc::ProcessPayment>(&shop.admin, refund).await?;
+    answer.about("refund").refused(&refusal).end()?;
+    shop.payment(&shop.admin, &order.id, order, PaymentStatus::Success)
+        .await
 }
 
 async fn refuse(

@@ -28,12 +28,7 @@ impl Found {
             min_delay_ms: found.min_delay_ms,
             max_delay_ms: found.max_delay_ms,
         };
-        let at_once = SetFailureRateRequest {
-            min_delay_ms: Some(0),
-            max_delay_ms: Some(0),
-            ..Default::default()
-        };
-        set(shop, at_once).await?;
+        takes(shop, 0).await?;
         Ok(found)
     }
 
@@ -51,6 +46,20 @@ impl Found {
         };
         set(shop, before).await.map(drop)
     }
+}
+
+/// From now on no charge fails, and every request to it takes so long.
+///
+/// # Errors
+///
+/// When that cannot be set.
+pub async fn takes(shop: &Shop, delay_ms: i32) -> Result<(), Failed> {
+    let request = SetFailureRateRequest {
+        min_delay_ms: Some(delay_ms),
+        max_delay_ms: Some(delay_ms),
+        ..Default::default()
+    };
+    set(shop, request).await.map(drop)
 }
 
 /// From now on every charge fails in this way.

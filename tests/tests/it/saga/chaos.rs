@@ -23,6 +23,7 @@ use zerocart_tests::root;
 
 use super::{
     process::{self, Process},
+    refunds::Refunds,
     stage::{Buyer, Gateway, Shop, entry, keyed, post_order},
     until,
 };
@@ -303,7 +304,22 @@ async fn chaos(seed: u64) {
         busy.fetch_sub(1, Ordering::SeqCst);
     });
     let raging = rage(&town, &mut rng, || busy.load(Ordering::SeqCst) == 0);
-    let (kills, _) = tokio::join!(raging, join_all(buyers));
+    let mut refunds = Refunds::new(&town.shop, seed);
+    let refunding = async {
+        loop {
+            let sql = {
+                // Not while the server is stopped.
+                let _server = town.shop.server.lock().await;
+                town.shop.sql("order").await
+            };
+            let send = async |request| town.send("process-payment", request).await;
+            refunds.once(&sql, send).await;
+        }
+    };
+    let (kills, _) = tokio::select! {
+        ended = async { tokio::join!(raging, join_all(buyers)) } => ended,
+        () = refunding => unreachable!("the admin never has enough"),
+    };
 
     // Nobody drives any more; what is left is for recover-orders.
     while town.kill("create-order", &mut rng) {
@@ -329,10 +345,15 @@ async fn chaos(seed: u64) {
     })
     .await;
     let books = town.shop.check("the chaos").await;
+    refunds.check(&books);
     assert!(kills > OUTAGES, "only {kills} kills");
     let paid = books.orders.values().filter(|order| order.is_sold());
     let (paid, all) = (paid.count(), books.orders.len());
-    eprintln!("seed {seed}: {kills} kills, {paid} of {all} orders paid");
+    let (refunded, refused) = refunds.counts();
+    eprintln!(
+        "seed {seed}: {kills} kills, {paid} of {all} orders paid, {refunded} refunded by an admin, \
+         {refused} refunds refused"
+    );
 
     // And it was no harm: the next customer is served.
     town.shop.gateway(Gateway::WORKS).await;

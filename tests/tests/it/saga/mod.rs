@@ -4,7 +4,7 @@
 //!   what must hold in these databases, whatever happened.
 //! - [`boundary`], [`sql_proxy`], [`forwarder`]: everything that passes between a process and the
 //!   database and the functions, so that the process can be killed at any such point.
-//! - [`process`]: the processes that drive orders.
+//! - [`process`]: the processes that drive orders; [`refunds`]: an admin who refunds them meanwhile.
 //!
 //! The product has no code for these tests: it is killed from outside.
 
@@ -17,6 +17,7 @@ mod gateway_down;
 mod kill;
 mod last_unit;
 mod process;
+mod refunds;
 mod retries;
 mod sql_proxy;
 mod stage;

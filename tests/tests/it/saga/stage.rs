@@ -125,12 +125,17 @@ impl Shop {
         if let Some(client) = kept.get(domain).filter(|client| !client.is_closed()) {
             return Arc::clone(client);
         }
+        let client = Arc::new(self.connect(domain).await);
+        kept.insert(domain, Arc::clone(&client));
+        client
+    }
+
+    /// A superuser's connection of somebody's own.
+    pub(crate) async fn connect(&self, domain: &'static str) -> tokio_postgres::Client {
         let url = self.databases[domain].admin_url();
         let connected = tokio_postgres::connect(url, NoTls).await;
         let (client, connection) = connected.expect("the server takes connections");
         tokio::spawn(connection);
-        let client = Arc::new(client);
-        kept.insert(domain, Arc::clone(&client));
         client
     }
 
