@@ -39,13 +39,7 @@ pub(crate) struct Cashier<G> {
 }
 
 impl Cashier<Simulator> {
-    /// A cashier from the environment.
-    ///
-    /// | variable | default |
-    /// |---|---|
-    /// | `PAYMENT_GATEWAY_TIMEOUT_MS` | 4000: the longest that one request to the gateway may take |
-    /// | `PAYMENT_LEASE_MS` | 6000: how long others leave such a request alone |
-    /// | `PAYMENT_SEED` | random; a number makes the simulated gateway's choices repeat |
+    /// A cashier from the environment; the variables are those of process-payment.
     ///
     /// # Errors
     ///

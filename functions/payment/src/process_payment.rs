@@ -15,7 +15,11 @@ use crate::{
 
 /// `process-payment`: charges an order, at most once, or undoes that.
 ///
-/// Its variables are those of [`Cashier::from_setup`].
+/// | variable | default |
+/// |---|---|
+/// | `PAYMENT_GATEWAY_TIMEOUT_MS` | 4000: the longest that one request to the gateway may take |
+/// | `PAYMENT_LEASE_MS` | 6000: how long others leave such a request alone |
+/// | `PAYMENT_SEED` | random; a number makes the simulated gateway's choices repeat |
 #[derive(Debug)]
 pub struct ProcessPayment {
     database: Database,

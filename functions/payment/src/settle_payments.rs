@@ -18,7 +18,7 @@ const BATCH: i64 = 100;
 /// `settle-payments`: settles every payment that nobody drives any more, as far as the gateway knows
 /// what became of it, and refunds those that were undone.
 ///
-/// Its variables are those of [`Cashier::from_setup`].
+/// Its variables are those of [`ProcessPayment`](crate::ProcessPayment).
 #[derive(Debug)]
 pub struct SettlePayments {
     cashier: Cashier<Simulator>,
