@@ -15,6 +15,7 @@ mod interrupted;
 mod left;
 mod list_user_orders;
 mod recover_orders;
+mod ship;
 mod update_order_status;
 mod world;
 
