@@ -74,9 +74,9 @@ fn try_path(input: &str) -> Option<()> {
         is_right(found, &method, &path),
         "{method} {path:?} leads to {found:?}"
     );
-    if method != Method::OPTIONS {
+    for named in [true, false] {
         assert!(
-            matching(&method, &path) <= 1,
+            matching(&method, &path, named) <= 1,
             "{method} {path:?} has two routes"
         );
     }
@@ -120,19 +120,23 @@ fn segments(path: &str) -> Option<(Vec<Vec<u8>>, bool)> {
     Some((kept, folder))
 }
 
-/// Whether the contract wants this route for it: the RPC's with this method and path, by either protocol.
-/// For a preflight any method of the path will do, because whatever answers it answers for all.
+/// Whether the contract wants this route for it: the RPC's with this method and path, by either protocol,
+/// or the one that says which methods the path has.
 fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
-    let preflight = method == Method::OPTIONS;
-    let rest =
-        |info: &&Info| (preflight || method == info.http_method) && fits(info.http_path, path);
-    let mut right: Vec<String> = rpc::ALL
-        .iter()
-        .filter(rest)
+    let of_path = || rpc::ALL.iter().filter(|info| fits(info.http_path, path));
+    let mut right: Vec<String> = of_path()
+        .filter(|info| method == info.http_method || serves_head(method, info.http_method))
         .map(|info| info.name.into())
         .collect();
-    if path == "/openapi.json" && (preflight || method == Method::GET) {
-        right.push("openapi".into());
+    let mut methods = of_path().next().map(|info| rpc::methods(rpc::ALL, info.http_path));
+    if path == "/openapi.json" {
+        methods = Some(vec!["GET", "HEAD"]);
+        if method == Method::GET || method == Method::HEAD {
+            right.push("openapi".into());
+        }
+    }
+    if let Some(methods) = methods.filter(|_| right.is_empty()) {
+        right.push(format!("only-{}", methods.join("-").to_lowercase()));
     }
     let grpc = rpc::ALL
         .iter()
@@ -140,14 +144,16 @@ fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
     right.extend(grpc.map(|info| format!("{}-grpc", info.name)));
     let reflection = REFLECTION.iter().filter(|grpc| path.starts_with(**grpc));
     right.extend(reflection.map(|_| "grpc-reflection".into()));
-    assert!(
-        preflight || right.len() <= 1,
-        "{method} {path:?} is more than one: {right:?}"
-    );
+    assert!(right.len() <= 1, "{method} {path:?} is more than one: {right:?}");
     match found {
         Some(found) => right.iter().any(|right| right == found),
         None => right.is_empty(),
     }
+}
+
+/// HEAD goes where GET does.
+fn serves_head(method: &Method, of_rpc: &str) -> bool {
+    method == Method::HEAD && of_rpc == "GET"
 }
 
 /// Whether `path` is one of `template`, whose parameters are segments that are not empty.
@@ -165,10 +171,14 @@ fn fits(template: &str, path: &str) -> bool {
     fits && given.next().is_none()
 }
 
-/// How many routes would take it, whatever their order.
-fn matching(method: &Method, path: &str) -> usize {
+/// How many routes would take it, whatever their order: of those that name their methods, or of the
+/// others.
+fn matching(method: &Method, path: &str, named: bool) -> usize {
     let routes = CONFIG.routes().iter().filter(|route| {
-        let methods = route.methods.is_empty() || route.methods.contains(method);
+        let methods = match named {
+            true => route.methods.contains(method),
+            false => route.methods.is_empty(),
+        };
         methods
             && route.paths.iter().any(|rule| match rule {
                 PathRule::Prefix(prefix) => path.starts_with(prefix),

@@ -27,7 +27,7 @@ const fn always(_: &Info) -> bool {
 }
 
 /// Every status of an error.
-const STATUSES: [Status; 17] = [
+const STATUSES: [Status; 18] = [
     Status {
         code: 400,
         name: "BadRequest",
@@ -72,6 +72,14 @@ const STATUSES: [Status; 17] = [
         applies: |info| info.writes || !info.calls.is_empty(),
     },
     Status {
+        code: 412,
+        name: "PreconditionFailed",
+        description: "Resources have no entity tags: `If-Match` is true as `*` alone, and `If-None-Match: *` \
+            never where something is changed. Nothing was done.",
+        by: FUNCTION,
+        applies: always,
+    },
+    Status {
         code: 413,
         name: "TooLarge",
         description: "The body is larger than 64 KiB; above 1 MiB the gateway says so.",
@@ -88,7 +96,8 @@ const STATUSES: [Status; 17] = [
     Status {
         code: 415,
         name: "UnsupportedMediaType",
-        description: "The body is not application/json.",
+        description: "The body is not application/json, or is coded (`Content-Encoding`), which `Accept-Encoding: \
+            identity` says.",
         by: FUNCTION,
         applies: |info| info.http_body,
     },
@@ -183,6 +192,9 @@ pub(crate) fn responses() -> Value {
         } else {
             // A token is looked at before requests are counted.
             names.extend(headers::LIMITS);
+        }
+        if status.code == 415 {
+            names.push(headers::ACCEPT_ENCODING);
         }
         if [409, 429, 503].contains(&status.code) {
             names.push(headers::RETRY_AFTER);

@@ -8,6 +8,8 @@ pub(crate) const COMMON: [&str; 2] = ["traceresponse", "X-Correlation-Id"];
 pub(crate) const LIMITS: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];
 /// When to come back.
 pub(crate) const RETRY_AFTER: &str = "Retry-After";
+/// Which codings a body may have.
+pub(crate) const ACCEPT_ENCODING: &str = "Accept-Encoding";
 /// How to say who one is.
 pub(crate) const WWW_AUTHENTICATE: &str = "WWW-Authenticate";
 
@@ -56,6 +58,10 @@ pub(crate) fn shared() -> Value {
         (RETRY_AFTER): {
             "description": "Seconds after which it is worth trying again.",
             "schema": seconds,
+        },
+        (ACCEPT_ENCODING): {
+            "description": "`identity`, where the body was coded: bodies are read as they are.",
+            "schema": {"type": "string"},
         },
         (WWW_AUTHENTICATE): {
             "description": "`Bearer`, with `error` when there was a token.",

@@ -36,6 +36,9 @@ field that is not described is refused. Answers write all fields, also those tha
 **Errors** of a function are problem documents (RFC 9457) with a stable `code`. What the gateway refuses \
 itself, before a function is asked, is `application/json` with a `message`.
 
+**HTTP.** `HEAD` is answered wherever `GET` is, as `GET` is, without a body. Another method than those of a \
+path is 405 with `Allow`. Bodies are not coded (`Content-Encoding`), and resources have no entity tags.
+
 **Retries.** An operation that writes takes an `Idempotency-Key`: the same key and request give the \
 same answer, and the effect once.";
 

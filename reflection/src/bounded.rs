@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 use tower::Service;
+use zerocart_runtime::frames::Frames;
 
 /// What may be asked on one stream, in bytes. Questions are names, of files and of symbols; all that
 /// there are of this project, one by one, are a third of it.
@@ -59,7 +60,7 @@ where
             Body::new(Questions {
                 inner,
                 left: MAX_QUESTION_BYTES,
-                messages: Messages::default(),
+                messages: Frames::default(),
                 asked: questions,
             })
         });
@@ -70,7 +71,7 @@ where
                 Body::new(Answers {
                     inner,
                     left: MAX_ANSWER_BYTES,
-                    messages: Messages::default(),
+                    messages: Frames::default(),
                     asked,
                     ended: false,
                 })
@@ -88,51 +89,8 @@ struct Asked {
     whole: AtomicUsize,
     /// One has begun that is not whole yet.
     begun: AtomicBool,
-}
-
-/// What begins each message of a body of gRPC.
-const HEAD_BYTES: usize = 5;
-
-/// Counts the messages of a body of gRPC: a head of 5 bytes, the last four of which are the length of
-/// what follows.
-#[derive(Debug, Default)]
-struct Messages {
-    head: Vec<u8>,
-    left: usize,
-    whole: usize,
-}
-
-impl Messages {
-    fn read(&mut self, mut data: &[u8]) {
-        while !data.is_empty() {
-            if self.left > 0 {
-                let now = self.left.min(data.len());
-                data = &data[now..];
-                self.left -= now;
-                if self.left > 0 {
-                    break;
-                }
-            } else {
-                let now = (HEAD_BYTES - self.head.len()).min(data.len());
-                self.head.extend(&data[..now]);
-                data = &data[now..];
-                let Some([_, length @ ..]) = self.head.first_chunk::<HEAD_BYTES>() else {
-                    break;
-                };
-                self.left = u32::from_be_bytes(*length) as usize;
-                if self.left > 0 {
-                    continue;
-                }
-            }
-            self.head.clear();
-            self.whole += 1;
-        }
-    }
-
-    /// One has begun that is not whole yet.
-    fn has_begun(&self) -> bool {
-        !self.head.is_empty()
-    }
+    /// One is flagged as compressed, and no encoding is offered.
+    flagged: AtomicBool,
 }
 
 /// What a frame says: none says nothing, nor do trailers.
@@ -145,7 +103,7 @@ fn data<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> &[u8] {
 struct Questions {
     inner: Body,
     left: usize,
-    messages: Messages,
+    messages: Frames,
     /// Tells the answers what became of them.
     asked: Arc<Asked>,
 }
@@ -164,10 +122,14 @@ impl HttpBody for Questions {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         let data = data(&frame);
         self.messages.read(data);
-        let (whole, begun) = (self.messages.whole, self.messages.has_begun());
+        let (whole, begun) = (self.messages.whole(), self.messages.has_begun());
         self.asked.whole.store(whole, Ordering::Relaxed);
         self.asked.begun.store(begun, Ordering::Relaxed);
-        match self.left.checked_sub(data.len()) {
+        let flagged = self.messages.is_flagged();
+        self.asked.flagged.store(flagged, Ordering::Relaxed);
+        // What announces too much is not waited for: it may never come.
+        let fits = self.messages.longest() <= MAX_QUESTION_BYTES;
+        match self.left.checked_sub(data.len()).filter(|_| fits) {
             Some(left) => {
                 self.left = left;
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
@@ -184,7 +146,7 @@ impl HttpBody for Questions {
 struct Answers {
     inner: Body,
     left: usize,
-    messages: Messages,
+    messages: Frames,
     asked: Arc<Asked>,
     ended: bool,
 }
@@ -205,8 +167,15 @@ impl Answers {
             .get("grpc-status")
             .is_some_and(|status| status == "0");
         let whole = self.asked.whole.load(Ordering::Relaxed);
-        let unread = whole > self.messages.whole || self.asked.begun.load(Ordering::Relaxed);
-        (is_ok && unread).then(|| Status::invalid_argument("a question cannot be read"))
+        let cut_off = self.asked.begun.load(Ordering::Relaxed);
+        let broken = cut_off || self.asked.flagged.load(Ordering::Relaxed);
+        let unread = broken || whole > self.messages.whole();
+        let says = "a question cannot be read";
+        (is_ok && unread).then(|| match broken {
+            // As functions say it of a broken frame.
+            true => Status::internal(says),
+            false => Status::invalid_argument(says),
+        })
     }
 }
 

@@ -52,7 +52,7 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates of `shared/` that depend on no crate of the workspace at all.
-const ALONE: [&str; 2] = ["zerocart-auth", "zerocart-resilience"];
+const ALONE: [&str; 3] = ["zerocart-auth", "zerocart-framing", "zerocart-resilience"];
 
 /// Crates that know nothing of each other.
 const STRANGERS: [(&str, &str); 6] = [

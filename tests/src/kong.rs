@@ -1,8 +1,10 @@
 //! `kong/kong.yml`: each function's routes, REST and gRPC, and where they lead.
 
-use http::Method;
+use std::collections::BTreeMap;
+
+use http::{Method, StatusCode, header::ALLOW};
 use zerocart_gateway::{PathRule, Route};
-use zerocart_proto::rpc::Info;
+use zerocart_proto::rpc::{self, Info};
 
 /// What a path parameter may be: a route must take each of them, and nothing with a slash.
 const PARAMETERS: [&str; 4] = [
@@ -12,8 +14,9 @@ const PARAMETERS: [&str; 4] = [
     "%C3%A4",
 ];
 
-/// The route of the API's description, which leads nowhere.
+/// The route of the API's description, which leads nowhere, and its path.
 const OPENAPI: &str = "openapi";
+const OPENAPI_PATH: &str = "/openapi.json";
 
 /// The service that gives the descriptors to whoever asks, and the paths of its two versions.
 const REFLECTION: &str = "grpc-reflection";
@@ -25,7 +28,8 @@ const REFLECTION_PATHS: [&str; 2] = [
 /// Each function has one REST route, with the method and exactly the paths of its binding, and one
 /// gRPC route with exactly its gRPC path; both lead to it, ask for a token unless anyone may call
 /// it, and have their limits of size and rate. Two more describe the API to anyone: `GET
-/// /openapi.json` answers without a function, and reflection has a service of its own.
+/// /openapi.json` answers without a function, and reflection has a service of its own. What a path
+/// does not answer is refused by a route without methods.
 pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<String> {
     let mut wrong = Vec::new();
     let host = |name: &str| format!("{name}.{namespace}.svc.cluster.local");
@@ -38,7 +42,9 @@ pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<Strin
             (Some(route), _) => reflection(route, &host(REFLECTION), &mut wrong),
         }
     }
-    let of_functions = |route: &&Route| !descriptions.contains(&route.name.as_str());
+    other_methods(functions, routes, &mut wrong);
+    let of_functions =
+        |route: &&Route| !descriptions.contains(&route.name.as_str()) && !takes_every_method(route);
     for route in routes.iter().filter(of_functions) {
         let name = &route.name;
         let Some(function) = functions
@@ -113,10 +119,10 @@ fn openapi(route: &Route, wrong: &mut Vec<String>) {
     if !route.service.host.ends_with(".invalid") {
         say("its host may exist");
     }
-    if route.methods != [Method::GET, Method::OPTIONS] {
-        say("its methods are not GET and OPTIONS");
+    if route.methods != [Method::GET, Method::HEAD] {
+        say("its methods are not GET and HEAD");
     }
-    if !takes(route, "/openapi.json")
+    if !takes(route, OPENAPI_PATH)
         || [
             "/openapi.json/",
             "/openapi",
@@ -166,20 +172,16 @@ fn reflection(route: &Route, host: &str, wrong: &mut Vec<String>) {
 
 fn rest(function: &Info, route: &Route, wrong: &mut Vec<String>) {
     let name = &route.name;
-    let methods: Vec<_> = route
-        .methods
-        .iter()
-        .filter(|m| **m != Method::OPTIONS)
-        .collect();
-    if methods.len() != 1 || methods[0].as_str() != function.http_method {
+    // HEAD wherever GET is (RFC 9110, section 9.3.2).
+    let wanted = match function.http_method {
+        "GET" => &["GET", "HEAD"][..],
+        method => &[method],
+    };
+    let methods: Vec<_> = route.methods.iter().map(Method::as_str).collect();
+    if methods != wanted {
         wrong.push(format!(
-            "{name}: its methods are {methods:?}, not {}",
-            function.http_method
+            "{name}: its methods are {methods:?}, not {wanted:?}"
         ));
-    }
-    // The cors plugin answers preflights, where a route takes them.
-    if !route.methods.contains(&Method::OPTIONS) {
-        wrong.push(format!("{name}: a CORS preflight has no route"));
     }
     for path in paths(function.http_path) {
         if !takes(route, &path) {
@@ -197,6 +199,68 @@ fn rest(function: &Info, route: &Route, wrong: &mut Vec<String>) {
             if !other.is_empty() && !fits(function.http_path, &other) && takes(route, &other) {
                 wrong.push(format!("{name}: it takes {other}"));
             }
+        }
+    }
+}
+
+/// Whether it is for what other routes do not take.
+fn takes_every_method(route: &Route) -> bool {
+    !route.grpc && route.methods.is_empty()
+}
+
+/// Each path has one route that takes every method, so that it comes after those that name some. It
+/// says which those are, and leads nowhere. The cors plugin answers preflights on it.
+fn other_methods(functions: &[Info], routes: &[Route], wrong: &mut Vec<String>) {
+    let of_functions = functions.iter().map(|function| {
+        let methods = rpc::methods(functions, function.http_path);
+        (function.http_path, methods.join(", "))
+    });
+    let mut resources: BTreeMap<_, _> = of_functions.collect();
+    resources.insert(OPENAPI_PATH, "GET, HEAD".to_owned());
+    let all = || routes.iter().filter(|route| takes_every_method(route));
+    for (template, allow) in &resources {
+        for path in paths(template) {
+            match all()
+                .filter(|route| takes(route, &path))
+                .collect::<Vec<_>>()[..]
+            {
+                [route] => {
+                    let mut allows = route.adds().iter().filter(|(name, _)| name == ALLOW);
+                    let says = allows.next().map(|(_, value)| value);
+                    if says.is_none_or(|says| says != allow) {
+                        wrong.push(format!("{}: {path} allows {allow}", route.name));
+                    }
+                }
+                ref many => {
+                    let many = many.len();
+                    wrong.push(format!("{path}: {many} routes for other methods"));
+                }
+            }
+        }
+        // Not more than it: its neighbours are answered 404.
+        for path in paths(template).iter().map(|path| format!("{path}/more")) {
+            let known = resources.keys().any(|template| fits(template, &path));
+            if !known && all().any(|route| takes(route, &path)) {
+                wrong.push(format!("{path}: a route for other methods takes it"));
+            }
+        }
+    }
+    let everywhere = routes.iter().find(|route| route.name == OPENAPI);
+    for route in all() {
+        let mut say = |what: &str| wrong.push(format!("{}: {what}", route.name));
+        if route.answers() != Some(StatusCode::METHOD_NOT_ALLOWED) {
+            say("it does not answer 405");
+        }
+        if !route.service.host.ends_with(".invalid") {
+            say("its host may exist");
+        }
+        if route.requires_token() {
+            say("it asks for a token");
+        }
+        // A plugin of its own takes the place of that of all routes.
+        let everywhere = everywhere.map_or(&[][..], Route::adds);
+        if !everywhere.iter().all(|added| route.adds().contains(added)) {
+            say("it adds less to its answers than other routes");
         }
     }
 }
@@ -273,10 +337,17 @@ pub(crate) mod tests {
 
     /// Routes as they should be for [`FUNCTIONS`], after `edit` of kong.yml.
     pub(crate) fn routes(edit: impl Fn(String) -> String) -> Config {
-        let mut text = "_format_version: \"3.0\"\nservices:\n\
+        let mut text = "_format_version: \"3.0\"\nplugins: [{name: response-transformer, config: \
+            {add: {headers: ['X-One:1']}}}]\nservices:\n\
             - {name: openapi, host: openapi.invalid, plugins: [{name: rate-limiting, \
-            config: {minute: 5}}], routes: [{name: openapi, methods: [GET, OPTIONS], \
-            paths: ['~/openapi\\.json$']}]}\n"
+            config: {minute: 5}}], routes: [{name: openapi, methods: [GET, HEAD], \
+            paths: ['~/openapi\\.json$']}]}\n\
+            - {name: wrong, host: wrong.invalid, plugins: [{name: request-termination, config: \
+            {status_code: 405}}], routes: [{name: only-post, paths: ['~/users$'], plugins: [{name: \
+            response-transformer, config: {add: {headers: ['Allow:POST', 'X-One:1']}}}]}, {name: \
+            only-get, paths: ['~/openapi\\.json$', '~/users/(?<id>[^/]+)$', \
+            '~/products/(?<id>[^/]+)$'], plugins: [{name: response-transformer, config: {add: \
+            {headers: ['Allow:GET, HEAD', 'X-One:1']}}}]}]}\n"
             .to_owned();
         text += &format!(
             "- {{name: {REFLECTION}, host: {REFLECTION}.shop.svc.cluster.local, protocol: grpc, \
@@ -296,11 +367,15 @@ pub(crate) mod tests {
                 "[{plugins}{{name: request-size-limiting, config: {{allowed_payload_size: 1}}}}, \
                  {{name: rate-limiting, config: {{minute: 7}}}}]"
             );
-            let (name, method, grpc) = (f.name, f.http_method, f.grpc_path);
+            let (name, grpc) = (f.name, f.grpc_path);
+            let methods = match f.http_method {
+                "GET" => "GET, HEAD",
+                method => method,
+            };
             text += &format!(
                 "- {{name: {name}, host: {name}.shop.svc.cluster.local, protocol: http, retries: 3, \
                  read_timeout: 30000, plugins: {plugins}, routes: [{{name: {name}, \
-                 methods: [{method}, OPTIONS], paths: ['~{path}$'], strip_path: false}}]}}\n\
+                 methods: [{methods}], paths: ['~{path}$'], strip_path: false}}]}}\n\
                  - {{name: {name}-grpc, host: {name}.shop.svc.cluster.local, protocol: grpc, retries: 3, \
                  read_timeout: 30000, plugins: {plugins}, routes: [{{name: {name}-grpc, \
                  protocols: [grpc, grpcs], paths: [{grpc}]}}]}}\n"
@@ -316,11 +391,47 @@ pub(crate) mod tests {
 
         for (from, to, words) in [
             (
-                "methods: [POST, OPTIONS]",
-                "methods: [PUT, OPTIONS]",
-                "its methods are [PUT], not POST",
+                "methods: [POST]",
+                "methods: [PUT]",
+                "its methods are [\"PUT\"], not [\"POST\"]",
             ),
-            ("methods: [POST, OPTIONS]", "methods: [POST]", "preflight"),
+            (
+                "methods: [GET, HEAD]",
+                "methods: [GET]",
+                "not [\"GET\", \"HEAD\"]",
+            ),
+            (
+                "'Allow:POST'",
+                "'Allow:PUT'",
+                "only-post: /users allows POST",
+            ),
+            ("'Allow:POST', ", "", "only-post: /users allows POST"),
+            (
+                "only-post, paths: ['~/users$']",
+                "only-post, paths: ['~/nobody$']",
+                "/users: 0 routes for other methods",
+            ),
+            ("['~/users$']", "['~/users']", "2 routes for other methods"),
+            (
+                "['~/users$']",
+                "['~/users$', '~/users/[^/]+/more$']",
+                "a route for other methods takes it",
+            ),
+            (
+                "status_code: 405",
+                "status_code: 404",
+                "it does not answer 405",
+            ),
+            (
+                "wrong.invalid",
+                "wrong.shop",
+                "only-post: its host may exist",
+            ),
+            (
+                "'Allow:POST', 'X-One:1'",
+                "'Allow:POST'",
+                "only-post: it adds less",
+            ),
             ("~/users$", "~/users", "it takes /users/more"),
             ("~/users$", "~/people$", "it does not take /users"),
             ("~/users/(?<id>[^/]+)$", "~/users/(?<id>.+)$", "/more"),
@@ -357,8 +468,8 @@ pub(crate) mod tests {
             ("strip_path: false", "strip_path: true", "another path"),
             ("openapi.invalid", "openapi.shop", "its host may exist"),
             (
-                "methods: [GET, OPTIONS], paths: ['~/o",
-                "paths: ['~/o",
+                "methods: [GET, HEAD], paths: ['~/o",
+                "methods: [GET], paths: ['~/o",
                 "its methods are not GET",
             ),
             ("openapi\\.json", "openapi.json", "/openapi.json alone"),

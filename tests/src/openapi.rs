@@ -179,6 +179,7 @@ impl<'a> Check<'a> {
         let more = [
             ("403", !info.access.anyone),
             ("408", info.http_body),
+            ("412", true),
             ("413", info.http_body),
             ("415", info.http_body),
             ("422", info.writes),

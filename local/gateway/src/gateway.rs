@@ -4,12 +4,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
@@ -74,6 +75,7 @@ pub(crate) async fn handle<U: Upstream>(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let http2 = parts.version == Version::HTTP_2;
+    let is_head = parts.method == Method::HEAD;
     let grpc = http2 && is_grpc(&parts.headers);
     let id = HeaderValue::try_from(Uuid::new_v4().simple().to_string())
         .expect("hexadecimal digits are visible ASCII");
@@ -107,12 +109,25 @@ pub(crate) async fn handle<U: Upstream>(
     if let Some(transformer) = &plugins.unwrap_or(&shared.global).response_transformer {
         transformer.transform(headers);
     }
+    if is_head {
+        without_body(&mut response);
+    }
     seen.status = response.status().as_u16();
     let read_timeout = seen.route.as_ref().map_or_else(
         || std::time::Duration::MAX,
         |route| route.service.read_timeout,
     );
     response.map(|body| Body::new(Outgoing::new(body, read_timeout, seen)))
+}
+
+/// Leaves the head alone, which says how long the body would be, as far as that is known.
+fn without_body(response: &mut Response<Body>) {
+    let length = response.body().size_hint().exact();
+    if let Some(length) = length.filter(|length| *length > 0) {
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    *response.body_mut() = Body::empty();
 }
 
 /// Reads on without keeping anything.
@@ -134,6 +149,15 @@ async fn exchange<U: Upstream>(
     seen: &mut Observation,
     marks: &mut Marks,
 ) -> Result<Response<Body>, Reply> {
+    let framing = connection.framing.check(parts.version, &parts.headers);
+    if let Some(refused) = framing {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        return Err(Reply::failure(refused.status()).with_headers(headers));
+    }
+    if !is_method(&parts.method) {
+        return Err(Reply::failure(StatusCode::BAD_REQUEST));
+    }
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Reply::failure(StatusCode::METHOD_NOT_ALLOWED));
     }
@@ -264,6 +288,12 @@ fn plugins<U>(
         return Err(termination.answer());
     }
     Ok(limit_bytes)
+}
+
+/// The letters that nginx knows in the name of a method.
+fn is_method(method: &Method) -> bool {
+    let known = |byte: u8| byte.is_ascii_uppercase() || b"_-".contains(&byte);
+    method.as_str().bytes().all(known)
 }
 
 /// A line has to fit into one of nginx's buffers, with what stands around it: `GET`, ` HTTP/1.1`, `: `.

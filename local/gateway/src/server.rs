@@ -16,6 +16,7 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use zerocart_framing::Framing;
 
 use crate::config::{Config, Consumers, ConsumersError};
 use crate::gateway::{Shared, handle};
@@ -165,6 +166,8 @@ pub(crate) struct Connection {
     /// Counts connections, from 1.
     pub(crate) serial: u64,
     requests: AtomicU64,
+    /// Which of its requests cannot be told from what comes behind them.
+    pub(crate) framing: Framing,
 }
 
 impl Connection {
@@ -180,6 +183,7 @@ impl Connection {
             local: SocketAddr::from(([127, 0, 0, 1], 8000)),
             serial: 1,
             requests: AtomicU64::new(0),
+            framing: Framing::default(),
         }
     }
 }
@@ -248,11 +252,13 @@ where
 {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
+    let (stream, framing) = zerocart_framing::watch(stream);
     let connection = Arc::new(Connection {
         peer,
         local,
         serial,
         requests: AtomicU64::new(0),
+        framing,
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

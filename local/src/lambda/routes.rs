@@ -1,30 +1,61 @@
 //! The routes of the public edge on Lambda, from the descriptors.
 
+use std::collections::BTreeMap;
+
 use zerocart_proto::rpc::Info;
+
+/// API Gateway's word for the methods that have no route of their own.
+pub(crate) const ANY: &str = "ANY";
 
 /// A way from the edge to a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
+    /// [`ANY`] stands for every method that no other route of the path has.
     pub(crate) method: &'static str,
     /// With `{name}` for each parameter.
     pub(crate) path: String,
     pub(crate) function: &'static str,
 }
 
-/// The routes of these functions: of each its REST route, and the path of its RPC for gRPC-Web.
+/// The routes of these functions: of each its REST route, and the path of its RPC for gRPC-Web; and of
+/// each path one for all other methods, which leads to the function that GET has there, or to any. It
+/// answers HEAD, and others with the methods of the path; without it API Gateway would say 404.
 pub(crate) fn of<'a>(functions: impl Iterator<Item = &'a Info>) -> Vec<Route> {
-    functions
-        .flat_map(|info| {
-            let route = |method, path: &str| Route {
-                method,
-                path: path.to_owned(),
-                function: info.name,
-            };
-            [
-                route(info.http_method, info.http_path),
-                route("POST", info.grpc_path),
-            ]
-        })
+    let functions: Vec<_> = functions.collect();
+    let route = |method, path: &str, info: &Info| Route {
+        method,
+        path: path.to_owned(),
+        function: info.name,
+    };
+    let own = functions.iter().flat_map(|info| {
+        [
+            route(info.http_method, info.http_path, info),
+            route("POST", info.grpc_path, info),
+        ]
+    });
+    let mut others = BTreeMap::new();
+    for info in &functions {
+        let other = others.entry(info.http_path).or_insert(info);
+        if info.http_method == "GET" {
+            *other = info;
+        }
+    }
+    let others = others.into_iter();
+    own.chain(others.map(|(path, info)| route(ANY, path, info)))
+        .collect()
+}
+
+/// The methods of a route, where each has to be named.
+pub(crate) fn methods(route: &Route, routes: &[Route]) -> Vec<&'static str> {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    if route.method != ANY {
+        return vec![route.method];
+    }
+    let same = |other: &&Route| numbered(&other.path) == numbered(&route.path);
+    let taken = |method: &&str| routes.iter().filter(same).any(|r| r.method == *method);
+    METHODS
+        .into_iter()
+        .filter(|method| !taken(method))
         .collect()
 }
 
@@ -41,13 +72,16 @@ pub(crate) fn numbered(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::domains;
 
     #[test]
-    fn every_function_has_two() {
+    fn every_function_has_two_and_every_path_one() {
         let routes = of(domains::functions().map(|entry| entry.info));
-        assert_eq!(routes.len(), 2 * domains::functions().count());
+        let paths: BTreeSet<_> = domains::functions().map(|e| e.info.http_path).collect();
+        assert_eq!(routes.len(), 2 * domains::functions().count() + paths.len());
         let has = |method, path: &str, function| {
             let wanted = Route {
                 method,
@@ -58,6 +92,15 @@ mod tests {
         };
         has("GET", "/users/{user_id}/orders", "list-user-orders");
         has("POST", "/order.OrderService/CreateOrder", "create-order");
+        has(ANY, "/products", "list-products");
+        has(ANY, "/carts/{user_id}", "get-cart");
+        has(ANY, "/orders", "create-order");
+        let others = |path: &str| {
+            let mut other = routes.iter().filter(|r| r.method == ANY && r.path == path);
+            methods(other.next().unwrap(), &routes).join(" ")
+        };
+        assert_eq!(others("/products"), "HEAD PUT PATCH DELETE OPTIONS");
+        assert_eq!(others("/orders"), "GET HEAD PUT PATCH DELETE OPTIONS");
     }
 
     #[test]

@@ -96,8 +96,9 @@ fn edge(resources: &mut Map<String, Value>, routes: &[Route]) {
             "DefaultRouteSettings": {"ThrottlingRateLimit": 100, "ThrottlingBurstLimit": 200},
         }),
     );
-    for route in routes {
-        let (name, function) = (logical(route.function), route.function);
+    let functions: BTreeSet<_> = routes.iter().map(|route| route.function).collect();
+    for function in functions {
+        let name = logical(function);
         add(
             format!("{name}Integration"),
             "AWS::ApiGatewayV2::Integration",
@@ -118,10 +119,13 @@ fn edge(resources: &mut Map<String, Value>, routes: &[Route]) {
                 "SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Edge}/*"},
             }),
         );
-        let kind = if route.path.contains('.') {
-            "Grpc"
-        } else {
-            "Rest"
+    }
+    for route in routes {
+        let name = logical(route.function);
+        let kind = match route.method {
+            routes::ANY => "Other",
+            _ if route.path.contains('.') => "Grpc",
+            _ => "Rest",
         };
         add(
             format!("{name}{kind}Route"),
@@ -245,7 +249,9 @@ mod tests {
             of_kind.count()
         };
         let functions = domains::functions().count();
-        assert_eq!(of_kind("AWS::ApiGatewayV2::Route"), 2 * functions);
+        let paths: BTreeSet<_> = domains::functions().map(|e| e.info.http_path).collect();
+        let routes = 2 * functions + paths.len();
+        assert_eq!(of_kind("AWS::ApiGatewayV2::Route"), routes);
         assert_eq!(of_kind("AWS::ApiGatewayV2::Integration"), functions);
         assert_eq!(of_kind("AWS::Lambda::Url"), called().len());
         assert_eq!(of_kind("AWS::Events::Rule"), domains::jobs().count());
@@ -253,6 +259,9 @@ mod tests {
         assert_eq!(url["AuthType"], "AWS_IAM");
         let route = &resources["GetOrderRestRoute"]["Properties"]["RouteKey"];
         assert_eq!(route, "GET /orders/{id}");
+        // HEAD, and what is refused with the methods of the path.
+        let route = &resources["GetOrderOtherRoute"]["Properties"]["RouteKey"];
+        assert_eq!(route, "ANY /orders/{id}");
         assert!(!resources.contains_key("RecoverOrdersRestRoute"));
         let urls = &resources["FunctionUrls"]["Properties"]["SecretString"]["Fn::Sub"];
         let urls: Value = serde_json::from_str(urls.as_str().unwrap()).unwrap();

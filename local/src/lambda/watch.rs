@@ -215,11 +215,12 @@ fn functions(
 /// What cargo-lambda is told: the routes of the public edge. A string of TOML is one of JSON.
 fn settings() -> Result<String> {
     let mut text = "# Made by `zerocart lambda-watch`.\n".to_owned();
-    for route in routes::of(domains::functions().map(|entry| entry.info)) {
+    let routes = routes::of(domains::functions().map(|entry| entry.info));
+    for route in &routes {
         let path = serde_json::to_string(&routes::numbered(&route.path))?;
-        let (method, function) = (route.method, route.function);
+        let (methods, function) = (routes::methods(route, &routes), route.function);
         text.push_str(&format!(
-            "[[watch.router]]\npath = {path}\nmethods = [{method:?}]\nfunction = {function:?}\n"
+            "[[watch.router]]\npath = {path}\nmethods = {methods:?}\nfunction = {function:?}\n"
         ));
     }
     Ok(text)

@@ -74,6 +74,18 @@ impl Info {
     }
 }
 
+/// The HTTP methods of a path of these RPCs, `HEAD` beside `GET` (RFC 9110, section 9.3.2): what
+/// `Allow` says of it.
+pub fn methods(rpcs: &[Info], path: &str) -> Vec<&'static str> {
+    const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+    let of_path = || rpcs.iter().filter(|info| info.http_path == path);
+    let is_served = |method: &&str| {
+        let method = if *method == "HEAD" { "GET" } else { *method };
+        of_path().any(|info| info.http_method == method)
+    };
+    METHODS.into_iter().filter(is_served).collect()
+}
+
 /// The facts of a job: a process that a schedule starts, and that nobody can call.
 #[derive(Clone, Copy, Debug)]
 pub struct JobInfo {

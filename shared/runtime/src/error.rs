@@ -158,7 +158,7 @@ impl Kind {
             Self::AlreadyExists => "Already exists",
             Self::FailedPrecondition => "Not possible in this state",
             Self::Aborted => "Conflict",
-            Self::ResourceExhausted => "Too many requests",
+            Self::ResourceExhausted => "Limit exceeded",
             Self::DeadlineExceeded => "Out of time",
             Self::Cancelled => "Cancelled",
             Self::Unavailable => "Unavailable",
@@ -271,6 +271,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
+        self
+    }
+
+    /// Another kind, of an error that names fields.
+    #[must_use]
+    pub(crate) fn with_kind(mut self, kind: Kind) -> Self {
+        self.0.kind = kind;
         self
     }
 

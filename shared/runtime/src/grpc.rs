@@ -17,6 +17,7 @@ use zerocart_proto::rpc::Rpc;
 
 use crate::{
     error::{Error, Kind},
+    frames::OneMessage,
     function::{Function, Response as Reply},
     invoke::{Answer, Protocol, Runtime},
     json::{self, MAX_REQUEST_BYTES},
@@ -63,7 +64,7 @@ async fn unary<F: Function>(
     // As a stream, so that the message is read inside the call, within its deadline.
     tonic::server::Grpc::new(BytesCodec::<Reply<F>>(PhantomData))
         .max_decoding_message_size(MAX_REQUEST_BYTES)
-        .client_streaming(Unary { runtime, headers }, request)
+        .client_streaming(Unary { runtime, headers }, request.map(OneMessage::new))
         .await
 }
 
@@ -82,17 +83,24 @@ impl<F: Function> ClientStreamingService<Bytes> for Unary<F> {
         Box::pin(async move {
             let mut messages = request.into_inner();
             let read = async {
-                let bytes = messages
-                    .message()
-                    .await
-                    .map_err(|status| unreadable(&status))?
-                    .ok_or_else(|| Error::field("body", "has no message"))?;
+                let bytes = next(&mut messages).await?;
+                // Whether it is the only one is known at the end of the request, and nothing is
+                // done before.
+                let (Some(bytes), None) = (bytes, next(&mut messages).await?) else {
+                    let says = "this method takes one message";
+                    return Err(Error::new(Kind::Unimplemented, says));
+                };
                 <F::Rpc as Rpc>::Request::decode(bytes).map_err(|error| undecodable(&error))
             };
             let answer = runtime.answer(Protocol::Grpc, &headers, read).await;
             reply(answer)
         })
     }
+}
+
+async fn next(messages: &mut Streaming<Bytes>) -> Result<Option<Bytes>, Error> {
+    let message = messages.message().await;
+    message.map_err(|status| unreadable(&status))
 }
 
 fn reply<T>(answer: Answer<T>) -> Result<tonic::Response<T>, Status> {
@@ -116,14 +124,17 @@ fn reply<T>(answer: Answer<T>) -> Result<tonic::Response<T>, Status> {
     }
 }
 
-/// A frame that tonic could not read: too large, compressed, or broken.
+/// A request that is not one message, as [`OneMessage`] tells.
 fn unreadable(status: &Status) -> Error {
     match status.code() {
-        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => json::too_large(),
+        tonic::Code::ResourceExhausted => json::too_large(),
         tonic::Code::Unimplemented => {
-            Error::new(Kind::Unimplemented, "compression is not supported")
+            Error::new(Kind::Unimplemented, status.message().to_owned()).with_http_status(400)
         }
-        _ => Error::field("body", "is not one gRPC message").with_source(status.to_string()),
+        // The code that gRPC gives a broken frame, though it is the client's fault: the status says so.
+        _ => Error::new(Kind::Internal, status.message().to_owned())
+            .with_http_status(400)
+            .with_source(status.clone()),
     }
 }
 

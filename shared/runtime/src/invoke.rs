@@ -1,7 +1,8 @@
 //! One call, from its headers to its answer, the same for JSON and gRPC.
 //!
 //! In this order: a place to run, the caller, the deadline, the request, access, the rules of its
-//! fields, the idempotency key, the handler. Then the outcome is logged and counted, once.
+//! fields, the preconditions of HTTP, the idempotency key, the handler. Then the outcome is logged and
+//! counted, once.
 
 use std::{
     any::Any,
@@ -32,6 +33,7 @@ use crate::{
     config::{Invalid, Setup},
     error::{Error, Kind, chain},
     function::{Function, Request, Response},
+    json,
     metrics::Metrics,
     trace::TraceContext,
 };
@@ -189,7 +191,7 @@ impl<F: Function> Runtime<F> {
             cold,
         };
         // Large futures are moved to the heap once, here.
-        let result = Box::pin(self.bounded(began, trace, headers, read))
+        let result = Box::pin(self.bounded(protocol, began, trace, headers, read))
             .instrument(span.clone())
             .await;
         std::mem::forget(unanswered);
@@ -208,6 +210,7 @@ impl<F: Function> Runtime<F> {
 
     async fn bounded<R>(
         &self,
+        protocol: Protocol,
         began: Instant,
         trace: TraceContext,
         headers: &HeaderMap,
@@ -224,7 +227,8 @@ impl<F: Function> Runtime<F> {
             None => self.timeout(),
         };
         let deadline = began + limit;
-        let work = AssertUnwindSafe(self.run(deadline, trace, headers, read)).catch_unwind();
+        let work =
+            AssertUnwindSafe(self.run(protocol, deadline, trace, headers, read)).catch_unwind();
         match tokio::time::timeout_at(deadline, work).await {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => Err(Error::internal(Panicked(panic_text(panic.as_ref())))),
@@ -237,6 +241,7 @@ impl<F: Function> Runtime<F> {
 
     async fn run<R>(
         &self,
+        protocol: Protocol,
         deadline: Instant,
         trace: TraceContext,
         headers: &HeaderMap,
@@ -262,6 +267,11 @@ impl<F: Function> Runtime<F> {
         request.validate(&mut violations);
         if !violations.is_empty() {
             return Err(Error::invalid(violations));
+        }
+        // After all that is refused without them, before anything is done (RFC 9110, section 13.2.1).
+        // gRPC has no such headers.
+        if protocol == Protocol::Json {
+            json::precondition(headers, Self::INFO.http_method)?;
         }
         let idempotency = self.idempotency(headers, identity.as_ref(), &request)?;
         let cx = Call {
@@ -387,7 +397,8 @@ fn report(protocol: Protocol, code: &str, took: Duration, cold: bool, error: Opt
         .map(chain)
         .unwrap_or_default();
     let reason = error.message();
-    if matches!(error.kind(), Kind::Internal | Kind::Unavailable) {
+    let ours = error.http_status() >= 500;
+    if ours && matches!(error.kind(), Kind::Internal | Kind::Unavailable) {
         tracing::error!(
             protocol,
             code,

@@ -46,6 +46,11 @@ pub(crate) async fn call<F: Function>(
                     "is a query parameter, and this request takes its fields from the body",
                 ));
             }
+            if is_coded(&parts.headers) {
+                drop_rest(parts.version, body).await;
+                let says = "must be identity: bodies are read as they are";
+                return Err(Error::field("content-encoding", says).with_http_status(415));
+            }
             from_body(&parts.headers, collect(parts.version, body).await?)?
         } else {
             from_query(parts.uri.query().unwrap_or_default())?
@@ -118,12 +123,49 @@ async fn collect(version: Version, mut body: Body) -> Result<Bytes, Error> {
             }
         }
     }
-    // HTTP/2 ends one stream; HTTP/1 can only close the connection, at which a client that is still
-    // sending gets no answer but a reset.
+    drop_rest(version, body).await;
+    Err(too_large())
+}
+
+/// Lets go of a body that is not wanted. HTTP/2 ends one stream; HTTP/1 can only close the connection,
+/// at which a client that is still sending gets no answer but a reset.
+async fn drop_rest(version: Version, body: Body) {
     if version < Version::HTTP_2 {
         let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await;
     }
-    Err(too_large())
+}
+
+/// Whether the body is coded (RFC 9110, section 8.4), by whatever coding.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
+}
+
+/// Why the preconditions of a request cannot hold (RFC 9110, section 13.1). Resources have no entity
+/// tags: `If-Match` with one is never true, and what `If-None-Match: *` asks not to be there is there
+/// whenever something is changed.
+pub(crate) fn precondition(headers: &HeaderMap, method: &str) -> Result<(), Error> {
+    let any = |value: &HeaderValue| value.as_bytes().trim_ascii() == b"*";
+    let failed = |field: &str, says: &str| {
+        Error::field(field, says)
+            .with_kind(Kind::FailedPrecondition)
+            .with_http_status(412)
+    };
+    if !headers.get_all(header::IF_MATCH).iter().all(any) {
+        return Err(failed(
+            "if-match",
+            "is not true: resources have no entity tags",
+        ));
+    }
+    // A GET would be answered 304, for which a client needs an answer that it may keep: there is none.
+    if method != "GET" && headers.get_all(header::IF_NONE_MATCH).iter().any(any) {
+        return Err(failed("if-none-match", "is not true: the resource exists"));
+    }
+    Ok(())
 }
 
 /// Reads on without keeping anything.
@@ -137,13 +179,12 @@ async fn discard(mut body: Body) {
     }
 }
 
-/// The answer to a request that is too large: 413, INVALID_ARGUMENT.
+/// The answer to a request that is too large: 413, RESOURCE_EXHAUSTED.
 pub(crate) fn too_large() -> Error {
-    Error::field(
-        "body",
-        format!("must have at most {MAX_REQUEST_BYTES} bytes"),
-    )
-    .with_http_status(413)
+    let says = format!("must have at most {MAX_REQUEST_BYTES} bytes");
+    Error::field("body", says)
+        .with_kind(Kind::ResourceExhausted)
+        .with_http_status(413)
 }
 
 fn from_body<T: DeserializeOwned + Default>(headers: &HeaderMap, body: Bytes) -> Result<T, Error> {

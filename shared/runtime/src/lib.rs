@@ -9,6 +9,7 @@
 pub mod call;
 pub mod config;
 pub mod error;
+pub mod frames;
 mod function;
 mod grpc;
 mod health;

@@ -62,6 +62,17 @@ pub(crate) fn http_with(
             headers.insert(header::RETRY_AFTER, value);
         }
     }
+    // What would have been taken (RFC 9110, section 12.5.3).
+    if error
+        .violations()
+        .iter()
+        .any(|v| v.field == "content-encoding")
+    {
+        headers.insert(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        );
+    }
     if error.kind() == Kind::Unauthenticated {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

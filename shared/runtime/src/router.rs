@@ -7,11 +7,13 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tonic_health::pb::health_server::HealthServer;
-use tower::util::MapResponseLayer;
+use tower::{ServiceExt, util::MapResponseLayer};
+use zerocart_framing::Refused;
 use zerocart_proto::rpc::{self, Rpc};
 
 use crate::{
     error::{Error, Kind},
+    frames::OneMessage,
     function::Function,
     grpc, health,
     invoke::Runtime,
@@ -40,7 +42,8 @@ const PROTECTION: [(HeaderName, HeaderValue); 4] = [
 /// Everything that a function answers, on its one port.
 pub(crate) fn router<F: Function>(runtime: Runtime<F>) -> Router {
     let info = &F::Rpc::INFO;
-    let health_service = HealthServer::new(health::GrpcHealth(runtime.clone()));
+    let health_service = HealthServer::new(health::GrpcHealth(runtime.clone()))
+        .map_request(|request: Request<Body>| request.map(OneMessage::new));
     Router::new()
         .route(
             info.http_path,
@@ -88,6 +91,25 @@ fn method(name: &str) -> MethodFilter {
     }
 }
 
+/// The answer to a request whose length can be understood in two ways. Nothing of it is read.
+pub(crate) fn misframed(refused: Refused, headers: &HeaderMap) -> Response<Body> {
+    let trace = TraceContext::from_headers(headers);
+    let error = match refused {
+        Refused::TwoLengths => {
+            Error::field("content-length", "must not stand beside transfer-encoding")
+        }
+        Refused::Repeated => Error::field("transfer-encoding", "must be given once"),
+        Refused::Coding => {
+            Error::field("transfer-encoding", "must be chunked").with_kind(Kind::Unimplemented)
+        }
+    };
+    let status = refused.status().as_u16();
+    let mut response = protect(problem::http(&error.with_http_status(status), &trace));
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
 async fn nothing_here(request: Request<Body>) -> Response<Body> {
     let trace = TraceContext::from_headers(request.headers());
     if is_grpc(request.headers()) {
@@ -98,15 +120,11 @@ async fn nothing_here(request: Request<Body>) -> Response<Body> {
 }
 
 async fn wrong_method<F: Function>(request: Request<Body>) -> Response<Body> {
-    let path = F::Rpc::INFO.http_path;
     // Those of the resource (RFC 9110, section 10.2.1), of which this function may serve one alone.
-    let methods = rpc::ALL.iter().filter(|info| info.http_path == path);
-    let methods = methods.map(|info| match info.http_method {
-        // The router answers HEAD with the head of GET.
-        "GET" => "GET, HEAD",
-        method => method,
-    });
-    not_allowed(&request, &methods.collect::<Vec<_>>().join(", "))
+    not_allowed(
+        &request,
+        &rpc::methods(rpc::ALL, F::Rpc::INFO.http_path).join(", "),
+    )
 }
 
 async fn post_only(request: Request<Body>) -> Response<Body> {

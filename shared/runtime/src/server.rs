@@ -12,11 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::Router;
+use axum::{Router, body::Body};
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use tokio::{
     net::TcpListener,
@@ -29,6 +30,7 @@ use crate::{
     config::{Env, Setup, StartError},
     function::{Built, Function, Service},
     redact::Redacted,
+    router::misframed,
 };
 
 /// The time that a client has to send the head of a request, its first one from the moment that it
@@ -213,16 +215,25 @@ pub async fn serve_router(
         };
         // An answer is one small write; it must not wait for the acknowledgement of the last.
         let _ = stream.set_nodelay(true);
+        let (stream, framing) = zerocart_framing::watch(stream);
         let asked = Arc::new(AtomicBool::new(false));
         let service = {
             let asked = Arc::clone(&asked);
-            router.clone().map_request(move |request| {
+            let router = router.clone();
+            service_fn(move |request: Request<Incoming>| {
                 asked.store(true, Ordering::Relaxed);
-                request
+                let refused = framing.check(request.version(), request.headers());
+                let router = router.clone();
+                async move {
+                    match refused {
+                        Some(refused) => Ok(misframed(refused, request.headers())),
+                        None => router.oneshot(request.map(Body::new)).await,
+                    }
+                }
             })
         };
         let connection = http
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+            .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {

@@ -24,6 +24,9 @@ pub struct Edge {
     /// What it says itself of a body of more than a megabyte. Kong refuses it while it is announced;
     /// without it the function, whose own limit is lower, says it.
     pub too_large: Option<&'static str>,
+    /// What it says itself of a method that a path does not have. Kong says so before anything is woken;
+    /// without it a function of that path does.
+    pub wrong_method: Option<&'static str>,
     /// Whether it carries JSON only as text. cargo-lambda's emulator puts a body of that media type
     /// into its event as it is, and answers 500 itself when it is no UTF-8. Lambda does not: it
     /// encodes such a body.
@@ -53,6 +56,7 @@ pub const KONG: Edge = Edge {
         altered: "Invalid signature",
     }),
     too_large: Some("Request size limit exceeded"),
+    wrong_method: Some("Method not allowed"),
     only_text: false,
 };
 
@@ -62,6 +66,7 @@ pub const FUNCTIONS: Edge = Edge {
     wires: &[Wire::Http1, Wire::GrpcWeb],
     tokens: None,
     too_large: None,
+    wrong_method: None,
     only_text: false,
 };
 
@@ -112,6 +117,18 @@ impl Edge {
             Some(message) => Refusal::of_edge(Code::InvalidArgument, 413, message),
             None => Refusal::too_large().whoever_says_it(),
         }
+    }
+}
+
+impl Edge {
+    /// How a method is refused that a path does not have, which has those.
+    pub fn refuses_method(&self, allowed: &str) -> Refusal {
+        let refusal = match self.wrong_method {
+            // Over HTTP it has no code; the stories give it that of its gRPC clients.
+            Some(message) => Refusal::of_edge(Code::InvalidArgument, 405, message),
+            None => Refusal::method(allowed).whoever_says_it(),
+        };
+        refusal.with_header("allow", allowed)
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::Method;
 use prost_reflect::{FieldDescriptor, Kind, Value as Wire};
 use serde_json::{Value, json};
+use tonic::Code;
 use zerocart_proto::rpc::{Info, Role};
 use zerocart_test_support::clients::bind;
 
@@ -48,6 +49,8 @@ pub(super) struct Rest {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) media_type: &'static str,
+    /// More headers.
+    pub(super) headers: Vec<(&'static str, &'static str)>,
     pub(super) body: Bytes,
 }
 
@@ -59,12 +62,18 @@ impl Rest {
             method,
             path,
             media_type: "application/json",
+            headers: Vec::new(),
             body,
         }
     }
 
     fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    fn with_header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -245,6 +254,7 @@ impl Inputs {
                 ),
             ]);
         }
+        cases.extend(self.headers());
         for field in schema::method(self.info).input().fields() {
             let name = field.name();
             match self.place(&field) {
@@ -278,6 +288,32 @@ impl Inputs {
                     ));
                 }
             }
+        }
+        cases
+    }
+
+    /// What a good request asks for besides, and what no function does.
+    fn headers(&self) -> Vec<Case> {
+        let case = |name: &'static str, value: &'static str, refusal| Case {
+            what: format!("{name}: {value}"),
+            rest: Way::Sent(self.rest().with_header(name, value), refusal),
+            grpc: Way::Impossible("gRPC has other headers"),
+        };
+        let failed = |name: &str, says: &str| {
+            let refusal = Refusal::field(name, says).with_code(Code::FailedPrecondition);
+            refusal.with_http_status(412)
+        };
+        let says = "is not true: resources have no entity tags";
+        let mut cases = vec![case("if-match", "\"1\"", failed("if-match", says))];
+        if self.info.http_method != "GET" {
+            let refusal = failed("if-none-match", "is not true: the resource exists");
+            cases.push(case("if-none-match", "*", refusal));
+        }
+        if self.info.http_body {
+            let says = "must be identity: bodies are read as they are";
+            let refusal = Refusal::field("content-encoding", says).with_http_status(415);
+            let refusal = refusal.with_header("accept-encoding", "identity");
+            cases.push(case("content-encoding", "br", refusal));
         }
         cases
     }
@@ -455,7 +491,6 @@ fn sample(field: &FieldDescriptor) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use tonic::Code;
     use zerocart_proto::rpc::{self, Rpc};
 
     use super::*;

@@ -34,6 +34,7 @@ mod failures;
 mod input;
 mod inputs;
 mod keys;
+mod methods;
 mod mistakes;
 mod order;
 mod retry;
@@ -115,6 +116,11 @@ pub const ALL: &[Story] = &[
         name: "input",
         about: "every function names the field that is wrong, and says what it must be",
         tell: |shop| Box::pin(input::input(shop)),
+    },
+    Story {
+        name: "methods",
+        about: "HEAD goes where GET does, and another method is told which ones there are",
+        tell: |shop| Box::pin(methods::methods(shop)),
     },
     Story {
         name: "keys",

@@ -24,6 +24,8 @@ pub struct Refusal {
     detail: Cow<'static, str>,
     fields: Vec<Violation>,
     retry_after: Option<Duration>,
+    /// What HTTP clients are told beside it.
+    headers: Vec<(&'static str, String)>,
     /// Members of the problem document beside its own, the metadata of google.rpc.ErrorInfo.
     members: Map<String, Value>,
     /// Said by the edge itself, in its form.
@@ -41,6 +43,7 @@ impl Refusal {
             detail: detail.into(),
             fields: Vec::new(),
             retry_after: None,
+            headers: Vec::new(),
             members: Map::new(),
             of_edge: false,
             varies: false,
@@ -82,7 +85,8 @@ impl Refusal {
     /// The request is larger than a function reads.
     pub fn too_large() -> Self {
         let limit = format!("must have at most {MAX_REQUEST_BYTES} bytes");
-        Self::field("body", limit).with_http_status(413)
+        let refusal = Self::field("body", limit).with_code(Code::ResourceExhausted);
+        refusal.with_http_status(413)
     }
 
     /// There is no such thing.
@@ -114,6 +118,26 @@ impl Refusal {
     pub fn key_reused() -> Self {
         let says = "was used before with another request; a new request needs a new key";
         Self::field("idempotency-key", says).with_http_status(422)
+    }
+
+    /// The path has other methods, which it names.
+    pub fn method(allowed: &str) -> Self {
+        let detail = format!("this path answers {allowed}");
+        Self::new(Code::Unimplemented, 405, detail)
+    }
+
+    /// Another code than usual.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// A header of the answer over HTTP.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// Another HTTP status than usual.
@@ -217,6 +241,12 @@ impl Refusal {
         if got != expected {
             return Some((expected.to_string(), got.to_string()));
         }
+        for (name, value) in &self.headers {
+            let got = outcome.header(name);
+            if got != Some(value) {
+                return Some((format!("{name}: {value}"), format!("{name}: {got:?}")));
+            }
+        }
         let challenge = outcome.header("www-authenticate").unwrap_or_default();
         if self.code == Code::Unauthenticated && !challenge.starts_with("Bearer") {
             return Some((
@@ -272,6 +302,8 @@ fn title(code: Code) -> &'static str {
         Code::NotFound => "Not found",
         Code::AlreadyExists => "Already exists",
         Code::FailedPrecondition => "Not possible in this state",
+        Code::ResourceExhausted => "Limit exceeded",
+        Code::Unimplemented => "Not implemented",
         Code::Unavailable => "Unavailable",
         _ => "",
     }

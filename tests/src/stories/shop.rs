@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::Method;
 use serde::Serialize;
 use uuid::Uuid;
 use zerocart_auth::Token;
@@ -23,6 +25,7 @@ use super::{
     Plan, Say,
     answer::{self, Answer, Failed, Failure},
     edge::Edge,
+    inputs::Rest,
     refusal::Refusal,
     transcript::{self, Entry, Plain, VARIES},
     wire::{Got, Input, call, pause, send, shown},
@@ -331,6 +334,52 @@ impl Shop {
         Ok(())
     }
 
+    /// `who` asks for a resource by GET and by HEAD, and gets the same head.
+    ///
+    /// # Errors
+    ///
+    /// When that is not so.
+    pub(super) async fn has_head(
+        &self,
+        info: &'static Info,
+        who: &Who,
+        mut rest: Rest,
+    ) -> Result<(), Failed> {
+        let described = format!("HEAD of {} as {}", self.address(info), who.name);
+        let get = rest.clone();
+        let call = |client| send(client, info, Input::Rest(&get));
+        let get = self.patiently(info, who, None, &described, call).await?;
+        rest.method = Method::HEAD;
+        let call = |client| send(client, info, Input::Rest(&rest));
+        let head = self.patiently(info, who, None, &described, call).await?;
+        let told = |got: &Got<_>| {
+            let kind = got.outcome.header("content-type").map(str::to_owned);
+            (got.outcome.http_status, kind)
+        };
+        let body = head.body.as_ref().map_or(0, Bytes::len);
+        let (expected, got) = (told(&get), told(&head));
+        if expected != got || body > 0 {
+            return Err(Box::new(Failure {
+                story: self.title(),
+                function: info.name,
+                request: described,
+                expected: format!("{expected:?} and no body"),
+                got: format!("{got:?} and {body} bytes"),
+                answer: String::new(),
+            }));
+        }
+        let said = [format!("HEAD: {}", got.0)];
+        self.fine(info.name, &who.name, &said);
+        let asked = Asked {
+            function: info.name,
+            request: &described,
+            keyed: false,
+            varies: false,
+        };
+        self.record(asked, &head);
+        Ok(())
+    }
+
     /// Calls, and again after a while where a limit was used up.
     async fn patiently<T, F>(
         &self,
@@ -418,6 +467,8 @@ impl Shop {
     /// Adds an answer to the transcript.
     pub(super) fn record<T: Serialize>(&self, asked: Asked<'_>, got: &Got<T>) {
         let answer = match asked.varies {
+            // What an edge says over HTTP has no code.
+            true if got.body.is_some() => format!("{VARIES}: {}", got.outcome.http_status),
             true => format!("{VARIES}: {}", answer::name(got.outcome.code)),
             false => shown(got),
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tonic::Code;
@@ -40,11 +40,12 @@ impl Input<'_> {
 }
 
 /// The headers of an answer that the contract speaks of.
-const HEADERS: [&str; 5] = [
+const HEADERS: [&str; 6] = [
     "content-type",
     "location",
     "retry-after",
     "www-authenticate",
+    "accept-encoding",
     "cache-control",
 ];
 
@@ -103,6 +104,13 @@ pub(super) async fn send(
                     .headers_mut()
                     .insert(header::CONTENT_TYPE, media_type);
             }
+            for (name, value) in &rest.headers {
+                let value = HeaderValue::from_static(value);
+                request.headers_mut().append(*name, value);
+            }
+            if rest.method == Method::HEAD {
+                return Ok(of_head(client.try_send(request).await?));
+            }
             of_reply(client.try_send(request).await?)
         }
         Input::Grpc(message) => {
@@ -125,6 +133,34 @@ fn of_reply<T: DeserializeOwned>(reply: Reply) -> Result<Got<T>, Unusable> {
     })
 }
 
+/// An answer to HEAD has a status and headers; what else it says is not known.
+fn of_head<T>(reply: Reply) -> Got<T> {
+    let http_status = reply.status.as_u16();
+    let code = match reply.status.is_success() {
+        true => Code::Ok,
+        false => code_of(http_status),
+    };
+    Got {
+        outcome: bare(code, String::new(), &reply),
+        body: Some(reply.body),
+    }
+}
+
+/// An outcome without what a problem document has.
+fn bare<T>(code: Code, message: String, reply: &Reply) -> Outcome<T> {
+    Outcome {
+        code,
+        http_status: reply.status.as_u16(),
+        message,
+        fields: Vec::new(),
+        retry_after: None,
+        trace_id: None,
+        metadata: Default::default(),
+        headers: reply.headers.clone(),
+        response: None,
+    }
+}
+
 /// What the gateway answers itself is no problem document: it has a `message`, as Kong says it.
 fn of_gateway<T>(reply: &Reply) -> Option<Outcome<T>> {
     let media_type = reply.headers.get(http::header::CONTENT_TYPE)?;
@@ -133,18 +169,8 @@ fn of_gateway<T>(reply: &Reply) -> Option<Outcome<T>> {
         return None;
     }
     let body: Value = serde_json::from_slice(&reply.body).ok()?;
-    let http_status = reply.status.as_u16();
-    Some(Outcome {
-        code: code_of(http_status),
-        http_status,
-        message: body.get("message")?.as_str()?.to_owned(),
-        fields: Vec::new(),
-        retry_after: None,
-        trace_id: None,
-        metadata: Default::default(),
-        headers: reply.headers.clone(),
-        response: None,
-    })
+    let message = body.get("message")?.as_str()?.to_owned();
+    Some(bare(code_of(reply.status.as_u16()), message, reply))
 }
 
 /// The code that the gateway gives gRPC clients in the place of this status.

@@ -186,11 +186,15 @@ fn smuggling(rng: &mut StdRng, victim: &Victim) -> Attack {
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
         "X: y\r\n Transfer-Encoding: chunked\r\nContent-Length : 2\r\n",
         "Transfer-Encoding\r\n: chunked\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n",
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n",
     ];
     let lengths = lengths[rng.random_range(0..lengths.len())];
-    let body = if lengths.ends_with("Transfer-Encoding: chunked\r\n")
+    let body = if lengths.ends_with("chunked\r\n")
         || lengths.starts_with("Transfer-Encoding: chunked\r\nContent")
     {
         "2\r\n{}\r\n0\r\n\r\n"

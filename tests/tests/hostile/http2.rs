@@ -85,11 +85,20 @@ pub(crate) enum Said {
     Status(u16),
     /// The status of a call by gRPC.
     Grpc(u16),
+    /// INTERNAL, because a frame of the request is broken: gRPC has no other code for that.
+    Broken,
     /// That it ends a stream, by its reason (RFC 9113, section 7).
     Reset(u32),
     /// That it ends the connection, by its reason.
     GoAway(u32),
 }
+
+/// What is said of a broken frame, as it is written in a header.
+const BROKEN: [&[u8]; 3] = [
+    b"the%20message%20is%20flagged%20as%20compressed,%20and%20the%20call%20has%20no%20grpc-encoding",
+    b"the%20request%20ends%20within%20a%20message",
+    b"a%20question%20cannot%20be%20read",
+];
 
 /// A frame that was read whole.
 struct Frame<'a> {
@@ -159,10 +168,16 @@ pub(crate) fn said(answer: &[u8]) -> Vec<Said> {
             let mut fields = Vec::new();
             let decoded = decoder.decode(&mut block, &mut fields);
             decoded.expect("a header block can be decoded");
-            for (name, value, _) in fields {
-                let number = || str::from_utf8(&value).ok()?.parse().ok();
+            let has = |name: &[u8], values: &[&[u8]]| {
+                let mut fields = fields.iter();
+                fields.any(|(n, value, _)| n == name && values.contains(&value.as_slice()))
+            };
+            let broken = has(b"grpc-status", &[b"13"]) && has(b"grpc-message", &BROKEN);
+            for (name, value, _) in &fields {
+                let number = || str::from_utf8(value).ok()?.parse().ok();
                 match name.as_slice() {
                     b":status" => said.push(Said::Status(number().expect("a number"))),
+                    b"grpc-status" if broken => said.push(Said::Broken),
                     b"grpc-status" => said.push(Said::Grpc(number().expect("a number"))),
                     _ => {}
                 }
@@ -388,12 +403,14 @@ fn bad_grpc(frames: &mut Frames, rng: &mut StdRng, victim: &Victim) {
         ("authorization", token.as_str()),
     ]);
     frames.headers(NONE, 1, &fields);
-    let message: Vec<u8> = match rng.random_range(0..5) {
+    let message: Vec<u8> = match rng.random_range(0..6) {
         // Longer than any message may be, and cut off.
         0 => vec![0, 0xff, 0xff, 0xff, 0xff, 1, 2, 3],
         // Compressed by nobody knows what.
         1 => vec![1, 0, 0, 0, 3, 1, 2, 3],
         2 => vec![0, 0, 0],
+        // Two messages, and half of a third.
+        4 => [&[0; 10][..], &[0, 0, 0, 0, 9, 1]].concat(),
         // A varint that does not end.
         3 => [&[0, 0, 0, 0, 12][..], &[0xff; 12]].concat(),
         // A string that is not UTF-8.

@@ -238,8 +238,9 @@ fn held_off(outcomes: &Outcomes, told: &Told) {
     }
     let bad = |said: &Said| match said {
         Said::Status(status) => matches!(status, 500 | 502 | 504),
-        // OK, UNKNOWN and INTERNAL
+        // OK, UNKNOWN and INTERNAL where no frame is broken
         Said::Grpc(status) => matches!(status, 0 | 2 | 13),
+        Said::Broken => false,
         // INTERNAL_ERROR
         Said::Reset(reason) | Said::GoAway(reason) => *reason == 2,
     };

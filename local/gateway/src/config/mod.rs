@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
 pub use consumers::{Consumers, ConsumersError, JwtKey};
@@ -128,6 +128,18 @@ impl Route {
     /// Whether bodies are measured, and refused above a limit.
     pub fn limits_size(&self) -> bool {
         self.plugins.request_size_limiting.is_some()
+    }
+
+    /// The status with which the route answers every request itself, if it does.
+    pub fn answers(&self) -> Option<StatusCode> {
+        let termination = self.plugins.request_termination.as_ref()?;
+        Some(termination.status())
+    }
+
+    /// The headers that are added to its answers, where they are not there yet.
+    pub fn adds(&self) -> &[(HeaderName, HeaderValue)] {
+        let transformer = self.plugins.response_transformer.as_ref();
+        transformer.map_or(&[], |transformer| transformer.adds())
     }
 
     /// Whether requests are counted, and refused above a limit.

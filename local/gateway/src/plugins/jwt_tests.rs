@@ -187,7 +187,15 @@ fn a_changed_claim_breaks_the_signature() {
 fn a_missing_token_is_challenged() {
     let known = Credentials::new();
     let missing = "{\"message\":\"Unauthorized\"} | Bearer".to_owned();
-    for authorization in ["", "Basic abc", "Bearer", "Bearer ", "earer abc"] {
+    // Kong knows two spellings of the scheme.
+    for authorization in [
+        "",
+        "Basic abc",
+        "Bearer",
+        "Bearer ",
+        "earer abc",
+        "BEARER abc",
+    ] {
         assert_eq!(
             answer(&zerocart(), &known, &request(authorization)),
             missing,

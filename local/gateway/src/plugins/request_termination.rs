@@ -66,6 +66,11 @@ impl RequestTermination {
         Ok(Self { status, answer })
     }
 
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The answer to every request.
     pub(crate) fn answer(&self) -> Reply {
         match &self.answer {

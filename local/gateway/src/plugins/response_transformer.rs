@@ -31,6 +31,11 @@ impl ResponseTransformer {
         Ok(Self { add })
     }
 
+    /// What it adds.
+    pub(crate) fn adds(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.add
+    }
+
     /// Adds what is not there yet.
     pub(crate) fn transform(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.add {

@@ -73,17 +73,15 @@ fn every_function_has_its_routes() {
             (grpc.service.protocol, grpc.service.port),
             (Protocol::Grpc, 8082)
         );
-        assert!(
-            rest.methods.contains(&http::Method::OPTIONS),
-            "{function} has no preflight"
-        );
     }
-    // And the two that describe the API.
+    // And the two that describe the API, and those that say which methods a path has.
     for name in ["openapi", "grpc-reflection"] {
         let route = routes[name];
         assert!(route.limits_rate() && !route.requires_token(), "{name}");
     }
-    assert_eq!(routes.len(), 2 * (guarded.len() + open.len()) + 2);
+    let refusing = routes.values().filter(|route| route.answers().is_some());
+    let named = 2 * (guarded.len() + open.len()) + 2;
+    assert_eq!(routes.len(), named + refusing.count());
 }
 
 #[tokio::test]
@@ -147,22 +145,78 @@ async fn it_routes_every_function() {
         assert_eq!(answer.header("x-ratelimit-limit-minute"), limit, "{route}");
         answer.header("x-correlation-id");
     }
-    for (method, path) in [
-        ("GET", "/users"),
-        ("POST", "/products/1"),
-        ("GET", "/users/1/orders/2"),
-        ("GET", "/orders"),
-        ("GET", "/carts/1/items"),
-        ("POST", "/recover-orders"),
-        ("GET", "/health"),
+    // HEAD goes where GET does, with its limits and its token, and has no body.
+    for (_, path, route) in calls.iter().filter(|(method, ..)| *method == "GET") {
+        let of = |authorization: String| {
+            let request = Request::head(*path).header("authorization", authorization);
+            running.send(request, "")
+        };
+        let answer = of(format!("Bearer {}", signer.token(60))).await;
+        assert_eq!(answer.status, 200, "{route}");
+        assert!(answer.body.is_empty(), "{route}");
+        assert_ne!(answer.header("content-length"), "0", "{route}");
+        assert_eq!(answer.header("x-ratelimit-limit-minute"), "100", "{route}");
+        let anyone = ["get-product", "list-products"].contains(route);
+        let refused = of("Bearer junk".into()).await;
+        assert_eq!(refused.status, if anyone { 200 } else { 401 }, "{route}");
+        assert!(refused.body.is_empty(), "{route}");
+    }
+    let asked = echo.seen();
+    // Another method of a path is refused with those that it has, and goes nowhere.
+    for (method, path, allow) in [
+        ("GET", "/users", "POST"),
+        ("POST", "/products/1", "GET, HEAD"),
+        ("PUT", "/products", "GET, HEAD, POST"),
+        ("OPTIONS", "/products", "GET, HEAD, POST"),
+        ("PROPFIND", "/products", "GET, HEAD, POST"),
+        ("HEAD", "/auth/login", "POST"),
+        ("DELETE", "/orders", "POST"),
+        ("GET", "/carts/1/items", "POST"),
+        ("PATCH", "/carts/1", "GET, HEAD, DELETE"),
+        ("POST", "/carts/1/items/2", "PUT, DELETE"),
+        ("PUT", "/orders/1/status", "PATCH"),
+        ("POST", "/openapi.json", "GET, HEAD"),
     ] {
         let request = Request::builder().method(method).uri(path);
+        let answer = running.send(request, "").await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
         assert_eq!(
-            running.send(request, "").await.status,
-            404,
+            answer.header("cache-control"),
+            "no-store",
             "{method} {path}"
         );
+        answer.header("x-correlation-id");
+        if method != "HEAD" {
+            assert_eq!(answer.message(), "Method not allowed", "{method} {path}");
+        }
     }
+    // A preflight is no such method: the browser asks for what the path has.
+    let preflight = Request::options("/products/1/inventory")
+        .header("origin", "http://localhost:3000")
+        .header("access-control-request-method", "PATCH");
+    let answer = running.send(preflight, "").await;
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer
+            .header("access-control-allow-methods")
+            .contains("PATCH")
+    );
+    // What nginx takes for no method is none, and what has no path at all is not found.
+    for (method, path, status) in [
+        ("get", "/products", 400),
+        ("G@T", "/products", 400),
+        ("GET", "/users/1/orders/2", 404),
+        ("POST", "/recover-orders", 404),
+        ("OPTIONS", "/recover-orders", 404),
+        ("GET", "/health", 404),
+    ] {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = running.raw(request.as_bytes()).await;
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{method} {path}: {answer}");
+    }
+    assert_eq!(echo.seen(), asked, "nothing was woken");
     let open = [
         "create-user",
         "authenticate-user",

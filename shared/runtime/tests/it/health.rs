@@ -11,6 +11,7 @@ use std::{
 
 use axum::body::Body as AxumBody;
 use http::{Method, Request};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tonic::{Code, transport::Endpoint};
@@ -21,7 +22,7 @@ use tower::ServiceExt;
 use zerocart_proto::rpc::GetProduct;
 use zerocart_runtime::{Env, Error, build};
 use zerocart_test_support::{
-    clients::{Client, Wire, request},
+    clients::{Body, Client, Wire, request},
     functions::{Running, Script, Scripted},
 };
 
@@ -137,6 +138,32 @@ async fn grpc_health_knows_the_process_and_its_service() {
     ] {
         let error = client.check(request(other)).await.unwrap_err();
         assert_eq!(error.code(), Code::NotFound, "{other:?}");
+    }
+}
+
+/// A check takes one message, as the functions' own RPCs do.
+#[tokio::test]
+async fn grpc_health_reads_one_message() {
+    let (function, _) = switched().await;
+    for (what, body, status) in [
+        ("one message", &[0; 5][..], "0"),
+        ("none", &[], "12"),
+        ("two", &[0; 10], "12"),
+        ("one, and more", &[0; 6], "12"),
+        ("half of one", &[0; 3], "13"),
+        ("compressed, and nobody said how", &[1, 0, 0, 0, 0], "13"),
+        ("one that is too large", &[0, 0, 1, 0, 1], "8"),
+    ] {
+        for method in ["Check", "Watch"] {
+            let request = Request::post(format!("/grpc.health.v1.Health/{method}"))
+                .header("content-type", "application/grpc")
+                .body(Body::new(Full::from(body)))
+                .unwrap();
+            let client = Client::new(Wire::Grpc, function.address());
+            let reply = client.send(request).await;
+            let trailers = reply.trailers.as_ref().unwrap_or(&reply.headers);
+            assert_eq!(trailers["grpc-status"], status, "{method}: {what}");
+        }
     }
 }
 

@@ -311,7 +311,7 @@ async fn too_large_a_body_is_413() {
     } = counted().await;
     let assert_refused = |outcome: Outcome<Value>| {
         assert_eq!(outcome.http_status, 413);
-        assert_eq!(outcome.code, Code::InvalidArgument);
+        assert_eq!(outcome.code, Code::ResourceExhausted);
         assert_eq!(outcome.field_names(), ["body"]);
     };
     for wire in JSON_WIRES {

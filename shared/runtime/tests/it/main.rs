@@ -10,6 +10,7 @@ mod drain;
 mod errors;
 mod grpc;
 mod health;
+mod http;
 mod idempotency;
 mod json;
 mod limits;

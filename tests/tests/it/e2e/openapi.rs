@@ -29,7 +29,12 @@ async fn the_gateway_describes_the_api_and_wakes_nothing() {
     let reply = http.call(Method::GET, "/openapi.json", "", &asked).await;
     assert_eq!(reply.headers["access-control-allow-origin"], origin);
     let reply = http.call(Method::PUT, "/openapi.json", "{}", &[]).await;
-    assert_eq!(reply.status, 404);
+    assert_eq!(reply.status, 405);
+    assert_eq!(reply.headers["allow"], "GET, HEAD");
+    protected(&reply);
+    let reply = http.call(Method::HEAD, "/openapi.json", "", &[]).await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (200, 0));
+    protected(&reply);
 
     // A minute may begin meanwhile, and then another hundred are let through.
     let mut reply = http.get("/openapi.json").await;
