@@ -87,7 +87,8 @@ impl<F: Function> ClientStreamingService<Bytes> for Unary<F> {
                     .await
                     .map_err(|status| unreadable(&status))?
                     .ok_or_else(|| Error::field("body", "has no message"))?;
-                <F::Rpc as Rpc>::Request::decode(bytes).map_err(|error| undecodable(&error))
+                let message = <F::Rpc as Rpc>::Request::decode(bytes);
+                message.map(Into::into).map_err(|error| undecodable(&error))
             };
             let answer = runtime.answer(Protocol::Grpc, &headers, read).await;
             reply(answer)
