@@ -31,6 +31,7 @@ pub mod transcript;
 
 mod access;
 mod failures;
+mod forms;
 mod input;
 mod inputs;
 mod keys;
@@ -114,6 +115,11 @@ pub const ALL: &[Story] = &[
         name: "input",
         about: "every function names the field that is wrong, and says what it must be",
         tell: |shop| Box::pin(input::input(shop)),
+    },
+    Story {
+        name: "forms",
+        about: "what means the same is the same request: ids, numbers, nulls, queries",
+        tell: |shop| Box::pin(forms::forms(shop)),
     },
     Story {
         name: "keys",

@@ -95,16 +95,7 @@ pub(super) async fn send(
     input: Input<'_>,
 ) -> Result<Got<Value>, Unusable> {
     match input {
-        Input::Rest(rest) => {
-            let mut request = request(rest.method.clone(), &rest.path, rest.body.clone());
-            if !rest.body.is_empty() {
-                let media_type = HeaderValue::from_static(rest.media_type);
-                request
-                    .headers_mut()
-                    .insert(header::CONTENT_TYPE, media_type);
-            }
-            of_reply(client.try_send(request).await?)
-        }
+        Input::Rest(rest) => send_rest(client, rest).await,
         Input::Grpc(message) => {
             let outcome = client.try_message::<()>(info.grpc_path, message.clone());
             Ok(Got {
@@ -113,6 +104,21 @@ pub(super) async fn send(
             })
         }
     }
+}
+
+/// Sends an HTTP request.
+pub(super) async fn send_rest<T: DeserializeOwned>(
+    client: Client,
+    rest: &Rest,
+) -> Result<Got<T>, Unusable> {
+    let mut request = request(rest.method.clone(), &rest.path, rest.body.clone());
+    if !rest.body.is_empty() {
+        let media_type = HeaderValue::from_static(rest.media_type);
+        request
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, media_type);
+    }
+    of_reply(client.try_send(request).await?)
 }
 
 fn of_reply<T: DeserializeOwned>(reply: Reply) -> Result<Got<T>, Unusable> {
