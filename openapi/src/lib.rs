@@ -29,9 +29,11 @@ const DESCRIPTION: &str = "\
 Order management in which each RPC is its own function. Every operation is also there as gRPC, on \
 the same port.
 
-**JSON.** Requests are proto3 JSON: a field that is absent has its default value, a number may be written \
-as a string, and an enum value as its number. An integer is written without a fraction: `1`, not `1.0`. A \
-field that is not described is refused. Answers write all fields, also those that have their default value; new ones may be added to them.
+**JSON.** Requests are proto3 JSON, in UTF-8: a field that is absent or `null` has its default value, a \
+number may be written as a string, and an enum value as its number. How many decimal places a number has \
+counts as it is written, but for zeros at its end. A field that is not described is refused; a query \
+parameter that is not described is ignored, unless it is a field of the body. A UUID in capitals is the \
+same UUID; answers write it in lower case. Answers write all fields, also those that have their default value; new ones may be added to them.
 
 **Errors** of a function are problem documents (RFC 9457) with a stable `code`. What the gateway refuses \
 itself, before a function is asked, is `application/json` with a `message`.

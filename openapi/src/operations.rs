@@ -63,7 +63,8 @@ pub(crate) fn operation(
         // Without a body all of its fields have their default values.
         let mut required = false;
         for field in request.fields().filter(|f| !in_path.contains(&f.name())) {
-            required |= schemas.rules(&field)?.required;
+            let rules = schemas.rules(&field)?;
+            required |= rules.required || rules.present;
         }
         let schema = schemas.request(&request, &in_path)?;
         operation["requestBody"] = json!({

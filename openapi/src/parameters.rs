@@ -44,7 +44,7 @@ pub(crate) fn of(info: &Info, method: &MethodDescriptor, schemas: &Schemas) -> R
         parameters.push(json!({
             "name": field.name(),
             "in": "query",
-            "required": schemas.rules(&field)?.required,
+            "required": schemas.rules(&field)?.always_given(),
             "description": comments.at(field.path()),
             "schema": schema,
         }));

@@ -19,6 +19,8 @@ pub(crate) struct Rules {
     max_decimals: Option<u32>,
     secret: bool,
     pub(crate) max_items: Option<u32>,
+    pub(crate) present: bool,
+    pub(crate) present_unless: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -76,6 +78,11 @@ fn email() -> String {
 }
 
 impl Rules {
+    /// Whether a request is refused without the field, whatever else it holds.
+    pub(crate) fn always_given(&self) -> bool {
+        self.required || (self.present && self.present_unless.is_empty())
+    }
+
     /// Those of a value that must be there.
     pub(crate) fn required() -> Self {
         Self {

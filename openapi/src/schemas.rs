@@ -44,6 +44,7 @@ impl Schemas {
         let mut description = comments.at(message.path());
         let mut properties = Map::new();
         let mut required = Vec::new();
+        let mut unless = None;
         for field in message.fields() {
             if path.contains(&field.name()) {
                 continue;
@@ -51,11 +52,14 @@ impl Schemas {
             let rules = self.rules.of(&field)?;
             let mut schema = self.request_field(&field, &rules)?;
             schema.insert("description".into(), comments.at(field.path()).into());
-            if rules.required {
+            if rules.always_given() {
                 required.push(field.name().to_owned());
-            }
-            if field.supports_presence() {
+            } else {
                 or_null(&mut schema);
+            }
+            if !rules.present_unless.is_empty() && unless.replace((field.clone(), rules)).is_some()
+            {
+                bail!("{}: two fields that need a flag", message.full_name());
             }
             properties.insert(field.name().to_owned(), schema.into());
         }
@@ -73,6 +77,14 @@ impl Schemas {
         });
         if !required.is_empty() {
             schema["required"] = required.into();
+        }
+        if let Some((field, rules)) = unless {
+            let (name, flag) = (field.name(), &rules.present_unless);
+            let given = Value::Object(rules.schema(&field.kind(), field.full_name())?);
+            schema["anyOf"] = json!([
+                {"required": [name], "properties": {name: {"type": given["type"]}}},
+                {"required": [flag], "properties": {flag: {"const": true}}},
+            ]);
         }
         self.name(message.name(), schema)
     }
@@ -173,9 +185,12 @@ impl Schemas {
     }
 }
 
-/// Where absent is not the default value, `null` stands for it.
+/// `null` is absent.
 fn or_null(schema: &mut Map<String, Value>) {
     if let Some(kind) = schema.get_mut("type") {
         *kind = json!([*kind, "null"]);
+    }
+    if let Some(Value::Array(values)) = schema.get_mut("enum") {
+        values.push(Value::Null);
     }
 }

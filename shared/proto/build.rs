@@ -2,6 +2,8 @@
 //!
 //! The compiler is protox, in Rust: a build needs no protoc.
 
+#[path = "build/json.rs"]
+mod json;
 #[path = "build/options.rs"]
 mod options;
 #[path = "build/rpcs.rs"]
@@ -12,7 +14,6 @@ mod rules;
 use std::{env, fs, path::PathBuf};
 
 use anyhow::{Context, Result};
-use prost::Message;
 use prost_reflect::DescriptorPool;
 use prost_types::FileDescriptorSet;
 
@@ -56,18 +57,14 @@ fn main() -> Result<()> {
             .collect(),
     };
     let mut messages = prost_build::Config::new();
+    fs::write(
+        out.join("json.rs"),
+        json::derive(&pool, &DOMAINS, &mut messages)?,
+    )?;
     messages
         .out_dir(&out)
-        .compile_fds(ours.clone())
+        .compile_fds(ours)
         .context("messages")?;
-    pbjson_build::Builder::new()
-        .register_descriptors(&ours.encode_to_vec())?
-        .out_dir(&out)
-        // Clients read the proto field names, and a field that is 0 or empty is still a field.
-        .preserve_proto_field_names()
-        .emit_fields()
-        .build(&DOMAINS.map(|domain| format!(".{domain}")))
-        .context("proto3 JSON")?;
 
     fs::write(out.join("rpcs.rs"), rpcs::generate(&pool, &DOMAINS)?)?;
     fs::write(out.join("rules.rs"), rules::generate(&pool, &DOMAINS)?)?;

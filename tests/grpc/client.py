@@ -122,6 +122,10 @@ def order(channel, modules, user_id, grace, admin, tea):
     expect(call(carts.AddToCart, add, grace).cart.total_amount == 4.75, "one unit")
     change = cart.UpdateCartItemRequest(user_id=user_id, product_id=tea.id, new_quantity=2)
     expect(call(carts.UpdateCartItem, change, grace).cart.total_amount == 9.5, "two units")
+    # A 0 is not sent: absent is 0, and removes the line.
+    change.new_quantity = 0
+    expect(not call(carts.UpdateCartItem, change, grace).cart.items, "no units")
+    call(carts.AddToCart, add, grace)
     expect(not call(carts.RemoveFromCart, line, grace).cart.items, "an empty cart")
     call(carts.ClearCart, cart.ClearCartRequest(user_id=user_id), grace)
     mine = orders.CreateOrderRequest(user_id=user_id)

@@ -67,15 +67,6 @@ def _meet(fields):
     return fields
 
 
-def _whole(value):
-    """To JSON Schema, 1.0 is an integer. The document says that it is written without a fraction."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {name: _whole(inner) for name, inner in value.items()}
-    return value
-
-
 @schemathesis.hook
 def map_headers(context, headers):
     """Most keys are new: one that was used before is refused with 422, and nothing else is tried."""
@@ -94,4 +85,4 @@ def map_path_parameters(context, path_parameters):
 
 @schemathesis.hook
 def map_body(context, body):
-    return _whole(_meet(body))
+    return _meet(body)

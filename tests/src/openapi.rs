@@ -247,7 +247,7 @@ impl<'a> Check<'a> {
                 .iter()
                 .find(|p| p["in"] == place && p["name"] == field.name());
             let Some(parameter) = parameter else { continue };
-            let required = rules(self.pool, &field).is_some_and(|rules| flag(&rules, "required"));
+            let required = always_given(self.pool, &field);
             self.expect((parameter["required"] == true) == required, || {
                 format!("{}: whether it is required is wrong", field.full_name())
             });
@@ -297,15 +297,26 @@ impl<'a> Check<'a> {
         let mut needed = false;
         for field in fields {
             let property = &schema["properties"][field.name()];
-            let required = rules(self.pool, field).is_some_and(|rules| flag(&rules, "required"));
-            needed |= required;
+            let required = always_given(self.pool, field);
+            let unless = unless(self.pool, field);
+            needed |= required || unless.is_some();
+            if let Some(flag) = &unless {
+                // One of the two is there.
+                let one = |n: usize, name: &str| requires(&schema["anyOf"][n], name);
+                let set = &schema["anyOf"][1]["properties"][flag]["const"];
+                let fine = one(0, field.name()) && one(1, flag) && *set == true;
+                self.expect(fine, || {
+                    format!("{}: when it is required is wrong", field.full_name())
+                });
+            }
             self.expect(requires(schema, field.name()) == required, || {
                 format!("{}: whether it is required is wrong", field.full_name())
             });
             self.expect(has_text(&property["description"]), || {
                 format!("{}: no description", field.full_name())
             });
-            self.field(field, property, field.supports_presence());
+            // Null is absent.
+            self.field(field, property, !required);
         }
         needed
     }
@@ -475,6 +486,22 @@ fn rules(pool: &DescriptorPool, field: &FieldDescriptor) -> Option<DynamicMessag
         .as_message()
         .filter(|_| options.has_extension(&extension))
         .cloned()
+}
+
+/// Whether a request is refused without this field.
+fn always_given(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {
+    rules(pool, field).is_some_and(|rules| {
+        flag(&rules, "required") || (flag(&rules, "present") && unless(pool, field).is_none())
+    })
+}
+
+/// The flag without which it is.
+fn unless(pool: &DescriptorPool, field: &FieldDescriptor) -> Option<String> {
+    let rules = rules(pool, field)?;
+    let flag = rules.get_field_by_name("present_unless")?;
+    flag.as_str()
+        .filter(|flag| !flag.is_empty())
+        .map(str::to_owned)
 }
 
 fn flag(rules: &DynamicMessage, name: &str) -> bool {

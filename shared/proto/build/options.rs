@@ -38,6 +38,8 @@ pub(crate) struct Rules {
     pub(crate) max_decimals: Option<u32>,
     pub(crate) secret: bool,
     pub(crate) max_items: Option<u32>,
+    pub(crate) present: bool,
+    pub(crate) present_unless: Option<String>,
 }
 
 /// `zerocart.Job`.
@@ -157,6 +159,8 @@ pub(crate) fn rules(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Ru
             .then(|| number(&message, "max_decimals")),
         secret: flag(&message, "secret"),
         max_items: Some(number(&message, "max_items")).filter(|max| *max != 0),
+        present: flag(&message, "present"),
+        present_unless: Some(text(&message, "present_unless")).filter(|flag| !flag.is_empty()),
     })
 }
 

@@ -9,16 +9,11 @@ use crate::options::{self, Rules};
 
 /// The source of `rules.rs`.
 pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String> {
-    let mut requests = BTreeMap::new();
-    for service in pool
-        .services()
-        .filter(|s| domains.contains(&s.package_name()))
-    {
-        for method in service.methods() {
-            let input = method.input();
-            requests.insert(input.full_name().to_owned(), input);
-        }
-    }
+    let whole = requests(pool, domains);
+    let mut requests: BTreeMap<_, _> = whole
+        .iter()
+        .map(|message| (message.full_name().to_owned(), message.clone()))
+        .collect();
     // The messages inside of requests have rules of their own.
     let mut inside: Vec<_> = requests.values().cloned().collect();
     while let Some(message) = inside.pop() {
@@ -34,16 +29,53 @@ pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String
     }
     let mut out = String::new();
     for message in requests.values() {
-        emit(pool, message, &mut out)?;
+        emit(pool, message, whole.contains(message), &mut out)?;
     }
     Ok(out)
 }
 
-fn emit(pool: &DescriptorPool, message: &MessageDescriptor, out: &mut String) -> Result<()> {
+/// The messages that are requests themselves.
+fn requests(pool: &DescriptorPool, domains: &[&str]) -> Vec<MessageDescriptor> {
+    pool.services()
+        .filter(|service| domains.contains(&service.package_name()))
+        .flat_map(|service| {
+            service
+                .methods()
+                .map(|method| method.input())
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn emit(
+    pool: &DescriptorPool,
+    message: &MessageDescriptor,
+    is_request: bool,
+    out: &mut String,
+) -> Result<()> {
     let mut checks = String::new();
+    let mut fields = String::new();
+    let mut forms = String::new();
     let mut secrets = Vec::new();
     for field in message.fields() {
         let rules = options::rules(pool, &field)?;
+        let (name, json_name) = (field.name(), field.json_name());
+        let present = rules.present;
+        writeln!(
+            fields,
+            "        Field {{ name: {name:?}, json_name: {json_name:?}, present: {present} }},"
+        )?;
+        if present {
+            ensure!(
+                is_request,
+                "{}: only a request knows what is absent",
+                field.full_name()
+            );
+            writeln!(checks, "        {}", presence(message, &field, &rules)?)?;
+        }
+        if let Some(form) = one_form(&field, &rules) {
+            writeln!(forms, "        {form}")?;
+        }
         if rules.secret {
             secrets.push(field.name().to_owned());
         }
@@ -52,11 +84,53 @@ fn emit(pool: &DescriptorPool, message: &MessageDescriptor, out: &mut String) ->
     writeln!(
         out,
         "impl Validate for crate::{}::{} {{\n    const SECRETS: &'static [&'static str] = &{secrets:?};\n    \
+         const FIELDS: &'static [Field] = &[\n{fields}    ];\n    \
+         fn normalise(&mut self) {{\n{forms}    }}\n    \
          fn validate(&self, violations: &mut Violations) {{\n{checks}    }}\n}}\n",
         message.package_name(),
         message.name(),
     )?;
     Ok(())
+}
+
+/// The check of a field that JSON must hold, whatever its value.
+fn presence(message: &MessageDescriptor, field: &FieldDescriptor, rules: &Rules) -> Result<String> {
+    let name = field.name();
+    let zero = rules.gte.is_none_or(|gte| gte <= 0.0);
+    ensure!(
+        zero && !rules.required
+            && matches!(field.kind(), Kind::Int32 | Kind::Double)
+            && !field.is_list(),
+        "{}: only a number that may be 0 can be `present`",
+        field.full_name()
+    );
+    let Some(flag) = &rules.present_unless else {
+        return Ok(format!("violations.present({name:?});"));
+    };
+    ensure!(
+        message
+            .get_field_by_name(flag)
+            .is_some_and(|flag| flag.kind() == Kind::Bool),
+        "{}: `{flag}` is no flag of the request",
+        field.full_name()
+    );
+    Ok(format!(
+        "if !self.{flag} {{ violations.present({name:?}); }}"
+    ))
+}
+
+/// What brings a field to its one form, where equal values can be written in several.
+fn one_form(field: &FieldDescriptor, rules: &Rules) -> Option<String> {
+    let name = field.name();
+    match field.kind() {
+        Kind::Message(_) if field.is_list() => Some(format!(
+            "self.{name}.iter_mut().for_each(Validate::normalise);"
+        )),
+        Kind::String if rules.format.as_deref() == Some("UUID") => {
+            Some(format!("self.{name}.make_ascii_lowercase();"))
+        }
+        _ => None,
+    }
 }
 
 fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {

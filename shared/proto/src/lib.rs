@@ -1,12 +1,15 @@
 //! The contract as code, generated from `proto/`.
 //!
-//! - one module per domain with its messages; `serde` speaks proto3 JSON with proto field names;
+//! - one module per domain with its messages;
+//! - [`json`]: their proto3 JSON, with the field names of `proto/`;
 //! - [`money`]: exact cents, and the doubles that they are on the wire;
 //! - [`rpc`]: one zero-sized type per RPC, which carries its names, paths, access and limits;
 //! - [`validate`]: what the fields of a request must be.
 //!
 //! Nothing else in the workspace repeats these facts.
 
+mod decimal;
+pub mod json;
 pub mod money;
 pub mod rpc;
 pub mod validate;
@@ -25,7 +28,6 @@ macro_rules! domain {
         )]
         pub mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
-            include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".serde.rs"));
         }
     };
 }

@@ -10,8 +10,33 @@ pub trait Validate {
     /// Fields whose values never reach a log, a span or an error.
     const SECRETS: &'static [&'static str];
 
+    /// Its fields, in the order of `proto/`.
+    const FIELDS: &'static [Field];
+
+    /// Brings each field to its one form, so that what means the same is the same: a UUID in lower
+    /// case (RFC 9562, section 4).
+    fn normalise(&mut self);
+
     /// Adds what is wrong with the fields to `violations`.
     fn validate(&self, violations: &mut Violations);
+}
+
+/// A field of a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name in `proto/`.
+    pub name: &'static str,
+    /// Its other name in JSON.
+    pub json_name: &'static str,
+    /// Whether JSON must hold it ([`Violations::without`]).
+    pub present: bool,
+}
+
+impl Field {
+    /// Whether `name` is one of its names.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.json_name == name
+    }
 }
 
 /// What is wrong with one field.
@@ -31,7 +56,10 @@ impl fmt::Display for Violation {
 
 /// What is wrong with a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    found: Vec<Violation>,
+    absent: Vec<&'static str>,
+}
 
 /// The rules of a string.
 #[derive(Clone, Copy, Debug)]
@@ -73,9 +101,18 @@ pub struct Number {
 }
 
 impl Violations {
+    /// None yet, of a request in whose JSON these fields are absent. In Protobuf 0 is absent, too:
+    /// clients of the contract do not send it, so that nothing is missing there.
+    pub fn without(absent: Vec<&'static str>) -> Self {
+        Self {
+            found: Vec::new(),
+            absent,
+        }
+    }
+
     /// Adds one.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(Violation {
+        self.found.push(Violation {
             field: field.into(),
             description: description.into(),
         });
@@ -83,12 +120,19 @@ impl Violations {
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// All of them, in the order of the fields.
     pub fn into_vec(self) -> Vec<Violation> {
-        self.0
+        self.found
+    }
+
+    /// Checks that a field is not absent.
+    pub fn present(&mut self, field: &str) {
+        if self.absent.contains(&field) {
+            self.add(field, "is required");
+        }
     }
 
     /// Checks a list, and each of its elements with `check`.
@@ -99,7 +143,7 @@ impl Violations {
         for (index, item) in items.iter().enumerate() {
             let mut inside = Self::default();
             check(item, &mut inside);
-            for violation in inside.0 {
+            for violation in inside.found {
                 // An element that is a value itself has no field of its own.
                 let path = match violation.field.as_str() {
                     "" => format!("{field}[{index}]"),
@@ -153,7 +197,7 @@ impl Violations {
         } else if let Some(max) = rules.lte.filter(|max| value > *max) {
             self.add(field, format!("must be at most {max}"));
         } else if let Some(places) = rules.max_decimals.filter(|n| !has_decimals(value, *n)) {
-            self.add(field, format!("must have at most {places} decimal places"));
+            self.add(field, too_exact(places));
         }
     }
 
@@ -167,8 +211,13 @@ impl Violations {
     }
 }
 
+/// What is said of a number with more decimal places.
+pub(crate) fn too_exact(places: u32) -> String {
+    format!("must have at most {places} decimal places")
+}
+
 /// Whether `value` is the double nearest to some decimal of at most `places` places.
-fn has_decimals(value: f64, places: u32) -> bool {
+pub(crate) fn has_decimals(value: f64, places: u32) -> bool {
     let scale = 10f64.powi(i32::try_from(places).unwrap_or(i32::MAX));
     // Division is correctly rounded, so a decimal's own double comes back exactly.
     (value * scale).round() / scale == value

@@ -90,7 +90,8 @@ impl<F: Function> ClientStreamingService<Bytes> for Unary<F> {
                     let says = "this method takes one message";
                     return Err(Error::new(Kind::Unimplemented, says));
                 };
-                <F::Rpc as Rpc>::Request::decode(bytes).map_err(|error| undecodable(&error))
+                let message = <F::Rpc as Rpc>::Request::decode(bytes);
+                message.map(Into::into).map_err(|error| undecodable(&error))
             };
             let answer = runtime.answer(Protocol::Grpc, &headers, read).await;
             reply(answer)

@@ -96,6 +96,22 @@ impl Protocol {
     }
 }
 
+/// A request as it came in, before the rules of its fields.
+pub(crate) struct Read<T> {
+    pub(crate) message: T,
+    /// What only its JSON can tell: the fields that are not there.
+    pub(crate) violations: Violations,
+}
+
+impl<T> From<T> for Read<T> {
+    fn from(message: T) -> Self {
+        Self {
+            message,
+            violations: Violations::default(),
+        }
+    }
+}
+
 /// The outcome of a call, with what its answer says beside it.
 pub(crate) struct Answer<T> {
     pub(crate) result: Result<T, Error>,
@@ -165,7 +181,7 @@ impl<F: Function> Runtime<F> {
         read: R,
     ) -> Answer<Response<F>>
     where
-        R: Future<Output = Result<Request<F>, Error>> + Send,
+        R: Future<Output = Result<Read<Request<F>>, Error>> + Send,
     {
         let began = Instant::now();
         let trace = TraceContext::from_headers(headers);
@@ -217,7 +233,7 @@ impl<F: Function> Runtime<F> {
         read: R,
     ) -> Result<Response<F>, Error>
     where
-        R: Future<Output = Result<Request<F>, Error>> + Send,
+        R: Future<Output = Result<Read<Request<F>>, Error>> + Send,
     {
         let _place = self.0.settings.bulkhead.acquire().await.map_err(|full| {
             Error::unavailable("too many calls are being answered", full.retry_after)
@@ -248,7 +264,7 @@ impl<F: Function> Runtime<F> {
         read: R,
     ) -> Result<Response<F>, Error>
     where
-        R: Future<Output = Result<Request<F>, Error>> + Send,
+        R: Future<Output = Result<Read<Request<F>>, Error>> + Send,
     {
         let access = &Self::INFO.access;
         let (token, identity) = self.identify(headers)?.unzip();
@@ -261,9 +277,12 @@ impl<F: Function> Runtime<F> {
         } else if identity.is_none() && !access.anyone {
             return Err(zerocart_auth::Denied::Unauthenticated.into());
         }
-        let request = read.await?;
+        let Read {
+            message: mut request,
+            mut violations,
+        } = read.await?;
+        request.normalise();
         zerocart_auth::authorize(access, identity.as_ref(), F::Rpc::subject(&request))?;
-        let mut violations = Violations::default();
         request.validate(&mut violations);
         if !violations.is_empty() {
             return Err(Error::invalid(violations));

@@ -146,6 +146,26 @@ fn a_document_that_says_otherwise_is_told() {
             "price: whether it may be null",
         ),
         (
+            format!("{PRODUCT}/properties/description/type"),
+            Some(json!("string")),
+            "description: whether it may be null",
+        ),
+        (
+            "/components/schemas/ProcessPaymentRequest/anyOf".to_owned(),
+            None,
+            "amount: when it is required",
+        ),
+        (
+            "/components/schemas/ProcessPaymentRequest/anyOf/1/required".to_owned(),
+            None,
+            "amount: when it is required",
+        ),
+        (
+            "/components/schemas/UpdateCartItemRequest/required".to_owned(),
+            None,
+            "new_quantity: whether it is required",
+        ),
+        (
             format!("{PRODUCT}/properties/price/description"),
             None,
             "price: no description",

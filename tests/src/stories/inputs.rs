@@ -12,12 +12,11 @@ use zerocart_proto::rpc::{Info, Role};
 use zerocart_test_support::clients::bind;
 
 use super::{
-    mistakes::{Mistake, mistakes},
+    mistakes::{Mistake, NOT_JSON_TYPE, mistakes},
     refusal::Refusal,
     schema::{self, Request, Rules, Things},
 };
 
-const NOT_JSON_TYPE: &str = "has the wrong type, or is out of range";
 const NOT_PROTOBUF: &str = "is not valid Protobuf for its type";
 
 /// More than a function reads, less than an edge lets through: in bytes.
@@ -172,6 +171,9 @@ impl Inputs {
 
         let mut cases = Vec::new();
         if self.info.http_body {
+            let input = schema::method(self.info).input();
+            let first = input.fields().next();
+            let first = first.map_or(String::new(), |field| field.name().to_owned());
             let body = |text: &str| self.rest().with_body(text.to_owned());
             cases.extend([
                 Case {
@@ -224,10 +226,10 @@ impl Inputs {
                     SKIPPED,
                 ),
                 rest_only(
-                    "a query",
-                    self.rest().with_query("colour=green"),
+                    "a field in the query",
+                    self.rest().with_query(&format!("colour=green&{first}=1")),
                     refused(
-                        "colour",
+                        &first,
                         "is a query parameter, and this request takes its fields from the body",
                     ),
                     NO_PATH,
@@ -246,12 +248,6 @@ impl Inputs {
                     rest: Way::Impossible(NO_BODY),
                     grpc: large,
                 },
-                rest_only(
-                    "an unknown field",
-                    self.rest().with_query("colour=green"),
-                    refused("colour", "is not a field of this request"),
-                    SKIPPED,
-                ),
             ]);
         }
         cases.extend(self.headers());
@@ -344,12 +340,11 @@ impl Inputs {
             if self.place(field) == Place::Path && text.contains('\0') {
                 case.rest = Way::Impossible("Kong's nginx refuses such a path");
             }
-            if let Mistake::Unknown(_) = value {
-                // JSON has names; a number that is none is refused before the rules are asked.
-                case.rest = Way::Sent(
-                    Rest::of(self.info, &request),
-                    Refusal::field(field.name(), NOT_JSON_TYPE),
-                );
+            if let Some(why) = value.only_json() {
+                case.grpc = Way::Impossible(why);
+            }
+            if self.place(field) != Place::Body && matches!(value, Mistake::Json(Value::Null)) {
+                case.rest = Way::Impossible("in a URL all is text");
             }
             cases.push(case);
         }
@@ -422,6 +417,16 @@ impl Inputs {
             }
         };
         let mut cases = Vec::new();
+        if self.place(field) == Place::Body {
+            let mut request = self.good.clone();
+            request.json.insert(name.to_owned(), json!([null]));
+            let refusal = Refusal::field(format!("{name}[0]"), NOT_JSON_TYPE);
+            cases.push(Case {
+                what: format!("{name}[0]: null"),
+                rest: Way::Sent(Rest::of(self.info, &request), refusal),
+                grpc: Way::Impossible("Protobuf has no null"),
+            });
+        }
         let mut many = |request: Request, at: &str, what: &str, says: String| {
             let refusal = self.breaks(field, at, says);
             let mut case = self.both(format!("{at}: {what}"), &request, refusal);
@@ -444,7 +449,10 @@ impl Inputs {
                         let mut request = self.good.clone();
                         request.list(field, vec![bad]);
                         let at = format!("{name}[0].{}", inner.name());
-                        many(request, &at, what, says);
+                        // No list is in a body: it is for gRPC.
+                        if value.only_json().is_none() {
+                            many(request, &at, what, says);
+                        }
                     }
                 }
             }

@@ -2,13 +2,22 @@
 
 use prost_reflect::{FieldDescriptor, Kind, Value as Wire};
 
+use serde_json::Value;
+
 use super::schema::{Request, Rules};
+
+/// What is said of a value that JSON cannot read as one of its field.
+pub(super) const NOT_JSON_TYPE: &str = "has the wrong type, or is out of range";
 
 /// A value that breaks a rule.
 pub(super) enum Mistake {
     Text(String),
     Int(i32),
     Double(f64),
+    /// A value that only JSON can say.
+    Json(Value),
+    /// Left away, which in Protobuf is 0.
+    Absent,
     /// The value of an enum that stands for none.
     None(String),
     /// The number of no value of an enum.
@@ -22,10 +31,23 @@ impl Mistake {
             Self::Text(text) => request.text(field, text),
             Self::Int(value) => request.int(field, *value),
             Self::Double(value) => request.double(field, *value),
+            Self::Json(value) => {
+                request.json.insert(field.name().to_owned(), value.clone());
+            }
+            Self::Absent => request.without(field),
             Self::None(name) => request.put(field, name.as_str().into(), Wire::EnumNumber(0)),
             Self::Unknown(number) => {
                 request.put(field, (*number).into(), Wire::EnumNumber(*number));
             }
+        }
+    }
+
+    /// Why Protobuf cannot say it, when it cannot.
+    pub(super) fn only_json(&self) -> Option<&'static str> {
+        match self {
+            Self::Json(_) => Some("Protobuf has no other way to write a value"),
+            Self::Absent => Some("in Protobuf absent is 0"),
+            _ => None,
         }
     }
 }
@@ -35,6 +57,21 @@ pub(super) type Broken = (&'static str, Mistake, String);
 
 /// Each rule of a field, broken.
 pub(super) fn mistakes(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
+    let mut mistakes = by_kind(field, rules);
+    if rules.required || rules.present {
+        // Null is absent.
+        let zero = rules.required && matches!(field.kind(), Kind::Int32 | Kind::Double);
+        let says = if zero {
+            "is required and must not be 0"
+        } else {
+            "is required"
+        };
+        mistakes.push(("null", Mistake::Json(Value::Null), says.to_owned()));
+    }
+    mistakes
+}
+
+fn by_kind(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
     match field.kind() {
         Kind::String => texts(rules),
         Kind::Int32 | Kind::Double => numbers(field, rules),
@@ -114,6 +151,18 @@ fn numbers(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
         let says = "is required and must not be 0".to_owned();
         mistakes.push(("absent", number(0.0), says));
     }
+    if rules.present {
+        let says = "is required".to_owned();
+        mistakes.push(("absent", Mistake::Absent, says));
+    }
+    // Not the grammar of JSON's numbers, in which strings are held, too.
+    for (what, text) in [
+        ("with a plus", "+1"),
+        ("with a zero in front", "01"),
+        ("empty", ""),
+    ] {
+        mistakes.push((what, Mistake::Json(text.into()), NOT_JSON_TYPE.to_owned()));
+    }
     if let Some(min) = rules.gte {
         // 0 would be absent.
         let below = if min == 1.0 { -1.0 } else { min - 1.0 };
@@ -126,7 +175,10 @@ fn numbers(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
     }
     if let Some(places) = rules.max_decimals {
         let says = format!("must have at most {places} decimal places");
-        mistakes.push(("too exact", Mistake::Double(0.001), says));
+        mistakes.push(("too exact", Mistake::Double(0.001), says.clone()));
+        // As it is written: the nearest double is 5.
+        let text = "4.999999999999999999999".into();
+        mistakes.push(("too exact for a double", Mistake::Json(text), says));
     }
     if double {
         let says = "must be a finite number";

@@ -31,6 +31,7 @@ pub mod transcript;
 
 mod access;
 mod failures;
+mod forms;
 mod input;
 mod inputs;
 mod keys;
@@ -121,6 +122,11 @@ pub const ALL: &[Story] = &[
         name: "methods",
         about: "HEAD goes where GET does, and another method is told which ones there are",
         tell: |shop| Box::pin(methods::methods(shop)),
+    },
+    Story {
+        name: "forms",
+        about: "what means the same is the same request: ids, numbers, nulls, queries",
+        tell: |shop| Box::pin(forms::forms(shop)),
     },
     Story {
         name: "keys",

@@ -43,6 +43,8 @@ pub(super) struct Rules {
     pub(super) lte: Option<f64>,
     pub(super) max_decimals: Option<usize>,
     pub(super) max_items: usize,
+    /// JSON must have it.
+    pub(super) present: bool,
 }
 
 /// The rules of a field.
@@ -75,6 +77,7 @@ pub(super) fn rules(field: &FieldDescriptor) -> Rules {
         lte: double("lte"),
         max_decimals: given("max_decimals").then(|| number("max_decimals")),
         max_items: number("max_items"),
+        present: get("present").and_then(|value| value.as_bool()) == Some(true),
     }
 }
 
@@ -129,6 +132,13 @@ impl Request {
     fn fill(&mut self, domain: &str, things: &Things) {
         for field in self.message.descriptor().fields() {
             let rules = rules(&field);
+            if rules.present {
+                // Where it may be 0, the least that is said of it.
+                match field.kind() {
+                    Kind::Double => self.double(&field, 0.0),
+                    _ => self.int(&field, 0),
+                }
+            }
             if !rules.required {
                 continue;
             }
@@ -323,7 +333,8 @@ mod tests {
             for field in method(info).input().fields() {
                 let rules = rules(&field);
                 let given = request.json.get(field.name());
-                assert_eq!(given.is_some(), rules.required, "{}", field.full_name());
+                let wanted = rules.required || rules.present;
+                assert_eq!(given.is_some(), wanted, "{}", field.full_name());
                 assert_ne!(given, Some(&Value::from("")), "{}", field.full_name());
             }
         }

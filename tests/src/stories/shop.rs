@@ -28,7 +28,7 @@ use super::{
     inputs::Rest,
     refusal::Refusal,
     transcript::{self, Entry, Plain, VARIES},
-    wire::{Got, Input, call, pause, send, shown},
+    wire::{Got, Input, call, pause, send, send_rest, shown},
 };
 
 /// The longest that a story waits because the gateway asks it to: its limits are per minute.
@@ -285,6 +285,25 @@ impl Shop {
         described.push_str(&format!(" as {}", who.name));
         let request = &request;
         let call = |client| call::<R>(client, request);
+        let got = self.patiently(&R::INFO, who, key, &described, call).await?;
+        Ok(Answer::new(self, &who.name, described, key.is_some(), got))
+    }
+
+    /// `who` calls `R` over REST with this request, which says in other words what [`ask`] would.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`].
+    ///
+    /// [`ask`]: Self::ask
+    pub(super) async fn ask_in<'a, R: Rpc>(
+        &'a self,
+        who: &'a Who,
+        key: Option<&str>,
+        (what, rest): (&str, &Rest),
+    ) -> Result<Answer<'a, R>, Failed> {
+        let described = format!("{} ({what}) as {}", self.address(&R::INFO), who.name);
+        let call = |client| send_rest(client, rest);
         let got = self.patiently(&R::INFO, who, key, &described, call).await?;
         Ok(Answer::new(self, &who.name, described, key.is_some(), got))
     }

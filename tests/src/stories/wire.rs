@@ -96,23 +96,7 @@ pub(super) async fn send(
     input: Input<'_>,
 ) -> Result<Got<Value>, Unusable> {
     match input {
-        Input::Rest(rest) => {
-            let mut request = request(rest.method.clone(), &rest.path, rest.body.clone());
-            if !rest.body.is_empty() {
-                let media_type = HeaderValue::from_static(rest.media_type);
-                request
-                    .headers_mut()
-                    .insert(header::CONTENT_TYPE, media_type);
-            }
-            for (name, value) in &rest.headers {
-                let value = HeaderValue::from_static(value);
-                request.headers_mut().append(*name, value);
-            }
-            if rest.method == Method::HEAD {
-                return Ok(of_head(client.try_send(request).await?));
-            }
-            of_reply(client.try_send(request).await?)
-        }
+        Input::Rest(rest) => send_rest(client, rest).await,
         Input::Grpc(message) => {
             let outcome = client.try_message::<()>(info.grpc_path, message.clone());
             Ok(Got {
@@ -120,6 +104,29 @@ pub(super) async fn send(
                 body: None,
             })
         }
+    }
+}
+
+/// Sends an HTTP request.
+pub(super) async fn send_rest<T: DeserializeOwned>(
+    client: Client,
+    rest: &Rest,
+) -> Result<Got<T>, Unusable> {
+    let mut request = request(rest.method.clone(), &rest.path, rest.body.clone());
+    if !rest.body.is_empty() {
+        let media_type = HeaderValue::from_static(rest.media_type);
+        request
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, media_type);
+    }
+    for (name, value) in &rest.headers {
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().append(*name, value);
+    }
+    let reply = client.try_send(request).await?;
+    match rest.method {
+        Method::HEAD => Ok(of_head(reply)),
+        _ => of_reply(reply),
     }
 }
 

@@ -2,15 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
+use prost::Message;
 use tonic::Code;
-use zerocart_proto::rpc::{CreateProduct, GetProduct};
+use zerocart_proto::{
+    cart::{CartResponse, UpdateCartItemRequest},
+    rpc::{CreateProduct, GetProduct, UpdateCartItem},
+};
 use zerocart_runtime::{Error, Idempotency};
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::{Authority, Running, Script},
 };
 
-use crate::{ME, OTHER, create_tea, get_tea, serve, tea};
+use crate::{ME, OTHER, TEA, create_tea, get_tea, serve, tea};
 
 type Seen = Arc<Mutex<Vec<Option<Idempotency>>>>;
 
@@ -69,6 +73,43 @@ async fn one_key_and_one_request_are_the_same_by_every_wire() {
     assert_eq!(seen.len(), Wire::ALL.len());
     seen.dedup();
     assert_eq!(seen, [Some(first)]);
+}
+
+/// An id is the same in capitals (RFC 9562), and so is the request: for access, for the handler and
+/// under a key. A 0 is the same whether it is said, as in JSON, or not, as in Protobuf.
+#[tokio::test]
+async fn both_spellings_of_an_id_are_one_request() {
+    let authority = Authority::generate();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let keeps = Arc::clone(&seen);
+    let script = Script::<UpdateCartItem>::new(move |cx, request| {
+        keeps.lock().unwrap().push((request, cx.idempotency));
+        async { Ok(CartResponse::default()) }
+    });
+    let function = Running::scripted(authority.env(), script).await;
+    let plain = UpdateCartItemRequest {
+        user_id: ME.into(),
+        product_id: TEA.into(),
+        new_quantity: 0,
+    };
+    let capitals = UpdateCartItemRequest {
+        user_id: ME.to_uppercase(),
+        product_id: TEA.to_uppercase(),
+        ..plain.clone()
+    };
+    // As the version before made it of the same message, whose records are kept for a day.
+    let key = Idempotency::new(b"k", ME, "update-cart-item", &plain.encode_to_vec()).unwrap();
+    for wire in Wire::ALL {
+        let client = Client::new(wire, function.address())
+            .bearer(&authority.customer(ME))
+            .header("idempotency-key", "k");
+        for request in [&plain, &capitals] {
+            client.call::<UpdateCartItem>(request).await.ok();
+            let (got, under) = seen.lock().unwrap().pop().unwrap();
+            assert_eq!(got, plain, "{wire:?}");
+            assert_eq!(under, Some(key.clone()), "{wire:?}");
+        }
+    }
 }
 
 #[tokio::test]
