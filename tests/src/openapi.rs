@@ -29,9 +29,7 @@ const FORMS: [(&str, &str, &str); 3] = [
 ];
 
 /// The statuses of errors that every operation may answer.
-const EVERYWHERE: [&str; 9] = [
-    "400", "401", "414", "429", "431", "500", "502", "503", "504",
-];
+const EVERYWHERE: [&str; 8] = ["400", "414", "429", "431", "500", "502", "503", "504"];
 
 /// What `document` lacks, has too much, or says otherwise than the descriptors.
 ///
@@ -177,6 +175,8 @@ impl<'a> Check<'a> {
             format!("{name}: Location is wrong")
         });
         let more = [
+            // Where anyone may call, no token is looked at.
+            ("401", !info.access.anyone || info.refuses == Some(401)),
             ("403", !info.access.anyone),
             ("408", info.http_body),
             ("413", info.http_body),

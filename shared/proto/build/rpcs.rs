@@ -82,6 +82,7 @@ impl Rpc for {name} {{
         timeout_ms: {timeout},
         writes: {writes},
         creates: {creates},
+        refuses: {refuses:?},
         calls: &{calls:?},
     }};"#,
         full = method.full_name(),
@@ -99,6 +100,7 @@ impl Rpc for {name} {{
         timeout = function.timeout_ms,
         writes = function.writes,
         creates = function.location.is_some(),
+        refuses = function.refusal.as_ref().map(|(status, _)| status),
     )?;
     if !params.is_empty() {
         writeln!(

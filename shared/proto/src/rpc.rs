@@ -63,6 +63,8 @@ pub struct Info {
     pub writes: bool,
     /// Whether it creates a resource: 201 and `Location`.
     pub creates: bool,
+    /// The HTTP status of a response that says `success: false`, where there is one.
+    pub refuses: Option<u16>,
     /// The names of the functions that it calls.
     pub calls: &'static [&'static str],
 }

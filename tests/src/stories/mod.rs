@@ -107,7 +107,7 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "tokens",
-        about: "every function refuses who has no good token, and whom it is not for",
+        about: "every function refuses who has no good token, and whom it is not for, unless it is for anyone",
         tell: |shop| Box::pin(tokens::tokens(shop)),
     },
     Story {
