@@ -42,7 +42,7 @@ fn emit(pool: &DescriptorPool, method: &MethodDescriptor, out: &mut String) -> R
     for param in &params {
         require_string(&request, param)?;
     }
-    if let Some(field) = &function.self_field {
+    for field in function.self_field.iter().chain(&function.subject) {
         require_string(&request, field)?;
     }
     let roles: Vec<_> = function
@@ -119,6 +119,12 @@ impl Rpc for {name} {{
         writeln!(
             out,
             "    fn subject(request: &Self::Request) -> Option<&str> {{\n        Some(&request.{field})\n    }}"
+        )?;
+    }
+    if let Some(field) = &function.subject {
+        writeln!(
+            out,
+            "    fn key_space(request: &Self::Request) -> &str {{\n        &request.{field}\n    }}"
         )?;
     }
     if let Some(location) = &function.location {

@@ -28,6 +28,12 @@ pub trait Rpc: Send + Sync + 'static {
         None
     }
 
+    /// What divides the idempotency keys of callers that nobody knows, where anyone may call what
+    /// writes: whom the request is for, as it spells it.
+    fn key_space(_request: &Self::Request) -> &str {
+        ""
+    }
+
     /// The path of what the call created.
     fn location(_response: &Self::Response) -> Option<String> {
         None

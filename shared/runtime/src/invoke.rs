@@ -310,6 +310,7 @@ impl<F: Function> Runtime<F> {
             key.as_bytes(),
             caller,
             Self::INFO.name,
+            F::Rpc::key_space(request),
             &request.encode_to_vec(),
         )
         .map(Some)
