@@ -1,12 +1,14 @@
 //! The contract as code, generated from `proto/`.
 //!
 //! - one module per domain with its messages; `serde` speaks proto3 JSON with proto field names;
+//! - [`characters`]: kinds of characters, as the rules of texts tell them apart;
 //! - [`money`]: exact cents, and the doubles that they are on the wire;
 //! - [`rpc`]: one zero-sized type per RPC, which carries its names, paths, access and limits;
 //! - [`validate`]: what the fields of a request must be.
 //!
 //! Nothing else in the workspace repeats these facts.
 
+pub mod characters;
 pub mod money;
 pub mod rpc;
 pub mod validate;

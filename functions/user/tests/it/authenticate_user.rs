@@ -226,13 +226,14 @@ async fn a_bad_field_is_named_before_anything_is_done() {
     let nowhere = [("DATABASE_URL", "postgres://u@127.0.0.1:1/d")];
     let function = domain.start_with::<AuthenticateUser>(&nowhere).await;
     let email = "me@example.com";
-    let table: [(AuthRequest, &[&str]); 7] = [
+    let table: [(AuthRequest, &[&str]); 8] = [
         (login("", ""), &["email", "password"]),
         (login("", "password"), &["email"]),
         (login(email, ""), &["password"]),
         (login("e".repeat(255), "password"), &["email"]),
-        (login(email, "p".repeat(129)), &["password"]),
+        (login(email, "p".repeat(513)), &["password"]),
         (login("m\0e@example.com", "password"), &["email"]),
+        (login("me@example.com\n", "password"), &["email"]),
         (login(email, "pass\0word"), &["password"]),
     ];
     for wire in Wire::ALL {
