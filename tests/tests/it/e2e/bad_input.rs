@@ -161,6 +161,9 @@ async fn bad_users(client: &Client) {
         "@example.com",
         "a da@example.com",
         "a@b\0.co",
+        "a\u{200b}@b.co",
+        "\u{1f600}@b.co",
+        "a@xn--a.co",
         &long,
     ] {
         refused(
