@@ -38,9 +38,9 @@ const STATUSES: [Status; 18] = [
     Status {
         code: 401,
         name: "Unauthenticated",
-        description: "No token where one is needed, or one that is not valid.",
+        description: "No token where one is needed, or one that is not valid; or nobody has signed in.",
         by: BOTH,
-        applies: always,
+        applies: |info| !info.access.anyone || info.refuses == Some(401),
     },
     Status {
         code: 403,

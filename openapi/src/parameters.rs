@@ -64,7 +64,8 @@ pub(crate) fn shared() -> Value {
             "in": "header",
             "description": "1 to 255 characters, new for each new request. The same key and request \
                 give the same answer, and the effect once; the same key with another request is 422, \
-                while a request runs under it 409. Kept for 24 hours.",
+                while a request runs under it 409. Each caller has keys of its own; where there is no \
+                token, each e-mail address of a request has. Kept for 24 hours.",
             "schema": {
                 "type": "string",
                 "minLength": 1,

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use zerocart_proto::characters::{BIDI_CONTROL, BLANK_BRAILLE, INVISIBLE};
 
 /// `zerocart.Rules`, as proto3 JSON writes it. A rule that is not known here is an error: the document
 /// would not say it.
@@ -32,6 +33,9 @@ enum Format {
     Uuid,
     Email,
     NoCardNumber,
+    Name,
+    Lines,
+    Opaque,
 }
 
 /// Reads the rules of fields.
@@ -61,20 +65,66 @@ const UUID: &str = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-
 /// What an atom of an e-mail's local part is made of, and a label of its domain: RFC 5322's atext,
 /// and letters, digits and hyphens within. Written as what is left out, since what is not ASCII may
 /// stand in them.
-const ATOM: &str = r#"[^\x00- "(),.:;<>@\[\\\]\x7f-\x9f\s]+"#;
-const LABEL_EDGE: &str = r"[^\x00-/:-@\[-`{-\x9f\s]";
-const LABEL_INSIDE: &str = r"[^\x00-,./:-@\[-`{-\x9f\s]";
+const NO_ATOM: &str = r#"\x00- "(),.:;<>@\[\\\]\x7f-\x9f\s"#;
+const NO_LABEL_EDGE: &str = r"\x00-/:-@\[-`{-\x9f\s\u3002\uff0e\uff61";
+const NO_LABEL_INSIDE: &str = r"\x00-,./:-@\[-`{-\x9f\s\u3002\uff0e\uff61";
+/// What separates labels: all of them are full stops to UTS 46.
+const DOT: &str = r"[.\u3002\uff0e\uff61]";
+/// A blank that may stand around an e-mail.
+const BLANK: &str = r"[ \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]";
+/// Unicode's White_Space; \s is another set to ECMAScript and to Python each.
+const WHITE_SPACE: &str = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
 /// Fewer than 12 digits without a letter in between.
-const NO_CARD_NUMBER: &str = r"^(?![\s\S]*[0-9](?:[^A-Za-z]*[0-9]){11})[^\u0000]*$";
-/// Any text without NUL.
-const TEXT: &str = r"^[^\u0000]*$";
-/// The same, with something to see in it.
-const NOT_BLANK: &str = r"^[^\u0000]*[^\s\u0000][^\u0000]*$";
+const NO_CARD_NUMBER: &str = r"(?![\s\S]*[0-9](?:[^A-Za-z]*[0-9]){11})";
+/// What is no part of one line.
+const NO_LINE: &str = r"\u0000-\u001f\u007f-\u009f\u2028\u2029";
+/// What is no part of text that may have more lines.
+const NO_LINES: &str = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f";
+/// What is part of no text.
+const NUL: &str = r"\u0000";
+
+/// Ranges of characters as a class of ECMAScript has them, without its brackets. Python's patterns, which
+/// schemathesis has, know no escape of ECMAScript's beyond 16 bits: those stand for themselves.
+fn class(ranges: &[(char, char)]) -> String {
+    let one = |c: char| match u32::from(c) {
+        code @ ..=0xffff => format!("\\u{code:04x}"),
+        _ => c.to_string(),
+    };
+    let ranges = ranges.iter().map(|(first, last)| match first == last {
+        true => one(*first),
+        false => format!("{}-{}", one(*first), one(*last)),
+    });
+    ranges.collect()
+}
+
+/// Any text without the characters of a class.
+fn without(class: &str) -> String {
+    format!("[^{class}]*")
+}
+
+/// Such a text in which there is something besides white space, and besides the characters of `unseen`.
+fn with_more_than(unseen: &str, without: &str) -> String {
+    format!("[^{without}]*[^{WHITE_SPACE}{without}{unseen}][^{without}]*")
+}
 
 /// A dot-atom of at most 64 characters, one @, and a domain of two or more labels.
 fn email() -> String {
-    let label = format!("{LABEL_EDGE}(?:{LABEL_INSIDE}{{0,61}}{LABEL_EDGE})?");
-    format!(r"^(?=[^@]{{1,64}}@){ATOM}(?:\.{ATOM})*@{label}(?:\.{label})+$")
+    let invisible = class(&INVISIBLE);
+    let atom = format!("[^{NO_ATOM}{invisible}]+");
+    let edge = format!("[^{NO_LABEL_EDGE}{invisible}]");
+    let label = format!("{edge}(?:[^{NO_LABEL_INSIDE}{invisible}]{{0,61}}{edge})?");
+    let address = format!(r"(?=[^@]{{1,64}}@){atom}(?:\.{atom})*@{label}(?:{DOT}{label})+");
+    format!("{BLANK}*{address}{BLANK}*")
+}
+
+/// One line with something to see in it.
+fn name() -> String {
+    let unseen = format!(
+        "{}{}",
+        class(&INVISIBLE),
+        class(&[(BLANK_BRAILLE, BLANK_BRAILLE)])
+    );
+    with_more_than(&unseen, &format!("{NO_LINE}{}", class(&BIDI_CONTROL)))
 }
 
 impl Rules {
@@ -121,19 +171,25 @@ impl Rules {
             schema["minLength"] = self.min_len.max(1).into();
         }
         let (pattern, format) = match self.format {
-            Format::Uuid if self.required => (format!("^{UUID}$"), Some("uuid")),
+            Format::Uuid if self.required => (UUID.to_owned(), Some("uuid")),
             // Empty is absent.
-            Format::Uuid => (format!("^(?:{UUID})?$"), None),
-            Format::Email if self.required => (email(), Some("idn-email")),
-            Format::NoCardNumber if !self.required => (NO_CARD_NUMBER.to_owned(), None),
-            Format::Any if self.required => (NOT_BLANK.to_owned(), None),
-            Format::Any => (TEXT.to_owned(), None),
+            Format::Uuid => (format!("(?:{UUID})?"), None),
+            // Blanks around it are no part of the form that this keyword names.
+            Format::Email if self.required => (email(), None),
+            Format::Name if self.required => (name(), None),
+            Format::NoCardNumber if !self.required => {
+                (format!("{NO_CARD_NUMBER}{}", without(NO_LINE)), None)
+            }
+            Format::Any if self.required => (with_more_than("", NO_LINE), None),
+            Format::Any => (without(NO_LINE), None),
+            Format::Lines if !self.required => (without(NO_LINES), None),
+            Format::Opaque if self.required => (with_more_than("", NUL), None),
             format => bail!("{field}: {format:?} has no form here"),
         };
         if !self.required && self.min_len > 0 {
             bail!("{field}: a shortest text that may be empty has no form here");
         }
-        schema["pattern"] = pattern.into();
+        schema["pattern"] = format!("^{pattern}$").into();
         if let Some(format) = format {
             schema["format"] = format.into();
         }

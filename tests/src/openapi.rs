@@ -14,7 +14,7 @@ use serde_json::Value;
 use zerocart_proto::rpc::Info;
 
 /// What has a form, and what does not.
-const FORMS: [(&str, &str, &str); 3] = [
+const FORMS: [(&str, &str, &str); 6] = [
     (
         "UUID",
         "0192f0c1-7a3e-7cc2-9f4b-1d2c3b4a5f60",
@@ -26,12 +26,13 @@ const FORMS: [(&str, &str, &str); 3] = [
         "invoice 2026-11-22",
         "4111 1111 1111 1111",
     ),
+    ("NAME", "Ada \u{1f469}\u{200d}\u{1f4bb}", "Ada\u{202e}"),
+    ("LINES", "one\ntwo", "one\u{1b}"),
+    ("OPAQUE", "one\ntwo", "one\0"),
 ];
 
 /// The statuses of errors that every operation may answer.
-const EVERYWHERE: [&str; 9] = [
-    "400", "401", "414", "429", "431", "500", "502", "503", "504",
-];
+const EVERYWHERE: [&str; 8] = ["400", "414", "429", "431", "500", "502", "503", "504"];
 
 /// What `document` lacks, has too much, or says otherwise than the descriptors.
 ///
@@ -177,6 +178,8 @@ impl<'a> Check<'a> {
             format!("{name}: Location is wrong")
         });
         let more = [
+            // Where anyone may call, no token is looked at.
+            ("401", !info.access.anyone || info.refuses == Some(401)),
             ("403", !info.access.anyone),
             ("408", info.http_body),
             ("412", true),

@@ -1,7 +1,7 @@
 //! How often somebody may try to sign in to one account.
 //!
-//! The gateway limits attempts per address; whoever has many addresses is slowed down here, per e-mail.
-//! An attempt counts before its password is looked at, so that many at once count too; success forgets
+//! The gateway limits attempts per address of the network; whoever has many of them is slowed down here,
+//! per e-mail. All spellings of an e-mail count together. An attempt counts before its password is looked at, so that many at once count too; success forgets
 //! all of them. An e-mail without an account is counted alike: the limit tells nothing about accounts.
 
 use std::time::Duration;
@@ -9,15 +9,26 @@ use std::time::Duration;
 use zerocart_postgres::{Database, Row};
 use zerocart_runtime::{Call, Error, Invalid, Kind, Setup};
 
-use crate::{email_key, user_columns};
+use crate::{accounts, address::Address, user_columns};
 
 /// Attempts without a success after which one has to wait, unless `SIGN_IN_FREE_ATTEMPTS` says
 /// otherwise. As many may be under way at once.
 const FREE_ATTEMPTS: i32 = 10;
 
+/// The account of an e-mail: the one that is spelled $2, or else the one whose key is $1.
+///
+/// The spelling comes first, since of two older accounts with one address only one has its key. (An
+/// account's spelling and its key are one text when no key can be made of it; that is no harm.)
+macro_rules! account {
+    () => {
+        "(SELECT * FROM users WHERE email_key = $2 OR address_key = $1
+          ORDER BY email_key = $2 DESC LIMIT 1)"
+    };
+}
+
 /// Counts an attempt, unless it is too early for one, and reads the account.
 ///
-/// $2 are free; the wait after them is 1 s, doubled by each further attempt up to 30 s. An hour after
+/// $3 are free; the wait after them is 1 s, doubled by each further attempt up to 30 s. An hour after
 /// the last attempt all are forgotten. By the clock of the moment, not of the statement's begin:
 /// attempts at once wait for each other here.
 const BEGIN: &str = concat!(
@@ -30,9 +41,9 @@ const BEGIN: &str = concat!(
                          ELSE known.attempts + 1 END,
          last_at = clock_timestamp(),
          next_at = clock_timestamp() + CASE
-           WHEN known.last_at < clock_timestamp() - interval '1 hour' OR known.attempts + 1 < $2
+           WHEN known.last_at < clock_timestamp() - interval '1 hour' OR known.attempts + 1 < $3
              THEN interval '0'
-           ELSE interval '1 s' * least(30, 2 ^ least(known.attempts + 1 - $2, 5)) END
+           ELSE interval '1 s' * least(30, 2 ^ least(known.attempts + 1 - $3, 5)) END
        WHERE known.next_at <= clock_timestamp()
        RETURNING 1
      )
@@ -40,8 +51,20 @@ const BEGIN: &str = concat!(
     user_columns!(),
     ", password_hash, role, EXISTS (SELECT FROM attempt),
        (SELECT greatest(1, ceil(extract(epoch FROM next_at - clock_timestamp())))::integer
-        FROM sign_in_attempts JOIN key USING (email_sha256))
-     FROM (VALUES (1)) AS always LEFT JOIN users ON email_key = $1"
+        FROM sign_in_attempts JOIN key USING (email_sha256)),
+       EXISTS (SELECT FROM users WHERE address_key IS NULL AND NOT twin)
+     FROM (VALUES (1)) AS always LEFT JOIN LATERAL ",
+    account!(),
+    " AS account ON true"
+);
+
+/// Reads the account again, whose key may be known by now.
+const READ: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", password_hash, role FROM ",
+    account!(),
+    " AS account"
 );
 
 /// Takes a few rows away that count for nothing any more, so that the table stays as large as an
@@ -72,7 +95,7 @@ pub(crate) struct Attempts {
 pub(crate) struct Attempt<'a> {
     database: &'a Database,
     cx: &'a Call,
-    email_key: String,
+    key: String,
 }
 
 impl Attempts {
@@ -91,6 +114,8 @@ impl Attempts {
     /// Counts an attempt, and gives the account with this e-mail, if there is one: the columns of
     /// [`user`](crate::user), then `password_hash` and `role`.
     ///
+    /// An e-mail that is none by the rules of now is looked up as it is: an older account may have it.
+    ///
     /// # Errors
     ///
     /// RESOURCE_EXHAUSTED while one has to wait, which does not prolong the wait.
@@ -100,11 +125,13 @@ impl Attempts {
         cx: &'a Call,
         email: &str,
     ) -> Result<(Attempt<'a>, Option<Row>), Error> {
-        let email_key = email_key(email);
+        let address = Address::new(email);
+        let key = address.key_or_spelling().to_owned();
+        let email_key = &address.email_key;
         let row = database
             .read(cx)
             .await?
-            .query_one(BEGIN, &[&email_key, &self.free])
+            .query_one(BEGIN, &[&key, email_key, &self.free])
             .await?;
         if !row.get::<_, bool>(6) {
             // None: the attempt that blocks this one began meanwhile.
@@ -113,13 +140,15 @@ impl Attempts {
             let message = "too many attempts to sign in with this e-mail; try again later";
             return Err(Error::new(Kind::ResourceExhausted, message).with_retry_after(wait));
         }
-        let attempt = Attempt {
-            database,
-            cx,
-            email_key,
+        let account = if row.get::<_, bool>(8) {
+            // Whatever this e-mail is: how long it takes tells nothing about it.
+            accounts::adopt(database, cx).await?;
+            let session = database.read(cx).await?;
+            session.query_opt(READ, &[&key, email_key]).await?
+        } else {
+            row.get::<_, Option<&str>>(4).is_some().then_some(row)
         };
-        let known = row.get::<_, Option<&str>>(4).is_some();
-        Ok((attempt, known.then_some(row)))
+        Ok((Attempt { database, cx, key }, account))
     }
 }
 
@@ -127,7 +156,7 @@ impl Attempt<'_> {
     /// It has succeeded.
     pub(crate) async fn succeeded(self) -> Result<(), Error> {
         let session = self.database.read(self.cx).await?;
-        session.execute(FORGET, &[&self.email_key]).await?;
+        session.execute(FORGET, &[&self.key]).await?;
         Ok(())
     }
 
@@ -141,7 +170,7 @@ impl Attempt<'_> {
     /// Nobody looked at its password.
     pub(crate) async fn take_back(self) -> Result<(), Error> {
         let session = self.database.read(self.cx).await?;
-        session.execute(TAKE_BACK, &[&self.email_key]).await?;
+        session.execute(TAKE_BACK, &[&self.key]).await?;
         Ok(())
     }
 }

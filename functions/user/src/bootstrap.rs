@@ -6,7 +6,7 @@ use uuid::Uuid;
 use zerocart_postgres::Database;
 use zerocart_runtime::{Call, Error};
 
-use crate::{email_key, password};
+use crate::{address::Address, password};
 
 /// The e-mail of the first admin.
 pub const EMAIL: &str = "admin@zerocart.example";
@@ -54,13 +54,15 @@ pub async fn first_admin(database: &Database, cx: &Call) -> Result<Option<Creden
         .map_err(Error::internal)?
         .to_string();
     let hash = password::hash(&password)?;
+    let address = Address::new(EMAIL);
+    let key = address.key.map_err(Error::internal)?;
     let added = database
         .read(cx)
         .await?
         .execute(
-            "INSERT INTO users (id, email, email_key, name, password_hash, role)
-             VALUES ($1, $2, $3, 'Admin', $4, 'admin') ON CONFLICT DO NOTHING",
-            &[&Uuid::now_v7(), &EMAIL, &email_key(EMAIL), &hash],
+            "INSERT INTO users (id, email, email_key, address_key, name, password_hash, role)
+             VALUES ($1, $2, $3, $4, 'Admin', $5, 'admin') ON CONFLICT DO NOTHING",
+            &[&Uuid::now_v7(), &EMAIL, &address.email_key, &key, &hash],
         )
         .await?;
     // Another start was faster: its credential is the one that counts.

@@ -1,13 +1,22 @@
 use uuid::Uuid;
 use zerocart_postgres::{Database, ErrorExt, Options};
-use zerocart_proto::{rpc, user::UserResponse};
+use zerocart_proto::{rpc, user::UserResponse, validate::Violations};
 use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
 
-use crate::{email_key, password::Passwords, user, user_columns};
+use crate::{
+    accounts,
+    address::Address,
+    password::{self, Passwords},
+    user, user_columns,
+};
+
+/// The fewest characters of a password in the form that is hashed. The rules of `proto/` say it of the
+/// form that was sent.
+const MIN_PASSWORD_LEN: usize = 8;
 
 const INSERT: &str = concat!(
-    "INSERT INTO users (id, email, email_key, name, password_hash)
-     VALUES ($1, $2, $3, $4, $5) RETURNING ",
+    "INSERT INTO users (id, email, email_key, address_key, name, password_hash)
+     VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
     user_columns!()
 );
 
@@ -25,7 +34,7 @@ impl Function for CreateUser {
         let database = Database::from_setup(
             setup,
             Options {
-                prepare: &[INSERT],
+                prepare: &[INSERT, accounts::WITHOUT_KEY],
                 ..Default::default()
             },
         );
@@ -37,24 +46,42 @@ impl Function for CreateUser {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<UserResponse, Error> {
+        let mut wrong = Violations::default();
+        let address = Address::new(&request.email);
+        let key = address.key.as_ref().map_err(|why| wrong.add("email", *why));
+        let password = password::prepare(&request.password);
+        if password.chars().count() < MIN_PASSWORD_LEN {
+            let says = format!(
+                "must have at least {MIN_PASSWORD_LEN} characters once accents are composed"
+            );
+            wrong.add("password", says);
+        }
+        let Some(key) = key.ok().filter(|_| wrong.is_empty()) else {
+            return Err(Error::invalid(wrong));
+        };
         // Before the transaction: a hash takes longer than all queries together, and would keep a
         // connection for that time.
-        let hash = self.passwords.hash(request.password).await?;
+        let hash = self.passwords.hash(password);
+        let adopted = accounts::adopt(&self.database, cx);
+        let (hash, ()) = tokio::try_join!(hash, adopted)?;
         self.database
             .write_one(
                 cx,
                 INSERT,
                 &[
                     &Uuid::now_v7(),
-                    &request.email,
-                    &email_key(&request.email),
+                    &address.text,
+                    &address.email_key,
+                    key,
                     &request.name,
                     &hash,
                 ],
                 |inserted| {
-                    let row = inserted.on_constraint("users_email_key", || {
-                        Error::new(Kind::AlreadyExists, "there is an account with this e-mail")
-                    })?;
+                    let taken =
+                        || Error::new(Kind::AlreadyExists, "there is an account with this e-mail");
+                    let row = inserted
+                        .on_constraint(accounts::KEY_IS_TAKEN, taken)
+                        .on_constraint("users_email_key", taken)?;
                     Ok(UserResponse {
                         user: row.as_ref().map(user),
                         message: "account created".into(),

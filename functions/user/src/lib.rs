@@ -3,6 +3,8 @@
 //! One module per function; what they share is here: how a row becomes a message, and how
 //! passwords are hashed.
 
+mod accounts;
+mod address;
 mod attempts;
 pub mod bootstrap;
 mod password;
@@ -42,9 +44,4 @@ fn user(row: &Row) -> User {
         name: row.get(2),
         created_at: row.get(3),
     }
-}
-
-/// What makes two e-mails the same: their lower case by Unicode's rules.
-fn email_key(email: &str) -> String {
-    email.to_lowercase()
 }

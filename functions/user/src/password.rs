@@ -1,6 +1,9 @@
 //! Passwords: argon2id, off the event loop, a bounded number at once.
+//!
+//! What is hashed is the password in one form ([`prepare`]), since keyboards differ in how they send an
+//! accent. What was hashed before there was such a form is verified as it is sent.
 
-use std::{num::NonZero, time::Duration};
+use std::{borrow::Cow, num::NonZero, time::Duration};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
@@ -10,6 +13,7 @@ use argon2::{
         phc::{Output, ParamsString, PasswordHash, Salt},
     },
 };
+use precis_profiles::{OpaqueString, precis_core::profile::Rules};
 use zerocart_resilience::bulkhead::{self, Bulkhead};
 use zerocart_runtime::{Error, Invalid, Kind, Setup};
 
@@ -21,6 +25,20 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGtub3dzIGl0$OgGxhc
 /// How long a request waits for its turn. The contract's limit for a call is 5 s; whoever waited
 /// this long still has the time for its own hash and its queries.
 const MAX_WAIT: Duration = Duration::from_secs(3);
+
+/// A password with its accents composed (Unicode NFC) and every space the one of ASCII: the mappings of
+/// OpaqueString (RFC 8265, section 4.2).
+///
+/// What that profile would refuse besides control characters stays, such as the joiners of emoji: a
+/// password is only compared, and what a keyboard of next year sends is good, too.
+pub(crate) fn prepare(password: &str) -> String {
+    let profile = OpaqueString::new();
+    let prepared = profile
+        .additional_mapping_rule(password)
+        .and_then(|mapped| profile.normalization_rule(mapped));
+    // The mappings refuse nothing.
+    prepared.map_or_else(|_| password.to_owned(), Cow::into_owned)
+}
 
 /// Hashes and checks passwords. Each hash takes 19 MiB, so their number at once bounds memory.
 #[derive(Clone, Debug)]
@@ -46,7 +64,7 @@ impl Passwords {
         Ok(Self { turns })
     }
 
-    /// The PHC string of `password`, under a random salt.
+    /// The PHC string of a password that is [prepared](prepare), under a random salt.
     ///
     /// # Errors
     ///
@@ -55,8 +73,8 @@ impl Passwords {
         self.off_loop(move || hash(&password)).await?
     }
 
-    /// Whether `password` is the one of `phc`. Without a `phc`, as for an unknown e-mail, it is
-    /// not, after the same work.
+    /// Whether `password` is the one of `phc`: prepared, or else as it is. Without a `phc`, as for an
+    /// unknown e-mail, it is not, after the same work: one hash, or two where it has two forms.
     ///
     /// # Errors
     ///
@@ -71,11 +89,16 @@ impl Passwords {
             let phc = phc.as_deref().unwrap_or(NOBODY);
             let hash =
                 PasswordHash::new(phc).map_err(|error| Error::internal(error.to_string()))?;
-            match Hasher.verify_password(password.as_bytes(), &hash) {
-                Ok(()) => Ok(known),
-                Err(HashError::PasswordInvalid) => Ok(false),
-                Err(error) => Err(Error::internal(error.to_string())),
+            let prepared = prepare(&password);
+            let as_sent = Some(&password).filter(|password| **password != prepared);
+            for form in [&prepared].into_iter().chain(as_sent) {
+                match Hasher.verify_password(form.as_bytes(), &hash) {
+                    Ok(()) => return Ok(known),
+                    Err(HashError::PasswordInvalid) => {}
+                    Err(error) => return Err(Error::internal(error.to_string())),
+                }
             }
+            Ok(false)
         })
         .await?
     }

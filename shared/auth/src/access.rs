@@ -5,7 +5,7 @@ use crate::{Identity, Role};
 /// Who may call an RPC. Each field opens the RPC to more callers; the default opens it to nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Everybody, without a token. A bad token is refused all the same: verifying comes first.
+    /// Everybody, without a token: one that is there is not looked at.
     pub anyone: bool,
     /// Callers with one of these roles, whoever they are.
     pub roles: &'static [Role],

@@ -24,6 +24,7 @@ pub(crate) struct Function {
     pub(crate) location: Option<String>,
     pub(crate) calls: Vec<String>,
     pub(crate) refusal: Option<(u32, String)>,
+    pub(crate) subject: Option<String>,
 }
 
 /// `zerocart.Rules`.
@@ -88,6 +89,7 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
         calls: texts(&message, "calls"),
         refusal: submessage(&message, "refusal")
             .map(|refusal| (number(&refusal, "http_status"), text(&refusal, "detail"))),
+        subject: Some(text(&message, "subject")).filter(|field| !field.is_empty()),
     };
     ensure!(function.timeout_ms > 0, "{name}: timeout_ms is missing");
     ensure!(
@@ -96,6 +98,11 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
             || function.self_field.is_some()
             || !function.roles.is_empty(),
         "{name}: nobody may call it"
+    );
+    ensure!(
+        (function.anyone && function.writes) == function.subject.is_some(),
+        "{name}: function.subject is for what anyone may call and writes, and there it is needed: \
+         without one all strangers would share one space of idempotency keys"
     );
     check_calls(pool, name, &function.calls)?;
     Ok(function)

@@ -42,7 +42,7 @@ fn emit(pool: &DescriptorPool, method: &MethodDescriptor, out: &mut String) -> R
     for param in &params {
         require_string(&request, param)?;
     }
-    if let Some(field) = &function.self_field {
+    for field in function.self_field.iter().chain(&function.subject) {
         require_string(&request, field)?;
     }
     let roles: Vec<_> = function
@@ -82,6 +82,7 @@ impl Rpc for {name} {{
         timeout_ms: {timeout},
         writes: {writes},
         creates: {creates},
+        refuses: {refuses:?},
         calls: &{calls:?},
     }};"#,
         full = method.full_name(),
@@ -99,6 +100,7 @@ impl Rpc for {name} {{
         timeout = function.timeout_ms,
         writes = function.writes,
         creates = function.location.is_some(),
+        refuses = function.refusal.as_ref().map(|(status, _)| status),
     )?;
     if !params.is_empty() {
         writeln!(
@@ -117,6 +119,12 @@ impl Rpc for {name} {{
         writeln!(
             out,
             "    fn subject(request: &Self::Request) -> Option<&str> {{\n        Some(&request.{field})\n    }}"
+        )?;
+    }
+    if let Some(field) = &function.subject {
+        writeln!(
+            out,
+            "    fn key_space(request: &Self::Request) -> &str {{\n        &request.{field}\n    }}"
         )?;
     }
     if let Some(location) = &function.location {

@@ -165,6 +165,9 @@ fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
                 Some("UUID") => "Uuid",
                 Some("EMAIL") => "Email",
                 Some("NO_CARD_NUMBER") => "NoCardNumber",
+                Some("NAME") => "Name",
+                Some("LINES") => "Lines",
+                Some("OPAQUE") => "Opaque",
                 Some(other) => bail!("{}: unknown format {other}", field.full_name()),
             };
             let min = rules.min_len;

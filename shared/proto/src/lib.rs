@@ -2,12 +2,14 @@
 //!
 //! - one module per domain with its messages;
 //! - [`json`]: their proto3 JSON, with the field names of `proto/`;
+//! - [`characters`]: kinds of characters, as the rules of texts tell them apart;
 //! - [`money`]: exact cents, and the doubles that they are on the wire;
 //! - [`rpc`]: one zero-sized type per RPC, which carries its names, paths, access and limits;
 //! - [`validate`]: what the fields of a request must be.
 //!
 //! Nothing else in the workspace repeats these facts.
 
+pub mod characters;
 mod decimal;
 pub mod json;
 pub mod money;

@@ -28,6 +28,12 @@ pub trait Rpc: Send + Sync + 'static {
         None
     }
 
+    /// What divides the idempotency keys of callers that nobody knows, where anyone may call what
+    /// writes: whom the request is for, as it spells it.
+    fn key_space(_request: &Self::Request) -> &str {
+        ""
+    }
+
     /// The path of what the call created.
     fn location(_response: &Self::Response) -> Option<String> {
         None
@@ -63,6 +69,8 @@ pub struct Info {
     pub writes: bool,
     /// Whether it creates a resource: 201 and `Location`.
     pub creates: bool,
+    /// The HTTP status of a response that says `success: false`, where there is one.
+    pub refuses: Option<u16>,
     /// The names of the functions that it calls.
     pub calls: &'static [&'static str],
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::characters;
+
 /// A request that knows the rules of its fields.
 pub trait Validate {
     /// Fields whose values never reach a log, a span or an error.
@@ -77,7 +79,7 @@ pub struct Text {
 /// The form of a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Any text without NUL.
+    /// One line of any text.
     Any,
     /// A hyphenated UUID (RFC 9562).
     Uuid,
@@ -85,6 +87,12 @@ pub enum Format {
     Email,
     /// Text without what may be a card number.
     NoCardNumber,
+    /// A name to show.
+    Name,
+    /// Text of any number of lines.
+    Lines,
+    /// Any characters but NUL.
+    Opaque,
 }
 
 /// The rules of a number.
@@ -98,6 +106,40 @@ pub struct Number {
     pub lte: Option<f64>,
     /// At most this many decimal places.
     pub max_decimals: Option<u32>,
+}
+
+impl Format {
+    /// What is wrong with a text of this form, which is not empty.
+    fn wrong(self, value: &str, required: bool) -> Option<&'static str> {
+        let is_kept_out: fn(char) -> bool = match self {
+            Self::Opaque => |c: char| c == '\0',
+            Self::Lines => |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r'),
+            _ => characters::breaks_line,
+        };
+        let is_blank = match self {
+            Self::Name => !value.contains(characters::is_visible),
+            _ => value.trim().is_empty(),
+        };
+        let rule = match self {
+            _ if value.contains(is_kept_out) => match self {
+                Self::Opaque => "must not contain the character U+0000",
+                Self::Lines => "must not contain control characters, except tabs and line breaks",
+                _ => "must not contain control characters or line breaks",
+            },
+            _ if required && is_blank => "must not be blank",
+            Self::Uuid if !is_uuid(value) => "must be a UUID",
+            Self::Email if value.contains(characters::is_invisible) => {
+                "must not contain invisible characters"
+            }
+            Self::Email if !is_email(value.trim()) => "must be an e-mail address",
+            Self::NoCardNumber if may_be_card_number(value) => "must not hold a card number",
+            Self::Name if value.contains(characters::is_bidi_control) => {
+                "must not contain characters that change the direction of text"
+            }
+            _ => return None,
+        };
+        Some(rule)
+    }
 }
 
 impl Violations {
@@ -170,19 +212,8 @@ impl Violations {
                 field,
                 format!("must have at least {} characters", rules.min),
             );
-        } else if value.contains('\0') {
-            self.add(field, "must not contain the character U+0000");
-        } else if rules.required && value.trim().is_empty() {
-            self.add(field, "must not be blank");
-        } else {
-            match rules.format {
-                Format::Uuid if !is_uuid(value) => self.add(field, "must be a UUID"),
-                Format::Email if !is_email(value) => self.add(field, "must be an e-mail address"),
-                Format::NoCardNumber if may_be_card_number(value) => {
-                    self.add(field, "must not hold a card number");
-                }
-                _ => {}
-            }
+        } else if let Some(wrong) = rules.format.wrong(value, rules.required) {
+            self.add(field, wrong);
         }
     }
 
@@ -234,28 +265,40 @@ fn is_uuid(value: &str) -> bool {
 
 /// A local part of at most 64 bytes (RFC 5321, section 4.5.3.1.1) that is a dot-atom (RFC 5322, section
 /// 3.2.3), one @, and a domain of two or more labels (RFC 1035, section 2.3.1). What is not ASCII
-/// may stand in both (RFC 6531), but for white space and control characters. Quoted local parts and
-/// addresses of hosts have no form here. Whether it exists only a message to it can tell.
+/// may stand in both (RFC 6531), but for white space, control and invisible characters. Quoted local
+/// parts and addresses of hosts have no form here. Whether it exists only a message to it can tell.
 fn is_email(value: &str) -> bool {
     let Some((local, domain)) = value.split_once('@') else {
         return false;
     };
-    let is_unicode = |c: char| !c.is_ascii() && !c.is_whitespace() && !c.is_control();
-    let is_alphanumeric = |c: char| c.is_ascii_alphanumeric() || is_unicode(c);
-    let is_atom = |atom: &str| {
-        let is_atext = |c| is_alphanumeric(c) || "!#$%&'*+-/=?^_`{|}~".contains(c);
-        !atom.is_empty() && atom.chars().all(is_atext)
-    };
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.chars().all(|c| is_alphanumeric(c) || c == '-')
+            && label.chars().all(|c| is_part_of_word(c) || c == '-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
     local.len() <= 64
-        && local.split('.').all(is_atom)
-        && domain.contains('.')
-        && domain.split('.').all(is_label)
+        && is_dot_atom(local)
+        && domain.contains(DOTS)
+        && domain.split(DOTS).all(is_label)
+}
+
+/// What separates the labels of a domain: each of them is a full stop to UTS 46.
+const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
+
+/// Whether a text is a local part without quotes.
+pub fn is_dot_atom(local: &str) -> bool {
+    let is_atext = |c| is_part_of_word(c) || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    let is_atom = |atom: &str| !atom.is_empty() && atom.chars().all(is_atext);
+    local.split('.').all(is_atom)
+}
+
+/// A letter or a digit, or what may be one beyond ASCII.
+fn is_part_of_word(c: char) -> bool {
+    match c.is_ascii() {
+        true => c.is_ascii_alphanumeric(),
+        false => !c.is_whitespace() && !c.is_control() && !characters::is_invisible(c),
+    }
 }
 
 /// Whether a text holds what may be a card number, however its digits are grouped: 12 digits (in use
@@ -412,6 +455,8 @@ mod tests {
             "a.b+c@sub.example.org",
             "ü@exämple.de",
             "o'neil/x=y!#$%&*?^_`{|}~-@b--c.4u",
+            "a@例え。テスト",
+            "a@ｂ．ｃｏ",
         ] {
             assert!(is_email(good), "{good}");
         }
@@ -440,6 +485,8 @@ mod tests {
             "a@[127.0.0.1]",
             "a\u{85}@b.co",
             "a\u{a0}@b.co",
+            "a\u{200b}@b.co",
+            "a@b\u{ad}.co",
         ] {
             assert!(!is_email(bad), "{bad:?}");
         }
@@ -454,6 +501,61 @@ mod tests {
             "",
         ] {
             assert!(!is_uuid(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn characters_are_refused_by_form() {
+        use Format::{Any, Email, Lines, Name, Opaque};
+        const CONTROLS: &str = "must not contain control characters or line breaks";
+        const LINES: &str = "must not contain control characters, except tabs and line breaks";
+        const BLANK: &str = "must not be blank";
+        const DIRECTION: &str = "must not contain characters that change the direction of text";
+        const INVISIBLE: &str = "must not contain invisible characters";
+        let table = [
+            (Name, "Ada Lovelace", None),
+            (Name, "\u{1f468}\u{200d}\u{1f4bb}", None),
+            (
+                Name,
+                "\u{646}\u{627}\u{645}\u{647}\u{200c}\u{627}\u{6cc}",
+                None,
+            ),
+            (Name, "Ada\nLovelace", Some(CONTROLS)),
+            (Name, "Ada\u{1b}[31m", Some(CONTROLS)),
+            (Name, "Ada\u{85}", Some(CONTROLS)),
+            (Name, "Ada\u{2028}Lovelace", Some(CONTROLS)),
+            (Name, "  ", Some(BLANK)),
+            (Name, "\u{200b}", Some(BLANK)),
+            (Name, "\u{202e}", Some(BLANK)),
+            (Name, " \u{3164}\u{2800}\u{e0020} ", Some(BLANK)),
+            (Name, "\u{202e}adA", Some(DIRECTION)),
+            (Name, "Ada\u{2066}", Some(DIRECTION)),
+            (Name, "\u{200f}Ada", Some(DIRECTION)),
+            (Any, "credit_card", None),
+            (Any, "credit\tcard", Some(CONTROLS)),
+            (Any, "credit\0card", Some(CONTROLS)),
+            (Lines, "Green.\r\n\tFresh.", None),
+            (Lines, "\u{202b}שלום\u{202c}", None),
+            (Lines, "Green\u{1b}[0m", Some(LINES)),
+            (Lines, "Green\0", Some(LINES)),
+            (Opaque, "a\tb\u{1b}", None),
+            (
+                Opaque,
+                "a\0b",
+                Some("must not contain the character U+0000"),
+            ),
+            (Email, "\u{a0}a@b.co ", None),
+            (Email, "a\u{200b}@b.co", Some(INVISIBLE)),
+            (Email, "a\u{200d}@b.co", Some(INVISIBLE)),
+            (Email, "a@b\u{feff}.co", Some(INVISIBLE)),
+            (Email, "a@\u{202e}b.co", Some(INVISIBLE)),
+            (Email, "a\u{ad}@b.co", Some(INVISIBLE)),
+            (Email, "a@b.co\n", Some(CONTROLS)),
+            (Email, " ", Some(BLANK)),
+            (Email, "a b@c.de", Some("must be an e-mail address")),
+        ];
+        for (form, text, wrong) in table {
+            assert_eq!(form.wrong(text, true), wrong, "{form:?} {text:?}");
         }
     }
 

@@ -73,33 +73,46 @@ impl Call {
 
 /// An idempotency key, bound to its caller, its RPC and its request.
 ///
+/// Strangers are one caller. Where they may write, their request says whom it is for, and that is part of
+/// what a record is found by: two of them may choose one key.
+///
 /// Only digests are kept: a request may hold a password, whose plain hash would be easy to guess.
 /// The fingerprint is keyed with the client's key, which itself is never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// SHA-256 of caller, RPC and key: what a record is found by.
+    /// SHA-256 of caller, RPC, key and, of a stranger, whom the request is for: what a record is found
+    /// by.
     pub key: [u8; 32],
     /// SHA-256 of key and request: what tells another request under the same key.
     pub fingerprint: [u8; 32],
 }
 
 impl Idempotency {
-    /// Reads a key as a client sent it.
+    /// Reads a key as a client sent it. `space` is [`Rpc::key_space`](zerocart_proto::rpc::Rpc::key_space)
+    /// of the request.
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for an empty or over-long key.
-    pub fn new(key: &[u8], caller: &str, rpc: &str, request: &[u8]) -> Result<Self, Error> {
-        let valid = std::str::from_utf8(key)
-            .is_ok_and(|key| (1..=MAX_KEY_LEN).contains(&key.chars().count()));
-        if !valid {
-            return Err(Error::field(
-                "idempotency-key",
-                format!("must have 1 to {MAX_KEY_LEN} characters"),
-            ));
+    /// INVALID_ARGUMENT for an empty or over-long key, and for one that is no UTF-8.
+    pub fn new(
+        key: &[u8],
+        caller: &str,
+        rpc: &str,
+        space: &str,
+        request: &[u8],
+    ) -> Result<Self, Error> {
+        let wrong = |description: String| Err(Error::field("idempotency-key", description));
+        let Ok(text) = std::str::from_utf8(key) else {
+            return wrong("must be UTF-8".to_owned());
+        };
+        if !(1..=MAX_KEY_LEN).contains(&text.chars().count()) {
+            return wrong(format!("must have 1 to {MAX_KEY_LEN} characters"));
         }
+        let parts = [caller.as_bytes(), rpc.as_bytes(), key, space.as_bytes()];
+        // Without a space the digest is that of three parts: records of the version before are found.
+        let count = if space.is_empty() { 3 } else { 4 };
         Ok(Self {
-            key: digest(&[caller.as_bytes(), rpc.as_bytes(), key]),
+            key: digest(&parts[..count]),
             fingerprint: digest(&[key, request]),
         })
     }
@@ -148,7 +161,7 @@ mod tests {
     #[test]
     fn a_key_belongs_to_one_caller_and_one_rpc() {
         let key =
-            |caller, rpc, request: &[u8]| Idempotency::new(b"k", caller, rpc, request).unwrap();
+            |caller, rpc, request: &[u8]| Idempotency::new(b"k", caller, rpc, "", request).unwrap();
         let one = key("a", "create-user", b"x");
         assert_eq!(one, key("a", "create-user", b"x"));
         assert_ne!(one.key, key("b", "create-user", b"x").key);
@@ -158,11 +171,42 @@ mod tests {
     }
 
     #[test]
-    fn keys_have_1_to_255_characters() {
-        assert!(Idempotency::new(b"", "a", "b", b"").is_err());
-        assert!(Idempotency::new(&[0xff], "a", "b", b"").is_err());
-        assert!(Idempotency::new("ü".repeat(255).as_bytes(), "a", "b", b"").is_ok());
-        let error = Idempotency::new(&[b'k'; 256], "a", "b", b"").unwrap_err();
-        assert_eq!(error.violations()[0].field, "idempotency-key");
+    fn strangers_who_choose_one_key_do_not_meet() {
+        let key =
+            |space, request: &[u8]| Idempotency::new(b"k", "", "rpc", space, request).unwrap();
+        let one = key("a@b.co", b"x");
+        assert_eq!(one, key("a@b.co", b"x"));
+        assert_ne!(one.key, key("c@d.de", b"x").key);
+        assert_ne!(one.key, key("", b"x").key);
+        assert_eq!(one.key, key("a@b.co", b"y").key);
+    }
+
+    /// A caller that is known finds the records of the version before, whose digests had these three
+    /// parts.
+    #[test]
+    fn without_a_space_the_digest_is_as_it_was() {
+        let key = Idempotency::new(b"key", "caller", "rpc", "", b"")
+            .unwrap()
+            .key;
+        let mut hashed = Vec::new();
+        for part in ["caller", "rpc", "key"] {
+            hashed.extend((part.len() as u64).to_be_bytes());
+            hashed.extend(part.as_bytes());
+        }
+        assert_eq!(key, digest::digest(&digest::SHA256, &hashed).as_ref());
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_why() {
+        const LENGTH: &str = "idempotency-key must have 1 to 255 characters";
+        let error = |key: &[u8]| {
+            Idempotency::new(key, "a", "b", "", b"")
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(error(b"").contains(LENGTH));
+        assert!(error(&[b'k'; 256]).contains(LENGTH));
+        assert!(error(&[0xff]).contains("idempotency-key must be UTF-8"));
+        assert!(Idempotency::new("ü".repeat(255).as_bytes(), "a", "b", "", b"").is_ok());
     }
 }

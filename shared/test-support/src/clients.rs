@@ -116,8 +116,14 @@ impl Client {
     ///
     /// When it is no header.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+    pub fn header(self, name: &'static str, value: &str) -> Self {
         let value = HeaderValue::try_from(value).expect("this is the value of a header");
+        self.header_value(name, value)
+    }
+
+    /// As [`header`](Self::header), with a value that may be no text.
+    #[must_use]
+    pub fn header_value(mut self, name: &'static str, value: HeaderValue) -> Self {
         self.headers.append(HeaderName::from_static(name), value);
         self
     }

@@ -31,6 +31,8 @@ pub struct Edge {
     /// into its event as it is, and answers 500 itself when it is no UTF-8. Lambda does not: it
     /// encodes such a body.
     pub only_text: bool,
+    /// Whether it carries headers only as text, as Lambda's events do.
+    pub only_text_in_headers: bool,
 }
 
 /// What an edge says of tokens that are not good.
@@ -58,6 +60,7 @@ pub const KONG: Edge = Edge {
     too_large: Some("Request size limit exceeded"),
     wrong_method: Some("Method not allowed"),
     only_text: false,
+    only_text_in_headers: false,
 };
 
 /// Functions without a gateway in front of them, as on Lambda.
@@ -68,6 +71,7 @@ pub const FUNCTIONS: Edge = Edge {
     too_large: None,
     wrong_method: None,
     only_text: false,
+    only_text_in_headers: true,
 };
 
 /// Functions on a local Lambda: `cargo lambda watch`.

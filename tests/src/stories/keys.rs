@@ -2,6 +2,7 @@
 
 use std::future::ready;
 
+use http::HeaderValue;
 use serde::Serialize;
 use uuid::Uuid;
 use zerocart_proto::{
@@ -55,6 +56,31 @@ async fn bad_keys(shop: &Shop) -> Result<(), Failed> {
             shop.refuses(info, who, Some(&key), (what, input), &refusal)
                 .await?;
         }
+        if shop.edge().only_text_in_headers {
+            let edge = shop.edge();
+            shop.note(&format!(
+                "--   {} (a key that is no UTF-8): {edge} carries text only",
+                info.name
+            ));
+            continue;
+        }
+        let latin_1 = HeaderValue::from_bytes(b"caf\xe9");
+        let mut sender = who.clone();
+        let latin_1 = latin_1.map(|key| ("idempotency-key", key));
+        sender.headers.extend(latin_1);
+        let input = match shop.is_rest() {
+            true => Input::Rest(&rest),
+            false => Input::Grpc(&message),
+        };
+        let refusal = Refusal::field("idempotency-key", "must be UTF-8");
+        shop.refuses(
+            info,
+            &sender,
+            None,
+            ("a key that is no UTF-8", input),
+            &refusal,
+        )
+        .await?;
     }
     Ok(())
 }
@@ -93,7 +119,26 @@ async fn users(shop: &Shop) -> Result<(), Failed> {
     twice::<rpc::CreateUser>(shop, &nobody, requests, ready(Ok(()))).await?;
     let taken = Refusal::exists("there is an account with this e-mail");
     let again = shop.ask::<rpc::CreateUser>(&nobody, sign_up("Once"));
-    again.await?.refused(&taken).end()
+    again.await?.refused(&taken).end()?;
+
+    // Strangers who choose one key do not meet; one who asks for something else under it does.
+    let key = shop.key("strangers");
+    let stranger = |n: usize, password: &str| CreateUserRequest {
+        email: format!("{}@example.com", shop.key(&format!("stranger-{n}"))),
+        name: "Stranger".into(),
+        password: password.into(),
+    };
+    for n in 0..2 {
+        let made = shop.ask_under::<rpc::CreateUser>(&nobody, &key, stranger(n, PASSWORD));
+        let made = made.await?.ok().response()?;
+        let again = shop.ask_under::<rpc::CreateUser>(&nobody, &key, stranger(n, PASSWORD));
+        let again = again.await?.ok();
+        again.same("the same answer", json, &json(&made)).end()?;
+        let other = stranger(n, "another password");
+        let other = shop.ask_under::<rpc::CreateUser>(&nobody, &key, other);
+        other.await?.refused(&Refusal::key_reused()).end()?;
+    }
+    Ok(())
 }
 
 async fn products(shop: &Shop) -> Result<(), Failed> {

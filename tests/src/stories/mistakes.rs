@@ -104,12 +104,23 @@ fn texts(rules: &Rules) -> Vec<Broken> {
     // Each character is two bytes: it is characters that count.
     let says = format!("must have at most {max_len} characters");
     add("too long", "é".repeat(max_len + 1), says);
-    let nul = format!("{}\0", "x".repeat(min_len));
-    add(
-        "with U+0000",
-        nul,
-        "must not contain the character U+0000".into(),
-    );
+    let with = |c: char| format!("{}{c}", "x".repeat(min_len));
+    let control = match rules.format.as_str() {
+        "OPAQUE" => "must not contain the character U+0000",
+        "LINES" => "must not contain control characters, except tabs and line breaks",
+        _ => "must not contain control characters or line breaks",
+    };
+    add("with U+0000", with('\0'), control.into());
+    match rules.format.as_str() {
+        "OPAQUE" => {}
+        "LINES" => add("with an escape", with('\u{1b}'), control.into()),
+        // A path may not hold it, whatever the edge.
+        "UUID" => {}
+        _ => {
+            add("with an escape", with('\u{1b}'), control.into());
+            add("with a newline", with('\n'), control.into());
+        }
+    }
     if rules.required {
         add("absent", String::new(), "is required".into());
         let blank = " ".repeat(min_len.max(1));
@@ -129,6 +140,35 @@ fn texts(rules: &Rules) -> Vec<Broken> {
             let says = "must be an e-mail address";
             add("no e-mail", "ada".into(), says.into());
             add("no domain", "ada@".into(), says.into());
+            let says = "must not contain invisible characters";
+            for (what, email) in [
+                ("a zero-width space", "a\u{200b}da@example.com"),
+                ("a joiner", "a\u{200d}da@example.com"),
+                ("a byte order mark", "\u{feff}ada@example.com"),
+                ("a bidi override", "\u{202e}ada@example.com"),
+                ("a soft hyphen", "a\u{ad}da@example.com"),
+                (
+                    "a zero-width space in its domain",
+                    "ada@exam\u{200b}ple.com",
+                ),
+                ("a joiner in its domain", "ada@exam\u{200d}ple.com"),
+                ("a byte order mark in its domain", "ada@\u{feff}example.com"),
+                ("a bidi override in its domain", "ada@\u{202e}example.com"),
+                ("a soft hyphen in its domain", "ada@exam\u{ad}ple.com"),
+            ] {
+                add(what, email.into(), says.into());
+            }
+        }
+        "NAME" => {
+            for (what, name) in [
+                ("a zero-width space", "\u{200b}"),
+                ("a bidi override", "\u{202e}"),
+            ] {
+                add(what, name.into(), "must not be blank".into());
+            }
+            let says = "must not contain characters that change the direction of text";
+            add("turned around", "\u{202e}adA".into(), says.into());
+            add("isolated", "A\u{2067}da\u{2069}".into(), says.into());
         }
         "NO_CARD_NUMBER" => {
             let says = "must not hold a card number";

@@ -30,6 +30,7 @@ pub mod steps;
 pub mod transcript;
 
 mod access;
+mod accounts;
 mod failures;
 mod forms;
 mod input;
@@ -110,7 +111,7 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "tokens",
-        about: "every function refuses who has no good token, and whom it is not for",
+        about: "every function refuses who has no good token, and whom it is not for, unless it is for anyone",
         tell: |shop| Box::pin(tokens::tokens(shop)),
     },
     Story {
@@ -135,8 +136,8 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "accounts",
-        about: "one account per e-mail, and no word about which ones there are",
-        tell: |shop| Box::pin(states::accounts(shop)),
+        about: "one account per e-mail, however it is spelled, and no word about which ones there are",
+        tell: |shop| Box::pin(accounts::accounts(shop)),
     },
     Story {
         name: "catalogue",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 use serde::Serialize;
 use uuid::Uuid;
 use zerocart_auth::Token;
@@ -52,6 +52,8 @@ pub struct Who {
     pub id: String,
     /// None for nobody.
     pub token: Option<Token>,
+    /// Headers that they send besides.
+    pub headers: Vec<(&'static str, HeaderValue)>,
 }
 
 impl Who {
@@ -61,6 +63,16 @@ impl Who {
             name: "nobody".into(),
             id: String::new(),
             token: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Somebody without a token, who sends this header.
+    pub(super) fn with_header(name: &str, header: (&'static str, HeaderValue)) -> Self {
+        Self {
+            name: name.to_owned(),
+            headers: vec![header],
+            ..Self::nobody()
         }
     }
 }
@@ -157,6 +169,7 @@ impl Shop {
                 name: "the admin".into(),
                 id: String::new(),
                 token: Some(plan.admin.clone()),
+                headers: Vec::new(),
             },
             buyer: Who::nobody(),
             stranger: Who::nobody(),
@@ -242,6 +255,7 @@ impl Shop {
             name: name.into(),
             id,
             token: Some(Token::new(logged_in.token)),
+            headers: Vec::new(),
         })
     }
 
@@ -347,7 +361,8 @@ impl Shop {
             varies: refusal.varies(),
         };
         // What some edge does not carry is not compared.
-        if input.is_text() {
+        let headers_are_text = who.headers.iter().all(|(_, value)| value.to_str().is_ok());
+        if input.is_text() && headers_are_text {
             self.record(asked, &got);
         }
         Ok(())
@@ -420,6 +435,9 @@ impl Shop {
             }
             if let Some(key) = key {
                 client = client.header("idempotency-key", key);
+            }
+            for (name, value) in &who.headers {
+                client = client.header_value(name, value.clone());
             }
             // On the heap: a call is a large future, and stories hold many.
             let got = Box::pin(call(client)).await.map_err(|error| {

@@ -13,7 +13,6 @@ use zerocart_proto::{
     },
     product::{GetProductRequest, ListProductsRequest, UpdateInventoryRequest},
     rpc,
-    user::{AuthRequest, CreateUserRequest, GetUserRequest},
 };
 
 use tonic::Code;
@@ -22,62 +21,13 @@ use super::{
     answer::Failed,
     payments,
     refusal::Refusal,
-    shop::{PASSWORD, Shop, Who},
+    shop::{Shop, Who},
     steps::cart,
 };
 
 /// The id of nothing.
 fn unknown() -> String {
     Uuid::now_v7().to_string()
-}
-
-/// One account per e-mail, and no word about which ones there are.
-pub(super) async fn accounts(shop: &Shop) -> Result<(), Failed> {
-    let nobody = Who::nobody();
-    let email = format!("{}@example.com", shop.key("known"));
-    let sign_up = |email: String| CreateUserRequest {
-        email,
-        name: "Known".into(),
-        password: PASSWORD.into(),
-    };
-    let made = shop.ask::<rpc::CreateUser>(&nobody, sign_up(email.clone()));
-    let made = made.await?.ok().response()?.user.unwrap_or_default();
-    let taken = Refusal::exists("there is an account with this e-mail");
-    let again = shop.ask::<rpc::CreateUser>(&nobody, sign_up(email.to_uppercase()));
-    again.await?.refused(&taken).end()?;
-
-    let wrong = Refusal::unauthenticated("the e-mail or the password is wrong")
-        .with("success", false)
-        .with("token", "");
-    let stranger = format!("{}@example.com", shop.key("unknown"));
-    for (email, password) in [(&email, "not the password"), (&stranger, PASSWORD)] {
-        let log_in = AuthRequest {
-            email: email.clone(),
-            password: password.into(),
-        };
-        let answer = shop.ask::<rpc::AuthenticateUser>(&nobody, log_in).await?;
-        // gRPC clients read `success`.
-        match shop.is_rest() {
-            true => answer.refused(&wrong).end()?,
-            false => answer
-                .ok()
-                .is("success", |r| r.success, false)
-                .is("token", |r| r.token.clone(), String::new())
-                .is("an account", |r| r.user.is_some(), false)
-                .end()?,
-        }
-    }
-
-    let read = |id| shop.ask::<rpc::GetUser>(&shop.admin, GetUserRequest { id });
-    let found = read(made.id.clone()).await?.ok();
-    let found = found.same(
-        "that account",
-        |r| r.user.clone().unwrap_or_default(),
-        &made,
-    );
-    found.end()?;
-    let nobody = Refusal::not_found("there is no such user");
-    read(unknown()).await?.refused(&nobody).end()
 }
 
 /// Pages of products, stock that is taken and given back, products that are not there.

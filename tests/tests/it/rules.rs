@@ -47,8 +47,8 @@ fn crates_depend_on_whom_they_may() {
     none(&dependencies::check(&dependencies::read(&metadata())));
 }
 
-/// The packages that the functions and jobs of all domains are built from.
-fn built_from(features: &[&str]) -> Vec<String> {
+/// The packages that the functions and jobs of these domains are built from.
+fn built_from(domains: &[String], features: &[&str]) -> Vec<String> {
     let mut cargo = zerocart_local_cargo::command();
     cargo.current_dir(root()).args([
         "tree",
@@ -58,10 +58,8 @@ fn built_from(features: &[&str]) -> Vec<String> {
         "--prefix",
         "none",
     ]);
-    for domain in fs::read_dir(root().join("functions")).expect("functions/ can be listed") {
-        let domain = domain.expect("functions/ can be listed").file_name();
-        let package = format!("zerocart-{}", domain.display());
-        cargo.args(["--package", &package]);
+    for domain in domains {
+        cargo.args(["--package", &format!("zerocart-{domain}")]);
     }
     let output = cargo.args(features).output().expect("cargo can be started");
     let text = String::from_utf8(output.stdout).expect("names are text");
@@ -74,6 +72,27 @@ fn built_from(features: &[&str]) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
+fn domains() -> Vec<String> {
+    let folders = fs::read_dir(root().join("functions")).expect("functions/ can be listed");
+    let name = |folder: std::io::Result<fs::DirEntry>| {
+        let name = folder.expect("functions/ can be listed").file_name();
+        name.into_string().expect("names are text")
+    };
+    folders.map(name).collect()
+}
+
+#[test]
+fn only_accounts_carry_the_tables_of_spellings() {
+    const TABLES: [&str; 3] = ["icu_normalizer_data", "idna", "precis-profiles"];
+    let has = |names: &[String], table: &str| names.iter().any(|name| name == table);
+    let (user, others): (Vec<_>, Vec<_>) = domains().into_iter().partition(|d| d == "user");
+    let (user, others) = (built_from(&user, &[]), built_from(&others, &[]));
+    for table in TABLES {
+        assert!(has(&user, table), "{table}");
+        assert!(!has(&others, table), "{table}");
+    }
+}
+
 #[test]
 fn only_a_build_for_lambda_contains_anything_of_aws() {
     let of_aws = |name: &String| {
@@ -82,7 +101,7 @@ fn only_a_build_for_lambda_contains_anything_of_aws() {
             .any(|prefix| name.starts_with(prefix))
             || name == "zerocart-lambda"
     };
-    let usual = built_from(&[]);
+    let usual = built_from(&domains(), &[]);
     assert!(
         usual.iter().any(|name| name == "zerocart-main"),
         "{usual:?}"
@@ -90,7 +109,7 @@ fn only_a_build_for_lambda_contains_anything_of_aws() {
     let found: Vec<_> = usual.iter().filter(|name| of_aws(name)).collect();
     assert!(found.is_empty(), "functions are built from {found:?}");
     // And this would find it.
-    let for_lambda = built_from(&["--features", "zerocart-main/lambda"]);
+    let for_lambda = built_from(&domains(), &["--features", "zerocart-main/lambda"]);
     assert!(for_lambda.iter().any(of_aws));
 }
 

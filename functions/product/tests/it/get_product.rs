@@ -37,7 +37,7 @@ async fn a_product_is_read_as_it_was_made() {
 }
 
 #[tokio::test]
-async fn anyone_may_but_not_with_a_bad_token() {
+async fn anyone_may_whatever_their_token_is() {
     let domain = Domain::new().await;
     let function = domain.start::<GetProduct>().await;
     let request = GetProductRequest {
@@ -51,8 +51,7 @@ async fn anyone_may_but_not_with_a_bad_token() {
         for wire in Wire::ALL {
             let client = Client::new(wire, function.address()).bearer(&token);
             let outcome = client.call::<Rpc>(&request).await;
-            assert_eq!(outcome.code, Code::Unauthenticated, "{wire:?}");
-            assert!(!wire.is_json() || outcome.http_status == 401);
+            assert_eq!(outcome.code, Code::Ok, "{wire:?}");
         }
     }
 }

@@ -6,6 +6,7 @@
     reason = "clippy exempts test functions, but not their helpers"
 )]
 
+mod addresses;
 mod attempts;
 mod authenticate_user;
 mod bootstrap;

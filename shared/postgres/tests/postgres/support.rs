@@ -23,7 +23,7 @@ pub(crate) fn call_within(time: Duration) -> Call {
 
 pub(crate) fn call_under(key: &str, request: &str) -> Call {
     let idempotency =
-        Idempotency::new(key.as_bytes(), "caller", "rpc", request.as_bytes()).unwrap();
+        Idempotency::new(key.as_bytes(), "caller", "rpc", "", request.as_bytes()).unwrap();
     Call {
         idempotency: Some(idempotency),
         ..call()

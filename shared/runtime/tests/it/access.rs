@@ -19,7 +19,7 @@ use zerocart_test_support::{
     functions::{Authority, Running, Script},
 };
 
-use crate::{ME, OTHER, TEA, create_tea, get_tea, serve, tea};
+use crate::{ME, OTHER, TEA, create_tea, get_tea, tea};
 
 /// Calls `R` as nobody, as the user [`ME`], as another customer, as an admin, as a service, by
 /// every wire, and expects `codes`; a refused call must not reach the handler.
@@ -105,14 +105,19 @@ async fn the_owner_and_admins() {
 }
 
 #[tokio::test]
-async fn a_bad_token_is_refused_even_where_none_is_needed() {
+async fn a_bad_token_is_refused_where_one_is_needed_and_ignored_where_none_is() {
     let authority = Authority::generate();
     let stranger = Authority::generate();
-    let script = Script::<GetProduct>::new(|_, _| async { panic!("the handler was called") });
-    let function = Running::scripted(authority.env(), script).await;
-    let good = authority.customer(ME);
+    let script = Script::<CreateProduct>::new(|_, _| async { panic!("the handler was called") });
+    let closed = Running::scripted(authority.env(), script).await;
+    let script = Script::<GetProduct>::new(|cx, _| async move {
+        assert!(cx.identity.is_none() && cx.token.is_none());
+        Ok(tea())
+    });
+    let open = Running::scripted(authority.env(), script).await;
+    let good = authority.admin(ME);
     let (signed, _) = good.as_str().rsplit_once('.').unwrap();
-    let bad: [(&str, String); 7] = [
+    let bad: [(&str, String); 9] = [
         ("expired", authority.expired(ME).to_authorization()),
         ("of another key", stranger.admin(ME).to_authorization()),
         (
@@ -123,26 +128,31 @@ async fn a_bad_token_is_refused_even_where_none_is_needed() {
         ("no JWT", "Bearer hunter2".into()),
         ("another scheme", "Basic YTpi".into()),
         ("too long", format!("Bearer {}", "a".repeat(9000))),
+        ("empty", String::new()),
+        ("no text", "Bearer \u{fc}".into()),
     ];
     for wire in Wire::ALL {
+        let (closed, open) = (
+            Client::new(wire, closed.address()),
+            Client::new(wire, open.address()),
+        );
         for (what, value) in &bad {
-            let outcome = Client::new(wire, function.address())
-                .header("authorization", value)
-                .call::<GetProduct>(&get_tea())
-                .await;
+            let with = |client: &Client| client.clone().header("authorization", value);
+            let outcome = with(&closed).call::<CreateProduct>(&create_tea()).await;
             assert_eq!(outcome.code, WHO, "{what}, {wire:?}");
             // Why is for the log.
             assert_eq!(
                 outcome.message, "the token is not valid",
                 "{what}, {wire:?}"
             );
+            let outcome = with(&open).call::<GetProduct>(&get_tea()).await;
+            assert_eq!(outcome.code, OK, "{what}, {wire:?}");
         }
-        let outcome = Client::new(wire, function.address())
-            .bearer(&good)
-            .bearer(&good)
-            .call::<GetProduct>(&get_tea())
-            .await;
+        let twice = |client: Client| client.bearer(&good).bearer(&good);
+        let outcome = twice(closed).call::<CreateProduct>(&create_tea()).await;
         assert_eq!(outcome.code, WHO, "two tokens, {wire:?}");
+        let outcome = twice(open).call::<GetProduct>(&get_tea()).await;
+        assert_eq!(outcome.code, OK, "two tokens, {wire:?}");
     }
 }
 
@@ -165,26 +175,25 @@ async fn who_may_not_call_learns_nothing_of_its_request() {
 async fn the_handler_knows_who_calls() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
-    let script = Script::<GetProduct>::new(move |cx, _| {
+    let script = Script::<GetUser>::new(move |cx, _| {
         let counter = Arc::clone(&counter);
         async move {
-            if let Some(identity) = &cx.identity {
-                assert_eq!(
-                    (identity.subject.as_str(), identity.role),
-                    (ME, Role::Customer)
-                );
-                counter.fetch_add(1, Ordering::SeqCst);
-            }
-            Ok(tea())
+            let identity = cx.identity.as_ref().unwrap();
+            assert_eq!(
+                (identity.subject.as_str(), identity.role),
+                (ME, Role::Customer)
+            );
+            assert!(cx.token.is_some());
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok(UserResponse::default())
         }
     });
     let authority = Authority::generate();
     let function = Running::scripted(authority.env(), script).await;
+    let asked = GetUserRequest { id: ME.into() };
     for wire in Wire::ALL {
-        let client = Client::new(wire, function.address());
-        client.call::<GetProduct>(&get_tea()).await.ok();
-        let client = client.bearer(&authority.customer(ME));
-        client.call::<GetProduct>(&get_tea()).await.ok();
+        let client = Client::new(wire, function.address()).bearer(&authority.customer(ME));
+        client.call::<GetUser>(&asked).await.ok();
     }
     assert_eq!(calls.load(Ordering::SeqCst), Wire::ALL.len());
 }
@@ -200,16 +209,13 @@ async fn a_token_of_one_issuer_is_not_one_of_the_other() {
         };
         (other.to_owned(), keys)
     });
-    let script = Script::<GetProduct>::answers(tea());
+    let script = Script::<CreateProduct>::answers(tea());
     let function = Running::scripted(swapped.collect::<Vec<_>>(), script).await;
     for token in [authority.admin(ME), authority.service("create-order")] {
         let outcome = Client::new(Wire::Grpc, function.address())
             .bearer(&token)
-            .call::<GetProduct>(&get_tea())
+            .call::<CreateProduct>(&create_tea())
             .await;
         assert_eq!(outcome.code, WHO);
     }
-    let without = serve(Script::<GetProduct>::answers(tea())).await;
-    let client = Client::new(Wire::Grpc, without.address());
-    client.call::<GetProduct>(&get_tea()).await.ok();
 }

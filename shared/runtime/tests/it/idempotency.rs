@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use http::HeaderValue;
 use prost::Message;
 use tonic::Code;
 use zerocart_proto::{
     cart::{CartResponse, UpdateCartItemRequest},
-    rpc::{CreateProduct, GetProduct, UpdateCartItem},
+    rpc::{CreateProduct, CreateUser, GetProduct, UpdateCartItem},
+    user::{CreateUserRequest, UserResponse},
 };
 use zerocart_runtime::{Error, Idempotency};
 use zerocart_test_support::{
@@ -30,20 +32,29 @@ async fn keeper(authority: &Authority) -> (Running, Seen) {
 }
 
 #[tokio::test]
-async fn a_key_has_1_to_255_characters_and_comes_once() {
+async fn a_key_has_1_to_255_characters_of_utf_8_and_comes_once() {
     let authority = Authority::generate();
     let (function, seen) = keeper(&authority).await;
     let too_long = "k".repeat(256);
     for wire in Wire::ALL {
         let client = Client::new(wire, function.address()).bearer(&authority.admin(ME));
-        for bad in [&[""][..], &[&too_long], &["a", "b"], &["a", "a"]] {
+        let length = "must have 1 to 255 characters";
+        for (bad, why) in [
+            (&[&b""[..]][..], length),
+            (&[too_long.as_bytes()], length),
+            (&[b"a", b"b"], "must be given once"),
+            (&[b"a", b"a"], "must be given once"),
+            (&[b"caf\xe9"], "must be UTF-8"),
+        ] {
             let mut client = client.clone();
             for value in bad {
-                client = client.header("idempotency-key", value);
+                let value = HeaderValue::from_bytes(value).unwrap();
+                client = client.header_value("idempotency-key", value);
             }
             let outcome = client.call::<CreateProduct>(&create_tea()).await;
             assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {bad:?}");
             assert_eq!(outcome.field_names(), ["idempotency-key"], "{wire:?}");
+            assert_eq!(outcome.fields[0].description, why, "{wire:?} {bad:?}");
         }
         assert!(seen.lock().unwrap().is_empty(), "{wire:?}");
         for good in ["k", &too_long[1..]] {
@@ -130,6 +141,45 @@ async fn another_caller_has_other_keys_and_another_request_another_fingerprint()
     assert_eq!(first.key, changed.key);
     assert_ne!(first.fingerprint, changed.fingerprint);
     assert_ne!(first.key, others.key);
+}
+
+#[tokio::test]
+async fn strangers_have_the_keys_of_whom_they_ask_for() {
+    let seen = Seen::default();
+    let keeps = Arc::clone(&seen);
+    let script = Script::<CreateUser>::new(move |cx, _| {
+        keeps.lock().unwrap().push(cx.idempotency);
+        async { Ok(UserResponse::default()) }
+    });
+    let authority = Authority::generate();
+    let function = Running::scripted(authority.env(), script).await;
+    let sign_up = |email: &str, password: &str| CreateUserRequest {
+        email: email.into(),
+        name: "Ada".into(),
+        password: password.into(),
+    };
+    let client = Client::new(Wire::Grpc, function.address()).header("idempotency-key", "k");
+    let (ada, eve) = ("ada@example.com", "eve@example.com");
+    let first = sign_up(ada, "correct horse");
+    client.call::<CreateUser>(&first).await.ok();
+    client
+        .call::<CreateUser>(&sign_up(ada, "battery staple"))
+        .await
+        .ok();
+    client
+        .call::<CreateUser>(&sign_up(eve, "correct horse"))
+        .await
+        .ok();
+    // No token makes another caller of them.
+    let customer = client.bearer(&authority.customer(ME));
+    customer.call::<CreateUser>(&first).await.ok();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let [first, changed, others, with_token] = seen.try_into().unwrap();
+    let (first, changed, others) = (first.unwrap(), changed.unwrap(), others.unwrap());
+    assert_eq!(first.key, changed.key);
+    assert_ne!(first.fingerprint, changed.fingerprint);
+    assert_ne!(first.key, others.key);
+    assert_eq!(Some(first), with_token);
 }
 
 #[tokio::test]

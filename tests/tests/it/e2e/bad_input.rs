@@ -122,7 +122,7 @@ async fn bad_products(client: &Client) {
     for price in [-0.01, 4.755, 10_000_000.01, f64::NAN, f64::INFINITY] {
         refused(CreateProductRequest { price, ..tea() }, &["price"]).await;
     }
-    for name in ["", " ", "a\0b", &"é".repeat(201)] {
+    for name in ["", " ", "a\0b", "\u{202e}", "a\nb", &"é".repeat(201)] {
         refused(
             CreateProductRequest {
                 name: name.into(),
@@ -132,7 +132,7 @@ async fn bad_products(client: &Client) {
         )
         .await;
     }
-    for description in ["a\0b", &"é".repeat(4001)] {
+    for description in ["a\0b", "a\u{1b}b", &"é".repeat(4001)] {
         let bad = CreateProductRequest {
             description: description.into(),
             ..tea()
@@ -161,6 +161,9 @@ async fn bad_users(client: &Client) {
         "@example.com",
         "a da@example.com",
         "a@b\0.co",
+        "a\u{200b}@b.co",
+        "\u{1f600}@b.co",
+        "a@xn--a.co",
         &long,
     ] {
         refused(
@@ -172,7 +175,14 @@ async fn bad_users(client: &Client) {
         )
         .await;
     }
-    for name in ["", "a\0b", &"a".repeat(201)] {
+    for name in [
+        "",
+        "a\0b",
+        "\u{200b}",
+        "a\u{1b}b",
+        "a\u{202e}b",
+        &"a".repeat(201),
+    ] {
         refused(
             CreateUserRequest {
                 name: name.into(),
@@ -194,7 +204,7 @@ async fn bad_users(client: &Client) {
     }
     let sign_in = AuthRequest {
         email: "a\0@b.co".into(),
-        password: "a".repeat(129),
+        password: "a".repeat(513),
     };
     self::refused::<rpc::AuthenticateUser>(client, sign_in, &["email", "password"]).await;
 }
