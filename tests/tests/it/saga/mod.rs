@@ -4,7 +4,7 @@
 //!   what must hold in these databases, whatever happened.
 //! - [`boundary`], [`sql_proxy`], [`forwarder`]: everything that passes between a process and the
 //!   database and the functions, so that the process can be killed at any such point.
-//! - [`process`]: the processes that drive orders.
+//! - [`process`]: the processes that drive orders; [`town`]: all functions as processes.
 //!
 //! The product has no code for these tests: it is killed from outside.
 
@@ -20,6 +20,7 @@ mod process;
 mod retries;
 mod sql_proxy;
 mod stage;
+mod town;
 
 use std::time::Duration;
 
