@@ -28,7 +28,8 @@ async fn charges(shop: &Shop) -> Vec<(i64, i64)> {
 
 /// The same by order: from the first that it asked for to the end of the last.
 async fn charged_orders(shop: &Shop) -> Vec<(i64, i64)> {
-    let orders = "SELECT payment_id, min(started_at), max(ended_at) FROM attempts GROUP BY payment_id";
+    let orders =
+        "SELECT payment_id, min(started_at), max(ended_at) FROM attempts GROUP BY payment_id";
     spans(shop, orders).await
 }
 

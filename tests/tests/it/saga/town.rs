@@ -45,8 +45,10 @@ pub(crate) struct Town {
 /// What came of one order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bought {
-    /// It is paid, or was declined, or there was too little of something.
+    /// It is paid, or was declined; or an earlier one has emptied the cart.
     Answered,
+    /// There was too little of something.
+    Refused,
     /// It failed because something could not be used: a new one may be made after this long.
     Failed(Duration),
 }
@@ -153,8 +155,11 @@ impl Town {
             }
             let outcome = reply.outcome::<OrderResponse>();
             match outcome.code {
-                // There was nothing to be had for the cart; or an earlier order has emptied it.
-                tonic::Code::Ok | tonic::Code::FailedPrecondition => Some(Bought::Answered),
+                tonic::Code::Ok => Some(match &outcome.response {
+                    Some(response) if response.message.contains("in stock") => Bought::Refused,
+                    _ => Bought::Answered,
+                }),
+                tonic::Code::FailedPrecondition => Some(Bought::Answered),
                 tonic::Code::Aborted => later(&reply).await,
                 _ => panic!("{outcome:?}"),
             }
@@ -210,9 +215,7 @@ impl Town {
     }
 }
 
-fn pids(
-    functions: impl IntoIterator<Item = zerocart_activator::FunctionStatus>,
-) -> Vec<u32> {
+fn pids(functions: impl IntoIterator<Item = zerocart_activator::FunctionStatus>) -> Vec<u32> {
     let instances = functions.into_iter().flat_map(|f| f.instances);
     instances.filter_map(|instance| instance.pid).collect()
 }
