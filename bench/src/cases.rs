@@ -138,8 +138,10 @@ pub(crate) fn case(info: &Info, seeds: &Seeds, n: u32) -> Result<Case> {
         "add-to-cart" => Case::get("/ready").answers(200, "only /ready: it needs get-product"),
         "get-cart" => call(&[("user_id", user)], None),
         "update-cart-item" => {
-            let line = [("user_id", user), ("product_id", product)];
-            call(&line, Some(json!({"new_quantity": 1 + n % 9})))
+            let nothing = Uuid::now_v7().to_string();
+            let line = [("user_id", user), ("product_id", &*nothing)];
+            call(&line, Some(json!({"new_quantity": 0})))
+                .answers(404, "0 of a line that is not there")
         }
         "remove-from-cart" => {
             let nothing = Uuid::now_v7().to_string();

@@ -1,12 +1,13 @@
 //! The cart domain: what each user is about to buy.
 //!
 //! One module per function; what they share is in `cart`: how a cart is changed, read, and made a
-//! message.
+//! message; and in `offer`: what get-product says of a product.
 
 mod add_to_cart;
 mod cart;
 mod clear_cart;
 mod get_cart;
+mod offer;
 mod remove_from_cart;
 mod update_cart_item;
 

@@ -26,7 +26,7 @@ const LEASE: Duration = Duration::from_secs(10);
 
 /// The time for going forward, and the time for all of it: what was begun can still be undone.
 /// Both end before the 28 s of create-order do.
-const FORWARD: Duration = Duration::from_secs(18);
+pub(crate) const FORWARD: Duration = Duration::from_secs(18);
 const ALL: Duration = Duration::from_secs(26);
 
 /// The pause before an order is taken up again that could not be brought to its end.

@@ -17,15 +17,10 @@ use zerocart_resilience::breaker;
 use zerocart_runtime::{Call, Invalid, Kind, Setup};
 
 use crate::{
+    driver::FORWARD,
     order::{Line, Order},
     saga::{Action, Event},
 };
-
-/// How long a probe keeps others away when its process dies: a little longer than the callee's own
-/// limit.
-const fn probe_lease<R: Rpc>() -> Option<Duration> {
-    Some(R::INFO.timeout().saturating_add(Duration::from_secs(1)))
-}
 
 /// The breaker of the contract: 3 failures in a row open it for 30 s, then one call of the whole
 /// fleet at a time probes, and 2 successes close it.
@@ -34,7 +29,9 @@ const BREAKER: breaker::Config = breaker::Config {
     success_threshold: 2,
     open_for: Duration::from_secs(30),
     half_open_probes: 1,
-    probe_lease: None,
+    // A probe is a whole call, with its attempts and pauses: as long as an order may go forward. When
+    // its process dies, it keeps others away no longer.
+    probe_lease: Some(FORWARD),
 };
 
 /// How long to wait before a payment is asked for again that another call is working on.
@@ -89,7 +86,8 @@ impl Report {
 }
 
 impl Services {
-    /// Clients from the environment, for `caller`.
+    /// Clients from the environment, for `caller`. `CHARGE_ATTEMPTS` (3) is how often one call asks for
+    /// a charge at most; fewer for tests.
     ///
     /// # Errors
     ///
@@ -106,21 +104,10 @@ impl Services {
             open_for,
             ..BREAKER
         });
-        let mut breaker = |name, probe_lease| {
-            let rules = breaker::Config {
-                probe_lease,
-                ..config?
-            };
-            shared_breaker(setup, database?, name, rules)
-        };
-        let payment_breaker = breaker(
-            rpc::ProcessPayment::INFO.name,
-            probe_lease::<rpc::ProcessPayment>(),
-        );
-        let inventory_breaker = breaker(
-            rpc::UpdateInventory::INFO.name,
-            probe_lease::<rpc::UpdateInventory>(),
-        );
+        let mut breaker = |name| shared_breaker(setup, database?, name, config?);
+        let payment_breaker = breaker(rpc::ProcessPayment::INFO.name);
+        let inventory_breaker = breaker(rpc::UpdateInventory::INFO.name);
+        let attempts = setup.or("CHARGE_ATTEMPTS", Options::default().attempts);
         let functions = functions?;
         // Made whatever else is missing, so that every address that is missing is told, too.
         let options = |breaker: Option<&breaker::shared::Shared>| Options {
@@ -129,7 +116,11 @@ impl Services {
             ..Options::default()
         };
         let update_inventory = functions.client(setup, options(inventory_breaker.as_ref().ok()));
-        let charge = functions.client(setup, options(payment_breaker.as_ref().ok()));
+        let charging = Options {
+            attempts: attempts?,
+            ..options(payment_breaker.as_ref().ok())
+        };
+        let charge = functions.client(setup, charging);
         // Only asked when a charge went wrong.
         let seldom = Options {
             wake: false,

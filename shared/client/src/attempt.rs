@@ -1,10 +1,7 @@
 //! One attempt at a call: what goes out, what comes back, and what that says.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -37,8 +34,12 @@ const FAIR_CHANCE: Duration = Duration::from_millis(250);
 pub(crate) struct Outgoing {
     /// The request, in its frame.
     pub(crate) message: Bytes,
+    /// When the whole call began.
+    pub(crate) began: Instant,
     /// When the whole call ends.
     pub(crate) deadline: Instant,
+    /// The circuit breaker's generation that admitted it, where one did and was known.
+    pub(crate) admitted: Option<u64>,
     /// The caller's span.
     pub(crate) trace: TraceContext,
     pub(crate) token: Option<Token>,
@@ -47,20 +48,53 @@ pub(crate) struct Outgoing {
 
 /// What became of the attempts of one call.
 #[derive(Debug, Default)]
-pub(crate) struct Trail {
-    sent: AtomicU32,
-    answered: AtomicU32,
+pub(crate) struct Trail(Mutex<Steps>);
+
+#[derive(Debug, Default)]
+struct Steps {
+    sent: u32,
+    answered: u32,
+    /// When the attempt began that has no end yet.
+    running: Option<Instant>,
+    /// An attempt failed, and nothing excuses the function.
+    blamed: bool,
 }
 
 impl Trail {
     /// Whether the function may have got the message.
     pub(crate) fn was_sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed) > 0
+        self.steps().sent > 0
     }
 
     /// Whether it has answered as often as it may have got it.
     pub(crate) fn all_answered(&self) -> bool {
-        self.answered.load(Ordering::Relaxed) >= self.sent.load(Ordering::Relaxed)
+        let steps = self.steps();
+        steps.answered >= steps.sent
+    }
+
+    /// When the attempt began that has no end yet, if there is one.
+    pub(crate) fn running(&self) -> Option<Instant> {
+        self.steps().running
+    }
+
+    /// Whether any attempt failed without excuse.
+    pub(crate) fn is_blamed(&self) -> bool {
+        self.steps().blamed
+    }
+
+    fn begin(&self, at: Instant) {
+        self.steps().running = Some(at);
+    }
+
+    fn end(&self, result: &Result<Bytes, CallError>) {
+        let mut steps = self.steps();
+        steps.running = None;
+        let failed = |error: &CallError| error.outcome() == Outcome::Failure;
+        steps.blamed |= result.as_ref().err().is_some_and(failed);
+    }
+
+    fn steps(&self) -> MutexGuard<'_, Steps> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,7 +120,7 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
-    /// What it says about the function, to the circuit breaker.
+    /// What it says about the function, as the end of an attempt.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             // Of this side.
@@ -159,23 +193,30 @@ impl tower::Service<Outgoing> for Attempt {
     }
 
     fn call(&mut self, out: Outgoing) -> Self::Future {
-        Box::pin(self.clone().run(out))
+        let attempt = self.clone();
+        Box::pin(async move {
+            let (began, trail) = (Instant::now(), Arc::clone(&out.trail));
+            trail.begin(began);
+            let result = attempt.run(out, began).await;
+            trail.end(&result);
+            result
+        })
     }
 }
 
 impl Attempt {
-    async fn run(self, out: Outgoing) -> Result<Bytes, CallError> {
-        let (began, trail) = (Instant::now(), Arc::clone(&out.trail));
+    async fn run(self, out: Outgoing, began: Instant) -> Result<Bytes, CallError> {
+        let trail = Arc::clone(&out.trail);
         let until = out.deadline.min(began + self.limit);
         let headers = headers(&out, until - began);
         let on_send = Box::new(move || {
-            trail.sent.fetch_add(1, Ordering::Relaxed);
+            trail.steps().sent += 1;
         });
         let answer =
             self.transport
                 .post(&self.callee.base, self.path, headers, out.message, on_send);
         let Ok(reply) = timeout_at(until, answer).await else {
-            let excused = self.excuses_silence(began, until);
+            let excused = self.excuses_silence(out.began, began, until);
             return Err(CallError::Late { excused });
         };
         let answer = match grpc::read(reply.map_err(CallError::Lost)?) {
@@ -184,7 +225,7 @@ impl Attempt {
             Err(error) => return Err(CallError::Garbled(error.into())),
         };
         let answered = |cold: bool| {
-            out.trail.answered.fetch_add(1, Ordering::Relaxed);
+            out.trail.steps().answered += 1;
             self.callee.answered();
             if cold {
                 let (callee, took_ms) = (self.callee.name, began.elapsed().as_millis());
@@ -202,16 +243,22 @@ impl Attempt {
                 Err(CallError::Answered { status, excused })
             }
             Answer::Foreign(answer) => {
-                let excused =
-                    answer.kind == Kind::DeadlineExceeded && self.excuses_silence(began, until);
+                let excused = answer.kind == Kind::DeadlineExceeded
+                    && self.excuses_silence(out.began, began, until);
                 Err(CallError::Foreign { answer, excused })
             }
         }
     }
 
-    /// Whether no answer between `began` and `until` says nothing about the function.
-    fn excuses_silence(&self, began: Instant, until: Instant) -> bool {
-        self.is_unfair(began, until) || self.callee.forgive(began)
+    /// Whether no answer between `began` and `until` says nothing about the function. A cold start
+    /// excuses all attempts of the call that met it, which began at `call_began`.
+    pub(crate) fn excuses_silence(
+        &self,
+        call_began: Instant,
+        began: Instant,
+        until: Instant,
+    ) -> bool {
+        self.is_unfair(began, until) || self.callee.forgive(call_began)
     }
 
     /// Whether the caller's deadline left the function too little time.

@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, num::NonZeroU32, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use prost::Message;
-use tower::ServiceExt;
+use tokio::time::Instant;
 use zerocart_proto::rpc::Rpc;
 use zerocart_resilience::breaker::shared::Shared;
 use zerocart_runtime::Call;
@@ -23,13 +23,16 @@ use crate::{
 pub struct Options {
     /// In whose name. Default: the call's own caller.
     pub identity: Identity,
-    /// A circuit breaker around each attempt. Default: none.
+    /// A circuit breaker around each call, for which all attempts together are one outcome. Default:
+    /// none. Its probe lease is the longest that a call may take then.
     pub breaker: Option<Shared>,
     /// Attempts in all, the first included. Default 3; more than 1 only for what is safe to repeat.
     ///
-    /// Repeated are attempts that found no function or were not answered in time, UNAVAILABLE,
-    /// RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED, and ABORTED when the callee says when to come
-    /// back; never past the deadline, and not once the breaker is open.
+    /// Repeated are attempts that found no function, whose process died, or that were not answered in
+    /// time, UNAVAILABLE, RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED, and ABORTED when the callee says
+    /// when to come back; never past the deadline, and not once others have opened the breaker. A
+    /// process that died is replaced at once, once in a call; before all other attempts there is a
+    /// pause, and a budget limits them.
     pub attempts: NonZeroU32,
     /// The longest that one attempt may take. Default: the callee's own limit.
     pub attempt_timeout: Option<Duration>,
@@ -112,16 +115,15 @@ impl Inner {
         let trail = Arc::new(Trail::default());
         let out = Outgoing {
             message,
+            began: Instant::now(),
             deadline: cx.deadline,
+            admitted: None,
             trace: cx.trace,
             token,
             trail: Arc::clone(&trail),
         };
-        self.stack
-            .clone()
-            .oneshot(out)
-            .await
-            .map_err(|error| Failure::of(callee, error, &trail))
+        let result = self.stack.call(out).await;
+        result.map_err(|error| Failure::of(callee, error, &trail))
     }
 }
 

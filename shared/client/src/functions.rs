@@ -20,7 +20,7 @@ use crate::{
     attempt::Attempt,
     callee::Callee,
     client::{Client, Inner as ClientInner, Options},
-    stack::stack,
+    stack::Stack,
     transport::{H2c, Transport, Way},
 };
 
@@ -157,7 +157,7 @@ impl Functions {
             path,
             limit,
         };
-        let stack = stack(attempt, options.attempts, options.breaker.clone())
+        let stack = Stack::new(attempt, options.attempts, options.breaker.clone())
             .map_err(|error| format!("the client of {name}: {error}"))?;
         Ok(ClientInner {
             callee: name,

@@ -82,6 +82,9 @@ pub(crate) struct Foreign {
     pub(crate) kind: Kind,
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
+    /// Whether it reads as the end of the process that had the request: another one may answer.
+    /// What asks to come back later is no such end, but too much work or a start that failed.
+    pub(crate) lost: bool,
 }
 
 /// Why a response says nothing.
@@ -119,19 +122,30 @@ pub(crate) fn read(reply: Reply) -> Result<Answer, Unreadable> {
             status: Box::new(word),
             cold,
         }),
-        Some(word) => Ok(Answer::Foreign(Foreign {
-            kind: kind(word.code()),
-            message: word.message().to_owned(),
-            retry_after: retry_after(&headers),
-        })),
-        None if status != StatusCode::OK => Ok(Answer::Foreign(Foreign {
-            kind: match status {
-                StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Kind::DeadlineExceeded,
-                _ => Kind::Unavailable,
-            },
-            message: format!("something in between answered {}", status.as_u16()),
-            retry_after: retry_after(&headers),
-        })),
+        Some(word) => {
+            let retry_after = retry_after(&headers);
+            Ok(Answer::Foreign(Foreign {
+                kind: kind(word.code()),
+                message: word.message().to_owned(),
+                retry_after,
+                lost: word.code() == tonic::Code::Unavailable && retry_after.is_none(),
+            }))
+        }
+        None if status != StatusCode::OK => {
+            let retry_after = retry_after(&headers);
+            let ends = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE];
+            Ok(Answer::Foreign(Foreign {
+                kind: match status {
+                    StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+                        Kind::DeadlineExceeded
+                    }
+                    _ => Kind::Unavailable,
+                },
+                message: format!("something in between answered {}", status.as_u16()),
+                retry_after,
+                lost: ends.contains(&status) && retry_after.is_none(),
+            }))
+        }
         None => Err(Unreadable::Short),
     }
 }
@@ -257,9 +271,33 @@ mod tests {
             };
             assert_eq!(foreign.kind, kind, "{headers:?}");
             assert_eq!(foreign.retry_after, Some(Duration::from_secs(2)));
+            assert!(!foreign.lost, "{headers:?}");
         }
         let error = read(reply(200, &[], b"\0\0\0\0\0", &[])).unwrap_err();
         assert_eq!(error, Unreadable::Short);
+    }
+
+    #[test]
+    fn what_tells_of_a_process_that_ended_says_so() {
+        for (status, headers, lost) in [
+            // An activator, and a proxy that speaks gRPC.
+            (200, vec![("grpc-status", "14")], true),
+            // A proxy that does not.
+            (502, vec![], true),
+            (503, vec![], true),
+            // Not ready in time; overload; no such function; a fault in between.
+            (200, vec![("grpc-status", "4")], false),
+            (504, vec![], false),
+            (200, vec![("grpc-status", "8")], false),
+            (429, vec![], false),
+            (404, vec![], false),
+            (500, vec![], false),
+        ] {
+            let Ok(Answer::Foreign(foreign)) = read(reply(status, &headers, b"", &[])) else {
+                panic!("{status} {headers:?}");
+            };
+            assert_eq!(foreign.lost, lost, "{status} {headers:?}");
+        }
     }
 
     #[test]

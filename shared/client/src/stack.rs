@@ -1,20 +1,21 @@
 //! What stands between a call and its callee, outermost first.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tower::{ServiceBuilder, util::BoxCloneSyncService, util::option_layer};
+use tokio::time::{Instant, timeout_at};
+use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
 use zerocart_resilience::{
     InvalidConfig,
     breaker::{Outcome, shared},
     bulkhead::{self, Bulkhead},
-    deadline,
+    deadline::{self, Elapsed},
     retry::{self, Backoff, Jitter, Policy, Rules, Verdict},
 };
 use zerocart_runtime::Kind;
 
 use crate::{
-    attempt::{Attempt, CallError, Outgoing},
+    attempt::{Attempt, CallError, Outgoing, Trail},
     failure::kind,
 };
 
@@ -38,50 +39,102 @@ const BULKHEAD: bulkhead::Config = bulkhead::Config {
     retry_after: Duration::from_secs(1),
 };
 
-/// A call through all layers.
-pub(crate) type Stack = BoxCloneSyncService<Outgoing, Bytes, CallError>;
-
-/// Puts the layers around `attempt`.
-pub(crate) fn stack(
-    attempt: Attempt,
-    attempts: NonZeroU32,
+/// All layers of the calls of one client.
+#[derive(Clone, Debug)]
+pub(crate) struct Stack {
+    /// What judges the whole call: around everything, so that a call with all its attempts is one
+    /// outcome, and the attempts that one customer's order needs refuse nobody else.
     breaker: Option<shared::Shared>,
-) -> Result<Stack, InvalidConfig> {
-    let policy = Policy::new(
-        retry::Config {
-            max_attempts: attempts.get(),
-            backoff: Backoff::new(BACKOFF_BASE, BACKOFF_CAP, Jitter::random())?,
-            // The deadline decides.
-            max_retry_after: Duration::MAX,
-        },
-        retry::budget(BUDGET_WINDOW, BUDGET_MIN_PER_SECOND, BUDGET_RATIO)?,
-        Repeat {
-            callee: attempt.callee.name,
-            breaker: breaker.clone(),
-        },
-    )?;
-    let stack = ServiceBuilder::new()
-        // The total deadline: nothing below may outlive what the caller is willing to wait.
-        .layer(deadline::Layer::new(|out: &Outgoing| Some(out.deadline)))
-        // Retry inside the deadline, so that all attempts and pauses share one budget of time.
-        .layer(policy.layer())
-        // The breaker inside retry, so that each attempt is judged, and an open one ends them.
-        .layer(option_layer(
-            breaker.map(|breaker| shared::Layer::new(breaker, classify)),
-        ))
-        // The bulkhead inside the breaker, so that a call that is rejected takes no slot.
-        .layer(bulkhead::Layer::new(Bulkhead::new(BULKHEAD)?))
-        // Innermost the time limit of the attempt, so that waiting for a slot is not held against
-        // the callee. It is the attempt's own: the callee is told what remains of it, and whether
-        // its passing counts depends on whose time it was.
-        .service(attempt);
-    Ok(BoxCloneSyncService::new(stack))
+    repeated: BoxCloneSyncService<Outgoing, Bytes, CallError>,
+    attempt: Attempt,
 }
 
-fn classify(result: &Result<Bytes, CallError>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Success,
-        Err(error) => error.outcome(),
+impl Stack {
+    /// Puts the layers around `attempt`.
+    pub(crate) fn new(
+        attempt: Attempt,
+        attempts: NonZeroU32,
+        breaker: Option<shared::Shared>,
+    ) -> Result<Self, InvalidConfig> {
+        let policy = Policy::new(
+            retry::Config {
+                max_attempts: attempts.get(),
+                backoff: Backoff::new(BACKOFF_BASE, BACKOFF_CAP, Jitter::random())?,
+                // The deadline decides.
+                max_retry_after: Duration::MAX,
+            },
+            retry::budget(BUDGET_WINDOW, BUDGET_MIN_PER_SECOND, BUDGET_RATIO)?,
+            Repeat {
+                callee: attempt.callee.name,
+                breaker: breaker.clone(),
+            },
+        )?;
+        let repeated = ServiceBuilder::new()
+            // The total deadline: nothing below may outlive what the caller is willing to wait.
+            .layer(deadline::Layer::new(|out: &Outgoing| Some(out.deadline)))
+            // Retry inside the deadline, so that all attempts and pauses share one budget of time.
+            .layer(policy.layer())
+            // The bulkhead inside retry, so that no slot is held during a pause.
+            .layer(bulkhead::Layer::new(Bulkhead::new(BULKHEAD)?))
+            // Innermost the time limit of the attempt, so that waiting for a slot is not held against
+            // the callee. It is the attempt's own: the callee is told what remains of it, and whether
+            // its passing counts depends on whose time it was.
+            .service(attempt.clone());
+        Ok(Self {
+            breaker,
+            repeated: BoxCloneSyncService::new(repeated),
+            attempt,
+        })
+    }
+
+    /// Makes one call.
+    pub(crate) async fn call(&self, mut out: Outgoing) -> Result<Bytes, CallError> {
+        let Some(breaker) = &self.breaker else {
+            return self.repeated.clone().oneshot(out).await;
+        };
+        let (deadline, trail, began) = (out.deadline, Arc::clone(&out.trail), out.began);
+        let Ok(permit) = timeout_at(deadline, breaker.acquire()).await else {
+            return Err(Elapsed::default().into());
+        };
+        let permit = permit?;
+        out.admitted = permit.generation();
+        // A probe's place is another's when its lease is over.
+        if let Some(lease) = breaker.config().breaker.probe_lease {
+            out.deadline = deadline.min(began + lease);
+        }
+        let until = out.deadline;
+        let result = self.repeated.clone().oneshot(out).await;
+        let settled = permit.settle(self.outcome(&result, began, until, &trail));
+        // It is kept all the same.
+        let _ = timeout_at(deadline, settled).await;
+        result
+    }
+
+    /// What a call says of the function: whether it answered in the end. If it did not, one attempt
+    /// that nothing excuses is enough to blame it, and any number of them is one failure.
+    fn outcome(
+        &self,
+        result: &Result<Bytes, CallError>,
+        began: Instant,
+        until: Instant,
+        trail: &Trail,
+    ) -> Outcome {
+        let last = match (result, trail.running()) {
+            (Ok(_), _) => Outcome::Success,
+            // The time ran out during an attempt, which had no chance to say so itself.
+            (Err(CallError::Deadline(_)), Some(at)) => {
+                if self.attempt.excuses_silence(began, at, until) {
+                    Outcome::Ignore
+                } else {
+                    Outcome::Failure
+                }
+            }
+            (Err(error), _) => error.outcome(),
+        };
+        match last {
+            Outcome::Ignore if trail.is_blamed() => Outcome::Failure,
+            last => last,
+        }
     }
 }
 
@@ -98,20 +151,23 @@ impl Rules<Outgoing, Bytes, CallError> for Repeat {
         Some(out.clone())
     }
 
-    fn judge(&self, _: &Outgoing, result: &Result<Bytes, CallError>) -> Verdict {
+    fn judge(&self, out: &Outgoing, result: &Result<Bytes, CallError>) -> Verdict {
         let error = match result {
             Ok(_) => return Verdict::Done,
             Err(error) => error,
         };
         let verdict = verdict(error);
-        // The last real answer says more than the breaker would.
+        // Other calls have opened the breaker since it admitted this one. The last real answer says
+        // more than the breaker would.
         let open = || {
-            let breaker = self.breaker.as_ref();
-            breaker.is_some_and(|breaker| breaker.snapshot().retry_after.is_some())
+            let snapshot = self.breaker.as_ref().map(shared::Shared::snapshot);
+            snapshot.is_some_and(|now| {
+                now.retry_after.is_some() && out.admitted != Some(now.generation)
+            })
         };
         match verdict {
-            Verdict::Retry | Verdict::RetryAfter(_) if open() => Verdict::GiveUp,
-            Verdict::Retry | Verdict::RetryAfter(_) => {
+            Verdict::Retry | Verdict::RetryAfter(_) | Verdict::Replace if open() => Verdict::GiveUp,
+            Verdict::Retry | Verdict::RetryAfter(_) | Verdict::Replace => {
                 tracing::debug!(callee = self.callee, ?error, "an attempt failed");
                 verdict
             }
@@ -126,7 +182,10 @@ impl Rules<Outgoing, Bytes, CallError> for Repeat {
 
 fn verdict(error: &CallError) -> Verdict {
     match error {
-        CallError::Lost(_) | CallError::Late { .. } => Verdict::Retry,
+        // The process is gone, or was never there: the fault of the platform, which has others.
+        CallError::Lost(_) => Verdict::Replace,
+        CallError::Foreign { answer, .. } if answer.lost => Verdict::Replace,
+        CallError::Late { .. } => Verdict::Retry,
         // Of this side: another attempt would find the same.
         CallError::Deadline(_) | CallError::Open(_) | CallError::Full(_) => Verdict::GiveUp,
         CallError::Garbled(_) => Verdict::GiveUp,

@@ -26,6 +26,9 @@ pub(crate) const ATTEMPTS: usize = 5;
 pub(crate) const BACKOFF_BASE: Duration = Duration::from_millis(100);
 pub(crate) const BACKOFF_CAP: Duration = Duration::from_secs(1);
 
+/// The pause before a server that says that it is starting is asked again.
+const STARTING_PAUSE: Duration = Duration::from_millis(100);
+
 /// The longest that the server is asked before a pooled connection counts as dead.
 const RECYCLE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -83,6 +86,9 @@ pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
 
 /// A connection that works as far as this side knows.
 ///
+/// A server that says that it is starting will be there: that is no attempt, and it is waited for as
+/// long as whoever calls does.
+///
 /// # Errors
 ///
 /// The last error, when it is none that another attempt may mend, or after the last attempt.
@@ -96,9 +102,13 @@ pub(crate) async fn open(
             Ok(client) => return Ok(client),
             Err(error) => error,
         };
-        let pause = match may_pass(&error).then(|| pauses.next()).flatten() {
-            Some(pause) => pause,
-            None => return Err(error),
+        let pause = if is_starting(&error) {
+            Some(STARTING_PAUSE)
+        } else {
+            may_pass(&error).then(|| pauses.next()).flatten()
+        };
+        let Some(pause) = pause else {
+            return Err(error);
         };
         tracing::warn!(
             error = explain(&error),
@@ -109,14 +119,17 @@ pub(crate) async fn open(
     }
 }
 
-/// Whether the next attempt to connect may succeed: the network failed, or the server is starting
-/// (57P03) or full (53300). A wrong password stays wrong.
+/// Whether the server says that it is starting, or recovering from a crash (57P03).
+fn is_starting(error: &PoolError) -> bool {
+    matches!(error, PoolError::Backend(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW))
+}
+
+/// Whether the next attempt to connect may succeed: the network failed, or the server is full (53300).
+/// A wrong password stays wrong.
 fn may_pass(error: &PoolError) -> bool {
     match error {
         PoolError::Backend(error) => match error.code() {
-            Some(code) => {
-                *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::TOO_MANY_CONNECTIONS
-            }
+            Some(code) => *code == SqlState::TOO_MANY_CONNECTIONS,
             None => is_transport(error),
         },
         PoolError::Timeout(TimeoutType::Create) => true,

@@ -91,6 +91,19 @@ impl QueryError {
         }
     }
 
+    /// Whether the connection has ended: lost, or closed by a server that ends or has crashed.
+    pub(crate) fn is_lost_connection(&self) -> bool {
+        match &*self.0 {
+            Cause::Lost(_) => true,
+            Cause::Server(error) => {
+                error.is_of(&["08"])
+                    || error.code == SqlState::ADMIN_SHUTDOWN
+                    || error.code == SqlState::CRASH_SHUTDOWN
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the server refused a statement, which ends what a transaction can do.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(&*self.0, Cause::Server(_))

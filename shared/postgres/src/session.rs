@@ -237,7 +237,11 @@ impl Session {
     /// Notes what an error says of the database, the connection and the transaction.
     pub(crate) fn judge(&self, error: QueryError) -> QueryError {
         let mut state = self.state();
-        if error.is_database_failure() {
+        if error.is_lost_connection() && self.is_reused() {
+            // It tells of a server that has ended since; whether there is one again, the next
+            // connection finds out.
+            state.verdict = Some(Outcome::Ignore);
+        } else if error.is_database_failure() {
             state.verdict = Some(Outcome::Failure);
         } else {
             state.verdict.get_or_insert(Outcome::Success);
@@ -326,6 +330,11 @@ impl Session {
         self.client
             .as_ref()
             .expect("a session that was handed out has its connection until it is dropped")
+    }
+
+    /// Whether the connection is older than this session.
+    fn is_reused(&self) -> bool {
+        Client::metrics(self.client()).recycle_count > 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -3,11 +3,12 @@
 //! Four tower layers, each of which works alone, and tower's own time limit per attempt. Around a
 //! call to another function they go in this order, outermost first:
 //!
-//! 1. [`deadline`]: nothing below may outlive what the caller is willing to wait.
-//! 2. [`retry`]: inside the deadline, so that all attempts and pauses share one budget of time.
-//! 3. [`breaker`]: inside retry, so that each attempt is judged and an open breaker ends the retries;
-//!    in memory, or [shared](breaker::shared) by a fleet.
-//! 4. [`bulkhead`]: inside the breaker, so that a rejected call takes no slot.
+//! 1. [`breaker`]: around everything, so that a call with all its attempts is one outcome; in memory,
+//!    or [shared](breaker::shared) by a fleet.
+//! 2. [`deadline`]: nothing below may outlive what the caller is willing to wait. Inside the breaker,
+//!    so that it can be judged when the time runs out.
+//! 3. [`retry`]: inside the deadline, so that all attempts and pauses share one budget of time.
+//! 4. [`bulkhead`]: inside retry, so that no slot is held during a pause.
 //! 5. [`attempt`]: innermost, so that waiting for a slot is not held against the dependency.
 //!
 //! # Errors
@@ -33,14 +34,15 @@
 //! # tokio_test::block_on(async {
 //! let breaker = breaker::Breaker::new(breaker::Config::default())?;
 //! let bulkhead = bulkhead::Bulkhead::new(bulkhead::Config::default())?;
+//! // A deadline that passes says that it did not work: nothing else limits the whole call.
 //! let classify = |result: &Result<u32, BoxError>| match result {
 //!     Ok(_) => breaker::Outcome::Success,
 //!     Err(error) if error.is::<bulkhead::BulkheadFull>() => breaker::Outcome::Ignore,
 //!     Err(_) => breaker::Outcome::Failure,
 //! };
 //! let client = ServiceBuilder::new()
-//!     .layer(deadline::Layer::after(Duration::from_secs(5))?)
 //!     .layer(breaker::Layer::new(breaker, classify))
+//!     .layer(deadline::Layer::after(Duration::from_secs(5))?)
 //!     .layer(bulkhead::Layer::new(bulkhead))
 //!     .layer(attempt::Layer::new(Duration::from_secs(1)))
 //!     .service(service_fn(async |n: u32| Ok::<_, BoxError>(n + 1)));

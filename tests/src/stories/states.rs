@@ -144,12 +144,17 @@ pub(super) async fn carts(shop: &Shop) -> Result<(), Failed> {
         shop.ask::<rpc::UpdateCartItem>(buyer, request)
     };
     let no_line = Refusal::not_found("this product is not in the cart");
-    for quantity in [1, 0] {
-        let answer = set(&unknown(), quantity).await?;
-        answer.refused(&no_line).end()?;
-    }
+    set(&unknown(), 1).await?.refused(&none).end()?;
+    set(&unknown(), 0).await?.refused(&no_line).end()?;
+    // As many as there are and no more, whether they are added or set.
+    set(&fork.id, 4).await?.refused(&not_enough).end()?;
+    shop.cart(buyer, &all).await?;
+    set(&fork.id, 3).await?.ok().end()?;
+    set(&fork.id, 2).await?.ok().end()?;
     set(&rice.id, 0).await?.ok().end()?;
-    set(&rice.id, -1).await?.refused(&no_line).end()?;
+    for quantity in [-1, 1] {
+        set(&rice.id, quantity).await?.refused(&no_line).end()?;
+    }
     let remove = RemoveFromCartRequest {
         user_id: user_id(),
         product_id: rice.id.clone(),

@@ -14,7 +14,7 @@ use zerocart_proto::{
     product::{GetProductRequest, Product, ProductResponse},
     rpc::GetProduct,
 };
-use zerocart_runtime::Error;
+use zerocart_runtime::{Error, Function};
 use zerocart_test_support::functions::{Running, Script};
 
 use crate::{Domain, id};
@@ -165,7 +165,20 @@ impl Catalogue {
     }
 
     pub(crate) async fn customer_with(&self, domain: &Domain, more: &[(&str, &str)]) -> Running {
+        self.caller_with::<AddToCart>(domain, more).await
+    }
+
+    /// Starts a function that calls this.
+    pub(crate) async fn caller<F: Function>(&self, domain: &Domain) -> Running {
+        self.caller_with::<F>(domain, &[]).await
+    }
+
+    pub(crate) async fn caller_with<F: Function>(
+        &self,
+        domain: &Domain,
+        more: &[(&str, &str)],
+    ) -> Running {
         let urls = [("FUNCTION_URLS", self.urls.as_str())];
-        domain.busy::<AddToCart>(&[&urls, more].concat()).await
+        domain.busy::<F>(&[&urls, more].concat()).await
     }
 }

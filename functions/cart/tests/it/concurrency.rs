@@ -136,9 +136,12 @@ async fn what_another_did_before_it_let_go_of_the_cart_is_seen() {
     let domain = Domain::new().await;
     let catalogue = Catalogue::open(&domain).await;
     let other = domain.another().await;
-    let (tea, cup) = (&catalogue.sell("Tea", 1.0, 6), &id());
+    let (tea, cup) = (
+        &catalogue.sell("Tea", 1.0, 6),
+        &catalogue.sell("Cup", 1.0, 9),
+    );
     let adder = catalogue.customer_of(&domain).await;
-    let setter = domain.busy::<UpdateCartItem>(&[]).await;
+    let setter = catalogue.caller::<UpdateCartItem>(&domain).await;
     let remover = domain.busy::<RemoveFromCart>(&[]).await;
     let clearer = domain.busy::<ClearCart>(&[]).await;
     let order = &id();
@@ -231,7 +234,7 @@ async fn no_interleaving_breaks_a_cart_or_waits_for_itself() {
     let catalogue = Catalogue::open(&domain).await;
     let [adder, setter, remover, clearer] = [
         catalogue.customer_of(&domain).await,
-        domain.busy::<UpdateCartItem>(&[]).await,
+        catalogue.caller::<UpdateCartItem>(&domain).await,
         domain.busy::<RemoveFromCart>(&[]).await,
         domain.busy::<ClearCart>(&[]).await,
     ];

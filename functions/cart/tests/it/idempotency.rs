@@ -142,14 +142,15 @@ async fn no_answer_is_not_kept() {
     assert_eq!(domain.lines(ME).await, [(tea, 1)]);
 }
 
-/// Makes a call under a key by every wire, puts the line back, and makes it again: done once. The
-/// other call is another request.
+/// Makes a call under a key by every wire, puts the line back, and makes it again while there is no
+/// such product any more: done once. The other call is another request.
 async fn once<F: Function>(
     asked: impl AsyncFn(&Client, &str) -> Outcome<CartResponse>,
     other: impl AsyncFn(&Client, &str) -> Outcome<CartResponse>,
 ) {
     let domain = Domain::new().await;
-    let function = &domain.start::<F>().await;
+    let catalogue = Catalogue::open(&domain).await;
+    let function = &catalogue.caller::<F>(&domain).await;
     let tea = id();
     for (n, wire) in Wire::ALL.into_iter().enumerate() {
         let key = n.to_string();
@@ -160,7 +161,9 @@ async fn once<F: Function>(
             .unwrap();
         domain.fill(ME, &[(&tea, "1", 5)]).await;
         let client = keyed(&domain, wire, function, &key);
+        catalogue.change(&tea, "Tea", 1.0, 5);
         let first = asked(&client, &tea).await.ok();
+        catalogue.forget(&tea);
         domain
             .sql
             .execute("DELETE FROM cart_items", &[])

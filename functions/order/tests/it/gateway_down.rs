@@ -64,17 +64,20 @@ async fn the_order_fails_with_its_reason_and_gives_all_back() {
 }
 
 #[tokio::test]
-async fn after_three_failures_the_gateway_is_left_alone() {
+async fn after_three_orders_the_gateway_is_left_alone() {
     let shop = Shop::new().await;
     let function = shop.start::<CreateOrder>().await;
     assert_eq!(breaker(&function).await["state"], "closed");
     shop.world.set(Spot::Charge, Fault::Unavailable);
-    until("the breaker opens", async || {
+    // Three orders, each of which asks three times.
+    for orders in 1..=3 {
+        assert_eq!(breaker(&function).await["state"], "closed");
         assert_unavailable(&order(&shop, &function, Wire::Http1).await, Wire::Http1);
-        breaker(&function).await["state"] == "open"
-    })
-    .await;
-    assert_eq!(shop.world.count(Spot::Charge), 3);
+        let shown = breaker(&function).await;
+        assert_eq!(shown["consecutive_failures"], orders, "{shown}");
+        assert_eq!(shop.world.count(Spot::Charge), 3 * orders);
+    }
+    assert_eq!(breaker(&function).await["state"], "open");
 
     // Also one that was just started, which has seen no failure.
     let fresh = shop.start::<CreateOrder>().await;
@@ -102,7 +105,7 @@ async fn after_three_failures_the_gateway_is_left_alone() {
         assert_eq!(shown["state"], "open", "{shown}");
         assert_eq!(shown["consecutive_failures"], 3, "{shown}");
     }
-    assert_eq!(shop.world.count(Spot::Charge), 3);
+    assert_eq!(shop.world.count(Spot::Charge), 9);
     shop.assert_settled().await;
 }
 

@@ -7,7 +7,7 @@ use tokio_postgres::NoTls;
 use zerocart_client::{Cause, Client, Options, health};
 use zerocart_postgres::{BreakerStore, Database};
 use zerocart_proto::rpc::GetCart;
-use zerocart_resilience::breaker::{State, shared};
+use zerocart_resilience::breaker::{self, State, shared};
 use zerocart_runtime::{Env, Error, Kind, Setup};
 use zerocart_test_support::{
     functions::{PATIENCE, Running, Script},
@@ -15,8 +15,9 @@ use zerocart_test_support::{
 };
 
 use crate::{
-    Counter, RULES, World, a_cart, attempts, counted, failures::proxy, memory_breaker, my_cart,
-    nowhere, silence,
+    Counter, Memory, RULES, World, a_cart, attempts, counted,
+    failures::{Death, mortal, proxy},
+    memory_breaker, my_cart, nowhere, silence,
 };
 
 fn guarded(n: u32) -> Options {
@@ -31,19 +32,22 @@ fn failures(client: &Client<GetCart>) -> u32 {
 }
 
 #[tokio::test]
-async fn failures_open_it_and_end_the_retries() {
+async fn three_calls_open_it_however_often_each_is_repeated() {
     let mut world = World::new();
     let (script, calls) = counted(|_| Err(Error::new(Kind::Unavailable, "down")));
     let _get_cart = world.serve(script).await;
-    let client = world.client::<GetCart>(guarded(10));
-    // The third attempt opens it: its own answer comes back, not the breaker's.
-    let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
-    assert_eq!(calls.get(), 3);
-    assert_eq!(failure.message, "down");
-    assert_eq!(failure.cause, Cause::Answered);
+    let client = world.client::<GetCart>(guarded(4));
+    for n in 1..=3 {
+        // The answer of the last attempt comes back, not the breaker's.
+        let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
+        assert_eq!(calls.get(), 4 * n);
+        assert_eq!(failure.message, "down");
+        assert_eq!(failure.cause, Cause::Answered);
+        assert_eq!(failures(&client), n);
+    }
 
     let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
-    assert_eq!(calls.get(), 3);
+    assert_eq!(calls.get(), 12);
     assert_eq!(failure.kind, Kind::Unavailable);
     assert_eq!(failure.cause, Cause::Unsent);
     assert!(failure.retry_after.unwrap() > Duration::ZERO);
@@ -52,6 +56,155 @@ async fn failures_open_it_and_end_the_retries() {
     assert_eq!(shown["state"], "open");
     assert_eq!(shown["consecutive_failures"], 3);
     assert!(shown["retry_after_ms"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn a_call_that_succeeds_in_the_end_is_a_success() {
+    let mut world = World::new();
+    // Every third attempt succeeds.
+    let (script, _) = counted(|n| match n % 3 {
+        0 => Ok(a_cart()),
+        _ => Err(Error::new(Kind::Unavailable, "not now")),
+    });
+    let _get_cart = world.serve(script).await;
+    let client = world.client::<GetCart>(guarded(3));
+    for _ in 0..4 {
+        client.call(&world.call(), &my_cart()).await.unwrap();
+        assert_eq!(failures(&client), 0);
+    }
+}
+
+/// The last attempt is refused for a reason of the callee's that excuses it; an earlier one was not.
+#[tokio::test]
+async fn one_attempt_without_excuse_is_enough() {
+    let mut world = World::new();
+    let (script, _) = counted(|n| match n {
+        1 => Err(Error::new(Kind::Unavailable, "down")),
+        _ => Err(Error::new(Kind::ResourceExhausted, "full")),
+    });
+    let _get_cart = world.serve(script).await;
+    let client = world.client::<GetCart>(guarded(2));
+    for _ in 0..2 {
+        client.call(&world.call(), &my_cart()).await.unwrap_err();
+        // The second call is refused twice, which says nothing.
+        assert_eq!(failures(&client), 1);
+    }
+}
+
+/// Three calls are on their way when three others open it: none of them is repeated.
+#[tokio::test]
+async fn once_others_have_opened_it_nothing_is_repeated() {
+    let mut world = World::new();
+    let gate = Arc::new(Semaphore::new(0));
+    let (calls, waits) = (Counter::default(), Arc::clone(&gate));
+    let counter = calls.clone();
+    let script = Script::<GetCart>::new(move |_, _| {
+        let (first, waits) = (counter.add() == 1, Arc::clone(&waits));
+        async move {
+            if first {
+                let _ = waits.acquire().await;
+            }
+            Err(Error::new(Kind::Unavailable, "down"))
+        }
+    });
+    let _get_cart = world.serve(script).await;
+    let client = world.client::<GetCart>(guarded(2));
+    let (cx, early) = (world.call(), client.clone());
+    let early = tokio::spawn(async move { early.call(&cx, &my_cart()).await });
+    crate::until("it is called", || calls.get() == 1).await;
+    for _ in 0..3 {
+        client.call(&world.call(), &my_cart()).await.unwrap_err();
+    }
+    assert_eq!(calls.get(), 1 + 3 * 2);
+    gate.close();
+    early.await.unwrap().unwrap_err();
+    assert_eq!(calls.get(), 1 + 3 * 2);
+}
+
+/// A probe is a whole call: its attempts are its own, and it is repeated while it holds its place.
+#[tokio::test]
+async fn a_probe_is_repeated_as_other_calls_are() {
+    let mut world = World::new();
+    let (script, calls) = counted(|n| match n {
+        1..=3 | 4 | 6 => Err(Error::new(Kind::Unavailable, "down")),
+        _ => Ok(a_cart()),
+    });
+    let _get_cart = world.serve(script).await;
+    let rules = breaker::Config {
+        open_for: Duration::from_millis(1),
+        ..RULES
+    };
+    let config = shared::Config::new(rules);
+    let breaker = shared::Shared::new("get-cart", Memory::default(), config).unwrap();
+    let options = |n| Options {
+        breaker: Some(breaker.clone()),
+        ..attempts(n)
+    };
+    let once = world.client::<GetCart>(options(1));
+    for _ in 0..3 {
+        once.call(&world.call(), &my_cart()).await.unwrap_err();
+    }
+    assert_eq!(breaker.snapshot().state, State::Open);
+    crate::until("a call would pass", || {
+        breaker.snapshot().retry_after.is_none()
+    })
+    .await;
+    let client = world.client::<GetCart>(options(2));
+    for (calls_now, state) in [(5, State::HalfOpen), (7, State::Closed)] {
+        client.call(&world.call(), &my_cart()).await.unwrap();
+        assert_eq!((calls.get(), breaker.snapshot().state), (calls_now, state));
+    }
+}
+
+/// A process that died is not the function: while others answer, calls succeed and nothing counts. One
+/// that always dies has failed.
+#[tokio::test]
+async fn a_process_that_died_is_replaced_and_counts_only_when_all_did() {
+    for dies in [Death::Cut, Death::Told] {
+        let mut world = World::new();
+        let (address, met) = mortal(&world, dies, |n| n % 2 == 1).await;
+        world.at::<GetCart>(address);
+        let client = world.client::<GetCart>(guarded(2));
+        for n in 1..=6 {
+            client.call(&world.call(), &my_cart()).await.unwrap();
+            assert_eq!((met.get(), failures(&client)), (2 * n, 0), "{dies:?}");
+        }
+
+        let mut world = World::new();
+        let (address, _) = mortal(&world, dies, |_| true).await;
+        world.at::<GetCart>(address);
+        let client = world.client::<GetCart>(guarded(2));
+        for n in 1..=3 {
+            client.call(&world.call(), &my_cart()).await.unwrap_err();
+            assert_eq!(failures(&client), n, "{dies:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_callee_that_hangs_until_the_callers_deadline_counts() {
+    let mut world = World::new();
+    let script = Script::<GetCart>::new(|cx: zerocart_runtime::Call, _| async move {
+        if cx.remaining() < Duration::from_millis(1500) {
+            std::future::pending::<()>().await;
+        }
+        Ok(a_cart())
+    });
+    let _get_cart = world.serve(script).await;
+    // The caller's deadline ends the only attempt, or one of several.
+    for n in [1, 3] {
+        let client = world.client::<GetCart>(Options {
+            attempt_timeout: Some(Duration::from_millis(1900)),
+            ..guarded(n)
+        });
+        // Warm, so that it is not forgiven as a cold start.
+        client.call(&world.call(), &my_cart()).await.unwrap();
+        let cx = world.call_within(Duration::from_millis(1200));
+        let failure = client.call(&cx, &my_cart()).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::DeadlineExceeded);
+        // Nobody waits for the verdict longer than for the call.
+        crate::until("it counts", || failures(&client) == 1).await;
+    }
 }
 
 #[tokio::test]

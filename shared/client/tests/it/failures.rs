@@ -4,10 +4,11 @@ use std::{error::Error as _, time::Duration};
 
 use axum::{Router, body::Body, http::Response};
 use tokio::{io::AsyncReadExt, net::TcpListener, net::TcpStream};
+use tower::ServiceExt as _;
 use zerocart_client::{Cause, Options};
 use zerocart_proto::{rpc::GetCart, validate::Violations};
-use zerocart_runtime::{Call, Error, Kind};
-use zerocart_test_support::functions::{PATIENCE, Script};
+use zerocart_runtime::{Call, Env, Error, Kind};
+use zerocart_test_support::functions::{PATIENCE, Script, Scripted};
 
 use crate::{ME, World, attempts, counted, my_cart, nowhere, server, silence};
 
@@ -140,6 +141,55 @@ pub(crate) async fn proxy(status: u16, grpc_status: Option<&'static str>) -> std
         listener, router, never, PATIENCE,
     ));
     address
+}
+
+/// How the end of a process shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Death {
+    /// The connection is cut.
+    Cut,
+    /// An activator tells of it.
+    Told,
+}
+
+/// Something before get-cart, each of whose processes takes one request: the nth dies with it if `dies`
+/// says so, and answers otherwise. Also gives how many there were.
+pub(crate) async fn mortal(
+    world: &World,
+    death: Death,
+    dies: fn(u32) -> bool,
+) -> (std::net::SocketAddr, crate::Counter) {
+    let lives = Script::<GetCart>::answers(crate::a_cart()).into_env();
+    let env = world.authority.env().into_iter().chain([lives]);
+    let built = zerocart_runtime::build::<Scripted<GetCart>>(Env::from_iter(env)).unwrap();
+    let met = crate::Counter::default();
+    let counter = met.clone();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new().fallback(move |request: axum::extract::Request| {
+        let (n, lives) = (counter.add(), built.router.clone());
+        async move {
+            match death {
+                _ if !dies(n) => lives.oneshot(request).await.unwrap(),
+                // What is not answered in full ends its stream with an error.
+                Death::Cut => {
+                    let broken = futures_util::stream::iter([Err::<Vec<u8>, _>("it died")]);
+                    Response::new(Body::from_stream(broken))
+                }
+                Death::Told => Response::builder()
+                    .header("content-type", "application/grpc")
+                    .header("grpc-status", "14")
+                    .header("grpc-message", "it ended during the request")
+                    .body(Body::empty())
+                    .unwrap(),
+            }
+        }
+    });
+    let never = std::future::pending();
+    tokio::spawn(zerocart_runtime::serve_router(
+        listener, router, never, PATIENCE,
+    ));
+    (address, met)
 }
 
 #[tokio::test]

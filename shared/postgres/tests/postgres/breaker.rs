@@ -1,6 +1,6 @@
 //! The circuit breaker around the database.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use zerocart_postgres::{Database, Options};
 use zerocart_resilience::breaker::{Config, State};
@@ -20,7 +20,9 @@ fn with_breaker(url: &str, open_for: Duration) -> Database {
         }),
         ..Options::default()
     };
-    Database::new(&config(url), options).unwrap()
+    let mut config = config(url);
+    config.pool_size = NonZeroUsize::new(4).unwrap();
+    Database::new(&config, options).unwrap()
 }
 
 fn state(database: &Database) -> State {
@@ -54,6 +56,49 @@ async fn it_opens_after_three_failures_and_closes_after_two_successes() {
     assert_eq!(state(&database), State::HalfOpen);
     works(&database).await;
     assert_eq!(state(&database), State::Closed);
+}
+
+/// A server that is restarted breaks all connections at once. That is no failure of the one that is
+/// there afterwards.
+#[tokio::test]
+async fn connections_that_end_with_an_old_server_do_not_open_it() {
+    let mut server = TestServer::private().await;
+    let test = server.database("user").await;
+    let database = with_breaker(test.url(), Duration::from_secs(3600));
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        sessions = Vec::new();
+        for _ in 0..4 {
+            let session = database.read(&call()).await.unwrap();
+            session.query_one("SELECT 1", &[]).await.unwrap();
+            sessions.push(session);
+        }
+    }
+    let failing = sessions.iter().map(async |session| {
+        let sleep = session.query("SELECT pg_sleep(3600)", &[]).await;
+        assert!(sleep.unwrap_err().is_database_failure());
+    });
+    tokio::join!(futures_util::future::join_all(failing), server.stop());
+    drop(sessions);
+    assert_eq!(state(&database), State::Closed);
+    let failures = || database.breaker().unwrap().snapshot().consecutive_failures;
+    assert_eq!(failures(), 0);
+    server.start().await;
+    works(&database).await;
+}
+
+#[tokio::test]
+async fn new_connections_that_end_at_their_first_use_open_it() {
+    let test = TestDatabase::new("user").await;
+    let proxy = Proxy::before(test.url(), [Fate::LostAt("SELECT 1"); 3]).await;
+    let database = with_breaker(&proxy.url(test.url()), Duration::from_secs(3600));
+    for _ in 0..3 {
+        assert_eq!(state(&database), State::Closed);
+        let session = database.read(&call()).await.unwrap();
+        // Its answer is lost with the connection.
+        session.query_one("SELECT 7", &[]).await.unwrap_err();
+    }
+    assert_eq!(state(&database), State::Open);
 }
 
 #[tokio::test]

@@ -28,6 +28,22 @@ async fn connecting_is_tried_again_while_the_server_starts() {
     assert_eq!(proxy.accepted(), 5);
 }
 
+/// A server that recovers from a crash says so more often than anybody would try.
+#[tokio::test]
+async fn a_server_that_starts_is_waited_for_as_long_as_the_call_lasts() {
+    let test = TestDatabase::new("user").await;
+    let starting = Fate::Refused("57P03");
+    let proxy = Proxy::before(test.url(), [starting; 9]).await;
+    works(&database(&proxy.url(test.url()))).await;
+    assert_eq!(proxy.accepted(), 10);
+
+    let proxy = Proxy::before(test.url(), [starting; 1000]).await;
+    let database = database(&proxy.url(test.url()));
+    let impatient = call_within(Duration::from_millis(300));
+    let error = database.read(&impatient).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::DeadlineExceeded);
+}
+
 #[tokio::test]
 async fn after_five_attempts_it_is_unavailable() {
     let test = TestDatabase::new("user").await;

@@ -7,7 +7,8 @@
 //! What counts as a failure is the caller's choice: an answer that the caller does not like
 //! ("not found") is still a sign of life. A call without a verdict (cancelled, panicked) counts as
 //! nothing and frees its probe's slot. So limit each call inside the breaker: one that hangs until
-//! a deadline outside cuts it off is never counted.
+//! a deadline outside cuts it off is never counted. And repeat it inside the breaker: three attempts at
+//! one call are one failure, not three.
 //!
 //! Clones of a [`Breaker`] share its state, and so do all services that one layer makes. The state
 //! lives as long as the process; [`shared`] keeps it in a store instead, for a whole fleet. The rules

@@ -7,7 +7,8 @@
 //!
 //! Pauses are exponential with full jitter. The budget is what keeps retries from amplifying an
 //! outage: answers pay into it, retries draw from it, so that when most calls fail most of them
-//! fail at once.
+//! fail at once. An instance that is gone is no overload: once in a call it is replaced at once, and
+//! costs the budget nothing.
 //!
 //! Clones share the budget and the sequence of random numbers; the count of attempts belongs to
 //! one call.
@@ -39,6 +40,10 @@ pub enum Verdict {
     Retry,
     /// As `Retry`, but not before this long from now, as the failure itself said.
     RetryAfter(Duration),
+    /// The instance that had it is gone, which says nothing about the others: another attempt is
+    /// safe. The first of a call is made at once and draws nothing from the budget; any further one
+    /// is a `Retry`.
+    Replace,
 }
 
 /// The caller's knowledge about its requests: which may be repeated, after which results.
@@ -127,6 +132,7 @@ pub struct Policy<R> {
     rules: R,
     // Of the call at hand: tower clones the policy for each.
     retries: u32,
+    replaced: bool,
     deadline: Option<Instant>,
 }
 
@@ -147,6 +153,7 @@ impl<R> Policy<R> {
             budget,
             rules,
             retries: 0,
+            replaced: false,
             deadline: None,
         })
     }
@@ -156,13 +163,20 @@ impl<R> Policy<R> {
         Layer::new(self)
     }
 
-    /// When to try again, if at all: everything but the budget.
-    fn next_attempt(&self, hint: Duration) -> Option<Instant> {
-        if self.retries + 1 >= self.config.max_attempts || hint > self.config.max_retry_after {
+    /// How long to wait after a hint.
+    fn pause(&self, hint: Duration) -> Option<Duration> {
+        if hint > self.config.max_retry_after {
             return None;
         }
         // The jitter goes on top of a hint: all whom it turned away were told the same.
-        let pause = hint.checked_add(self.config.backoff.delay(self.retries))?;
+        hint.checked_add(self.config.backoff.delay(self.retries))
+    }
+
+    /// When to try again, if at all: everything but the budget.
+    fn next_attempt(&self, pause: Duration) -> Option<Instant> {
+        if self.retries + 1 >= self.config.max_attempts {
+            return None;
+        }
         let at = Instant::now().checked_add(pause)?;
         self.deadline
             .is_none_or(|deadline| at < deadline)
@@ -183,10 +197,16 @@ where
                 return None;
             }
             Verdict::GiveUp => return None,
-            Verdict::Retry => Duration::ZERO,
+            Verdict::Replace if !self.replaced => {
+                let at = self.next_attempt(Duration::ZERO)?;
+                self.replaced = true;
+                self.retries += 1;
+                return Some(sleep_until(at));
+            }
+            Verdict::Retry | Verdict::Replace => Duration::ZERO,
             Verdict::RetryAfter(hint) => hint,
         };
-        let at = self.next_attempt(hint)?;
+        let at = self.next_attempt(self.pause(hint)?)?;
         // Last, so that nothing is drawn for an attempt that is not made.
         if !self.budget.withdraw() {
             return None;

@@ -48,6 +48,7 @@ impl Rules<u32, u32, BoxError> for ByText {
                     Verdict::RetryAfter(Duration::from_millis(ms.parse().unwrap()))
                 }
                 _ if text == "retry" => Verdict::Retry,
+                _ if text == "gone" => Verdict::Replace,
                 _ => Verdict::GiveUp,
             },
         }
@@ -278,6 +279,42 @@ async fn failures_that_are_given_up_pay_nothing_into_the_budget() {
     fail(&mut handle, &["retry"]).await;
     assert_eq!(error_of(call).await, "retry");
     assert!(!reached(&mut handle));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_is_gone_is_replaced_at_once_and_for_nothing_once_in_a_call() {
+    let (mock, mut handle) = mock::pair();
+    // An empty budget: a second one is a retry, which it does not pay for.
+    let layer = layer(config(9), budget(SECOND * 10, 0, 0.0).unwrap(), RULES);
+    for _ in 0..2 {
+        let call = start(&layer, &mock, 1);
+        let times = fail(&mut handle, &["gone", "gone"]).await;
+        assert!(times[1] - times[0] <= ms(1), "{times:?}");
+        assert_eq!(error_of(call).await, "gone");
+        assert!(!reached(&mut handle));
+    }
+    // It is an attempt like any other, and ends with the deadline.
+    let only = Policy::new(config(1), plenty(), RULES).unwrap().layer();
+    let late = ByText {
+        deadline: Some(Instant::now()),
+    };
+    let late = Policy::new(config(9), plenty(), late).unwrap().layer();
+    for layer in [only, late] {
+        let call = start(&layer, &mock, 1);
+        fail(&mut handle, &["gone"]).await;
+        assert_eq!(error_of(call).await, "gone");
+        assert!(!reached(&mut handle));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn further_ones_are_replaced_as_failures_are_repeated() {
+    let (mock, mut handle) = mock::pair();
+    let call = start(&layer(config(4), plenty(), RULES), &mock, 1);
+    let times = fail(&mut handle, &["retry", "gone", "gone"]).await;
+    next(&mut handle).await.send_response(9);
+    assert_eq!(surely(call).await.unwrap().unwrap(), 9);
+    assert!(times[2] - times[1] <= ms(1), "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]

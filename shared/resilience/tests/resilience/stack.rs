@@ -48,7 +48,7 @@ fn judge(_: &u32, result: &Result<u32, CallError>) -> Verdict {
 fn classify(result: &Result<u32, CallError>) -> Outcome {
     match result {
         Ok(_) => Outcome::Success,
-        Err(CallError::Attempt | CallError::Other(_)) => Outcome::Failure,
+        Err(CallError::Attempt | CallError::Other(_) | CallError::Deadline(_)) => Outcome::Failure,
         Err(_) => Outcome::Ignore,
     }
 }
@@ -60,8 +60,8 @@ struct Stack {
     handle: Handle,
 }
 
-/// Deadline 5 s; 4 attempts, no jitter to speak of; breaker 3 / 2 / 30 s; one at a time, one
-/// waiting for up to 3 s; 1 s per attempt.
+/// Breaker 3 / 2 / 30 s; deadline 5 s; 4 attempts, no jitter to speak of; one at a time, one waiting
+/// for up to 3 s; 1 s per attempt.
 fn stack() -> Stack {
     let (mock, handle): (Mock, Handle) = mock::pair();
     let breaker = Breaker::new(breaker::Config::default()).unwrap();
@@ -83,9 +83,9 @@ fn stack() -> Stack {
     )
     .unwrap();
     let service = ServiceBuilder::new()
+        .layer(breaker::Layer::new(breaker.clone(), classify))
         .layer(deadline::Layer::after(SECOND * 5).unwrap())
         .layer(retry.layer())
-        .layer(breaker::Layer::new(breaker.clone(), classify))
         .layer(bulkhead::Layer::new(bulkhead.clone()))
         .map_err(unboxed)
         .layer(attempt::Layer::new(SECOND))
@@ -104,29 +104,33 @@ impl Stack {
     }
 }
 
-/// Retry around breaker, breaker around the limit per attempt: each attempt has its second and its
-/// verdict, and the open breaker, not the number of attempts, ends the call.
+/// Breaker around retry, retry around the limit per attempt: each attempt has its second, and all of
+/// them are one failure.
 #[tokio::test(start_paused = true)]
-async fn each_attempt_is_limited_judged_and_repeated() {
+async fn each_attempt_is_limited_and_the_call_is_judged() {
     let mut stack = stack();
-    let start = Instant::now();
-    let call = stack.call(1);
-    let mut silent = Vec::new();
-    for _ in 0..3 {
-        silent.push(next(&mut stack.handle).await);
+    for failures in 1..=3 {
+        let start = Instant::now();
+        let call = stack.call(1);
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            silent.push(next(&mut stack.handle).await);
+        }
+        assert_eq!(surely(call).await.unwrap(), Err(CallError::Attempt));
+        assert!(start.elapsed() >= SECOND * 4 && start.elapsed() < ms(4100));
+        assert_eq!(stack.breaker.snapshot().consecutive_failures, failures);
     }
-    let error = surely(call).await.unwrap().unwrap_err();
-    assert!(matches!(error, CallError::Breaker(open) if open.retry_after > SECOND * 29));
-    assert!(start.elapsed() >= SECOND * 3 && start.elapsed() < ms(3100));
     assert_eq!(stack.breaker.state(), State::Open);
+    let error = surely(stack.call(1)).await.unwrap().unwrap_err();
+    assert!(matches!(error, CallError::Breaker(open) if open.retry_after > SECOND * 29));
     assert!(!reached(&mut stack.handle));
     assert_eq!(stack.bulkhead.in_flight(), 0);
 }
 
-/// Deadline around everything: attempts and pauses share it, and what it cuts off is no failure
-/// of the dependency.
+/// Deadline around all attempts, which share it with their pauses; breaker around the deadline, so
+/// that a dependency that hangs until then has failed.
 #[tokio::test(start_paused = true)]
-async fn the_deadline_covers_waiting_and_all_attempts() {
+async fn the_deadline_covers_waiting_and_all_attempts_and_its_end_is_judged() {
     let mut stack = stack();
     let start = Instant::now();
     // Somebody else holds the slot for 2.5 s; then two attempts of 900 ms fail, and the third
@@ -146,7 +150,7 @@ async fn the_deadline_covers_waiting_and_all_attempts() {
         Err(CallError::Deadline(Elapsed::default()))
     );
     assert_eq!(start.elapsed(), SECOND * 5);
-    assert_eq!(stack.breaker.snapshot().consecutive_failures, 2);
+    assert_eq!(stack.breaker.snapshot().consecutive_failures, 1);
     assert_eq!(stack.bulkhead.in_flight(), 0);
 }
 

@@ -4,7 +4,8 @@
 //!   what must hold in these databases, whatever happened.
 //! - [`boundary`], [`sql_proxy`], [`forwarder`]: everything that passes between a process and the
 //!   database and the functions, so that the process can be killed at any such point.
-//! - [`process`]: the processes that drive orders; [`refunds`]: an admin who refunds them meanwhile.
+//! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]:
+//!   an admin who refunds orders meanwhile.
 //!
 //! The product has no code for these tests: it is killed from outside.
 
@@ -21,6 +22,7 @@ mod refunds;
 mod retries;
 mod sql_proxy;
 mod stage;
+mod town;
 
 use std::time::Duration;
 

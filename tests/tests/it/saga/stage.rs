@@ -139,6 +139,19 @@ impl Shop {
         client
     }
 
+    /// From now on what was committed outlives a server that is killed, not only one that is stopped.
+    pub(crate) async fn keep_commits(&self) {
+        for domain in DOMAINS {
+            let database = &self.databases[domain];
+            let keep = format!(
+                "ALTER DATABASE {} SET synchronous_commit = on; SET synchronous_commit = on",
+                database.name()
+            );
+            let kept = self.sql(domain).await.batch_execute(&keep).await;
+            kept.expect("a setting can be changed");
+        }
+    }
+
     /// Where the log of `name` goes.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
@@ -240,15 +253,6 @@ impl Shop {
         }
     }
 
-    /// The time of all probes is over: a breaker whose prober was killed admits another one.
-    pub(crate) async fn lapse_probes(&self) {
-        let update = "UPDATE circuit_breakers SET admitted_at = admitted_at - interval '1 min'
-                      WHERE state = 'half_open'";
-        let sql = self.sql("order").await;
-        let lapsed = sql.execute(update, &[]).await;
-        lapsed.expect("breakers can be updated");
-    }
-
     /// The time of all drivers is over: their leases lapse, as do the pauses of what they put off.
     /// Gives the orders that are unfinished.
     pub(crate) async fn lapse(&self) -> Vec<(Uuid, Uuid)> {
@@ -278,6 +282,8 @@ impl Shop {
 /// A shop whose functions run in this process, but for those that drive orders.
 pub(crate) struct Stage {
     pub(crate) shop: Shop,
+    /// How often a charge is asked for, where it is not as often as in earnest.
+    pub(crate) charge_attempts: Option<&'static str>,
     functions: BTreeMap<&'static str, Running>,
 }
 
@@ -286,6 +292,7 @@ impl Stage {
     pub(crate) async fn new() -> Self {
         let mut stage = Self {
             shop: Shop::open().await,
+            charge_attempts: None,
             functions: BTreeMap::new(),
         };
         stage.shop.gateway(Gateway::WORKS).await;
@@ -334,15 +341,22 @@ impl Stage {
 
     /// The variables of a function or job of the order domain.
     pub(crate) fn order_env(&self, more: &[(&str, &str)]) -> Env {
-        let mut env = self.shop.env("order");
+        let mut env = self.own_env();
         env.push(("FUNCTION_URLS".into(), urls(&self.addresses())));
         env.extend(more.iter().map(|(k, v)| ((*k).into(), (*v).into())));
         env
     }
 
+    fn own_env(&self) -> Env {
+        let mut env = self.shop.env("order");
+        let attempts = self.charge_attempts.iter();
+        env.extend(attempts.map(|n| ("CHARGE_ATTEMPTS".into(), (*n).into())));
+        env
+    }
+
     /// The same, through `tap`.
     pub(crate) fn tapped_env(&self, tap: &Tap) -> Env {
-        let mut env = self.shop.env("order");
+        let mut env = self.own_env();
         for (name, value) in &mut env {
             if name == "DATABASE_URL" {
                 let (before, rest) = value.rsplit_once('@').expect("it has a password");

@@ -13,12 +13,11 @@
 //! - **Without its store** the breaker is open to traffic: whoever cannot read the state, or not in
 //!   time, calls. Only a breaker that is already known to be open still rejects.
 //!
-//! Clones share everything, and so do all services that one layer makes.
+//! Clones share everything. There is no layer of it: whoever calls holds a [`Permit`], because what a
+//! call says about its callee may be more than its result shows.
 
-mod layer;
 mod store;
 
-pub use layer::{Layer, Service};
 pub use store::{BoxError, BoxFuture, Changed, Loaded, Step, Store};
 
 use super::state::{self, Machine};
@@ -375,6 +374,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// The generation that admitted the call ([`Snapshot::generation`]); none when the state was not
+    /// known.
+    pub fn generation(&self) -> Option<u64> {
+        self.generation
+    }
+
     /// Gives the verdict, and waits until it is kept, where it changes anything.
     ///
     /// Dropping this future loses nothing: what is to be written is written all the same.

@@ -1,7 +1,6 @@
 use super::*;
 use crate::breaker::state::Phase;
 use tokio::time::advance;
-use tower::{BoxError as TowerError, Layer as _, ServiceExt as _, service_fn};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OPEN_FOR: Duration = Duration::from_secs(30);
@@ -476,39 +475,6 @@ async fn transitions_are_told_once() {
             (State::HalfOpen, State::Closed)
         ]
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_layer_judges_each_call_and_makes_none_while_open() {
-    let memory = Memory::new();
-    let calls = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&calls);
-    let service = service_fn(move |fails: bool| {
-        *lock(&count) += 1;
-        let result = if fails { Err("down".into()) } else { Ok(1) };
-        std::future::ready::<Result<u32, TowerError>>(result)
-    });
-    let classify = |result: &Result<u32, TowerError>| match result {
-        Ok(_) => Outcome::Success,
-        Err(_) => Outcome::Failure,
-    };
-    let service = Layer::new(memory.instance(), classify).layer(service);
-    assert_eq!(service.clone().oneshot(false).await.unwrap(), 1);
-    for _ in 0..3 {
-        let error = service.clone().oneshot(true).await.unwrap_err();
-        assert_eq!(error.to_string(), "down");
-    }
-    let error = service.clone().oneshot(false).await.unwrap_err();
-    assert!(error.is::<BreakerOpen>(), "{error}");
-    assert_eq!(*lock(&calls), 4);
-
-    // A call that is dropped says nothing and frees its probe.
-    advance(OPEN_FOR).await;
-    let hangs = service_fn(|_: bool| std::future::pending::<Result<u32, TowerError>>());
-    let hangs = Layer::new(memory.instance(), classify).layer(hangs);
-    assert!(timeout(ms(10), hangs.oneshot(true)).await.is_err());
-    tokio::time::sleep(SECOND).await;
-    assert_eq!(service.clone().oneshot(false).await.unwrap(), 1);
 }
 
 #[test]

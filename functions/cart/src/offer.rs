@@ -1,0 +1,134 @@
+//! What get-product says of a product that is to be in a cart.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+use zerocart_client::{Caller, Client, Functions, Options};
+use zerocart_postgres::{Database, shared_breaker};
+use zerocart_proto::{
+    money::Cents,
+    product::{GetProductRequest, ProductResponse},
+    rpc::{self, Info, Rpc},
+};
+use zerocart_resilience::breaker;
+use zerocart_runtime::{Call, Error, Invalid, Kind, Setup};
+
+use crate::cart::MAX_UNITS;
+
+/// A product, as get-product says.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) name: String,
+    /// The price.
+    pub(crate) cents: i64,
+    /// The most units that a cart may have of it.
+    pub(crate) most: i32,
+}
+
+/// Asks get-product.
+#[derive(Debug)]
+pub(crate) struct Offers {
+    get_product: Client<rpc::GetProduct>,
+}
+
+/// The breaker around get-product, which all functions of carts share: 3 failures in a row, of
+/// whichever instance, open it for 30 s, then one call at a time probes, and 2 successes close it.
+const BREAKER: breaker::Config = breaker::Config {
+    failure_threshold: 3,
+    success_threshold: 2,
+    open_for: Duration::from_secs(30),
+    half_open_probes: 1,
+    // As long as a whole call of these functions may take: a probe of an instance that died blocks no
+    // longer.
+    probe_lease: Some(rpc::AddToCart::INFO.timeout()),
+};
+
+impl Offers {
+    /// A client of get-product from the environment, for `caller`. `BREAKER_OPEN_MS` shortens the 30 s
+    /// for tests.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`]; the reasons are noted.
+    pub(crate) fn from_setup(
+        setup: &mut Setup,
+        database: &Result<Database, Invalid>,
+        caller: &Info,
+    ) -> Result<Self, Invalid> {
+        let open_for = setup.millis("BREAKER_OPEN_MS", BREAKER.open_for);
+        let breaker = match (database, open_for) {
+            (Ok(database), Ok(open_for)) => {
+                let rules = breaker::Config {
+                    open_for,
+                    ..BREAKER
+                };
+                shared_breaker(setup, database, rpc::GetProduct::INFO.name, rules)
+            }
+            _ => Err(Invalid),
+        };
+        // Made without the breaker too, so that what is wrong with it is told as well.
+        let options = Options {
+            breaker: breaker.as_ref().ok().cloned(),
+            ..Default::default()
+        };
+        let functions = Functions::from_setup(setup, Caller::from(caller));
+        let get_product = functions.and_then(|functions| functions.client(setup, options));
+        breaker?;
+        Ok(Self {
+            get_product: get_product?,
+        })
+    }
+
+    /// What get-product says of a product.
+    ///
+    /// Under an idempotency key the outcome is for the transaction that looks the key up: where it was
+    /// answered before, that answer stands, whatever get-product says by now.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no offer, where no key was given.
+    pub(crate) async fn of(&self, cx: &Call, product: Uuid) -> Result<Result<Offer, Error>, Error> {
+        match self.ask(cx, product).await {
+            Err(error) if cx.idempotency.is_none() => Err(error),
+            offer => Ok(offer),
+        }
+    }
+
+    async fn ask(&self, cx: &Call, product: Uuid) -> Result<Offer, Error> {
+        let asked = GetProductRequest {
+            id: product.to_string(),
+        };
+        match self.get_product.call(cx, &asked).await {
+            Ok(response) => offer(response).ok_or_else(|| {
+                Error::internal("get-product answered without a product, or without its price")
+            }),
+            Err(failure) if failure.kind == Kind::NotFound => {
+                Err(Error::not_found("there is no such product"))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+}
+
+/// An answer of get-product; none when it is not as the contract says.
+fn offer(response: ProductResponse) -> Option<Offer> {
+    let product = response.product?;
+    let price = Cents::from_wire(product.price).filter(|price| *price >= Cents::ZERO)?;
+    Some(Offer {
+        name: product.name,
+        cents: price.get(),
+        most: product.inventory.min(MAX_UNITS),
+    })
+}
+
+/// Why a line may not have `units`.
+pub(crate) fn too_many(units: i32) -> Error {
+    Error::new(
+        Kind::FailedPrecondition,
+        if units > MAX_UNITS {
+            "a cart holds at most 10,000 units of one product"
+        } else {
+            "there is not enough of this product in stock"
+        },
+    )
+}
