@@ -215,6 +215,7 @@ fn rest(method: Method, path: &str, body: impl Into<bytes::Bytes>) -> Rest {
         method,
         path: path.to_owned(),
         media_type: "application/json",
+        headers: Vec::new(),
         body: body.into(),
     }
 }

@@ -109,7 +109,7 @@ async fn both_spellings_of_an_id_are_one_request() {
         ..plain.clone()
     };
     // As the version before made it of the same message, whose records are kept for a day.
-    let key = Idempotency::new(b"k", ME, "update-cart-item", &plain.encode_to_vec()).unwrap();
+    let key = Idempotency::new(b"k", ME, "update-cart-item", "", &plain.encode_to_vec()).unwrap();
     for wire in Wire::ALL {
         let client = Client::new(wire, function.address())
             .bearer(&authority.customer(ME))

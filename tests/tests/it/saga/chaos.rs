@@ -61,7 +61,7 @@ const LOAD: Load = Load {
 
 impl Load {
     /// As it is, but for the seed that the environment may give.
-    fn from_env(self) -> Self {
+    fn seeded(self) -> Self {
         let mut setup = Setup::new(Env::of_process(), "chaos");
         let seed = setup.optional("ZEROCART_SEED");
         let seed = seed.expect("ZEROCART_SEED is a number");
@@ -74,10 +74,11 @@ impl Load {
     /// Buys until `end`, again what could not be bought. Gives the number of orders.
     async fn buy(&self, town: &Town, number: u64, products: &[Uuid; 3], end: Instant) -> usize {
         let mut rng = StdRng::seed_from_u64(self.seed ^ (number + 1));
-        let buyer = town.shop.buyer();
+        let mut buyer = town.shop.buyer();
         let (mut filled, mut orders) = (false, 0);
+        let mut wanted = &products[..];
         while Instant::now() < end && orders < self.orders {
-            for product in products {
+            for product in wanted {
                 let quantity = rng.random_range(1..=3);
                 if !filled {
                     let key = format!("{orders} {product}");
@@ -87,6 +88,11 @@ impl Load {
             orders += 1;
             match town.order(&buyer, &format!("order {orders}")).await {
                 Bought::Answered => filled = false,
+                // The scarce product is gone: another buyer comes, who does not want it.
+                Bought::Refused => {
+                    (buyer, filled) = (town.shop.buyer(), false);
+                    wanted = &products[..2];
+                }
                 Bought::Failed(pause) => {
                     // The cart is as it was.
                     filled = true;
@@ -140,7 +146,7 @@ impl Drop for Told {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn most_orders_are_paid_whatever_is_killed() {
-    let load = LOAD.from_env();
+    let load = LOAD.seeded();
     let _told = Told(load.seed);
     let town = Town::open(load.gateway).await;
     let products = [

@@ -1,6 +1,8 @@
 //! The driver of an order is killed at each boundary, one run after the other, until a run comes to
 //! its end.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::json;
 use tokio::sync::watch;
@@ -361,7 +363,10 @@ async fn create_order_is_killed_and_a_late_charge_meets_a_refund() {
 async fn create_order_is_killed_while_an_admin_refunds_its_payments() {
     let mut scene = Scene::new(Path::Paid).await;
     let shop = &scene.stage.shop;
-    let (orders, mut refunds) = (shop.connect("order").await, Refunds::new(shop, 20_251_127));
+    let (orders, mut refunds) = (
+        shop.connect("order").await,
+        Refunds::new(shop, 20_251_127, Duration::from_millis(30)),
+    );
     let payments = scene.stage.address("process-payment");
     let (stop, stopped) = watch::channel(false);
     let refunding = tokio::spawn(async move {

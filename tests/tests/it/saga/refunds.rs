@@ -20,23 +20,23 @@ use super::{
     stage::{Shop, keyed},
 };
 
-/// The longest pause between two refunds.
-const PAUSE_MS: u64 = 30;
-
 /// What an admin has refunded, and tried to.
 pub(crate) struct Refunds {
     admin: Token,
     rng: StdRng,
+    /// The longest pause before a refund.
+    pause: Duration,
     /// The orders whose refund was answered with success.
     refunded: BTreeSet<Uuid>,
     refused: usize,
 }
 
 impl Refunds {
-    pub(crate) fn new(shop: &Shop, seed: u64) -> Self {
+    pub(crate) fn new(shop: &Shop, seed: u64, pause: Duration) -> Self {
         Self {
             admin: shop.authority.admin(&Uuid::now_v7().to_string()),
             rng: StdRng::seed_from_u64(seed),
+            pause,
             refunded: BTreeSet::new(),
             refused: 0,
         }
@@ -49,8 +49,7 @@ impl Refunds {
         orders: &Client,
         send: impl AsyncFnOnce(Request<Body>) -> Option<Reply>,
     ) {
-        let pause_ms = self.rng.random_range(0..=PAUSE_MS);
-        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        tokio::time::sleep(self.pause.mul_f64(self.rng.random())).await;
         let order = match self.rng.random_bool(0.7) {
             true => "SELECT id, user_id FROM orders ORDER BY created_at DESC LIMIT 1",
             false => "SELECT id, user_id FROM orders ORDER BY random() LIMIT 1",
@@ -84,6 +83,11 @@ impl Refunds {
             let order = &books.orders[order];
             assert!(!order.is_sold(), "refunded by an admin: {order:?}");
         }
+    }
+
+    /// Whether the refund of this order's payment was answered with success.
+    pub(crate) fn has_refunded(&self, order: Uuid) -> bool {
+        self.refunded.contains(&order)
     }
 
     /// How many orders were refunded, and how many refunds refused.

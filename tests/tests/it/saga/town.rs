@@ -16,6 +16,7 @@ use zerocart_tests::root;
 
 use super::{
     process::{self, Process},
+    refunds::Refunds,
     stage::{Buyer, Gateway, Shop, entry, keyed, post_order},
     until,
 };
@@ -165,6 +166,19 @@ impl Town {
             }
         })
         .await
+    }
+
+    /// An admin refunds orders, for ever.
+    pub(crate) async fn refund(&self, refunds: &mut Refunds) {
+        loop {
+            let sql = {
+                // Not while the server is stopped.
+                let _server = self.shop.server.lock().await;
+                self.shop.sql("order").await
+            };
+            let send = async |request| self.send("process-payment", request).await;
+            refunds.once(&sql, send).await;
+        }
     }
 
     /// Kills a process of a function. Whether there was one.
