@@ -37,7 +37,7 @@ async fn a_server_that_starts_is_waited_for_as_long_as_the_call_lasts() {
     works(&database(&proxy.url(test.url()))).await;
     assert_eq!(proxy.accepted(), 10);
 
-    let proxy = Proxy::before(test.url(), [starting; 1000]).await;
+    let proxy = Proxy::before(test.url(), [starting; 100]).await;
     let database = database(&proxy.url(test.url()));
     let impatient = call_within(Duration::from_millis(300));
     let error = database.read(&impatient).await.unwrap_err();
