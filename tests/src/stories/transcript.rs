@@ -190,7 +190,7 @@ static VOLATILE: LazyLock<Regex> = LazyLock::new(|| {
         (?P<token>eyJ[\w-]+\.[\w-]+\.[\w-]*)
         | (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z)
         | (?P<page>page_token"?[:=]"?[\w-]{32,})
-        | (?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})
+        | (?P<id>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})
         | (?P<hex>[0-9a-fA-F]{32})"#,
     )
     .expect("this is a regular expression")
@@ -202,9 +202,12 @@ impl Plain {
             let is = |name| found.name(name).is_some();
             if is("id") {
                 let next = self.ids.len() + 1;
-                let n = *self.ids.entry(found[0].to_owned()).or_insert(next);
+                let lower = found[0].to_lowercase();
+                // In capitals it is the same id, and to be seen as written so.
+                let name = if lower == found[0] { "id" } else { "ID" };
+                let n = *self.ids.entry(lower).or_insert(next);
                 let mut id = String::new();
-                let _ = write!(id, "<id {n}>");
+                let _ = write!(id, "<{name} {n}>");
                 return id;
             }
             match (is("token"), is("time"), is("page")) {
@@ -247,6 +250,7 @@ mod tests {
         let is = r#"{"id":"<id 1>","user_id":"<id 2>","at":"<time>"}"#;
         assert_eq!(plain.of(&text), is);
         assert_eq!(plain.of(two), "<id 2>");
+        assert_eq!(plain.of(&one.to_uppercase()), "<ID 1>");
         assert_eq!(plain.of("eyJhbGciOi.eyJzd-WI._x"), "<token>");
         assert_eq!(
             plain.of("Tea 80326ef5502768e11b3fac4ec3df0abc"),

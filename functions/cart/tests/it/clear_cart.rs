@@ -226,7 +226,7 @@ async fn a_bad_field_is_named_and_nothing_is_taken() {
         }
     }
     for (query, field) in [
-        ("order=1".to_owned(), "order"),
+        ("orderId=1".to_owned(), "order_id"),
         (format!("user_id={YOU}"), "user_id"),
     ] {
         for wire in JSON_WIRES {

@@ -96,7 +96,7 @@ async fn a_bad_field_is_named() {
         }
     }
     for (query, field) in [
-        ("quantity=1".to_owned(), "quantity"),
+        (format!("productId={ME}"), "product_id"),
         (format!("product_id={ME}"), "product_id"),
     ] {
         for wire in JSON_WIRES {

@@ -232,7 +232,8 @@ async fn a_bad_field_is_named() {
         ("limit=many", "limit"),
         ("limit=1.5", "limit"),
         ("limit=1&limit=2", "limit"),
-        ("page=2", "page"),
+        ("limit=%2B5", "limit"),
+        ("utm_source=x&limit=-1", "limit"),
         (&*format!("user_id={OTHER}"), "user_id"),
     ] {
         let reply = client.get(&format!("/users/{ME}/orders?{query}")).await;

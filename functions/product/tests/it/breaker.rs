@@ -101,7 +101,7 @@ async fn probes(domain: &Domain, open_ms: &str) -> [Probe; 4] {
             domain.start_with::<CreateProduct>(&env).await,
             Method::POST,
             "/products".into(),
-            r#"{"name": "Tea"}"#,
+            r#"{"name": "Tea", "price": 1}"#,
         ),
     ]
 }

@@ -184,7 +184,9 @@ async fn a_bad_field_is_named() {
         ("limit=1.5", "limit"),
         ("limit=1&limit=2", "limit"),
         ("offset=99999999999", "offset"),
-        ("page=2", "page"),
+        ("limit=%2B5", "limit"),
+        ("limit=05", "limit"),
+        ("utm_source=x&offset=-1", "offset"),
     ] {
         let reply = client.get(&format!("/products?{query}")).await;
         let outcome = reply.outcome::<ListProductsResponse>();
