@@ -128,7 +128,9 @@ fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
         .filter(|info| method == info.http_method || serves_head(method, info.http_method))
         .map(|info| info.name.into())
         .collect();
-    let mut methods = of_path().next().map(|info| rpc::methods(rpc::ALL, info.http_path));
+    let mut methods = of_path()
+        .next()
+        .map(|info| rpc::methods(rpc::ALL, info.http_path));
     if path == "/openapi.json" {
         methods = Some(vec!["GET", "HEAD"]);
         if method == Method::GET || method == Method::HEAD {
@@ -144,7 +146,10 @@ fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
     right.extend(grpc.map(|info| format!("{}-grpc", info.name)));
     let reflection = REFLECTION.iter().filter(|grpc| path.starts_with(**grpc));
     right.extend(reflection.map(|_| "grpc-reflection".into()));
-    assert!(right.len() <= 1, "{method} {path:?} is more than one: {right:?}");
+    assert!(
+        right.len() <= 1,
+        "{method} {path:?} is more than one: {right:?}"
+    );
     match found {
         Some(found) => right.iter().any(|right| right == found),
         None => right.is_empty(),
