@@ -66,7 +66,7 @@ impl Offers {
             }
             _ => Err(Invalid),
         };
-        // Made without the breaker too, so that what is wrong with it is told as well.
+        // Made without the breaker too, so that start-up reports its mistakes as well.
         let options = Options {
             breaker: breaker.as_ref().ok().cloned(),
             ..Default::default()
@@ -82,7 +82,7 @@ impl Offers {
     /// What get-product says of a product.
     ///
     /// Under an idempotency key the outcome is for the transaction that looks the key up: where it was
-    /// answered before, that answer stands, whatever get-product says by now.
+    /// answered before, that answer stands, even if get-product says something else by now.
     ///
     /// # Errors
     ///

@@ -23,8 +23,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// When it is worth trying again that the payments could not be asked.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// `update-order-status`: moves an order on, or calls it off. What an order already is, it is told to
-/// be.
+/// `update-order-status`: moves an order on, or calls it off. The status that an order already has
+/// is a success, and changes nothing.
 #[derive(Debug)]
 pub struct UpdateOrderStatus {
     driver: Driver,
