@@ -23,6 +23,7 @@ pub(crate) struct Function {
     pub(crate) writes: bool,
     pub(crate) location: Option<String>,
     pub(crate) calls: Vec<String>,
+    pub(crate) signs_tokens: bool,
     pub(crate) refusal: Option<(u32, String)>,
     pub(crate) subject: Option<String>,
 }
@@ -87,6 +88,7 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
         writes: flag(&message, "writes"),
         location: Some(text(&message, "location")).filter(|path| !path.is_empty()),
         calls: texts(&message, "calls"),
+        signs_tokens: flag(&message, "signs_tokens"),
         refusal: submessage(&message, "refusal")
             .map(|refusal| (number(&refusal, "http_status"), text(&refusal, "detail"))),
         subject: Some(text(&message, "subject")).filter(|field| !field.is_empty()),

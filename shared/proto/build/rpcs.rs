@@ -84,6 +84,7 @@ impl Rpc for {name} {{
         creates: {creates},
         refuses: {refuses:?},
         calls: &{calls:?},
+        signs_tokens: {signs_tokens},
     }};"#,
         full = method.full_name(),
         method = http.method,
@@ -100,6 +101,7 @@ impl Rpc for {name} {{
         timeout = function.timeout_ms,
         writes = function.writes,
         creates = function.location.is_some(),
+        signs_tokens = function.signs_tokens,
         refuses = function.refusal.as_ref().map(|(status, _)| status),
     )?;
     if !params.is_empty() {

@@ -73,6 +73,8 @@ pub struct Info {
     pub refuses: Option<u16>,
     /// The names of the functions that it calls.
     pub calls: &'static [&'static str],
+    /// Whether it signs the tokens of people.
+    pub signs_tokens: bool,
 }
 
 impl Info {
