@@ -3,11 +3,13 @@
 //! One module per function; what they share is in `cart`: how a cart is changed, read, and made a
 //! message; and in `offer`: what get-product says of a product.
 
-mod add_to_cart;
 mod cart;
+mod offer;
+
+// generated: functions (cargo zerocart generate)
+mod add_to_cart;
 mod clear_cart;
 mod get_cart;
-mod offer;
 mod remove_from_cart;
 mod update_cart_item;
 
@@ -17,13 +19,18 @@ pub use get_cart::GetCart;
 pub use remove_from_cart::RemoveFromCart;
 pub use update_cart_item::UpdateCartItem;
 
-use zerocart_runtime::Entry;
-
 /// The functions of this domain.
-pub const FUNCTIONS: &[Entry] = &[
-    Entry::of::<AddToCart>(),
-    Entry::of::<GetCart>(),
-    Entry::of::<UpdateCartItem>(),
-    Entry::of::<RemoveFromCart>(),
-    Entry::of::<ClearCart>(),
+#[rustfmt::skip]
+pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+    zerocart_runtime::Entry::of::<AddToCart>(),
+    zerocart_runtime::Entry::of::<GetCart>(),
+    zerocart_runtime::Entry::of::<UpdateCartItem>(),
+    zerocart_runtime::Entry::of::<RemoveFromCart>(),
+    zerocart_runtime::Entry::of::<ClearCart>(),
 ];
+
+/// The jobs of this domain.
+#[rustfmt::skip]
+pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+];
+// end of generated: functions

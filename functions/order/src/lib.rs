@@ -4,15 +4,17 @@
 //! their database (`store`), the other functions (`services`), and the driver that puts these
 //! together (`driver`).
 
-mod create_order;
 mod driver;
-mod get_order;
-mod list_user_orders;
 mod order;
-mod recover_orders;
 mod saga;
 mod services;
 mod store;
+
+// generated: functions (cargo zerocart generate)
+mod create_order;
+mod get_order;
+mod list_user_orders;
+mod recover_orders;
 mod update_order_status;
 
 pub use create_order::CreateOrder;
@@ -21,20 +23,25 @@ pub use list_user_orders::ListUserOrders;
 pub use recover_orders::RecoverOrders;
 pub use update_order_status::UpdateOrderStatus;
 
-use std::time::Duration;
-
-use zerocart_runtime::{Entry, Error, JobEntry, Kind};
-
 /// The functions of this domain.
-pub const FUNCTIONS: &[Entry] = &[
-    Entry::of::<CreateOrder>(),
-    Entry::of::<GetOrder>(),
-    Entry::of::<ListUserOrders>(),
-    Entry::of::<UpdateOrderStatus>(),
+#[rustfmt::skip]
+pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+    zerocart_runtime::Entry::of::<CreateOrder>(),
+    zerocart_runtime::Entry::of::<GetOrder>(),
+    zerocart_runtime::Entry::of::<ListUserOrders>(),
+    zerocart_runtime::Entry::of::<UpdateOrderStatus>(),
 ];
 
 /// The jobs of this domain.
-pub const JOBS: &[JobEntry] = &[JobEntry::of::<RecoverOrders>()];
+#[rustfmt::skip]
+pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+    zerocart_runtime::JobEntry::of::<RecoverOrders>(),
+];
+// end of generated: functions
+
+use std::time::Duration;
+
+use zerocart_runtime::{Error, Kind};
 
 /// The user's cart belongs to another order until that is done.
 fn cart_is_taken() -> Error {

@@ -14,31 +14,38 @@
 
 mod cashier;
 mod gateway;
-mod get_payment_status;
 mod ledger;
 mod payment;
+mod simulator;
+
+// generated: functions (cargo zerocart generate)
+mod get_payment_status;
 mod process_payment;
 mod set_failure_rate;
 mod settle_payments;
-mod simulator;
 
 pub use get_payment_status::GetPaymentStatus;
 pub use process_payment::ProcessPayment;
 pub use set_failure_rate::SetFailureRate;
 pub use settle_payments::SettlePayments;
 
-use zerocart_proto::payment::PaymentStatus;
-use zerocart_runtime::{Entry, Error, JobEntry};
-
 /// The functions of this domain.
-pub const FUNCTIONS: &[Entry] = &[
-    Entry::of::<ProcessPayment>(),
-    Entry::of::<GetPaymentStatus>(),
-    Entry::of::<SetFailureRate>(),
+#[rustfmt::skip]
+pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+    zerocart_runtime::Entry::of::<ProcessPayment>(),
+    zerocart_runtime::Entry::of::<GetPaymentStatus>(),
+    zerocart_runtime::Entry::of::<SetFailureRate>(),
 ];
 
 /// The jobs of this domain.
-pub const JOBS: &[JobEntry] = &[JobEntry::of::<SettlePayments>()];
+#[rustfmt::skip]
+pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+    zerocart_runtime::JobEntry::of::<SettlePayments>(),
+];
+// end of generated: functions
+
+use zerocart_proto::payment::PaymentStatus;
+use zerocart_runtime::Error;
 
 /// A status as the database has it: the name that it has on the wire.
 fn status(name: &str) -> Result<PaymentStatus, Error> {

@@ -3,11 +3,13 @@
 //! One module per function; what they share is here: how a row becomes a message, and the circuit
 //! breaker around the database.
 
+mod page;
+mod reservation;
+
+// generated: functions (cargo zerocart generate)
 mod create_product;
 mod get_product;
 mod list_products;
-mod page;
-mod reservation;
 mod update_inventory;
 
 pub use create_product::CreateProduct;
@@ -15,20 +17,27 @@ pub use get_product::GetProduct;
 pub use list_products::ListProducts;
 pub use update_inventory::UpdateInventory;
 
+/// The functions of this domain.
+#[rustfmt::skip]
+pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+    zerocart_runtime::Entry::of::<CreateProduct>(),
+    zerocart_runtime::Entry::of::<GetProduct>(),
+    zerocart_runtime::Entry::of::<ListProducts>(),
+    zerocart_runtime::Entry::of::<UpdateInventory>(),
+];
+
+/// The jobs of this domain.
+#[rustfmt::skip]
+pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+];
+// end of generated: functions
+
 use std::time::Duration;
 
 use zerocart_postgres::{Database, Options, Row};
 use zerocart_proto::{money::Cents, product::Product};
 use zerocart_resilience::breaker;
-use zerocart_runtime::{Entry, Invalid, Setup};
-
-/// The functions of this domain.
-pub const FUNCTIONS: &[Entry] = &[
-    Entry::of::<CreateProduct>(),
-    Entry::of::<GetProduct>(),
-    Entry::of::<ListProducts>(),
-    Entry::of::<UpdateInventory>(),
-];
+use zerocart_runtime::{Invalid, Setup};
 
 /// The breaker of the contract: 3 failures in a row open it for 30 s, then one call at a time
 /// probes, and 2 successes close it.

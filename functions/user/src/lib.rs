@@ -9,24 +9,33 @@ mod attempts;
 pub mod bootstrap;
 mod password;
 
+pub use authenticate_user::TOKEN_LIFETIME_SECONDS;
+
+// generated: functions (cargo zerocart generate)
 mod authenticate_user;
 mod create_user;
 mod get_user;
 
-pub use authenticate_user::{AuthenticateUser, TOKEN_LIFETIME_SECONDS};
+pub use authenticate_user::AuthenticateUser;
 pub use create_user::CreateUser;
 pub use get_user::GetUser;
 
+/// The functions of this domain.
+#[rustfmt::skip]
+pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+    zerocart_runtime::Entry::of::<CreateUser>(),
+    zerocart_runtime::Entry::of::<GetUser>(),
+    zerocart_runtime::Entry::of::<AuthenticateUser>(),
+];
+
+/// The jobs of this domain.
+#[rustfmt::skip]
+pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+];
+// end of generated: functions
+
 use zerocart_postgres::Row;
 use zerocart_proto::user::User;
-use zerocart_runtime::Entry;
-
-/// The functions of this domain.
-pub const FUNCTIONS: &[Entry] = &[
-    Entry::of::<CreateUser>(),
-    Entry::of::<GetUser>(),
-    Entry::of::<AuthenticateUser>(),
-];
 
 /// The columns of [`user`], in its order.
 macro_rules! user_columns {

@@ -1,0 +1,68 @@
+//! The generator: every file that can be derived, made from its sources. [`render`] is pure: texts
+//! become texts.
+//!
+//! Sources:
+//!
+//! - the descriptors of `proto/` (names, routes, access, limits of time, calls);
+//! - [`settings`]: one `functions.toml` per domain beside its code, with what is a decision;
+//! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function.
+//!
+//! Made from them, one module each: [`knative`], [`kong`], [`lambda`], [`source`] and [`docs`].
+//! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
+
+pub mod docs;
+pub mod files;
+pub mod knative;
+pub mod kong;
+pub mod lambda;
+pub mod output;
+pub mod settings;
+pub mod source;
+mod text;
+pub mod unit;
+
+use zerocart_proto::rpc::{Info, JobInfo};
+
+pub use output::{Output, Splice};
+pub use settings::{Invalid, Settings};
+pub use unit::Unit;
+
+/// The Kubernetes namespace of everything that is deployed.
+pub const NAMESPACE: &str = "zerocart";
+
+/// The command that mends a file that is not current.
+pub const COMMAND: &str = "cargo zerocart generate";
+
+/// What everything is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// The RPCs of `proto/`: one function each.
+    pub functions: &'a [Info],
+    /// The jobs of `proto/`.
+    pub jobs: &'a [JobInfo],
+    /// The services of the public edge that are no functions: name and settings file.
+    pub services: &'a [(&'a str, &'a str)],
+    /// The settings files: the path below the project's folder, and the text.
+    pub settings: &'a [(String, String)],
+    /// The text of `kong/edge.yml`.
+    pub edge: &'a str,
+    /// The version of the images.
+    pub version: &'a str,
+}
+
+/// Makes every generated file.
+///
+/// # Errors
+///
+/// All that is wrong in the settings.
+pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
+    let settings = Settings::read(sources)?;
+    let units = unit::all(sources, &settings);
+    let mut outputs = knative::render(sources, &units, &settings);
+    outputs.push(kong::render(&units, sources.edge));
+    outputs.extend(lambda::render(&units));
+    outputs.extend(source::render(&units));
+    outputs.extend(docs::render(&units));
+    outputs.sort_by(|a, b| (&a.path, &a.region).cmp(&(&b.path, &b.region)));
+    Ok(outputs)
+}

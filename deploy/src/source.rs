@@ -1,0 +1,97 @@
+//! Rust that follows from `proto/`: the `main` of each binary, the list of each domain's functions, and
+//! the registry of all of them.
+
+use std::collections::BTreeMap;
+
+use crate::{Output, Unit, text::head};
+
+/// `src/bin/<name>.rs` of each function and job, and a region `functions` in each domain's `lib.rs`.
+pub fn render(units: &[Unit]) -> Vec<Output> {
+    let mut outputs: Vec<_> = units.iter().map(main).collect();
+    let mut domains: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
+    for unit in units {
+        domains.entry(unit.domain).or_default().push(unit);
+    }
+    outputs.extend(domains.into_iter().map(|(domain, units)| {
+        let path = format!("functions/{domain}/src/lib.rs");
+        Output::region(path, "functions", list(&units))
+    }));
+    outputs.extend(registry(units));
+    outputs
+}
+
+/// Regions `domains` of the registry's manifest and source.
+fn registry(units: &[Unit]) -> [Output; 2] {
+    let mut domains = Vec::new();
+    for unit in units {
+        if !domains.contains(&unit.domain) {
+            domains.push(unit.domain);
+        }
+    }
+    let dependencies = domains
+        .iter()
+        .map(|domain| format!("zerocart-{domain}.workspace = true\n"));
+    let entries = domains.iter().map(|domain| {
+        format!(
+            "    Domain {{ name: \"{domain}\", functions: zerocart_{domain}::FUNCTIONS, \
+             jobs: zerocart_{domain}::JOBS }},\n"
+        )
+    });
+    let list = format!(
+        "/// Every domain, in the order of `proto/`.\n#[rustfmt::skip]\npub const DOMAINS: &[Domain] = &[\n{}];\n",
+        entries.collect::<String>()
+    );
+    [
+        Output::region(
+            "registry/Cargo.toml",
+            "domains",
+            dependencies.collect::<String>(),
+        ),
+        Output::region("registry/src/lib.rs", "domains", list),
+    ]
+}
+
+fn main(unit: &Unit) -> Output {
+    let head = head("//", "proto/");
+    let (name, domain, type_name) = (unit.name, unit.domain, unit.type_name());
+    let (what, run) = match unit.rpc {
+        Some(_) => ("function", "run"),
+        None => ("job", "run_job"),
+    };
+    let text = format!(
+        "{head}//! The {what} `{name}`.\n\nfn main() -> std::process::ExitCode {{\n    \
+         zerocart_main::{run}::<zerocart_{domain}::{type_name}>()\n}}\n"
+    );
+    Output::file(format!("functions/{domain}/src/bin/{name}.rs"), text)
+}
+
+fn list(units: &[&Unit]) -> String {
+    let mut modules: Vec<_> = units
+        .iter()
+        .map(|unit| format!("mod {};\n", unit.module()))
+        .collect();
+    modules.sort();
+    let mut exports: Vec<_> = units
+        .iter()
+        .map(|unit| format!("pub use {}::{};\n", unit.module(), unit.type_name()))
+        .collect();
+    exports.sort();
+    let list = |jobs: bool, constant: &str, what: &str, entry: &str| {
+        let units = units.iter().filter(|unit| unit.rpc.is_none() == jobs);
+        let entries = units.map(|unit| format!("    {entry}::of::<{}>(),\n", unit.type_name()));
+        let entries: String = entries.collect();
+        // A list is as long as it is, also where rustfmt would put it into one line.
+        format!(
+            "\n/// The {what} of this domain.\n#[rustfmt::skip]\n\
+             pub const {constant}: &[{entry}] = &[\n{entries}];\n"
+        )
+    };
+    [
+        modules.concat(),
+        "\n".to_owned(),
+        exports.concat(),
+        list(false, "FUNCTIONS", "functions", "zerocart_runtime::Entry"),
+        list(true, "JOBS", "jobs", "zerocart_runtime::JobEntry"),
+    ]
+    .concat()
+}

@@ -1,0 +1,184 @@
+//! What the generator makes of declarations and settings.
+
+use std::collections::BTreeMap;
+
+use zerocart_deploy::{Output, Sources, render};
+use zerocart_proto::rpc::{
+    AddToCart, AuthenticateUser, CreateOrder, CreateUser, GetProduct, Info, JobInfo, Rpc,
+    UpdateInventory,
+};
+
+const FUNCTIONS: [Info; 6] = [
+    CreateUser::INFO,
+    AuthenticateUser::INFO,
+    GetProduct::INFO,
+    UpdateInventory::INFO,
+    AddToCart::INFO,
+    CreateOrder::INFO,
+];
+
+const JOBS: [JobInfo; 1] = [JobInfo {
+    name: "sweep-users",
+    domain: "user",
+    timeout_ms: 50_000,
+    calls: &["update-inventory"],
+}];
+
+const SETTINGS: &str = "[sweep-users]\nschedule = \"* * * * *\"\n";
+
+const USER: &str = "functions/user/functions.toml";
+
+fn made(functions: &[Info], settings: &str) -> BTreeMap<(String, Option<String>), String> {
+    let settings = [(USER.to_owned(), settings.to_owned())];
+    let outputs = render(&Sources {
+        functions,
+        jobs: &JOBS,
+        services: &[("mirror", "mirror/functions.toml")],
+        settings: &settings,
+        edge: "_format_version: \"3.0\"\nservices: []\n",
+        version: "1.2.3",
+    });
+    let outputs = outputs.expect("the settings are right").into_iter();
+    outputs
+        .map(|Output { path, region, text }| ((path, region), text))
+        .collect()
+}
+
+/// The paths that differ.
+fn differing(functions: &[Info], settings: &str) -> Vec<String> {
+    let (before, after) = (made(&FUNCTIONS, SETTINGS), made(functions, settings));
+    let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let changed = keys
+        .into_iter()
+        .filter(|key| before.get(key) != after.get(key));
+    changed.map(|(path, _)| path.clone()).collect()
+}
+
+fn file(path: &str) -> String {
+    made(&FUNCTIONS, SETTINGS)
+        .remove(&(path.to_owned(), None))
+        .unwrap_or_else(|| panic!("{path} is not made"))
+}
+
+/// The Kubernetes Secrets of a manifest.
+fn secrets(path: &str) -> Vec<String> {
+    let text = file(path);
+    let names = text.split("secretRef:").skip(1);
+    let name = |text: &str| {
+        text.split_whitespace()
+            .nth(1)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    names.map(name).collect()
+}
+
+#[test]
+fn each_gets_the_secrets_that_it_needs_and_no_others() {
+    for (name, wanted) in [
+        ("create-user", &["zerocart-auth", "zerocart-user"][..]),
+        (
+            "authenticate-user",
+            &["zerocart-auth", "zerocart-user", "zerocart-signing"],
+        ),
+        ("add-to-cart", &["zerocart-auth", "zerocart-cart"]),
+        (
+            "create-order",
+            &[
+                "zerocart-auth",
+                "zerocart-order",
+                "zerocart-service-signing",
+            ],
+        ),
+    ] {
+        assert_eq!(
+            secrets(&format!("knative/services/{name}.yaml")),
+            wanted,
+            "{name}"
+        );
+    }
+    // Nobody calls a job: it has no tokens to check.
+    let job = ["zerocart-user", "zerocart-service-signing"];
+    assert_eq!(secrets("knative/jobs/sweep-users.yaml"), job);
+    // A service of the edge belongs to no domain.
+    assert_eq!(secrets("knative/edge/mirror.yaml"), [""; 0]);
+}
+
+#[test]
+fn only_callers_are_told_where_functions_are() {
+    let told = |name: &str| {
+        file(&format!("knative/services/{name}.yaml")).contains("FUNCTION_URL_TEMPLATE")
+    };
+    assert!(told("add-to-cart") && told("create-order"));
+    assert!(!told("create-user") && !told("get-product"));
+}
+
+#[test]
+fn kong_asks_for_a_token_unless_anyone_may_call() {
+    let kong = file("kong/kong.yml");
+    let service = |name: &str| {
+        let begin = kong.find(&format!("- name: {name}\n")).expect(name);
+        let rest = &kong[begin..];
+        rest[..rest[1..]
+            .find("\n- name:")
+            .map_or(rest.len(), |end| end + 1)]
+            .to_owned()
+    };
+    for name in ["create-user", "create-user-grpc", "get-product"] {
+        assert!(!service(name).contains("jwt"), "{name}");
+    }
+    for name in ["add-to-cart", "add-to-cart-grpc", "update-inventory"] {
+        assert!(service(name).contains("jwt"), "{name}");
+    }
+    assert!(service("add-to-cart").contains(r#"paths: ["~/carts/(?<user_id>[^/]+)/items$"]"#));
+    assert!(service("add-to-cart-grpc").contains("paths: [/cart.CartService/AddToCart]"));
+}
+
+#[test]
+fn a_setting_changes_the_files_of_its_function_alone() {
+    let scaled = format!("{SETTINGS}[create-user]\nmax-scale = 7\n");
+    assert_eq!(
+        differing(&FUNCTIONS, &scaled),
+        ["knative/services/create-user.yaml"]
+    );
+    let limited = format!("{SETTINGS}[create-user]\ncalls-per-minute = 7\n");
+    assert_eq!(differing(&FUNCTIONS, &limited), ["kong/kong.yml"]);
+    let larger = format!("{SETTINGS}[create-user]\nlambda-memory-mb = 256\n");
+    assert_eq!(
+        differing(&FUNCTIONS, &larger),
+        ["functions/user/Cargo.toml"]
+    );
+}
+
+#[test]
+fn a_call_in_proto_changes_the_files_of_its_caller_alone() {
+    let mut functions = FUNCTIONS;
+    functions[2].calls = &["update-inventory"];
+    assert_eq!(
+        differing(&functions, SETTINGS),
+        [
+            "functions/product/Cargo.toml",
+            "knative/services/get-product.yaml"
+        ]
+    );
+}
+
+#[test]
+fn a_new_function_is_named_wherever_functions_are() {
+    let paths = differing(&FUNCTIONS[1..], SETTINGS);
+    for path in [
+        "README.md",
+        "functions/user/Cargo.toml",
+        "functions/user/src/bin/create-user.rs",
+        "functions/user/src/lib.rs",
+        "knative/kustomization.yaml",
+        "knative/services/create-user.yaml",
+        "kong/kong.yml",
+    ] {
+        assert!(
+            paths.iter().any(|changed| changed == path),
+            "{path}: {paths:?}"
+        );
+    }
+    assert_eq!(paths.len(), 7, "{paths:?}");
+}
