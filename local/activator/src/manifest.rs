@@ -1,8 +1,8 @@
 //! What a Knative Service file says about a function, and a CronJob file about a job.
 //!
 //! The files are those that are deployed. Everything in them is understood or refused, with the
-//! file, line and column, so that the local engine and a cluster cannot drift apart: a field
-//! that only a cluster needs belongs to `kustomization.yaml`.
+//! file, line and column, so that the local engine and a cluster cannot drift apart. What only a
+//! cluster needs (secrets, security context, resources) is known by its form.
 
 mod duration;
 mod file;

@@ -1,5 +1,6 @@
 //! The fields of a Knative Service file that are understood, and what all files share. Any other
-//! field is an error.
+//! field is an error. Fields whose names begin with `_` are only for a cluster: they are read, so that
+//! their form is checked, and not used here.
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_saphyr::{Error, Spanned};
@@ -17,6 +18,9 @@ pub(super) struct Service {
 #[serde(deny_unknown_fields)]
 pub(super) struct Metadata {
     pub(super) name: Spanned<String>,
+    /// On a cluster: everything of this machine is one namespace.
+    #[serde(rename = "namespace")]
+    _namespace: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,11 +57,16 @@ pub(super) struct Annotations {
     pub(super) window: Option<Spanned<String>>,
     #[serde(rename = "autoscaling.knative.dev/scale-to-zero-pod-retention-period")]
     pub(super) scale_to_zero_pod_retention_period: Option<Spanned<String>>,
+    #[serde(rename = "autoscaling.knative.dev/target-burst-capacity")]
+    pub(super) target_burst_capacity: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RevisionSpec {
+    /// On a cluster.
+    #[serde(rename = "automountServiceAccountToken")]
+    _automount_service_account_token: Option<bool>,
     pub(super) container_concurrency: Option<Spanned<i64>>,
     pub(super) timeout_seconds: Option<Spanned<i64>>,
     pub(super) response_start_timeout_seconds: Option<Spanned<i64>>,
@@ -67,9 +76,16 @@ pub(super) struct RevisionSpec {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct Container {
+    pub(super) image: Option<Spanned<String>>,
     pub(super) ports: Spanned<Vec<Port>>,
     #[serde(default)]
     pub(super) env: Vec<EnvVar>,
+    #[serde(default, rename = "envFrom")]
+    _env_from: Vec<EnvFrom>,
+    #[serde(rename = "securityContext")]
+    _security_context: Option<SecurityContext>,
+    #[serde(rename = "resources")]
+    _resources: Option<Resources>,
     pub(super) readiness_probe: ReadinessProbe,
     pub(super) liveness_probe: Option<LivenessProbe>,
 }
@@ -86,6 +102,74 @@ pub(super) struct Port {
 pub(super) struct EnvVar {
     pub(super) name: Spanned<String>,
     pub(super) value: String,
+}
+
+/// A Secret of a cluster, whose keys become variables. Here the engine has what is in them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EnvFrom {
+    #[serde(rename = "secretRef")]
+    _secret_ref: SecretRef,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretRef {
+    #[serde(rename = "name")]
+    _name: String,
+}
+
+/// What a container of a cluster may do. A process of this machine may do what its user may.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecurityContext {
+    #[serde(rename = "allowPrivilegeEscalation")]
+    _allow_privilege_escalation: bool,
+    #[serde(rename = "capabilities")]
+    _capabilities: Capabilities,
+    #[serde(rename = "readOnlyRootFilesystem")]
+    _read_only_root_filesystem: bool,
+    #[serde(rename = "runAsNonRoot")]
+    _run_as_non_root: bool,
+    #[serde(rename = "runAsUser")]
+    _run_as_user: u32,
+    #[serde(rename = "runAsGroup")]
+    _run_as_group: u32,
+    #[serde(rename = "seccompProfile")]
+    _seccomp_profile: SeccompProfile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Capabilities {
+    #[serde(rename = "drop")]
+    _drop: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeccompProfile {
+    #[serde(rename = "type")]
+    _type: String,
+}
+
+/// Shares of a cluster's node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resources {
+    #[serde(rename = "requests")]
+    _requests: Quantities,
+    #[serde(rename = "limits")]
+    _limits: Quantities,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Quantities {
+    #[serde(rename = "cpu")]
+    _cpu: Option<String>,
+    #[serde(rename = "memory")]
+    _memory: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

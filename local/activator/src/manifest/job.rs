@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-use super::file::{EnvVar, Metadata};
+use super::file::{EnvFrom, EnvVar, Metadata, Resources, SecurityContext};
 use super::validate::Check;
 use super::{Invalid, Job};
 use crate::schedule::Schedule;
@@ -51,6 +51,12 @@ struct PodTemplate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct PodSpec {
+    /// On a cluster.
+    #[serde(rename = "automountServiceAccountToken")]
+    _automount_service_account_token: Option<bool>,
+    /// On a cluster.
+    #[serde(rename = "terminationGracePeriodSeconds")]
+    _termination_grace_period_seconds: Option<u32>,
     restart_policy: Spanned<String>,
     containers: Spanned<Vec<Container>>,
 }
@@ -59,8 +65,15 @@ struct PodSpec {
 #[serde(deny_unknown_fields)]
 struct Container {
     name: Spanned<String>,
+    image: Option<Spanned<String>>,
     #[serde(default)]
     env: Vec<EnvVar>,
+    #[serde(default, rename = "envFrom")]
+    _env_from: Vec<EnvFrom>,
+    #[serde(rename = "securityContext")]
+    _security_context: Option<SecurityContext>,
+    #[serde(rename = "resources")]
+    _resources: Option<Resources>,
 }
 
 pub(super) fn job(file: &Path, text: &CronJob) -> Result<Job, Vec<Invalid>> {
@@ -100,6 +113,7 @@ impl Check<'_> {
             return None;
         };
         self.is("the container's name", &container.name, &name.value);
+        self.image(container.image.as_ref(), &name.value);
         Some(Job {
             name: name.value.clone(),
             schedule: schedule?,

@@ -140,6 +140,7 @@ impl<'a> Check<'a> {
             self.fail(spec.containers.referenced, message);
             return None;
         };
+        self.image(container.image.as_ref(), &name.value);
         let container_port = self.port(container);
         let env = self.env(&container.env);
         let readiness = &container.readiness_probe;
@@ -196,6 +197,22 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// An image of its own, under a tag that says which one: `…/create-user:0.1.0`.
+    pub(super) fn image(&mut self, image: Option<&Spanned<String>>, name: &str) {
+        let Some(image) = image else { return };
+        let last = image.value.rsplit('/').next().unwrap_or_default();
+        let tag = last
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix([':', '@']));
+        if tag.is_none_or(|tag| tag.is_empty() || tag == "latest") {
+            let message = format!(
+                "image must be that of {name}, with a tag that is not `latest`, not {:?}",
+                image.value
+            );
+            self.fail(image.referenced, message);
+        }
+    }
+
     fn limits(&mut self, annotations: &Annotations, concurrency: Option<usize>) -> Limits {
         let max: usize = self
             .parsed("max-scale", &annotations.max_scale)
@@ -222,6 +239,10 @@ impl<'a> Check<'a> {
                 let message = format!("target must be between 0.01 and 1000000, not {target}");
                 self.fail(value.referenced, message);
             }
+        }
+        if let Some(value) = &annotations.target_burst_capacity {
+            // Where the activator stands in the way of a request is the same here in any case.
+            let _: Option<f64> = self.parsed("target-burst-capacity", value);
         }
         let mut utilization = 100.0;
         if let Some(value) = &annotations.target_utilization_percentage {

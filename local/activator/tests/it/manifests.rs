@@ -99,11 +99,32 @@ const REFUSED: &[(&str, &str, &str, &str, &str)] = &[
         "autoscaling.knative.dev/windows",
     ),
     (
-        "cluster's field",
+        "unknown field of a container",
         "          env:",
-        "          image: x",
+        "          imagePullPolicy: x\n          env:",
         "23:11",
-        "image",
+        "imagePullPolicy",
+    ),
+    (
+        "another's image",
+        "          env:",
+        "          image: dev.local/zerocart/g:1\n          env:",
+        "23:18",
+        "image must be that of f",
+    ),
+    (
+        "an image without a version",
+        "          env:",
+        "          image: dev.local/zerocart/f:latest\n          env:",
+        "23:18",
+        "a tag that is not `latest`",
+    ),
+    (
+        "unknown security",
+        "          env:",
+        "          securityContext: {privileged: true}\n          env:",
+        "23:29",
+        "privileged",
     ),
     (
         "valueFrom",
@@ -409,8 +430,8 @@ fn what_is_unknown_or_wrong_in_a_job_is_refused_where_it_stands() {
         (
             "              env:",
             "              image: x\n              env:",
-            "17:15",
-            "image",
+            "17:22",
+            "image must be that of f",
         ),
         ("name: MODE", "name: LISTEN", "18:25", "LISTEN"),
     ] {
