@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use axum::body::Body;
 use http::{Request, Response};
 use zerocart_activator::Activator;
+use zerocart_deploy::unit::Secret;
 use zerocart_gateway::{Consumers, JwtKey, Target, Upstream, UpstreamError};
 use zerocart_local_postgres::Database;
 
@@ -113,27 +114,30 @@ impl Environment {
         let tokens = tokens.unwrap_or_else(PoisonError::into_inner);
         let mut vars = vec![("LOG_LEVEL", &self.log_level)];
         let (domain, calls) = if let Some(function) = domains::function(name) {
-            vars.push(("AUTH_USER_KEYS", &tokens.user));
-            vars.push(("AUTH_SERVICE_KEYS", &tokens.service));
             (function.info.domain, function.info.calls)
         } else if let Some(job) = domains::job(name) {
-            // Nobody calls it: it has no tokens to check.
             (job.info.domain, job.info.calls)
         } else {
-            // The edge, which has neither tokens nor a domain.
+            // A service of the edge, of no domain.
             ("", &[][..])
         };
-        if let Some(url) = self.databases.get(domain) {
-            vars.push(("DATABASE_URL", url));
+        for secret in domains::secrets(name) {
+            match secret {
+                Secret::PublicKeys => {
+                    vars.push(("AUTH_USER_KEYS", &tokens.user));
+                    vars.push(("AUTH_SERVICE_KEYS", &tokens.service));
+                }
+                Secret::Database => {
+                    vars.extend(self.databases.get(domain).map(|url| ("DATABASE_URL", url)));
+                }
+                Secret::Signing => vars.push(("AUTH_SIGNING_KEY", &tokens.signing)),
+                Secret::ServiceSigning => {
+                    vars.push(("AUTH_SERVICE_SIGNING_KEY", &tokens.service_signing));
+                }
+            }
         }
         if !calls.is_empty() {
             vars.push(("FUNCTION_URL_TEMPLATE", &self.function_url_template));
-        }
-        if domains::take_services(calls) {
-            vars.push(("AUTH_SERVICE_SIGNING_KEY", &tokens.service_signing));
-        }
-        if name == SIGNS_FOR_PEOPLE {
-            vars.push(("AUTH_SIGNING_KEY", &tokens.signing));
         }
         vars.into_iter()
             .map(|(name, value)| (name.to_owned(), value.clone()))
@@ -141,13 +145,10 @@ impl Environment {
     }
 }
 
-/// The function that signs tokens for people.
-const SIGNS_FOR_PEOPLE: &str = "authenticate-user";
-
 /// Whether a function signs tokens.
 pub(crate) fn signs(name: &str) -> bool {
-    let calls = domains::function(name).map_or(&[][..], |entry| entry.info.calls);
-    name == SIGNS_FOR_PEOPLE || domains::take_services(calls)
+    let signs = |secret| matches!(secret, Secret::Signing | Secret::ServiceSigning);
+    domains::secrets(name).into_iter().any(signs)
 }
 
 /// Where functions call each other. A name that ends in `.localhost` is this machine (RFC 6761), and

@@ -6,6 +6,7 @@ mod console;
 mod domains;
 mod engine;
 mod foundation;
+mod generate;
 mod in_process;
 mod key_files;
 mod keys;
@@ -51,6 +52,8 @@ enum Command {
     LambdaTemplate,
     /// Write the secrets of functions on Lambda to a pipe, for `just lambda-secrets`
     LambdaSecrets,
+    /// Write every file that is made from proto/ and the settings of the functions
+    Generate(generate::Args),
     /// Print the OpenAPI document of the public API
     Openapi(openapi::Args),
     /// Apply the migrations of one domain to the database at DATABASE_URL (that of its owner)
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
             Command::LambdaWatch(args) => lambda::watch::run(args, cli.data).await,
             Command::LambdaTemplate => lambda::print_template(),
             Command::LambdaSecrets => lambda::print_secrets(cli.data),
+            Command::Generate(args) => generate::run(&args),
             Command::Openapi(args) => openapi::run(&args),
             Command::Migrate(args) => bootstrap::migrate(args).await,
             Command::BootstrapAdmin => bootstrap::admin().await,
