@@ -13,14 +13,7 @@ pub(crate) const FLOOR: &str = "zerocart-floor";
 
 /// Every function.
 pub(crate) fn entries() -> Vec<Entry> {
-    [
-        zerocart_user::FUNCTIONS,
-        zerocart_product::FUNCTIONS,
-        zerocart_cart::FUNCTIONS,
-        zerocart_payment::FUNCTIONS,
-        zerocart_order::FUNCTIONS,
-    ]
-    .concat()
+    zerocart_registry::functions().copied().collect()
 }
 
 /// Their domains.

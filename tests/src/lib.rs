@@ -6,8 +6,7 @@
 //!
 //! - [`contract`]: `proto/` is a superset of the published contract;
 //! - [`access`]: each RPC is for those whom the contract lets call it;
-//! - [`functions`], [`binaries`], [`knative`], [`kong`], [`consul`], [`lambda`]: all name the same
-//!   functions and jobs;
+//! - [`kong`]: each path meets its own route and no other;
 //! - [`openapi`]: the document says what the descriptors say;
 //! - [`limits`]: times are ordered, connections fit;
 //! - [`dependencies`], [`source`]: who may depend on whom, and what a file may hold.
@@ -16,15 +15,12 @@
 //! starts one.
 
 pub mod access;
-pub mod binaries;
-pub mod consul;
 pub mod contract;
 pub mod dependencies;
 pub mod functions;
 pub mod harness;
 pub mod knative;
 pub mod kong;
-pub mod lambda;
 pub mod limits;
 pub mod openapi;
 pub mod source;
@@ -44,17 +40,6 @@ pub fn root() -> PathBuf {
     here.parent().expect("this crate is in a folder").to_owned()
 }
 
-/// `CreateUser` of `create-user`.
-pub(crate) fn pascal(kebab: &str) -> String {
-    kebab
-        .split('-')
-        .flat_map(|word| {
-            let (first, rest) = word.split_at(word.len().min(1));
-            [first.to_uppercase(), rest.to_owned()]
-        })
-        .collect()
-}
-
 /// What one set has and the other lacks, both ways, in words.
 pub(crate) fn compare<'a>(
     what: &str,
@@ -72,36 +57,28 @@ pub(crate) fn compare<'a>(
         .collect()
 }
 
-/// What runs as a process of its own: a function, or a job.
+/// A function or a job, as a caller of functions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unit {
     /// Its name.
     pub(crate) name: &'static str,
-    /// The domain whose database it uses.
-    pub(crate) domain: &'static str,
     /// How long it may take.
     pub(crate) timeout_ms: u32,
     /// The functions that it calls.
     pub(crate) calls: &'static [&'static str],
-    /// Whether a schedule starts it, not a call.
-    pub(crate) job: bool,
 }
 
 /// All functions and jobs.
 pub(crate) fn units(functions: &[Info], jobs: &[JobInfo]) -> Vec<Unit> {
     let functions = functions.iter().map(|f| Unit {
         name: f.name,
-        domain: f.domain,
         timeout_ms: f.timeout_ms,
         calls: f.calls,
-        job: false,
     });
     let jobs = jobs.iter().map(|job| Unit {
         name: job.name,
-        domain: job.domain,
         timeout_ms: job.timeout_ms,
         calls: job.calls,
-        job: true,
     });
     functions.chain(jobs).collect()
 }

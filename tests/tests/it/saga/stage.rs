@@ -397,15 +397,7 @@ impl Stage {
 
 /// The function of this name.
 pub(crate) fn entry(name: &str) -> &'static Entry {
-    let mut all = [
-        zerocart_product::FUNCTIONS,
-        zerocart_cart::FUNCTIONS,
-        zerocart_payment::FUNCTIONS,
-        zerocart_order::FUNCTIONS,
-    ]
-    .into_iter()
-    .flatten();
-    let entry = all.find(|entry| entry.info.name == name);
+    let entry = zerocart_registry::function(name);
     entry.unwrap_or_else(|| panic!("there is no function {name}"))
 }
 
