@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use zerocart_core::{Call, Env, Invalid, Setup};
 use zerocart_postgres::Database;
-use zerocart_runtime::{Call, Env, Invalid, Setup};
 use zerocart_user::bootstrap::{Credential, first_admin};
 
 use crate::{console, domains, layout::Project};

@@ -6,7 +6,8 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use zerocart_activator::{Exit, Job, JobLauncher, Launch, Launcher, Running, Stop, Tail};
-use zerocart_runtime::{Env, serve_router};
+use zerocart_core::Env;
+use zerocart_runtime::serve_router;
 
 use crate::domains;
 

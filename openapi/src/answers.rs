@@ -1,8 +1,8 @@
 //! Answers that are no success: problem documents of functions, and what the gateway says itself.
 
 use serde_json::{Map, Value, json};
+use zerocart_core::Kind;
 use zerocart_proto::rpc::Info;
-use zerocart_runtime::Kind;
 
 use crate::{headers, parameters};
 

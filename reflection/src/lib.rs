@@ -14,7 +14,8 @@ mod bounded;
 use axum::Router;
 use tonic_reflection::server::{Builder, Error};
 use tower::layer::layer_fn;
-use zerocart_runtime::{Built, Env, Service, StartError};
+use zerocart_core::{Env, StartError};
+use zerocart_runtime::{Built, Service};
 
 pub use bounded::{MAX_ANSWER_BYTES, MAX_QUESTION_BYTES};
 

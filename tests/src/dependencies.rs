@@ -54,6 +54,12 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 /// Crates of `shared/` that depend on no crate of the workspace at all.
 const ALONE: [&str; 3] = ["zerocart-auth", "zerocart-framing", "zerocart-resilience"];
 
+/// What `zerocart-core` depends on: the contract, and who is calling.
+const BELOW_CORE: [&str; 2] = ["zerocart-auth", "zerocart-proto"];
+
+/// Crates of `shared/` that serve functions, and so depend on the server.
+const SERVING: [&str; 3] = ["zerocart-lambda", "zerocart-main", "zerocart-test-support"];
+
 /// Crates that know nothing of each other.
 const STRANGERS: [(&str, &str); 6] = [
     ("zerocart-gateway", "zerocart-activator"),
@@ -104,6 +110,15 @@ pub fn check(packages: &[Package]) -> Vec<String> {
             if FOR_TESTS.contains(&on.as_str()) && !package.is("tests") {
                 refuse(on, "it is for tests");
             }
+            if package.name == "zerocart-core" && !BELOW_CORE.contains(&on.as_str()) {
+                refuse(on, "core is below all that functions use");
+            }
+            if package.is("shared")
+                && on == "zerocart-runtime"
+                && !SERVING.contains(&package.name.as_str())
+            {
+                refuse(on, "only what serves functions depends on the server");
+            }
             if package.name == "zerocart-runtime" && on == "zerocart-client" {
                 refuse(on, "calling others is a function's own choice");
             }
@@ -150,11 +165,13 @@ mod tests {
         vec![
             package("shared/auth", &[]),
             package("shared/resilience", &[]),
-            package("shared/runtime", &["zerocart-auth", "zerocart-resilience"]),
-            package("shared/postgres", &["zerocart-resilience"]),
-            package("shared/client", &["zerocart-runtime"]),
+            package("shared/core", &["zerocart-auth"]),
+            package("shared/runtime", &["zerocart-core", "zerocart-resilience"]),
+            package("shared/postgres", &["zerocart-core", "zerocart-resilience"]),
+            package("shared/client", &["zerocart-core"]),
+            package("shared/main", &["zerocart-runtime"]),
             package("shared/test-support", &["zerocart-local-postgres"]),
-            package("functions/user", &["zerocart-runtime"]),
+            package("functions/user", &["zerocart-core", "zerocart-main"]),
             package(
                 "functions/product",
                 &["zerocart-client", "zerocart-postgres"],
@@ -206,6 +223,17 @@ mod tests {
                 "functions depend on shared",
             ),
             ("zerocart-user", "zerocart-test-support", "it is for tests"),
+            ("zerocart-core", "zerocart-resilience", "core is below"),
+            (
+                "zerocart-postgres",
+                "zerocart-runtime",
+                "only what serves functions",
+            ),
+            (
+                "zerocart-client",
+                "zerocart-runtime",
+                "only what serves functions",
+            ),
             ("zerocart-resilience", "zerocart-auth", "it stands alone"),
             ("zerocart-auth", "zerocart-resilience", "it stands alone"),
             (

@@ -66,10 +66,13 @@ pub fn too_long(sources: &[Source]) -> Vec<String> {
         .collect()
 }
 
-/// Function modules that name a framework.
+/// Function modules, and modules of `shared/core`, that name a framework. The list of a domain's functions
+/// may name the runtime, which builds them; their modules may not.
 pub fn frameworks(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
-    for source in sources.iter().filter(|source| is_domain(&source.path)) {
+    let is_below = |path: &str| is_domain(path) || path.starts_with("shared/core/src/");
+    for source in sources.iter().filter(|source| is_below(&source.path)) {
+        let runtime = (!source.path.ends_with("/src/lib.rs")).then_some("zerocart_runtime");
         let tokens = match tokens(&source.text) {
             Ok(tokens) => tokens,
             Err(error) => {
@@ -79,7 +82,10 @@ pub fn frameworks(sources: &[Source]) -> Vec<String> {
         };
         for token in tokens {
             if let TokenTree::Ident(name) = token
-                && FRAMEWORKS.iter().any(|framework| name == *framework)
+                && FRAMEWORKS
+                    .into_iter()
+                    .chain(runtime)
+                    .any(|framework| name == framework)
             {
                 let line = name.span().start().line;
                 wrong.push(format!("{}:{line}: names {name}", source.path));
@@ -327,8 +333,18 @@ mod tests {
                 &frameworks(&one("functions/user/src/a.rs", text)),
                 "functions/user/src/a.rs:1",
             );
+            only(
+                &frameworks(&one("shared/core/src/a.rs", text)),
+                "shared/core/src/a.rs:1",
+            );
             assert_eq!(frameworks(&one("shared/runtime/src/a.rs", text)), [""; 0]);
         }
+        let list = "const FUNCTIONS: &[zerocart_runtime::Entry] = &[];";
+        only(
+            &frameworks(&one("functions/user/src/a.rs", list)),
+            "names zerocart_runtime",
+        );
+        assert_eq!(frameworks(&one("functions/user/src/lib.rs", list)), [""; 0]);
         let mentioned = "//! Not axum.\n/// Nor tonic.\nfn f() { g(\"hyper\") } // axum";
         assert_eq!(
             frameworks(&one("functions/user/src/a.rs", mentioned)),

@@ -1,9 +1,9 @@
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::{Database, ToSql, Transaction};
 use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{
     cart::{self, LOCK, READ, now, units},

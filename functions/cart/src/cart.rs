@@ -2,12 +2,12 @@
 
 use futures_util::future::join3;
 use uuid::Uuid;
+use zerocart_core::{Error, Invalid, Kind, Setup};
 use zerocart_postgres::{Database, Options, Row, RowExt, Session, ToSql, Transaction};
 use zerocart_proto::{
     cart::{Cart, CartItem, CartResponse},
     money::Cents,
 };
-use zerocart_runtime::{Error, Invalid, Kind, Setup};
 
 /// Units of one product in one cart.
 pub(crate) const MAX_UNITS: i32 = 10_000;

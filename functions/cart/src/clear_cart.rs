@@ -1,10 +1,10 @@
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::{Database, ToSql, Transaction};
 use zerocart_proto::{
     cart::{BoughtItem, CartResponse},
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::cart::{self, LOCK, READ, now};
 

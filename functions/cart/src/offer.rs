@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 use zerocart_client::{Caller, Client, Functions, Options};
+use zerocart_core::{Call, Error, Invalid, Kind, Setup};
 use zerocart_postgres::{Database, shared_breaker};
 use zerocart_proto::{
     money::Cents,
@@ -11,7 +12,6 @@ use zerocart_proto::{
     rpc::{self, Info, Rpc},
 };
 use zerocart_resilience::breaker;
-use zerocart_runtime::{Call, Error, Invalid, Kind, Setup};
 
 use crate::cart::MAX_UNITS;
 

@@ -3,15 +3,15 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 use zerocart_client::{Client, Options as ClientOptions};
+use zerocart_core::{
+    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid,
+};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     cart::{CartItem, GetCartRequest},
     money::Cents,
     order::OrderResponse,
     rpc::{self, Rpc},
-};
-use zerocart_runtime::{
-    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid,
 };
 
 use crate::{

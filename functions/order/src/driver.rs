@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 use zerocart_client::Caller;
+use zerocart_core::{Call, Error, Invalid, Lasting, Setup};
 use zerocart_postgres::{BoxFuture, Database};
 use zerocart_resilience::retry::{Backoff, Jitter};
-use zerocart_runtime::{Call, Error, Invalid, Lasting, Setup};
 
 use crate::{
     order::Order,

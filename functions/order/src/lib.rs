@@ -41,7 +41,7 @@ pub const JOBS: &[zerocart_runtime::JobEntry] = &[
 
 use std::time::Duration;
 
-use zerocart_runtime::{Error, Kind};
+use zerocart_core::{Error, Kind};
 
 /// The user's cart belongs to another order until that is done.
 fn cart_is_taken() -> Error {

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{order::ListOrdersResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::order::{Line, Order, line_columns, order_columns};
 

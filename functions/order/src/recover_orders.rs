@@ -1,8 +1,8 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use zerocart_core::{Call, Error, Invalid, Job, Setup, job::Summary};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::rpc::{JobInfo, RECOVER_ORDERS};
-use zerocart_runtime::{Call, Error, Invalid, Job, Setup, job::Summary};
 
 use crate::driver::{Driven, Driver};
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 use zerocart_client::{Caller, Cause, Client, Failure, Functions, Identity, Options, ServiceToken};
+use zerocart_core::{Call, Invalid, Kind, Setup};
 use zerocart_postgres::{Database, shared_breaker};
 use zerocart_proto::{
     cart::{BoughtItem, ClearCartRequest},
@@ -14,7 +15,6 @@ use zerocart_proto::{
     rpc::{self, Rpc},
 };
 use zerocart_resilience::breaker;
-use zerocart_runtime::{Call, Invalid, Kind, Setup};
 
 use crate::{
     driver::FORWARD,

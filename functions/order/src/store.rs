@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::future;
 use uuid::Uuid;
+use zerocart_core::{Call, Error};
 use zerocart_postgres::{Database, ErrorExt, Session, Transaction};
 use zerocart_proto::order::{Order as Message, OrderResponse};
-use zerocart_runtime::{Call, Error};
 
 use crate::{
     cart_is_taken,

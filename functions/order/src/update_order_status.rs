@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{
     driver::Driver,

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Invalid, Kind, Setup};
 use zerocart_postgres::Database;
 use zerocart_proto::payment::{
     PaymentResponse,
     PaymentStatus::{self, Cancelled, Pending, Success},
 };
-use zerocart_runtime::{Call, Error, Invalid, Kind, Setup};
 
 use crate::{
     gateway::{Gateway, GatewayError},

@@ -3,8 +3,8 @@
 use std::future::Future;
 
 use uuid::Uuid;
+use zerocart_core::Call;
 use zerocart_proto::money::Cents;
-use zerocart_runtime::Call;
 
 /// A payment service provider.
 ///

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Kind};
 use zerocart_postgres::{Database, Row, Transaction};
 use zerocart_proto::{money::Cents, payment::PaymentStatus};
-use zerocart_runtime::{Call, Error, Kind};
 
 use crate::{
     payment::{Asked, Payment, Progress, Purpose, Verdict},

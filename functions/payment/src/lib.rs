@@ -44,8 +44,8 @@ pub const JOBS: &[zerocart_runtime::JobEntry] = &[
 ];
 // end of generated: functions
 
+use zerocart_core::Error;
 use zerocart_proto::payment::PaymentStatus;
-use zerocart_runtime::Error;
 
 /// A status as the database has it: the name that it has on the wire.
 fn status(name: &str) -> Result<PaymentStatus, Error> {

@@ -1,10 +1,10 @@
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     money::Cents,
     payment::{PaymentResponse, ProcessPaymentRequest},
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{
     cashier::Cashier,

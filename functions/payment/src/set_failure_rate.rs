@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 use zerocart_postgres::{Database, ErrorExt, Options};
 use zerocart_proto::{
     payment::{
@@ -8,7 +9,6 @@ use zerocart_proto::{
     },
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
 use crate::simulator::{Settings, settings_columns};
 

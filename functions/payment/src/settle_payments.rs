@@ -1,11 +1,11 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use zerocart_core::{Call, Error, Invalid, Job, Setup, job::Summary};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     payment::PaymentStatus,
     rpc::{JobInfo, SETTLE_PAYMENTS},
 };
-use zerocart_runtime::{Call, Error, Invalid, Job, Setup, job::Summary};
 
 use crate::{cashier::Cashier, simulator::Simulator};
 

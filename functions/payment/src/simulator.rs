@@ -18,12 +18,12 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::sleep;
 use uuid::Uuid;
+use zerocart_core::{Call, Error};
 use zerocart_postgres::{Database, Row, ToSql};
 use zerocart_proto::{
     money::Cents,
     payment::GatewayFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
 };
-use zerocart_runtime::{Call, Error};
 
 use crate::gateway::{Gateway, GatewayError, Record, Undone};
 

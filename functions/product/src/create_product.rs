@@ -1,7 +1,7 @@
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 use zerocart_postgres::Database;
 use zerocart_proto::{money::Cents, product::ProductResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
 use crate::{database, product, product_columns};
 

@@ -1,6 +1,6 @@
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ProductResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{database, product, product_columns};
 

@@ -34,10 +34,10 @@ pub const JOBS: &[zerocart_runtime::JobEntry] = &[
 
 use std::time::Duration;
 
+use zerocart_core::{Invalid, Setup};
 use zerocart_postgres::{Database, Options, Row};
 use zerocart_proto::{money::Cents, product::Product};
 use zerocart_resilience::breaker;
-use zerocart_runtime::{Invalid, Setup};
 
 /// The breaker of the contract: 3 failures in a row open it for 30 s, then one call at a time
 /// probes, and 2 successes close it.

@@ -1,6 +1,6 @@
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ListProductsResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
 use crate::{database, page::Place, product, product_columns};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
-use zerocart_runtime::Error;
+use zerocart_core::Error;
 
 /// The last product of a page: when it was created, to the microsecond, and its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

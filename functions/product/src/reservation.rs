@@ -8,9 +8,9 @@
 //! `products_inventory_not_negative`, and that takes the ledger's row back as well.
 
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Kind};
 use zerocart_postgres::{Database, ErrorExt, QueryError, Row, RowExt};
 use zerocart_proto::product::InventoryResponse;
-use zerocart_runtime::{Call, Error, Kind};
 
 /// $1 product, $2 reservation, $3 units, $4 this call.
 ///

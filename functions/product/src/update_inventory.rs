@@ -1,7 +1,7 @@
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::Database;
 use zerocart_proto::{product::InventoryResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{
     database,

@@ -5,8 +5,8 @@
 //! several accounts with one address has its key, and the others are its twins.
 
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Kind};
 use zerocart_postgres::{Database, ErrorExt};
-use zerocart_runtime::{Call, Error, Kind};
 
 use crate::address::Address;
 

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
+use zerocart_core::{Call, Error, Invalid, Kind, Setup};
 use zerocart_postgres::{Database, Row};
-use zerocart_runtime::{Call, Error, Invalid, Kind, Setup};
 
 use crate::{accounts, address::Address, user_columns};
 

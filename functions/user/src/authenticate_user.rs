@@ -4,9 +4,9 @@ use std::{
 };
 
 use zerocart_auth::{Issuer, KeyPair, Role, Signer};
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::AuthResponse};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
 
 use crate::{
     attempts::{self, Attempts},

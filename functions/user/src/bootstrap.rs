@@ -3,8 +3,8 @@
 use std::fmt;
 
 use uuid::Uuid;
+use zerocart_core::{Call, Error};
 use zerocart_postgres::Database;
-use zerocart_runtime::{Call, Error};
 
 use crate::{address::Address, password};
 

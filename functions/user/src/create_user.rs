@@ -1,7 +1,7 @@
 use uuid::Uuid;
+use zerocart_core::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
 use zerocart_postgres::{Database, ErrorExt, Options};
 use zerocart_proto::{rpc, user::UserResponse, validate::Violations};
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
 
 use crate::{
     accounts,

@@ -1,6 +1,6 @@
+use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::UserResponse};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
 
 use crate::{user, user_columns};
 

@@ -14,8 +14,8 @@ use argon2::{
     },
 };
 use precis_profiles::{OpaqueString, precis_core::profile::Rules};
+use zerocart_core::{Error, Invalid, Kind, Setup};
 use zerocart_resilience::bulkhead::{self, Bulkhead};
-use zerocart_runtime::{Error, Invalid, Kind, Setup};
 
 /// A hash with the parameters of [`Argon2::default`] (19 MiB, 2 passes, 1 lane: the minimum of the
 /// OWASP Password Storage Cheat Sheet), of a random password that nobody knows. Who signs in with
@@ -191,7 +191,7 @@ pub(crate) fn hash(password: &str) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zerocart_runtime::Env;
+    use zerocart_core::Env;
 
     fn passwords() -> Passwords {
         let vars: [(&str, &str); 0] = [];

@@ -1,7 +1,7 @@
 //! A request's way through the gateway: route, plugins, upstream, answer.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::body::Body;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, UPGRADE};
@@ -11,7 +11,6 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
 use http_body::Body as _;
-use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use crate::access::Observation;
@@ -33,11 +32,6 @@ use crate::upstream::{Protocol, Upstream};
 
 /// The longest request line, and the longest header (one of nginx's `large_client_header_buffers`).
 const MAX_LINE_BYTES: usize = 8 * 1024;
-
-/// What is read of a body that nobody wants, in bytes, so that its client reads the answer.
-const MAX_DISCARDED_BYTES: usize = 32 << 20;
-/// How long that may take.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all requests share.
 #[derive(Debug)]
@@ -87,9 +81,7 @@ pub(crate) async fn handle<U: Upstream>(
     let answer = exchange(shared, connection, parts, &mut body, &mut seen, &mut marks).await;
     let refused = answer.is_err();
     if let Some(unread) = body.filter(|_| refused && discardable) {
-        // HTTP/1 can only close the connection under a body that is not read, at which a client
-        // that is still sending gets no answer but a reset.
-        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(unread)).await;
+        zerocart_framing::discard(unread).await;
     }
     let mut response = match answer {
         Ok(response) => from_upstream(response),
@@ -128,17 +120,6 @@ fn without_body(response: &mut Response<Body>) {
         headers.entry(CONTENT_LENGTH).or_insert(length.into());
     }
     *response.body_mut() = Body::empty();
-}
-
-/// Reads on without keeping anything.
-async fn discard(mut body: Body) {
-    let mut left = MAX_DISCARDED_BYTES;
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, bytes::Bytes::len));
-        if left == 0 {
-            break;
-        }
-    }
 }
 
 async fn exchange<U: Upstream>(

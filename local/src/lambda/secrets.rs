@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::PathBuf};
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use zerocart_runtime::Env;
+use zerocart_core::Env;
 
 use crate::{console, domains, key_files::Keys, layout::Data};
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use http::Uri;
-use zerocart_runtime::{Invalid, Setup};
+use zerocart_core::{Invalid, Setup};
 
 use crate::transport::Transport;
 
@@ -140,7 +140,7 @@ fn base(text: &str) -> Result<Uri, InvalidUrl> {
 mod tests {
     use super::*;
     use crate::transport::H2c;
-    use zerocart_runtime::Env;
+    use zerocart_core::Env;
 
     fn addresses(vars: &[(&str, &str)]) -> (Result<Addresses, Invalid>, Vec<String>) {
         let mut setup = Setup::new(Env::from_iter(vars.iter().copied()), "test");

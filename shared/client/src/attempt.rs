@@ -11,12 +11,12 @@ use http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
 use zerocart_auth::Token;
+use zerocart_core::{Kind, error::BoxError, trace::TraceContext};
 use zerocart_resilience::{
     breaker::{BreakerOpen, Outcome},
     bulkhead::BulkheadFull,
     deadline::Elapsed,
 };
-use zerocart_runtime::{Kind, error::BoxError, trace::TraceContext};
 
 use crate::{
     callee::Callee,

@@ -5,9 +5,9 @@ use std::{fmt, marker::PhantomData, num::NonZeroU32, sync::Arc, time::Duration};
 use bytes::Bytes;
 use prost::Message;
 use tokio::time::Instant;
+use zerocart_core::Call;
 use zerocart_proto::rpc::Rpc;
 use zerocart_resilience::breaker::shared::Shared;
-use zerocart_runtime::Call;
 
 use crate::{
     attempt::{Outgoing, Trail},

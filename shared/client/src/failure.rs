@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use tonic::Status;
 use tonic_types::StatusExt;
+use zerocart_core::{Error, Kind, error::BoxError};
 use zerocart_proto::validate::Violation;
-use zerocart_runtime::{Error, Kind, error::BoxError};
 
 use crate::attempt::{CallError, Trail};
 
@@ -148,8 +148,7 @@ impl Failure {
 
 /// The kind of a gRPC code; those without one (UNKNOWN, DATA_LOSS) are faults.
 pub(crate) fn kind(code: tonic::Code) -> Kind {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.grpc_code() == code);
-    kind.unwrap_or(Kind::Internal)
+    Kind::of_grpc_code(code.into()).unwrap_or(Kind::Internal)
 }
 
 /// Whether an answer says what the state of things is, so that it holds for earlier attempts of

@@ -11,9 +11,9 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use serde_json::{Value, json};
+use zerocart_core::{Invalid, Setup};
 use zerocart_proto::rpc::{Info, JobInfo, Rpc};
 use zerocart_resilience::breaker::{State, shared::Shared};
-use zerocart_runtime::{Invalid, Setup};
 
 use crate::{
     address::Addresses,

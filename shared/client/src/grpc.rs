@@ -11,7 +11,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tonic::Status;
 use tonic_types::StatusExt;
-use zerocart_runtime::Kind;
+use zerocart_core::Kind;
 
 use crate::{failure::kind, transport::Reply};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use zerocart_auth::{IssueError, Issuer, KeyPair, Role, Signer, Token};
-use zerocart_runtime::{Call, Invalid, Setup};
+use zerocart_core::{Call, Invalid, Setup};
 
 use crate::Caller;
 
@@ -105,7 +105,7 @@ impl fmt::Debug for ServiceToken {
 mod tests {
     use super::*;
     use zerocart_auth::{Keys, Verifier};
-    use zerocart_runtime::Env;
+    use zerocart_core::Env;
 
     const CALLER: Caller = Caller {
         name: "create-order",

@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
+use zerocart_core::Kind;
 use zerocart_resilience::{
     InvalidConfig,
     breaker::{Outcome, shared},
@@ -12,7 +13,6 @@ use zerocart_resilience::{
     deadline::{self, Elapsed},
     retry::{self, Backoff, Jitter, Policy, Rules, Verdict},
 };
-use zerocart_runtime::Kind;
 
 use crate::{
     attempt::{Attempt, CallError, Outgoing, Trail},

@@ -28,7 +28,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use zerocart_runtime::error::BoxError;
+use zerocart_core::error::BoxError;
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -82,7 +82,7 @@ impl Reply {
     }
 }
 
-/// The way that a platform gives ([`Platform`](zerocart_runtime::Platform)) in place of h2c.
+/// The way that a platform gives ([`Platform`](zerocart_core::Platform)) in place of h2c.
 #[derive(Clone, Debug)]
 pub struct Way(pub Arc<dyn Transport>);
 

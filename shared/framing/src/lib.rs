@@ -9,6 +9,7 @@
 //! hyper takes the length out of the head before a service sees it. Therefore [`watch`] reads the
 //! heads on their way to hyper; nothing is changed or kept back.
 
+mod discard;
 mod heads;
 
 use std::{
@@ -24,6 +25,7 @@ use std::{
 use http::{HeaderMap, StatusCode, Version, header::TRANSFER_ENCODING};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub use discard::discard;
 use heads::Heads;
 
 /// Why a request is refused. The connection ends with the answer: where its next request begins is

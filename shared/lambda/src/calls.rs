@@ -22,7 +22,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tonic_web::GrpcWebClientService;
 use tower::{Service, service_fn};
 use zerocart_client::transport::{BoxFuture, Message, OnSend, Reply, Transport, at};
-use zerocart_runtime::error::BoxError;
+use zerocart_core::error::BoxError;
 
 use crate::sign::Signer;
 

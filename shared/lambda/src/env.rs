@@ -1,6 +1,6 @@
 //! The variables of a function on Lambda.
 
-use zerocart_runtime::Env;
+use zerocart_core::Env;
 
 /// The end of the name of a variable that says where a secret is.
 const SECRET: &str = "_SECRET";

@@ -18,12 +18,12 @@ use serde_json::Value;
 use tower::ServiceExt;
 use tracing::Level;
 use zerocart_client::transport::Way;
+use zerocart_core::{
+    Env, Function, Job, Lasting, Platform, Setup, StartError, config::Background, error::BoxError,
+};
 use zerocart_postgres::PasswordSource;
 use zerocart_proto::rpc::Rpc;
-use zerocart_runtime::{
-    Env, Function, Job, Lasting, Platform, Setup, StartError, build_on, config::Background,
-    error::BoxError, init_logs, run_once,
-};
+use zerocart_runtime::{build_on, init_logs, run_once};
 
 use crate::{
     calls::{self, Signed},

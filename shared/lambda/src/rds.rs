@@ -10,8 +10,8 @@ use std::{
 
 use http::Request;
 use tokio_postgres::{Config, config::Host};
+use zerocart_core::error::BoxError;
 use zerocart_postgres::{BoxFuture, Password};
-use zerocart_runtime::error::BoxError;
 
 use crate::sign::Signer;
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use futures_util::future::join_all;
-use zerocart_runtime::{Env, StartError, error::chain};
+use zerocart_core::{Env, StartError, error::chain};
 
 use crate::env::{self, Wanted};
 

@@ -8,7 +8,7 @@ use aws_sigv4::{
     sign::v4,
 };
 use http::{Request, header};
-use zerocart_runtime::error::BoxError;
+use zerocart_core::error::BoxError;
 
 /// Who signs, and for which region.
 #[derive(Clone, Debug)]

@@ -8,12 +8,12 @@ use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
+use zerocart_core::{Invalid, Setup, error::chain};
 use zerocart_resilience::breaker::{
     self,
     shared::{BoxError, BoxFuture, Changed, Config, Loaded, Shared, Step, Store},
     state::{Machine, Phase},
 };
-use zerocart_runtime::{Invalid, Setup, error::chain};
 
 use crate::{Database, RowExt, Session, session::BEGIN};
 
@@ -292,5 +292,5 @@ fn duration(micros: i64) -> Duration {
 struct Unavailable(String);
 
 fn refused(error: crate::QueryError) -> BoxError {
-    Unavailable(chain(&zerocart_runtime::Error::from(error))).into()
+    Unavailable(chain(&zerocart_core::Error::from(error))).into()
 }

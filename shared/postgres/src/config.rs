@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, str::FromStr, time::Duration};
 
-use zerocart_runtime::{Invalid, Setup};
+use zerocart_core::{Invalid, Setup};
 
 use crate::{DatabaseUrl, PasswordSource};
 
@@ -115,7 +115,7 @@ const DEFAULT_POOL_SIZE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zerocart_runtime::Env;
+    use zerocart_core::Env;
 
     #[test]
     fn every_bad_value_is_reported_and_the_url_is_not() {

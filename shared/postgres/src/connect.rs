@@ -7,8 +7,8 @@ use deadpool_postgres::{
     TimeoutType,
 };
 use tokio_postgres::{CancelToken, error::SqlState};
+use zerocart_core::{Error, error::chain};
 use zerocart_resilience::breaker::Outcome;
-use zerocart_runtime::{Error, error::chain};
 
 use crate::{
     Config, Recycling,

@@ -6,12 +6,12 @@ use deadpool_postgres::{Client, Pool, PoolError};
 use futures_util::future::join_all;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::OnceCell, time::Instant};
+use zerocart_core::{Call, Error, Invalid, Setup};
 use zerocart_resilience::{
     InvalidConfig,
     breaker::{self, Breaker, Permit},
     retry::{Backoff, Jitter},
 };
-use zerocart_runtime::{Call, Error, Invalid, Setup};
 
 use crate::{Config, Session, connect, connect::Transport};
 

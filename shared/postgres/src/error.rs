@@ -8,7 +8,7 @@ use tokio_postgres::{
     row::RowIndex,
     types::FromSql,
 };
-use zerocart_runtime::{Error, Kind};
+use zerocart_core::{Error, Kind};
 
 /// When a client may try again after a failure of the database: the least that HTTP can say.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);

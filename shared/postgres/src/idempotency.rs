@@ -6,7 +6,7 @@ use tokio_postgres::{
     Row,
     types::{Json, Type},
 };
-use zerocart_runtime::{Error, Idempotency, error::Record};
+use zerocart_core::{Error, Idempotency, error::Record};
 
 use crate::{QueryError, RowExt, Session, session::BEGIN};
 

@@ -6,7 +6,7 @@ use deadpool_postgres::{ConfigConnectImpl, Connect};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error};
-use zerocart_runtime::error::{BoxError, chain};
+use zerocart_core::error::{BoxError, chain};
 
 use crate::tls::LazyTls;
 
@@ -16,7 +16,7 @@ pub trait Password: fmt::Debug + Send + Sync {
     fn get<'a>(&'a self, config: &'a Config) -> BoxFuture<'a, Result<String, BoxError>>;
 }
 
-/// The source that a platform gives ([`Platform`](zerocart_runtime::Platform)); it wins over a
+/// The source that a platform gives ([`Platform`](zerocart_core::Platform)); it wins over a
 /// password in the URL.
 #[derive(Clone, Debug)]
 pub struct PasswordSource(pub Arc<dyn Password>);

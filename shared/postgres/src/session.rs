@@ -11,8 +11,8 @@ use deadpool_postgres::Client;
 use futures_util::future::{join, try_join_all};
 use tokio::{runtime::Handle, time::Instant};
 use tokio_postgres::{Row, types::ToSql};
+use zerocart_core::Error;
 use zerocart_resilience::breaker::{Outcome, Permit};
-use zerocart_runtime::Error;
 
 use crate::{Database, QueryError, connect};
 

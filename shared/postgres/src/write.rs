@@ -5,7 +5,7 @@ use std::{fmt, marker::PhantomData, ops::Deref, time::Duration};
 use futures_util::future::BoxFuture;
 use prost::Message;
 use tokio_postgres::{Row, types::ToSql};
-use zerocart_runtime::{Call, Error, Idempotency, Kind};
+use zerocart_core::{Call, Error, Idempotency, Kind};
 
 use crate::{
     Database, QueryError, Session,
@@ -51,7 +51,7 @@ impl Database {
     ///
     /// ```no_run
     /// # use zerocart_postgres::{Database, ErrorExt, Transaction};
-    /// # use zerocart_runtime::{Call, Error, Kind};
+    /// # use zerocart_core::{Call, Error, Kind};
     /// # async fn create<R: prost::Message + Default>(database: Database, cx: &Call, email: &str)
     /// # -> Result<R, Error> {
     /// database

@@ -13,12 +13,11 @@ use tonic::{
     server::ClientStreamingService,
 };
 use tower::{ServiceExt, service_fn};
+use zerocart_core::{Error, Function, Kind, Response as Reply, trace::TraceContext};
 use zerocart_proto::rpc::Rpc;
 
 use crate::{
-    error::{Error, Kind},
     frames::OneMessage,
-    function::{Function, Response as Reply},
     invoke::{Answer, Protocol, Runtime},
     json::{self, MAX_REQUEST_BYTES},
     problem,
@@ -49,7 +48,7 @@ pub(crate) async fn call<F: Function>(
     } else if content_type.starts_with(b"application/grpc") {
         unary(runtime, request).await.map(Body::new)
     } else {
-        let trace = crate::trace::TraceContext::from_headers(request.headers());
+        let trace = TraceContext::from_headers(request.headers());
         let error = Error::field("content-type", "must be application/grpc at this path")
             .with_http_status(415);
         problem::http(&error, &trace)

@@ -10,7 +10,9 @@ use tonic_health::pb::{
     health_server::Health,
 };
 
-use crate::{error::Error, function::Function, invoke::Runtime};
+use zerocart_core::{Error, Function};
+
+use crate::invoke::Runtime;
 
 /// `GET /health`: the process lives. Touches nothing else, because Knative asks every 50 ms.
 pub(crate) async fn live<F: Function>(State(runtime): State<Runtime<F>>) -> Response<Body> {

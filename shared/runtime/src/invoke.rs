@@ -22,24 +22,17 @@ use prost::Message;
 use tokio::time::Instant;
 use tracing::{Instrument, field};
 use zerocart_auth::{Identity, Keys, Token, Verifier};
+use zerocart_core::{
+    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Response, Setup,
+    error::chain, metrics::Metrics, trace::TraceContext,
+};
 use zerocart_proto::{
     rpc::{Info, Rpc},
     validate::{Validate, Violations},
 };
 use zerocart_resilience::bulkhead::{self, Bulkhead};
 
-use crate::{
-    call::{Call, Idempotency},
-    config::{Invalid, Setup},
-    error::{Error, Kind, chain},
-    function::{Function, Request, Response},
-    json,
-    metrics::Metrics,
-    trace::TraceContext,
-};
-
-/// The longest time that a readiness check may take (the contract's Health paragraph).
-pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::precondition;
 
 /// What every function is configured with.
 #[derive(Debug)]
@@ -290,7 +283,7 @@ impl<F: Function> Runtime<F> {
         // After all that is refused without them, before anything is done (RFC 9110, section 13.2.1).
         // gRPC has no such headers.
         if protocol == Protocol::Json {
-            json::precondition(headers, Self::INFO.http_method)?;
+            precondition::check(headers, Self::INFO.http_method)?;
         }
         let idempotency = self.idempotency(headers, identity.as_ref(), &request)?;
         let cx = Call {

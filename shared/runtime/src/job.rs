@@ -1,41 +1,17 @@
-//! Jobs: processes that a schedule starts, that do their work once and exit.
+//! The process around a job: one run, logged once, and an exit status.
 
 use std::{pin::Pin, process::ExitCode, time::Instant};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::signal::unix::SignalKind;
 use tracing::Instrument;
+use zerocart_core::{Call, Env, Error, Job, Platform, Setup, StartError, job::Summary};
 use zerocart_proto::rpc::JobInfo;
 
-use crate::{
-    call::Call,
-    config::{Env, Invalid, Platform, Setup, StartError},
-    error::Error,
-    server::{init_logs, on},
-};
+use crate::server::{init_logs, on};
 
 /// The exit status of a run that failed: `EX_TEMPFAIL` of sysexits.h, "try again later".
 const FAILED: u8 = 75;
-
-/// What a run did, for its log line.
-pub type Summary = Map<String, Value>;
-
-/// A job: how it is built, and its one run.
-pub trait Job: Sized + Send + Sync + 'static {
-    /// Its facts, as `proto/` declares them.
-    const INFO: JobInfo;
-
-    /// Builds it from its configuration, as a function is built.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] after `setup` noted what is missing or bad.
-    fn build(setup: &mut Setup) -> Result<Self, Invalid>;
-
-    /// Does the work, within the call's deadline. It may be stopped at any point and must be able
-    /// to go on in another run.
-    fn run(&self, cx: &Call) -> impl Future<Output = Result<Summary, Error>> + Send;
-}
 
 /// A run that has begun.
 type Run = Pin<Box<dyn Future<Output = Result<Summary, JobError>> + Send>>;

@@ -3,8 +3,6 @@
 mod decode;
 mod query;
 
-use std::time::Duration;
-
 use axum::{
     body::Body,
     extract::{RawPathParams, State, rejection::RawPathParamsRejection},
@@ -13,24 +11,16 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use zerocart_core::{Error, Function, Kind, Request as Message, trace::TraceContext};
 use zerocart_proto::{rpc::Rpc, validate::Validate};
 
 use crate::{
-    error::{Error, Kind},
-    function::{Function, Request as Message},
     invoke::{Protocol, Runtime},
     problem,
-    trace::TraceContext,
 };
 
 /// The largest request, in bytes. The largest valid one has a few thousand characters.
 pub(crate) const MAX_REQUEST_BYTES: usize = 64 * 1024;
-
-/// How much of a request that is too large is read, and thrown away, before it is refused.
-const MAX_DISCARDED_BYTES: usize = 32 * 1024 * 1024;
-
-/// How long that may take.
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Answers the function's own route.
 pub(crate) async fn call<F: Function>(
@@ -132,7 +122,7 @@ async fn collect(version: Version, mut body: Body) -> Result<Bytes, Error> {
 /// at which a client that is still sending gets no answer but a reset.
 async fn drop_rest(version: Version, body: Body) {
     if version < Version::HTTP_2 {
-        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(body)).await;
+        zerocart_framing::discard(body).await;
     }
 }
 
@@ -144,40 +134,6 @@ fn is_coded(headers: &HeaderMap) -> bool {
         let coding = coding.trim_ascii();
         !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
     })
-}
-
-/// Why the preconditions of a request cannot hold (RFC 9110, section 13.1). Resources have no entity
-/// tags: `If-Match` with one is never true, and what `If-None-Match: *` asks not to be there is there
-/// whenever something is changed.
-pub(crate) fn precondition(headers: &HeaderMap, method: &str) -> Result<(), Error> {
-    let any = |value: &HeaderValue| value.as_bytes().trim_ascii() == b"*";
-    let failed = |field: &str, says: &str| {
-        Error::field(field, says)
-            .with_kind(Kind::FailedPrecondition)
-            .with_http_status(412)
-    };
-    if !headers.get_all(header::IF_MATCH).iter().all(any) {
-        return Err(failed(
-            "if-match",
-            "is not true: resources have no entity tags",
-        ));
-    }
-    // A GET would be answered 304, for which a client needs an answer that it may keep: there is none.
-    if method != "GET" && headers.get_all(header::IF_NONE_MATCH).iter().any(any) {
-        return Err(failed("if-none-match", "is not true: the resource exists"));
-    }
-    Ok(())
-}
-
-/// Reads on without keeping anything.
-async fn discard(mut body: Body) {
-    let mut left = MAX_DISCARDED_BYTES;
-    while let Some(Ok(frame)) = body.frame().await {
-        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-        if left == 0 {
-            break;
-        }
-    }
 }
 
 /// The answer to a request that is too large: 413, RESOURCE_EXHAUSTED.

@@ -1,34 +1,24 @@
-//! What turns a handler into a process.
+//! What turns a function into a process.
 //!
-//! A function implements [`Function`] and its `main` is [`run`]. Around the handler the runtime
-//! does everything else: JSON and gRPC on one port, parsing and field rules, identity and access,
-//! deadline, overload, panics, errors, trace context, logs, metrics, health, drain.
+//! A function implements [`Function`](zerocart_core::Function) and its `main` is [`run`]. Around it the
+//! runtime does everything else: JSON and gRPC on one port, parsing and field rules, identity and
+//! access, deadline, overload, panics, errors on the wire, logs, metrics, health, drain.
 //!
-//! Nothing here knows about PostgreSQL, Knative or Lambda, and no handler knows about HTTP.
+//! Nothing here knows about PostgreSQL, Knative or Lambda, and no function knows about HTTP.
 
-pub mod call;
-pub mod config;
-pub mod error;
 pub mod frames;
-mod function;
 mod grpc;
 mod health;
 mod invoke;
 pub mod job;
 mod json;
-mod lasting;
-pub mod metrics;
+mod precondition;
 mod problem;
 pub mod redact;
 mod router;
 mod server;
-pub mod trace;
+mod service;
 
-pub use call::{Call, Idempotency};
-pub use config::{Env, Invalid, Platform, Setup, StartError};
-pub use error::{Error, Kind, uuid};
-pub use function::{Built, Entry, Function, Request, Response, Service, build, build_on};
-pub use invoke::READY_TIMEOUT;
-pub use job::{Job, JobEntry, run_job, run_once};
-pub use lasting::Lasting;
+pub use job::{JobEntry, run_job, run_once};
 pub use server::{init_logs, run, run_service, serve_router};
+pub use service::{Built, Entry, Service, build, build_on};

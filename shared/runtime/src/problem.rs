@@ -3,15 +3,14 @@
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
+use tonic::Code;
 use tonic_types::{
     BadRequest, ErrorDetail, ErrorInfo, FieldViolation, RequestInfo, RetryInfo, StatusExt,
 };
 
-use crate::{
-    error::{Error, Kind},
-    redact::text,
-    trace::TraceContext,
-};
+use zerocart_core::{Error, Kind, trace::TraceContext};
+
+use crate::redact::text;
 
 /// `google.rpc.ErrorInfo.domain`.
 const DOMAIN: &str = "zerocart";
@@ -101,5 +100,22 @@ pub(crate) fn grpc(error: &Error, trace: &TraceContext) -> tonic::Status {
     if let Some(after) = error.retry_after() {
         details.push(ErrorDetail::RetryInfo(RetryInfo::new(Some(after))));
     }
-    tonic::Status::with_error_details_vec(error.grpc_code(), text(error.message()), details)
+    tonic::Status::with_error_details_vec(
+        Code::from(error.grpc_code()),
+        text(error.message()),
+        details,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_a_kind_is_the_one_of_its_name() {
+        for kind in Kind::ALL {
+            let code = format!("{:?}", Code::from(kind.grpc_code()));
+            assert_eq!(kind.name().replace('_', ""), code.to_uppercase());
+        }
+    }
 }

@@ -8,18 +8,11 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tonic_health::pb::health_server::HealthServer;
 use tower::{ServiceExt, util::MapResponseLayer};
+use zerocart_core::{Error, Function, Kind, trace::TraceContext};
 use zerocart_framing::Refused;
 use zerocart_proto::rpc::{self, Rpc};
 
-use crate::{
-    error::{Error, Kind},
-    frames::OneMessage,
-    function::Function,
-    grpc, health,
-    invoke::Runtime,
-    json, problem,
-    trace::TraceContext,
-};
+use crate::{frames::OneMessage, grpc, health, invoke::Runtime, json, problem};
 
 /// What a browser is told of every answer: it is JSON and nothing else, for this one reader, to be
 /// kept nowhere, and nothing of it is a page. HSTS is said where TLS ends, which is not here.

@@ -25,12 +25,12 @@ use tokio::{
 };
 use tower::ServiceExt;
 use tracing::Level;
+use zerocart_core::{Env, Function, Invalid, Setup, StartError};
 
 use crate::{
-    config::{Env, Setup, StartError},
-    function::{Built, Function, Service},
     redact::Redacted,
     router::misframed,
+    service::{Built, Service},
 };
 
 /// The time that a client has to send the head of a request, its first one from the moment that it
@@ -67,7 +67,7 @@ enum Listen {
 }
 
 impl Settings {
-    fn from_setup(setup: &mut Setup) -> Result<Self, crate::config::Invalid> {
+    fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
         let port = setup.or("PORT", 8080);
         let listen = setup.optional::<String>("LISTEN");
         let drain = setup.millis("DRAIN_TIMEOUT_MS", Duration::from_secs(25));
@@ -77,7 +77,7 @@ impl Settings {
             Some("stdin") => Listen::Stdin,
             Some(_) => {
                 setup.problem("LISTEN must be `stdin`, or absent for PORT");
-                return Err(crate::config::Invalid);
+                return Err(Invalid);
             }
         };
         Ok(Self {

@@ -7,8 +7,9 @@ use tokio::{
     sync::oneshot,
     task::{JoinHandle, JoinSet},
 };
+use zerocart_core::{Env, Function};
 use zerocart_proto::rpc::Rpc;
-use zerocart_runtime::{Built, Env, Function};
+use zerocart_runtime::Built;
 
 pub use crate::{
     authority::Authority,

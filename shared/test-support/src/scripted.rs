@@ -13,8 +13,8 @@ use std::{
 };
 
 use serde_json::{Map, Value};
+use zerocart_core::{Call, Error, Function, Invalid, Setup};
 use zerocart_proto::rpc::Rpc;
-use zerocart_runtime::{Call, Error, Function, Invalid, Setup};
 
 /// The variable that names a script.
 const VARIABLE: &str = "SCRIPT";

@@ -11,7 +11,7 @@ use std::{net::IpAddr, process::ExitCode, str::FromStr, sync::Arc};
 use clap::Parser;
 use http::Uri;
 use zerocart_auth::Token;
-use zerocart_runtime::Env;
+use zerocart_core::Env;
 use zerocart_test_support::clients::Wire;
 use zerocart_tests::stories::{self, Edge, Plan, Stop, edge, shop};
 

@@ -4,8 +4,8 @@ use std::fmt::{self, Debug};
 
 use serde_json::Value;
 use tonic::Code;
+use zerocart_core::Kind;
 use zerocart_proto::rpc::Rpc;
-use zerocart_runtime::Kind;
 use zerocart_test_support::clients::Outcome;
 
 use super::{
@@ -290,8 +290,7 @@ pub(super) fn told<T>(outcome: &Outcome<T>) -> String {
 
 /// A code's name on the wire.
 pub(super) fn name(code: Code) -> &'static str {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.grpc_code() == code);
-    match kind {
+    match Kind::of_grpc_code(code.into()) {
         Some(kind) => kind.name(),
         None if code == Code::Ok => "OK",
         None => "UNKNOWN",

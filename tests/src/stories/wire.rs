@@ -7,8 +7,8 @@ use http::{HeaderValue, Method, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tonic::Code;
+use zerocart_core::Kind;
 use zerocart_proto::rpc::{Info, Rpc};
-use zerocart_runtime::Kind;
 use zerocart_test_support::clients::{Client, Outcome, Reply, Unusable, http_request, request};
 
 use super::{answer, inputs::Rest};
@@ -185,7 +185,7 @@ fn code_of(http_status: u16) -> Code {
     let kinds = Kind::ALL.into_iter();
     let mut of_status = kinds.filter(|kind| kind.http_status() == http_status);
     match of_status.next() {
-        Some(kind) => kind.grpc_code(),
+        Some(kind) => Code::from(kind.grpc_code()),
         None if (400..500).contains(&http_status) => Code::InvalidArgument,
         None => Code::Internal,
     }

@@ -10,11 +10,11 @@ use std::{
 };
 
 use zerocart_cart::AddToCart;
+use zerocart_core::{Error, Function};
 use zerocart_proto::{
     product::{GetProductRequest, Product, ProductResponse},
     rpc::GetProduct,
 };
-use zerocart_runtime::{Error, Function};
 use zerocart_test_support::functions::{Running, Script};
 
 use crate::{Domain, id};

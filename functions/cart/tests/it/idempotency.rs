@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 use tonic::Code;
 use zerocart_cart::{ClearCart, RemoveFromCart, UpdateCartItem};
+use zerocart_core::Function;
 use zerocart_proto::{
     cart::CartResponse,
     rpc::{AddToCart as Add, RemoveFromCart as Remove, UpdateCartItem as Update},
 };
-use zerocart_runtime::Function;
 use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
     functions::Running,

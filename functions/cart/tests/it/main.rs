@@ -21,11 +21,11 @@ use std::time::Duration;
 use tokio_postgres::NoTls;
 use tonic::Code;
 use uuid::Uuid;
+use zerocart_core::Function;
 use zerocart_proto::{
     cart::{Cart, CartResponse},
     rpc::Rpc,
 };
-use zerocart_runtime::Function;
 use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
     functions::{Authority, PATIENCE, Running},

@@ -1,7 +1,7 @@
 //! What the functions and the job are configured with: all that is missing or bad is told at once.
 
+use zerocart_core::{Env, StartError};
 use zerocart_order::{FUNCTIONS, JOBS};
-use zerocart_runtime::{Env, StartError};
 use zerocart_test_support::process::Process;
 
 use crate::{Shop, counts};

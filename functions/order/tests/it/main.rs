@@ -25,12 +25,12 @@ use serde_json::{Map, Value};
 use tokio_postgres::NoTls;
 use tonic::Code;
 use uuid::Uuid;
+use zerocart_core::{Env, Function, job::Summary};
 use zerocart_order::JOBS;
 use zerocart_proto::{
     order::{CreateOrderRequest, Order, OrderStatus},
     rpc::Rpc,
 };
-use zerocart_runtime::{Env, Function, job::Summary};
 use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
     functions::{Authority, PATIENCE, Running},

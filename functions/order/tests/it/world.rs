@@ -10,13 +10,13 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
+use zerocart_core::{Call, Error};
 use zerocart_proto::{
     cart::{BoughtItem, CartItem, ClearCartRequest, GetCartRequest},
     payment::{GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest},
     product::UpdateInventoryRequest,
     rpc,
 };
-use zerocart_runtime::{Call, Error};
 use zerocart_test_support::functions::{Authority, Running, Script};
 
 /// What the gateway says when it declines.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tonic::Code;
+use zerocart_core::Env;
 use zerocart_payment::{GetPaymentStatus, JOBS, ProcessPayment};
 use zerocart_proto::{payment::GetPaymentStatusRequest, rpc};
-use zerocart_runtime::Env;
 use zerocart_test_support::{clients::Wire, functions::PATIENCE, process::Process};
 
 use crate::{

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tonic::Code;
+use zerocart_core::Env;
 use zerocart_proto::{rpc::AuthenticateUser as Rpc, user::AuthResponse};
-use zerocart_runtime::Env;
 use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
     functions::Running,

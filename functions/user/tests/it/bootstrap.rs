@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use futures_util::future::join_all;
 use zerocart_auth::{Role, Token, Verifier};
+use zerocart_core::Call;
 use zerocart_postgres::{Config, Database, Options};
 use zerocart_proto::{rpc::AuthenticateUser as Rpc, user::AuthRequest};
-use zerocart_runtime::Call;
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::PATIENCE,

@@ -19,7 +19,7 @@ mod overload;
 use http::{HeaderValue, Method, header};
 use tokio_postgres::NoTls;
 use uuid::Uuid;
-use zerocart_runtime::Function;
+use zerocart_core::Function;
 use zerocart_test_support::{
     clients::{Client, Reply, Wire, request},
     functions::{Authority, Running},

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use tokio_postgres::NoTls;
 use zerocart_client::{Cause, Client, Options, health};
+use zerocart_core::{Env, Error, Kind, Setup};
 use zerocart_postgres::{BreakerStore, Database};
 use zerocart_proto::rpc::GetCart;
 use zerocart_resilience::breaker::{self, State, shared};
-use zerocart_runtime::{Env, Error, Kind, Setup};
 use zerocart_test_support::{
     functions::{PATIENCE, Running, Script},
     postgres::TestDatabase,
@@ -184,7 +184,7 @@ async fn a_process_that_died_is_replaced_and_counts_only_when_all_did() {
 #[tokio::test]
 async fn a_callee_that_hangs_until_the_callers_deadline_counts() {
     let mut world = World::new();
-    let script = Script::<GetCart>::new(|cx: zerocart_runtime::Call, _| async move {
+    let script = Script::<GetCart>::new(|cx: zerocart_core::Call, _| async move {
         if cx.remaining() < Duration::from_millis(1500) {
             std::future::pending::<()>().await;
         }
@@ -288,7 +288,7 @@ async fn an_activator_that_waits_in_vain_is_forgiven_once_and_one_that_fails_is_
 #[tokio::test]
 async fn a_short_deadline_of_the_caller_counts_nothing() {
     let mut world = World::new();
-    let answers_late = Script::<GetCart>::new(|cx: zerocart_runtime::Call, _| async move {
+    let answers_late = Script::<GetCart>::new(|cx: zerocart_core::Call, _| async move {
         if cx.remaining() < Duration::from_secs(1) {
             std::future::pending::<()>().await;
         }

@@ -5,8 +5,8 @@ use std::{sync::Mutex, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use zerocart_auth::Role;
 use zerocart_client::{Caller, Cause, Functions, Identity, Options, ServiceToken};
+use zerocart_core::{Call, Env, Kind, Setup};
 use zerocart_proto::rpc::{self, GetCart, Rpc, UpdateInventory};
-use zerocart_runtime::{Call, Env, Kind, Setup};
 use zerocart_test_support::functions::{PATIENCE, Running, Script};
 
 use crate::{ME, World, a_cart, attempts, my_cart};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use zerocart_client::{Client as FunctionClient, Functions, Options, health};
+use zerocart_core::{Call, Error, Function, Invalid, Kind, Request, Setup};
 use zerocart_proto::{
     order::{CreateOrderRequest, OrderResponse},
     rpc::{self, GetCart, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, Request, Setup};
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::{Running, Script},
@@ -90,7 +90,7 @@ async fn a_callee_that_is_down_is_503_with_retry_after_until_it_is_known_to_be()
     let client = client(&world, &create_order);
     for _ in 0..4 {
         let outcome = client.call::<rpc::CreateOrder>(&request()).await;
-        assert_eq!(outcome.code, Kind::Unavailable.grpc_code());
+        assert_eq!(i32::from(outcome.code), Kind::Unavailable.grpc_code());
         assert_eq!(outcome.message, "get-cart is unavailable");
         assert!(outcome.retry_after.unwrap() >= Duration::from_secs(3));
     }
@@ -125,7 +125,7 @@ async fn a_deadline_ends_the_whole_chain() {
     let create_order = Running::start::<Caller>(world.env()).await;
     let client = client(&world, &create_order).header("grpc-timeout", "2S");
     let outcome = client.call::<rpc::CreateOrder>(&request()).await;
-    assert_eq!(outcome.code, Kind::DeadlineExceeded.grpc_code());
+    assert_eq!(i32::from(outcome.code), Kind::DeadlineExceeded.grpc_code());
     until("nothing goes on", || {
         ended.get() == begun.get() && begun.get() == 1
     })

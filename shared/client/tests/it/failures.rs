@@ -6,8 +6,8 @@ use axum::{Router, body::Body, http::Response};
 use tokio::{io::AsyncReadExt, net::TcpListener, net::TcpStream};
 use tower::ServiceExt as _;
 use zerocart_client::{Cause, Options};
+use zerocart_core::{Call, Env, Error, Kind};
 use zerocart_proto::{rpc::GetCart, validate::Violations};
-use zerocart_runtime::{Call, Env, Error, Kind};
 use zerocart_test_support::functions::{PATIENCE, Script, Scripted};
 
 use crate::{ME, World, attempts, counted, my_cart, nowhere, server, silence};

@@ -26,6 +26,7 @@ use std::{
 use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpStream};
 use zerocart_client::{Client, Functions, Options};
+use zerocart_core::{Call, Env, Setup};
 use zerocart_proto::{
     cart::{Cart, CartResponse, GetCartRequest},
     rpc::{self, GetCart, Rpc},
@@ -35,7 +36,6 @@ use zerocart_resilience::breaker::{
     shared::{BoxError, BoxFuture, Changed, Config, Loaded, Shared, Step, Store},
     state::Machine,
 };
-use zerocart_runtime::{Call, Env, Setup};
 use zerocart_test_support::functions::{Authority, PATIENCE, Running, Script};
 
 /// A user.
@@ -148,7 +148,7 @@ impl Counter {
 
 /// get-cart that answers its nth call with what `answer` says, and how often it was called.
 fn counted(
-    answer: impl Fn(u32) -> Result<CartResponse, zerocart_runtime::Error> + Send + Sync + 'static,
+    answer: impl Fn(u32) -> Result<CartResponse, zerocart_core::Error> + Send + Sync + 'static,
 ) -> (Script<GetCart>, Counter) {
     let calls = Counter::default();
     let counter = calls.clone();

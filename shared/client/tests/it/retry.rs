@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use zerocart_client::Cause;
+use zerocart_core::{Error, Kind};
 use zerocart_proto::rpc::GetCart;
-use zerocart_runtime::{Error, Kind};
 use zerocart_test_support::functions::PATIENCE;
 
 use crate::{World, a_cart, attempts, counted, my_cart, nowhere};
@@ -95,7 +95,7 @@ async fn a_function_that_comes_up_is_found() {
     let call = tokio::spawn(async move { client.call(&cx, &my_cart()).await });
     // The budget's floor alone allows 20 attempts, 50 ms apart and more.
     let built = zerocart_runtime::build::<zerocart_test_support::functions::Scripted<GetCart>>(
-        zerocart_runtime::Env::from_iter(world.authority.env().into_iter().chain([
+        zerocart_core::Env::from_iter(world.authority.env().into_iter().chain([
             zerocart_test_support::functions::Script::<GetCart>::answers(a_cart()).into_env(),
         ])),
     )

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use zerocart_client::{Caller, Functions, Options};
+use zerocart_core::{Env, Setup};
 use zerocart_proto::rpc::{self, GetCart, GetProduct, Rpc};
 use zerocart_resilience::breaker::{self, shared};
-use zerocart_runtime::{Env, Setup};
 
 use crate::{Memory, RULES};
 

@@ -2,11 +2,11 @@
 
 use tokio::{io::copy_bidirectional, net::TcpStream};
 use zerocart_client::Options;
+use zerocart_core::Env;
 use zerocart_proto::{
     cart::{CartResponse, ClearCartRequest},
     rpc::{ClearCart, GetCart, GetPaymentStatus, Rpc},
 };
-use zerocart_runtime::Env;
 use zerocart_test_support::functions::{Running, Script, Scripted};
 
 use crate::{Counter, ME, World, a_cart, my_cart, nowhere, server, until};

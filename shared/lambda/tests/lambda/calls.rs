@@ -18,12 +18,13 @@ use zerocart_client::{
     Cause, Functions, Options,
     transport::{Transport, Way},
 };
+use zerocart_core::{Call, Env, Error, Kind, Platform, Setup};
 use zerocart_lambda::calls::{Signed, TOKEN, restore_token};
 use zerocart_proto::{
     cart::{Cart, CartResponse, GetCartRequest},
     rpc::{AddToCart, CreateOrder, GetCart, Rpc},
 };
-use zerocart_runtime::{Call, Env, Error, Kind, Platform, Setup, build};
+use zerocart_runtime::build;
 use zerocart_test_support::functions::{Authority, PATIENCE, Running, Script, Scripted};
 
 use crate::signer;

@@ -8,8 +8,8 @@ use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use zerocart_core::Env;
 use zerocart_lambda::secrets::resolve;
-use zerocart_runtime::Env;
 
 use crate::signer;
 

@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use zerocart_core::{Env, Kind, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_resilience::breaker::{Config, State};
-use zerocart_runtime::{Env, Kind, Setup};
 use zerocart_test_support::postgres::{TestDatabase, TestServer};
 
 use crate::{

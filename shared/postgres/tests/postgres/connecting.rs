@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
+use zerocart_core::{Env, Kind, Setup};
 use zerocart_postgres::{BoxFuture, Database, Options, Password, PasswordSource};
-use zerocart_runtime::{Env, Kind, Setup};
 use zerocart_test_support::postgres::{TestDatabase, TestServer};
 
 use crate::{
@@ -207,7 +207,7 @@ impl Password for Passwords {
     fn get<'a>(
         &'a self,
         _: &'a tokio_postgres::Config,
-    ) -> BoxFuture<'a, Result<String, zerocart_runtime::error::BoxError>> {
+    ) -> BoxFuture<'a, Result<String, zerocart_core::error::BoxError>> {
         let next = self.0.lock().unwrap().pop();
         let next = next.unwrap_or(Err("there are no more")).map_err(Into::into);
         Box::pin(std::future::ready(next))

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::oneshot;
+use zerocart_core::{Call, Error, Kind};
 use zerocart_postgres::{Database, Options, Transaction};
-use zerocart_runtime::{Call, Error, Kind};
 
 use crate::support::{
     PATIENCE, call, call_under, config, count, database, insert, things, until, works,

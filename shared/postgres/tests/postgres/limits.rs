@@ -2,8 +2,8 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use zerocart_core::{Error, Kind};
 use zerocart_postgres::{Database, ErrorExt, Options, QueryError, Transaction};
-use zerocart_runtime::{Error, Kind};
 
 use crate::support::{
     call, call_within, config, count, database, insert, running, things, until, works,

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
+use zerocart_core::{Call, Env, Error, Function, Invalid, Request, Response, Setup};
 use zerocart_postgres::{BreakerStore, Database, Options, shared_breaker};
 use zerocart_proto::rpc;
 use zerocart_resilience::breaker::{
@@ -10,7 +11,6 @@ use zerocart_resilience::breaker::{
     shared::{Config, Shared, Store},
     state::{Machine, Phase},
 };
-use zerocart_runtime::{Call, Env, Error, Function, Invalid, Request, Response, Setup};
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::{Authority, Running},

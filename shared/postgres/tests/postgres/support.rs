@@ -6,8 +6,8 @@ use std::{
 };
 
 use tokio_postgres::{Client, NoTls};
+use zerocart_core::{Call, Error, Idempotency, Kind};
 use zerocart_postgres::{Config, Database, ErrorExt, Options, RowExt, Session};
-use zerocart_runtime::{Call, Error, Idempotency, Kind};
 use zerocart_test_support::postgres::TestDatabase;
 
 /// Longer than anything here takes on a slow machine.

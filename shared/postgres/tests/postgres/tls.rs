@@ -3,7 +3,7 @@
 use std::{io::Write, net::IpAddr, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use zerocart_runtime::{Error, Kind};
+use zerocart_core::{Error, Kind};
 use zerocart_test_support::postgres::TestServer;
 
 use crate::support::{call, connect, database, running, until};

@@ -1,7 +1,7 @@
 //! Transactions without a key, and commits whose outcome is not known.
 
+use zerocart_core::{Call, Error, Kind};
 use zerocart_postgres::{ErrorExt, Transaction};
-use zerocart_runtime::{Call, Error, Kind};
 
 use crate::{
     proxy::{Fate, Proxy},

@@ -8,9 +8,10 @@ use serde::{
     Deserializer,
     de::{DeserializeOwned, IgnoredAny},
 };
+use zerocart_core::Error;
 use zerocart_proto::validate::{Field, Validate, Violations};
 
-use crate::{error::Error, invoke::Read};
+use crate::invoke::Read;
 
 /// A byte order mark in UTF-8. A parser may ignore it (RFC 8259, section 8.1); editors and
 /// spreadsheets write it.
@@ -162,7 +163,9 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::{error::Kind, json::query};
+    use zerocart_core::Kind;
+
+    use crate::json::query;
     use zerocart_proto::{
         order::UpdateOrderStatusRequest,
         payment::SetFailureRateRequest,

@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
+use zerocart_core::Error;
 use zerocart_proto::validate::Field;
-
-use crate::error::Error;
 
 /// The parameters that name a field, in order, as name and value. All others are passed over,
 /// whatever they are: links pick up parameters on their way (`utm_source`) that mean nothing here.

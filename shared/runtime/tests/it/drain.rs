@@ -9,8 +9,9 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use zerocart_core::Env;
 use zerocart_proto::rpc::GetProduct;
-use zerocart_runtime::{Env, build, serve_router};
+use zerocart_runtime::{build, serve_router};
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::{PATIENCE, Script, Scripted},

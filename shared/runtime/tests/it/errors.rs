@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use tonic::Code;
+use zerocart_core::{Error, Kind};
 use zerocart_proto::{
     rpc::{CreateProduct, GetProduct},
     validate::{Violation, Violations},
 };
-use zerocart_runtime::{Error, Kind};
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::{Authority, Running, Script},
@@ -24,7 +24,11 @@ async fn every_kind_keeps_its_code_status_and_message() {
             let outcome = Client::new(wire, function.address())
                 .call::<GetProduct>(&get_tea())
                 .await;
-            assert_eq!(outcome.code, kind.grpc_code(), "{kind:?} {wire:?}");
+            assert_eq!(
+                i32::from(outcome.code),
+                kind.grpc_code(),
+                "{kind:?} {wire:?}"
+            );
             assert_eq!(outcome.message, "what happened: ü, 100 %", "{wire:?}");
             assert_eq!(outcome.retry_after, None, "{kind:?} {wire:?}");
             assert_eq!(outcome.fields, [], "{kind:?} {wire:?}");

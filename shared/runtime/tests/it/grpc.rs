@@ -9,8 +9,8 @@ use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use prost::Message;
 use tonic::Code;
+use zerocart_core::Error;
 use zerocart_proto::rpc::{CreateUser, GetProduct, ListProducts, Rpc};
-use zerocart_runtime::Error;
 use zerocart_test_support::{
     clients::{Body, Client, Outcome, Reply, Wire, request},
     functions::{Running, Script},

@@ -19,8 +19,9 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 use tower::ServiceExt;
+use zerocart_core::{Env, Error};
 use zerocart_proto::rpc::GetProduct;
-use zerocart_runtime::{Env, Error, build};
+use zerocart_runtime::build;
 use zerocart_test_support::{
     clients::{Body, Client, Wire, request},
     functions::{Running, Script, Scripted},

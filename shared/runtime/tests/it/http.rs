@@ -7,11 +7,11 @@ use tokio::{
     net::TcpStream,
 };
 use tonic::Code;
+use zerocart_core::Error;
 use zerocart_proto::{
     product::InventoryResponse,
     rpc::{CreateProduct, GetProduct, UpdateInventory},
 };
-use zerocart_runtime::Error;
 use zerocart_test_support::{
     clients::{Body, Client, Wire, request},
     functions::{Authority, Running, Script},

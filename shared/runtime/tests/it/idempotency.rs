@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 use http::HeaderValue;
 use prost::Message;
 use tonic::Code;
+use zerocart_core::{Error, Idempotency};
 use zerocart_proto::{
     cart::{CartResponse, UpdateCartItemRequest},
     rpc::{CreateProduct, CreateUser, GetProduct, UpdateCartItem},
     user::{CreateUserRequest, UserResponse},
 };
-use zerocart_runtime::{Error, Idempotency};
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::{Authority, Running, Script},

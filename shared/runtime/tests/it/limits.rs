@@ -14,8 +14,9 @@ use tokio::{
 };
 use tonic::Code;
 use tower::ServiceExt;
+use zerocart_core::Env;
 use zerocart_proto::rpc::{CreateUser, GetProduct};
-use zerocart_runtime::{Env, build};
+use zerocart_runtime::build;
 use zerocart_test_support::{
     clients::{Body, Client, Wire},
     functions::{PATIENCE, Running, Script, Scripted},

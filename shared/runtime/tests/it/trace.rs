@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use http::Method;
 use tonic::Code;
+use zerocart_core::Error;
 use zerocart_proto::rpc::GetProduct;
-use zerocart_runtime::Error;
 use zerocart_test_support::{
     clients::{Client, Wire, request},
     functions::Script,

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
+use zerocart_core::{Call, Error, Function, Invalid, Setup};
 use zerocart_proto::{
     rpc::CreateUser,
     user::{CreateUserRequest, User, UserResponse},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Setup};
 
 struct TestFunction;
 

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+use zerocart_core::Kind;
 use zerocart_proto::validate::Violation;
-use zerocart_runtime::Kind;
 
 /// `google.rpc.ErrorInfo.domain`.
 const DOMAIN: &str = "zerocart";
@@ -227,7 +227,7 @@ impl Reply {
         let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == code) else {
             return wrong(format!("{code:?} is no code: {}", self.text()));
         };
-        outcome.code = kind.grpc_code();
+        outcome.code = Code::from(kind.grpc_code());
         outcome.message = text(take("detail")?);
         outcome.trace_id = Some(text(take("trace_id")?));
         outcome.fields = match document.remove("errors") {
@@ -274,6 +274,5 @@ impl Reply {
 }
 
 fn name(code: Code) -> &'static str {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.grpc_code() == code);
-    kind.map_or("", Kind::name)
+    Kind::of_grpc_code(code.into()).map_or("", Kind::name)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::process::Command;
-use zerocart_runtime::Env;
+use zerocart_core::Env;
 use zerocart_tests::root;
 
 /// The folder of programs of an environment with what `tests/<name>/requirements.txt` asks for. None

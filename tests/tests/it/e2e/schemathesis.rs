@@ -11,7 +11,7 @@ use std::{
 use http::Method;
 use serde_json::{Value, json};
 use tokio::process::Command;
-use zerocart_runtime::Env;
+use zerocart_core::Env;
 use zerocart_tests::{functions::EDGE, root};
 
 use super::{

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
-use zerocart_runtime::{Env, Setup};
+use zerocart_core::{Env, Setup};
 
 use super::{
     books::Books,

@@ -1,12 +1,12 @@
 //! The rules of the world: what the real functions promise, in a few lines each.
 
 use uuid::Uuid;
+use zerocart_core::{Error, Kind};
 use zerocart_proto::{
     cart::{Cart, CartResponse, ClearCartRequest},
     payment::{PaymentResponse, PaymentStatusResponse, ProcessPaymentRequest},
     product::{InventoryResponse, UpdateInventoryRequest},
 };
-use zerocart_runtime::{Error, Kind};
 
 use super::{DECLINED, Payment, Reservation, Standing, State};
 

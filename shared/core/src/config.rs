@@ -121,7 +121,7 @@ impl Setup {
             problems: Vec::new(),
             background: Vec::new(),
             metrics: Metrics::new(function),
-            lasting: Lasting::new(),
+            lasting: Lasting::default(),
         }
     }
 
@@ -214,8 +214,9 @@ impl Setup {
         &mut self.metrics
     }
 
-    /// What is left once the function is built: its metrics and its tasks.
-    pub(crate) fn finish(self) -> (Vec<String>, Metrics, Vec<Background>) {
+    /// What is left once the function is built: the problems that were noted, its metrics, and the
+    /// tasks that run beside it.
+    pub fn finish(self) -> (Vec<String>, Metrics, Vec<Background>) {
         (self.problems, self.metrics, self.background)
     }
 }

@@ -1,56 +1,13 @@
-//! What a function is, and lists of functions.
-
-use std::future::Future;
+//! Functions that are built, and lists of functions.
 
 use axum::Router;
+use zerocart_core::{Env, Function, Lasting, Platform, Setup, StartError, config::Background};
 use zerocart_proto::rpc::{Info, Rpc};
 
 use crate::{
-    call::Call,
-    config::{Background, Env, Invalid, Platform, Setup, StartError},
-    error::Error,
-    invoke::Runtime,
-    lasting::Lasting,
+    invoke::{Runtime, Settings},
     router,
 };
-
-/// The request of a function.
-pub type Request<F> = <<F as Function>::Rpc as Rpc>::Request;
-
-/// The response of a function.
-pub type Response<F> = <<F as Function>::Rpc as Rpc>::Response;
-
-/// A handler: how it is built, and how it answers one call. Everything around it is the runtime's.
-pub trait Function: Sized + Send + Sync + 'static {
-    /// The RPC that it serves.
-    type Rpc: Rpc;
-
-    /// Builds it from its configuration. Opens no connection and waits for nothing: what takes
-    /// time goes into [`Setup::background`].
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`] after `setup` noted what is missing or bad.
-    fn build(setup: &mut Setup) -> Result<Self, Invalid>;
-
-    /// Answers one call. The request is valid by its field rules and the caller is allowed by the
-    /// RPC's access; with `owner` access the handler calls [`Call::authorize_owner`].
-    fn call(
-        &self,
-        cx: &Call,
-        request: Request<Self>,
-    ) -> impl Future<Output = Result<Response<Self>, Error>> + Send;
-
-    /// Whether what it depends on answers; bounded by one second by the runtime.
-    fn ready(&self) -> impl Future<Output = Result<(), Error>> + Send {
-        async { Ok(()) }
-    }
-
-    /// What `GET /health` shows beside `status`, such as the state of a breaker.
-    fn health(&self) -> serde_json::Map<String, serde_json::Value> {
-        serde_json::Map::new()
-    }
-}
 
 /// A function that is built: its routes, and what runs beside them.
 pub struct Built {
@@ -84,7 +41,7 @@ pub fn build<F: Function>(env: Env) -> Result<Built, StartError> {
 /// [`StartError::Config`] with everything that is wrong.
 pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, StartError> {
     let mut setup = Setup::on(platform, env, F::Rpc::INFO.name);
-    let settings = crate::invoke::Settings::from_setup(&mut setup);
+    let settings = Settings::from_setup(&mut setup);
     let function = F::build(&mut setup);
     let lasting = setup.lasting();
     let (problems, metrics, background) = setup.finish();
@@ -124,7 +81,7 @@ impl Built {
         Self {
             router: router::of_routes(routes),
             background: Vec::new(),
-            lasting: Lasting::new(),
+            lasting: Lasting::default(),
         }
     }
 }

@@ -74,18 +74,14 @@ impl Metrics {
     }
 
     /// Counts a call that begins; the guard counts its end.
-    pub(crate) fn begin(&self) -> InFlight {
+    pub fn begin(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
     }
 
-    pub(crate) fn answered(
-        &self,
-        protocol: &'static str,
-        code: &'static str,
-        took: Duration,
-        cold: bool,
-    ) {
+    /// Counts a call that was answered, or that its client gave up, with how long it took. `cold` is
+    /// for the first call of the process.
+    pub fn answered(&self, protocol: &'static str, code: &'static str, took: Duration, cold: bool) {
         self.calls.get_or_create(&Labels { protocol, code }).inc();
         self.duration.observe(took.as_secs_f64());
         if cold {
@@ -94,7 +90,11 @@ impl Metrics {
     }
 
     /// All of them, as `/metrics` shows them.
-    pub(crate) fn encode(&self) -> Result<String, fmt::Error> {
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be written as text.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.lock())?;
         Ok(out)
@@ -113,9 +113,10 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A call that is being answered.
+/// A call that is being answered, counted as such until this is dropped.
 #[derive(Debug)]
-pub(crate) struct InFlight(Gauge);
+#[must_use]
+pub struct InFlight(Gauge);
 
 impl Drop for InFlight {
     fn drop(&mut self) {

@@ -9,14 +9,10 @@ use tracing::Instrument;
 ///
 /// A process that is asked to stop waits for it within its drain time. A platform may still take
 /// the process away earlier, so such work must be able to be taken up by another.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Lasting(watch::Sender<usize>);
 
 impl Lasting {
-    pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(0))
-    }
-
     /// Runs `work` to its end, in the span of the caller. Dropping what this gives does not stop it.
     pub fn spawn<T: Send + 'static>(
         &self,
@@ -59,7 +55,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_idle_once_the_last_has_ended() {
-        let lasting = Lasting::new();
+        let lasting = Lasting::default();
         lasting.idle().await;
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
         drop(lasting.spawn(wait));

@@ -1,0 +1,52 @@
+//! What a function is.
+
+use std::{future::Future, time::Duration};
+
+use zerocart_proto::rpc::Rpc;
+
+use crate::{
+    call::Call,
+    config::{Invalid, Setup},
+    error::Error,
+};
+
+/// The longest time that a readiness check may take (the contract's Health paragraph).
+pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The request of a function.
+pub type Request<F> = <<F as Function>::Rpc as Rpc>::Request;
+
+/// The response of a function.
+pub type Response<F> = <<F as Function>::Rpc as Rpc>::Response;
+
+/// A handler: how it is built, and how it answers one call. Everything around it is the runtime's.
+pub trait Function: Sized + Send + Sync + 'static {
+    /// The RPC that it serves.
+    type Rpc: Rpc;
+
+    /// Builds it from its configuration. Opens no connection and waits for nothing: what takes
+    /// time goes into [`Setup::background`].
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] after `setup` noted what is missing or bad.
+    fn build(setup: &mut Setup) -> Result<Self, Invalid>;
+
+    /// Answers one call. The request is valid by its field rules and the caller is allowed by the
+    /// RPC's access; with `owner` access the handler calls [`Call::authorize_owner`].
+    fn call(
+        &self,
+        cx: &Call,
+        request: Request<Self>,
+    ) -> impl Future<Output = Result<Response<Self>, Error>> + Send;
+
+    /// Whether what it depends on answers; the runtime bounds it by [`READY_TIMEOUT`].
+    fn ready(&self) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
+    /// What `GET /health` shows beside `status`, such as the state of a breaker.
+    fn health(&self) -> serde_json::Map<String, serde_json::Value> {
+        serde_json::Map::new()
+    }
+}
