@@ -52,10 +52,13 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates of `shared/` that depend on no crate of the workspace at all.
-const ALONE: [&str; 3] = ["zerocart-auth", "zerocart-framing", "zerocart-resilience"];
+const ALONE: [&str; 3] = ["zerocart-framing", "zerocart-proto", "zerocart-resilience"];
 
-/// What `zerocart-core` depends on: the contract, and who is calling.
-const BELOW_CORE: [&str; 2] = ["zerocart-auth", "zerocart-proto"];
+/// Crates of `shared/`, and the only ones that they depend on: the contract, and who is calling.
+const ONLY: [(&str, &[&str]); 2] = [
+    ("zerocart-auth", &["zerocart-proto"]),
+    ("zerocart-core", &["zerocart-auth", "zerocart-proto"]),
+];
 
 /// Crates of `shared/` that serve functions, and so depend on the server.
 const SERVING: [&str; 3] = ["zerocart-lambda", "zerocart-main", "zerocart-test-support"];
@@ -110,8 +113,10 @@ pub fn check(packages: &[Package]) -> Vec<String> {
             if FOR_TESTS.contains(&on.as_str()) && !package.is("tests") {
                 refuse(on, "it is for tests");
             }
-            if package.name == "zerocart-core" && !BELOW_CORE.contains(&on.as_str()) {
-                refuse(on, "core is below all that functions use");
+            for (name, only) in ONLY {
+                if package.name == name && !only.contains(&on.as_str()) {
+                    refuse(on, &format!("it needs {} and no more", only.join(", ")));
+                }
             }
             if package.is("shared")
                 && on == "zerocart-runtime"
@@ -163,7 +168,8 @@ mod tests {
 
     fn workspace() -> Vec<Package> {
         vec![
-            package("shared/auth", &[]),
+            package("shared/proto", &[]),
+            package("shared/auth", &["zerocart-proto"]),
             package("shared/resilience", &[]),
             package("shared/core", &["zerocart-auth"]),
             package("shared/runtime", &["zerocart-core", "zerocart-resilience"]),
@@ -223,7 +229,11 @@ mod tests {
                 "functions depend on shared",
             ),
             ("zerocart-user", "zerocart-test-support", "it is for tests"),
-            ("zerocart-core", "zerocart-resilience", "core is below"),
+            (
+                "zerocart-core",
+                "zerocart-resilience",
+                "needs zerocart-auth",
+            ),
             (
                 "zerocart-postgres",
                 "zerocart-runtime",
@@ -235,7 +245,12 @@ mod tests {
                 "only what serves functions",
             ),
             ("zerocart-resilience", "zerocart-auth", "it stands alone"),
-            ("zerocart-auth", "zerocart-resilience", "it stands alone"),
+            ("zerocart-proto", "zerocart-auth", "it stands alone"),
+            (
+                "zerocart-auth",
+                "zerocart-resilience",
+                "needs zerocart-proto and",
+            ),
             (
                 "zerocart-client",
                 "zerocart-postgres",
@@ -281,7 +296,7 @@ mod tests {
     #[test]
     fn shared_does_not_even_test_with_functions() {
         let mut broken = workspace();
-        broken[2].dev.push("zerocart-user".to_owned());
+        broken[3].dev.push("zerocart-user".to_owned());
         only(&check(&broken), "shared depends on shared");
         // A domain may test with another one.
         let mut fine = workspace();

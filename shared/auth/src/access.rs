@@ -1,20 +1,8 @@
-//! Who may call an RPC, and the decision for one caller.
+//! The decision whether one caller may call an RPC.
 
-use crate::{Identity, Role};
+use zerocart_proto::access::{Access, Role};
 
-/// Who may call an RPC. Each field opens the RPC to more callers; the default opens it to nobody.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Everybody, without a token: one that is there is not looked at.
-    pub anyone: bool,
-    /// Callers with one of these roles, whoever they are.
-    pub roles: &'static [Role],
-    /// The caller whose subject this field of the request names, whatever its role.
-    pub self_field: Option<&'static str>,
-    /// Any customer; the handler then lets only the owner of the loaded row through
-    /// ([`authorize_owner`]).
-    pub owner: bool,
-}
+use crate::Identity;
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,56 +1,9 @@
-//! Who is calling: roles, issuers, and the identity that a verified token gives.
+//! Who is calling: issuers, and the identity that a verified token gives.
 
 use std::fmt;
-use std::str::FromStr;
 
 use uuid::Uuid;
-
-/// What a caller is. Tokens carry the lowercase name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// A person with an account.
-    Customer,
-    /// A person who runs the shop.
-    Admin,
-    /// A function that calls another function.
-    Service,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Self; 3] = [Self::Customer, Self::Admin, Self::Service];
-
-    /// The name, as in tokens.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Customer => "customer",
-            Self::Admin => "admin",
-            Self::Service => "service",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A text that names no [`Role`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is one of customer, admin, service")]
-pub struct UnknownRole;
-
-impl FromStr for Role {
-    type Err = UnknownRole;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == name)
-            .ok_or(UnknownRole)
-    }
-}
+use zerocart_proto::access::Role;
 
 /// Who signs a token. Each issuer has keys of its own and may only give its own roles, so that
 /// the key which signs for people can never make a service.
@@ -123,17 +76,6 @@ impl Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn roles_have_lowercase_names_and_no_other() {
-        for role in Role::ALL {
-            assert_eq!(role.as_str().parse(), Ok(role));
-            assert_eq!(role.to_string(), role.as_str());
-        }
-        for name in ["", "Admin", "ADMIN", " admin", "root"] {
-            assert_eq!(name.parse::<Role>(), Err(UnknownRole), "{name:?}");
-        }
-    }
 
     #[test]
     fn every_role_has_exactly_one_issuer() {

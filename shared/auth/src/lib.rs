@@ -23,8 +23,8 @@ mod signer;
 mod token;
 mod verifier;
 
-pub use access::{Access, Denied, authorize, authorize_owner};
-pub use identity::{Identity, Issuer, Role, UnknownRole};
+pub use access::{Denied, authorize, authorize_owner};
+pub use identity::{Identity, Issuer};
 pub use jwk::{Keys, PublicKey};
 pub use key_error::{KeyError, KeyErrorKind};
 pub use keypair::KeyPair;
@@ -33,3 +33,4 @@ pub use secret::{RandomUnavailable, generate_secret};
 pub use signer::{IssueError, Signer};
 pub use token::{MAX_TOKEN_BYTES, Token, TokenError, bearer};
 pub use verifier::{LEEWAY_S, Verifier};
+pub use zerocart_proto::access::{Access, Role, UnknownRole};

@@ -1,6 +1,7 @@
 //! The contract as code, generated from `proto/`.
 //!
 //! - one module per domain with its messages;
+//! - [`access`]: who may call an RPC;
 //! - [`json`]: their proto3 JSON, with the field names of `proto/`;
 //! - [`characters`]: kinds of characters, as the rules of texts tell them apart;
 //! - [`money`]: exact cents, and the doubles that they are on the wire;
@@ -9,6 +10,7 @@
 //!
 //! Nothing else in the workspace repeats these facts.
 
+pub mod access;
 pub mod characters;
 mod decimal;
 pub mod json;

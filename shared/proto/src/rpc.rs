@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use prost::Message;
 use serde::{Serialize, de::DeserializeOwned};
-pub use zerocart_auth::{Access, Role};
 
+pub use crate::access::{Access, Role};
 use crate::validate::Validate;
 
 /// An RPC of the contract, as a type.
