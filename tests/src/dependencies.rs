@@ -61,7 +61,7 @@ const ONLY: [(&str, &[&str]); 2] = [
 ];
 
 /// Crates of `shared/` that serve functions, and so depend on the server.
-const SERVING: [&str; 3] = ["zerocart-lambda", "zerocart-main", "zerocart-test-support"];
+const SERVING: [&str; 2] = ["zerocart-lambda", "zerocart-main"];
 
 /// Crates that know nothing of each other.
 const STRANGERS: [(&str, &str); 6] = [
@@ -74,8 +74,8 @@ const STRANGERS: [(&str, &str); 6] = [
     ("zerocart-client", "zerocart-activator"),
 ];
 
-/// Crates that are only for tests.
-const FOR_TESTS: [&str; 1] = ["zerocart-test-support"];
+/// The folder of what the tests of all crates share.
+const SUPPORT: &str = "tests/support";
 
 /// The rules of the design about who depends on whom.
 pub fn check(packages: &[Package]) -> Vec<String> {
@@ -85,33 +85,31 @@ pub fn check(packages: &[Package]) -> Vec<String> {
         let mut refuse = |on: &str, why: &str| {
             wrong.push(format!("{} depends on {on}: {why}", package.name));
         };
-        for on in package.normal.iter().chain(&package.dev) {
+        for on in &package.dev {
             let Some(other) = folder(on) else { continue };
-            if package.is("shared") && !other.is("shared") && !other.is("local/postgres") {
+            if package.is("shared") && !other.is("shared") && !other.is(SUPPORT) {
                 refuse(on, "shared depends on shared");
             }
         }
         for on in &package.normal {
             let Some(other) = folder(on) else { continue };
-            if package.is("functions") && other.is("functions") {
+            if package.is("shared") && !other.is("shared") {
+                refuse(on, "shared depends on shared");
+            } else if (other.is("bench") || other.is("tests")) && !package.is("tests") {
+                refuse(on, "nothing builds on benchmarks and tests");
+            } else if package.is("functions") && other.is("functions") {
                 refuse(on, "domains speak gRPC");
             } else if package.is("functions") && !other.is("shared") {
                 refuse(on, "functions depend on shared");
             }
-            if package.is("shared") && other.is("local/postgres") && !for_tests(package) {
-                refuse(on, "only tests start a PostgreSQL");
+            if package.is(SUPPORT) && !other.is("shared") && !other.is("local/postgres") {
+                refuse(on, "the tests of every crate use it");
             }
             if package.folder.starts_with("local/") && (other.is("functions") || on == "zerocart") {
                 refuse(on, "only the engine itself knows functions");
             }
             if package.is("reflection") && !other.is("shared") {
                 refuse(on, "the edge depends on shared");
-            }
-            if other.is("bench") || other.is("tests") {
-                refuse(on, "nothing builds on benchmarks and tests");
-            }
-            if FOR_TESTS.contains(&on.as_str()) && !package.is("tests") {
-                refuse(on, "it is for tests");
             }
             for (name, only) in ONLY {
                 if package.name == name && !only.contains(&on.as_str()) {
@@ -142,10 +140,6 @@ pub fn check(packages: &[Package]) -> Vec<String> {
     wrong
 }
 
-fn for_tests(package: &Package) -> bool {
-    FOR_TESTS.contains(&package.name.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +148,7 @@ mod tests {
     fn package(folder: &str, normal: &[&str]) -> Package {
         let name = match folder.rsplit_once('/') {
             Some(("local", "postgres")) => "zerocart-local-postgres".to_owned(),
+            Some(("tests", "support")) => "zerocart-test-support".to_owned(),
             Some((_, last)) => format!("zerocart-{last}"),
             None if folder == "local" => "zerocart".to_owned(),
             None => format!("zerocart-{folder}"),
@@ -176,7 +171,6 @@ mod tests {
             package("shared/postgres", &["zerocart-core", "zerocart-resilience"]),
             package("shared/client", &["zerocart-core"]),
             package("shared/main", &["zerocart-runtime"]),
-            package("shared/test-support", &["zerocart-local-postgres"]),
             package("functions/user", &["zerocart-core", "zerocart-main"]),
             package(
                 "functions/product",
@@ -190,7 +184,11 @@ mod tests {
             package("local/gateway", &[]),
             package("local/postgres", &[]),
             package("bench", &[]),
-            package("tests", &["zerocart-user"]),
+            package("tests", &["zerocart-user", "zerocart-test-support"]),
+            package(
+                "tests/support",
+                &["zerocart-runtime", "zerocart-local-postgres"],
+            ),
         ]
     }
 
@@ -210,7 +208,7 @@ mod tests {
             (
                 "zerocart-runtime",
                 "zerocart-local-postgres",
-                "only tests start",
+                "shared depends on shared",
             ),
             (
                 "zerocart-runtime",
@@ -220,7 +218,7 @@ mod tests {
             (
                 "zerocart-runtime",
                 "zerocart-test-support",
-                "it is for tests",
+                "shared depends on shared",
             ),
             ("zerocart-user", "zerocart-product", "domains speak gRPC"),
             (
@@ -228,7 +226,16 @@ mod tests {
                 "zerocart-gateway",
                 "functions depend on shared",
             ),
-            ("zerocart-user", "zerocart-test-support", "it is for tests"),
+            (
+                "zerocart-user",
+                "zerocart-test-support",
+                "nothing builds on",
+            ),
+            (
+                "zerocart-test-support",
+                "zerocart-user",
+                "the tests of every crate",
+            ),
             (
                 "zerocart-core",
                 "zerocart-resilience",
@@ -298,8 +305,9 @@ mod tests {
         let mut broken = workspace();
         broken[3].dev.push("zerocart-user".to_owned());
         only(&check(&broken), "shared depends on shared");
-        // A domain may test with another one.
+        // Every crate may test with what tests share, a domain also with another domain.
         let mut fine = workspace();
+        fine[3].dev.push("zerocart-test-support".to_owned());
         let user = fine
             .iter_mut()
             .find(|package| package.name == "zerocart-user");

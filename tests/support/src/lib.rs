@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// The root of the workspace, where `migrations/`, `knative/` and `kong/` are.
 pub fn workspace_root() -> PathBuf {
     let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    // Out of shared/test-support.
+    // Out of tests/support.
     root.pop();
     root.pop();
     root
