@@ -105,10 +105,13 @@ pub fn check(packages: &[Package]) -> Vec<String> {
             if package.is(SUPPORT) && !other.is("shared") && !other.is("local/postgres") {
                 refuse(on, "the tests of every crate use it");
             }
-            if package.folder.starts_with("local/") && (other.is("functions") || on == "zerocart") {
-                refuse(on, "only the engine itself knows functions");
+            if package.is("local") && !other.is("local") && !other.is("shared") {
+                refuse(on, "the parts of the local engine know no function");
             }
-            if package.is("reflection") && !other.is("shared") {
+            if other.is("cli") {
+                refuse(on, "nothing builds on the command");
+            }
+            if package.is("edge") && !other.is("shared") {
                 refuse(on, "the edge depends on shared");
             }
             for (name, only) in ONLY {
@@ -150,7 +153,7 @@ mod tests {
             Some(("local", "postgres")) => "zerocart-local-postgres".to_owned(),
             Some(("tests", "support")) => "zerocart-test-support".to_owned(),
             Some((_, last)) => format!("zerocart-{last}"),
-            None if folder == "local" => "zerocart".to_owned(),
+            None if folder == "cli" => "zerocart".to_owned(),
             None => format!("zerocart-{folder}"),
         };
         Package {
@@ -177,9 +180,10 @@ mod tests {
                 &["zerocart-client", "zerocart-postgres"],
             ),
             package(
-                "local",
+                "cli",
                 &["zerocart-user", "zerocart-activator", "zerocart-gateway"],
             ),
+            package("edge/reflection", &["zerocart-runtime"]),
             package("local/activator", &[]),
             package("local/gateway", &[]),
             package("local/postgres", &[]),
@@ -283,10 +287,16 @@ mod tests {
                 "zerocart-gateway",
                 "nothing of each other",
             ),
+            ("zerocart-gateway", "zerocart-user", "know no function"),
             (
-                "zerocart-gateway",
+                "zerocart-reflection",
                 "zerocart-user",
-                "only the engine itself",
+                "the edge depends on",
+            ),
+            (
+                "zerocart-bench",
+                "zerocart",
+                "nothing builds on the command",
             ),
             ("zerocart", "zerocart-tests", "nothing builds on"),
             ("zerocart", "zerocart-bench", "nothing builds on"),

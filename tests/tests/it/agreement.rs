@@ -57,7 +57,7 @@ fn times_are_ordered() {
 #[test]
 fn connections_fit() {
     let engine =
-        fs::read_to_string(root().join("local/src/foundation.rs")).expect("the engine's source");
+        fs::read_to_string(root().join("cli/src/foundation.rs")).expect("the engine's source");
     let max = source::constant(&engine, "MAX_CONNECTIONS").expect("the engine says how many");
     let manifests = manifests();
     none(&limits::connections(

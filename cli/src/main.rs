@@ -1,4 +1,5 @@
-//! `zerocart`: the local engine, and the steps of a deployment that need no cluster.
+//! The `zerocart` command: the local engine, the generator, and the steps of a deployment that need no
+//! cluster.
 
 mod bootstrap;
 mod compile;
