@@ -25,7 +25,7 @@ test *args:
 
 # Check a system that runs, over REST and gRPC: url=http://localhost:8000 token=<an admin's> edge=kong
 test-api *args:
-    @cargo run --release --package zerocart-tests --bin zerocart-test-api -- {{args}}
+    @cargo run --release --package zerocart-conformance --bin zerocart-test-api -- {{args}}
 
 # Print the OpenAPI document of the public API
 openapi *args:

@@ -77,6 +77,9 @@ const STRANGERS: [(&str, &str); 6] = [
 /// The folder of what the tests of all crates share.
 const SUPPORT: &str = "tests/support";
 
+/// What it is made of itself.
+const TEST_WITH: [&str; 3] = ["conformance/wires", "local/postgres", "shared"];
+
 /// The rules of the design about who depends on whom.
 pub fn check(packages: &[Package]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -102,8 +105,11 @@ pub fn check(packages: &[Package]) -> Vec<String> {
             } else if package.is("functions") && !other.is("shared") {
                 refuse(on, "functions depend on shared");
             }
-            if package.is(SUPPORT) && !other.is("shared") && !other.is("local/postgres") {
+            if package.is(SUPPORT) && !TEST_WITH.iter().any(|room| other.is(room)) {
                 refuse(on, "the tests of every crate use it");
+            }
+            if package.is("conformance") && !other.is("shared") && !other.is("conformance") {
+                refuse(on, "users run the suite without the rest");
             }
             if package.is("local") && !other.is("local") && !other.is("shared") {
                 refuse(on, "the parts of the local engine know no function");
@@ -184,6 +190,8 @@ mod tests {
                 &["zerocart-user", "zerocart-activator", "zerocart-gateway"],
             ),
             package("edge/reflection", &["zerocart-runtime"]),
+            package("conformance", &["zerocart-wires"]),
+            package("conformance/wires", &["zerocart-core"]),
             package("local/activator", &[]),
             package("local/gateway", &[]),
             package("local/postgres", &[]),
@@ -191,7 +199,7 @@ mod tests {
             package("tests", &["zerocart-user", "zerocart-test-support"]),
             package(
                 "tests/support",
-                &["zerocart-runtime", "zerocart-local-postgres"],
+                &["zerocart-wires", "zerocart-local-postgres"],
             ),
         ]
     }
@@ -297,6 +305,12 @@ mod tests {
                 "zerocart-bench",
                 "zerocart",
                 "nothing builds on the command",
+            ),
+            ("zerocart-conformance", "zerocart-user", "without the rest"),
+            (
+                "zerocart-wires",
+                "zerocart-local-postgres",
+                "without the rest",
             ),
             ("zerocart", "zerocart-tests", "nothing builds on"),
             ("zerocart", "zerocart-bench", "nothing builds on"),

@@ -11,8 +11,7 @@
 //! - [`limits`]: times are ordered, connections fit;
 //! - [`dependencies`], [`source`]: who may depend on whom, and what a file may hold.
 //!
-//! And [`stories`]: what holds at the public address of an engine that runs, and [`harness`], which
-//! starts one.
+//! And [`harness`], which starts the engine that the conformance suite and other tests call.
 
 pub mod access;
 pub mod contract;
@@ -24,7 +23,6 @@ pub mod kong;
 pub mod limits;
 pub mod openapi;
 pub mod source;
-pub mod stories;
 
 use std::path::PathBuf;
 

@@ -6,13 +6,14 @@
 //! - [`process`]: functions as processes.
 
 mod authority;
-pub mod clients;
 pub mod functions;
 pub mod postgres;
 pub mod process;
 mod scripted;
 
 use std::path::PathBuf;
+
+pub use zerocart_wires as clients;
 
 /// The root of the workspace, where `migrations/`, `knative/` and `kong/` are.
 pub fn workspace_root() -> PathBuf {

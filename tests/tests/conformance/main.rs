@@ -13,12 +13,12 @@ use std::{
 };
 
 use zerocart_auth::Token;
-use zerocart_proto::{rpc, user::AuthRequest};
-use zerocart_test_support::clients::{Client, Wire};
-use zerocart_tests::stories::{
-    self, Plan, Told,
+use zerocart_conformance::{
+    self as conformance, Plan, Told,
     edge::{self, Edge},
 };
+use zerocart_proto::{rpc, user::AuthRequest};
+use zerocart_test_support::clients::{Client, Wire};
 
 use zerocart::Zerocart;
 
@@ -60,7 +60,7 @@ async fn told(zerocart: &Zerocart, edge: Edge) -> Told {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&lines);
     let say = Arc::new(move |line: &str| heard.lock().unwrap().push(line.to_owned()));
-    let told = stories::run(&plan, say, std::future::pending()).await;
+    let told = conformance::run(&plan, say, std::future::pending()).await;
     told.unwrap_or_else(|stop| {
         let lines = lines.lock().unwrap().join("\n");
         panic!("{lines}\n{stop}\n{}", zerocart.output())

@@ -43,6 +43,15 @@ fn the_openapi_document_is_the_descriptors() {
     ));
 }
 
+/// The conformance suite knows no function's crate, so that it says the address of the first admin again.
+#[test]
+fn the_first_admin_has_one_address() {
+    assert_eq!(
+        zerocart_conformance::FIRST_ADMIN,
+        zerocart_user::bootstrap::EMAIL
+    );
+}
+
 #[test]
 fn times_are_ordered() {
     none(&limits::times(

@@ -6,10 +6,8 @@ use std::{
 };
 
 use zerocart_auth::Token;
-use zerocart_tests::{
-    functions::EDGE,
-    stories::{self, Plan, Stop, Told, edge},
-};
+use zerocart_conformance::{self as conformance, Plan, Stop, Told, edge};
+use zerocart_tests::functions::EDGE;
 
 use super::engine::{Data, Engine};
 
@@ -69,7 +67,7 @@ async fn from_zero(engine: &Engine) -> Told {
     }
     let plan = plan(engine, engine.sign_in_admin().await);
     let told = tell(&plan).await.unwrap_or_else(|stop| panic!("{stop}"));
-    assert_eq!(told.stories, stories::ALL.len() * plan.wires.len());
+    assert_eq!(told.stories, conformance::ALL.len() * plan.wires.len());
     assert!(told.answers > 10 * told.stories, "{}", told.answers);
     told
 }
@@ -94,7 +92,7 @@ async fn tell(plan: &Plan) -> Result<Told, Stop> {
         let mut lines = heard.lock().expect("nobody panics here");
         lines.push(line.to_owned());
     });
-    let told = stories::run(plan, say, std::future::pending()).await;
+    let told = conformance::run(plan, say, std::future::pending()).await;
     if let Err(Stop::Failed(_)) = &told {
         let lines = lines.lock().expect("nobody panics here");
         eprintln!("{}", lines.join("\n"));

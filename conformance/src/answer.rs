@@ -6,7 +6,7 @@ use serde_json::Value;
 use tonic::Code;
 use zerocart_core::Kind;
 use zerocart_proto::rpc::Rpc;
-use zerocart_test_support::clients::Outcome;
+use zerocart_wires::Outcome;
 
 use super::{
     refusal::Refusal,
@@ -324,10 +324,10 @@ mod tests {
         rpc::CreateOrder,
         user::{AuthResponse, User},
     };
-    use zerocart_test_support::clients::Wire;
+    use zerocart_wires::Wire;
 
     use super::*;
-    use crate::stories::{Plan, edge};
+    use crate::{Plan, edge};
 
     const ORDER: &str = "0192f0c1-7a3e-7cc2-9f4b-1d2c3b4a5f60";
 

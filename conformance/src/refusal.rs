@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use tonic::Code;
 use zerocart_proto::validate::Violation;
-use zerocart_test_support::clients::Outcome;
+use zerocart_wires::Outcome;
 
 use super::answer::name;
 

@@ -1,4 +1,5 @@
-//! Stories: what clients rely on, told against the address of any engine, over REST and over gRPC.
+//! The conformance suite: stories of what clients rely on, told against the address of any engine, over
+//! REST and over gRPC.
 //!
 //! A story is a function over a [`Shop`]; it calls functions and says what it expects of each
 //! answer. Everything that it makes has a name of its own, so stories can be told again and again
@@ -51,7 +52,7 @@ use std::{net::IpAddr, pin::pin, sync::Arc};
 use futures_util::future::{BoxFuture, Either, select};
 use http::Uri;
 use zerocart_auth::Token;
-use zerocart_test_support::clients::Wire;
+use zerocart_wires::Wire;
 
 pub use answer::Failed;
 pub use edge::Edge;
@@ -186,6 +187,9 @@ pub struct Plan {
     /// that which it had.
     pub failure_rate: f64,
 }
+
+/// The e-mail of a new system's first admin.
+pub const FIRST_ADMIN: &str = "admin@zerocart.example";
 
 /// The share of charges that fail in a new system.
 pub const FAILURE_RATE: f64 = 0.3;

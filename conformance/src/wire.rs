@@ -9,7 +9,7 @@ use serde_json::Value;
 use tonic::Code;
 use zerocart_core::Kind;
 use zerocart_proto::rpc::{Info, Rpc};
-use zerocart_test_support::clients::{Client, Outcome, Reply, Unusable, http_request, request};
+use zerocart_wires::{Client, Outcome, Reply, Unusable, http_request, request};
 
 use super::{answer, inputs::Rest};
 

@@ -9,7 +9,7 @@ use prost_reflect::{FieldDescriptor, Kind, Value as Wire};
 use serde_json::{Value, json};
 use tonic::Code;
 use zerocart_proto::rpc::{Info, Role};
-use zerocart_test_support::clients::bind;
+use zerocart_wires::bind;
 
 use super::{
     mistakes::{Mistake, NOT_JSON_TYPE, mistakes},

@@ -9,7 +9,7 @@ use std::{
 use regex::{Captures, Regex};
 use tonic::Code;
 use zerocart_proto::rpc::{self, Info};
-use zerocart_test_support::clients::Wire;
+use zerocart_wires::Wire;
 
 /// How much of two texts is shown from the place on where they part, in characters.
 const SHOWN: usize = 160;
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn an_rpc_of_which_nothing_is_told_is_named() {
-        let functions = [crate::sample::FUNCTIONS[0]];
+        let functions = [<rpc::CreateUser as rpc::Rpc>::INFO];
         let name = functions[0].name;
         let reused = "422 idempotency-key was used before";
         let all = [

@@ -19,7 +19,7 @@ use zerocart_proto::{
     user::{AuthRequest, CreateUserRequest},
     validate::Validate,
 };
-use zerocart_test_support::clients::{Client, Unusable, Wire};
+use zerocart_wires::{Client, Unusable, Wire};
 
 use super::{
     Plan, Say,

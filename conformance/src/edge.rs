@@ -6,7 +6,7 @@
 use std::fmt;
 
 use tonic::Code;
-use zerocart_test_support::clients::Wire;
+use zerocart_wires::Wire;
 
 use super::refusal::Refusal;
 

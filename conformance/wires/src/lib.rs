@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -27,12 +28,13 @@ use tower::service_fn;
 use zerocart_auth::Token;
 use zerocart_proto::rpc::{Info, Rpc};
 
-use crate::functions::PATIENCE;
-
 use codec::Raw;
 use connect::Http;
 pub use outcome::{Outcome, Reply, Unusable};
 pub use tonic::body::Body;
+
+/// How long an answer may take: longer than any call, so that only what hangs is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A way to call a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,9 +279,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Waits for an answer, but not for ever: a test that hangs says nothing.
 async fn bounded<T>(answer: impl Future<Output = T>) -> Result<T, Unusable> {
-    let limit = 2 * PATIENCE;
-    let answer = tokio::time::timeout(limit, answer).await;
-    answer.map_err(|_| Unusable(format!("no answer within {limit:?}")))
+    let answer = tokio::time::timeout(PATIENCE, answer).await;
+    answer.map_err(|_| Unusable(format!("no answer within {PATIENCE:?}")))
 }
 
 /// Sends a request of tonic's client, and notes the HTTP status, which that client hides.

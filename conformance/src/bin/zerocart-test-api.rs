@@ -11,9 +11,9 @@ use std::{net::IpAddr, process::ExitCode, str::FromStr, sync::Arc};
 use clap::Parser;
 use http::Uri;
 use zerocart_auth::Token;
+use zerocart_conformance::{self as conformance, Edge, FIRST_ADMIN, Plan, Stop, edge, shop};
 use zerocart_core::Env;
-use zerocart_test_support::clients::Wire;
-use zerocart_tests::stories::{self, Edge, Plan, Stop, edge, shop};
+use zerocart_wires::Wire;
 
 /// Where the local engine's gateway is.
 const LOCAL: &str = "http://localhost:8000";
@@ -154,7 +154,7 @@ async fn main() -> ExitCode {
                  and give the \"token\" of the answer:\n\n  \
                  just test-api url={url} token=…\n\n\
                  or in the variable {TOKEN}.",
-                zerocart_user::bootstrap::EMAIL
+                FIRST_ADMIN
             );
             return ExitCode::from(2);
         }
@@ -165,7 +165,7 @@ async fn main() -> ExitCode {
     };
     println!("{}", plan.url);
     let say = Arc::new(|line: &str| println!("{line}"));
-    match stories::run(&plan, say, stop).await {
+    match conformance::run(&plan, say, stop).await {
         Ok(told) => {
             println!(
                 "\n{} stories, {} answers: all as it should be",
