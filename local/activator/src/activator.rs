@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::serve::ListenerExt;
 use futures_util::future::join_all;
 use http::{Request, Response};
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,7 +17,9 @@ use crate::answer::{Caller, Kind, Refusal};
 use crate::connection::SendError;
 use crate::launcher::Launcher;
 use crate::manifest::Function;
+use crate::options::Options;
 use crate::pool::Pool;
+use crate::status::FunctionStatus;
 use crate::stream::Stream;
 
 /// How often a request that was not sent at all is given to another instance.
@@ -29,92 +29,6 @@ const ATTEMPTS: usize = 3;
 /// take half as much again. Requests of all clients share a connection to an instance, and a head far
 /// above what it takes would end that connection for all of them.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
-
-/// What the activator takes from the engine, not from a function's manifest.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How long an instance may take to become ready; past it, held requests get a 504.
-    pub start_timeout: Duration,
-    /// The pause between readiness probes (Knative: 50 ms).
-    pub probe_interval: Duration,
-    /// How long an instance may take to end after SIGTERM; past it, it is killed.
-    pub stop_timeout: Duration,
-    /// How long [`Activator::shutdown`] waits for requests in flight before it signals.
-    pub drain_timeout: Duration,
-    /// Requests of one function that are held at once; any more get a 503.
-    pub max_held: usize,
-    /// The time after a failed start in which its answer is repeated; doubled by each further
-    /// failure.
-    pub backoff: Duration,
-    /// The longest such time.
-    pub max_backoff: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            start_timeout: Duration::from_secs(15),
-            probe_interval: Duration::from_millis(10),
-            stop_timeout: Duration::from_secs(10),
-            drain_timeout: Duration::from_secs(10),
-            max_held: 1000,
-            backoff: Duration::from_millis(500),
-            max_backoff: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Options {
-    /// The back-off after a failure that `streak` others came before.
-    pub(crate) fn backoff_after(&self, streak: u32) -> Duration {
-        let factor = 2_u32.saturating_pow(streak);
-        self.backoff.saturating_mul(factor).min(self.max_backoff)
-    }
-}
-
-/// What a function is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FunctionStatus {
-    /// Its name.
-    pub name: String,
-    /// Its instances; none when it is at zero.
-    pub instances: Vec<InstanceStatus>,
-    /// Requests that wait for an instance.
-    pub held: usize,
-    /// Requests since the engine started.
-    pub requests: u64,
-    /// Starts from zero since the engine started.
-    pub cold_starts: u64,
-    /// From exec to ready, the last time an instance started, in milliseconds.
-    pub last_start_ms: Option<u64>,
-    /// Instances that ended without being asked to or failed to start.
-    pub crashes: u64,
-}
-
-/// What an instance is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceStatus {
-    /// Its process id; none when it runs inside the engine or has not been started yet.
-    pub pid: Option<u32>,
-    /// When it was started, in milliseconds since 1970.
-    pub started_at_unix_ms: u64,
-    /// The requests that it is answering.
-    pub in_flight: usize,
-    /// Where it is in its life.
-    pub state: InstanceState,
-}
-
-/// Where an instance is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InstanceState {
-    /// Started, not ready yet.
-    Starting,
-    /// Takes requests.
-    Ready,
-    /// Takes no more requests, finishes those that it has, and ends.
-    Stopping,
-}
 
 /// Runs functions as they are asked for. A clone is the same activator.
 #[derive(Clone)]

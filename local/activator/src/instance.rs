@@ -9,11 +9,11 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::activator::Options;
 use crate::answer::{Kind, Refusal};
 use crate::connection::{Connection, SendError};
 use crate::launcher::{Exit, Launch, Launcher, Running};
 use crate::manifest::{Function, Liveness};
+use crate::options::Options;
 
 /// A probe that is not answered is given up after this time and sent again.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);

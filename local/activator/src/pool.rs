@@ -10,12 +10,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
-use crate::activator::{FunctionStatus, InstanceState, InstanceStatus, Options};
 use crate::answer::{Kind, Refusal};
 use crate::instance::Instance;
 use crate::launcher::Launcher;
 use crate::manifest::Function;
+use crate::options::Options;
 use crate::scale::{self, Meter};
+use crate::status::{FunctionStatus, InstanceState, InstanceStatus};
 
 mod life;
 mod permit;

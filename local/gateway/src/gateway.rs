@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::access::Observation;
 use crate::config::Route;
+use crate::connection::Connection;
 use crate::headers::{self, Forwarded, REQUEST_ID};
 use crate::intake::{Refused, Room};
 use crate::path::normalize;
@@ -27,7 +28,6 @@ use crate::plugins::request_size_limiting::RequestSizeLimiting;
 use crate::proxy::{self, Outbound, Outgoing};
 use crate::reply::Reply;
 use crate::router::{Match, Query, Router};
-use crate::server::Connection;
 use crate::upstream::{Protocol, Upstream};
 
 /// The longest request line, and the longest header (one of nginx's `large_client_header_buffers`).

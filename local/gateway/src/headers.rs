@@ -5,7 +5,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::server::Connection;
+use crate::connection::Connection;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-kong-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -19,6 +19,7 @@
 
 mod access;
 mod config;
+mod connection;
 mod gateway;
 mod headers;
 mod intake;

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zerocart_framing::Framing;
 
 use crate::config::{Config, Consumers, ConsumersError};
+use crate::connection::Connection;
 use crate::gateway::{Shared, handle};
 use crate::intake::Room;
 use crate::plugins::prometheus::Metrics;
@@ -158,36 +158,6 @@ fn status(metrics: &Metrics, method: &Method, path: &str) -> Response<Body> {
     response
 }
 
-/// A client's connection.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-    /// Counts connections, from 1.
-    pub(crate) serial: u64,
-    requests: AtomicU64,
-    /// Which of its requests cannot be told from what comes behind them.
-    pub(crate) framing: Framing,
-}
-
-impl Connection {
-    /// Counts a request of this connection, from 1.
-    pub(crate) fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    #[cfg(test)]
-    pub(crate) fn for_tests() -> Self {
-        Self {
-            peer: SocketAddr::from(([127, 0, 0, 2], 40_000)),
-            local: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            serial: 1,
-            requests: AtomicU64::new(0),
-            framing: Framing::default(),
-        }
-    }
-}
-
 async fn serve<H, F>(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
@@ -253,13 +223,7 @@ where
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
     let (stream, framing) = zerocart_framing::watch(stream);
-    let connection = Arc::new(Connection {
-        peer,
-        local,
-        serial,
-        requests: AtomicU64::new(0),
-        framing,
-    });
+    let connection = Arc::new(Connection::new(peer, local, serial, framing));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()

@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 
 use super::state::{Failed, Slot, State};
 use super::{Pool, millis};
-use crate::activator::InstanceState;
 use crate::answer::Refusal;
 use crate::instance::Instance;
 use crate::scale::{self, Load};
+use crate::status::InstanceState;
 
 /// Scales until the pool is gone. At zero it sleeps: an idle function costs nothing.
 pub(super) async fn autoscale(pool: Weak<Pool>, awake: Arc<Notify>, tick: Duration) {

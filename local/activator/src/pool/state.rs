@@ -8,10 +8,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::Granted;
-use crate::activator::InstanceState;
 use crate::answer::Refusal;
 use crate::instance::Instance;
 use crate::scale::Meter;
+use crate::status::InstanceState;
 
 pub(super) struct State {
     pub(super) slots: Vec<Slot>,

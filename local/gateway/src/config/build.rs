@@ -12,12 +12,13 @@ use serde_json::Value;
 use super::document::{self, Document};
 use super::tree::{Path, Tree};
 use super::{
-    Config, ConfigError, Consumers, FieldError, HeaderMatch, HeaderRule, HostName, HostRule,
-    PathRule, Route, Service, consumers,
+    Config, ConfigError, Consumers, HeaderMatch, HeaderRule, HostName, HostRule, PathRule, Route,
+    Service, consumers,
 };
 use crate::plugins::PluginSet;
 use crate::plugins::correlation_id::CorrelationId;
 use crate::plugins::cors::Cors;
+use crate::plugins::error::FieldError;
 use crate::plugins::jwt::Jwt;
 use crate::plugins::prometheus::Prometheus;
 use crate::plugins::rate_limiting::RateLimiting;

@@ -16,7 +16,6 @@ use regex::Regex;
 
 pub use consumers::{Consumers, ConsumersError, JwtKey};
 pub use error::ConfigError;
-pub(crate) use error::FieldError;
 
 use crate::plugins::PluginSet;
 use crate::upstream::Protocol;

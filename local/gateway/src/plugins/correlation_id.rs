@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::config::FieldError;
-use crate::server::Connection;
+use super::error::FieldError;
+use crate::connection::Connection;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]

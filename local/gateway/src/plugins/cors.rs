@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::config::FieldError;
+use super::error::FieldError;
 use crate::reply::Reply;
 
 const ALLOW_PRIVATE_NETWORK: HeaderName =

@@ -17,7 +17,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::config::FieldError;
+use super::error::FieldError;
 use crate::reply::Reply;
 
 /// Algorithms that Kong 3.9 knows: a token with any other is malformed.

@@ -7,6 +7,7 @@
 
 pub(crate) mod correlation_id;
 pub(crate) mod cors;
+pub(crate) mod error;
 pub(crate) mod jwt;
 pub(crate) mod prometheus;
 pub(crate) mod rate_limiting;

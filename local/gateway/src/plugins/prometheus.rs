@@ -8,7 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 
-use crate::config::FieldError;
+use super::error::FieldError;
 
 /// Kong's buckets for the time that it adds itself, in milliseconds.
 const KONG_BUCKETS_MS: [f64; 15] = [

@@ -14,8 +14,8 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
+use super::error::FieldError;
 use super::jwt::Identity;
-use crate::config::FieldError;
 use crate::reply::Reply;
 
 /// Clients that are counted at once. Kong's shared dictionary forgets too when it is full.

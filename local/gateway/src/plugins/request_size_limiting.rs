@@ -4,7 +4,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::config::FieldError;
+use super::error::FieldError;
 use crate::reply::Reply;
 
 #[derive(Debug, Deserialize)]

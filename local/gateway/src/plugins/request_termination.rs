@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::config::FieldError;
+use super::error::FieldError;
 use crate::reply::Reply;
 
 #[derive(Debug, Deserialize)]
