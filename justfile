@@ -100,27 +100,27 @@ lambda-tools:
 
 # Build functions for Lambda into target/lambda: those that are named, or all
 lambda-build *names:
-    lambda/build {{names}}
+    cargo zerocart lambda build {{names}}
 
 # Run everything on a local Lambda, with PostgreSQL beside it, until Ctrl-C
 lambda-watch *args:
-    cargo zerocart lambda-watch {{args}}
+    cargo zerocart lambda watch {{args}}
 
 # Send an event to a function of the local Lambda: lambda-invoke recover-orders
 lambda-invoke name event='{}':
-    cargo lambda invoke {{name}} --invoke-address 127.0.0.1 --data-ascii '{{event}}'
+    cargo zerocart lambda invoke {{name}} '{{event}}'
 
 # Make the secrets that are missing in AWS: keys, and each DATABASE_URL_<DOMAIN> that is set
 lambda-secrets:
-    lambda/secrets
+    cargo zerocart lambda secrets
 
 # Deploy to AWS what was built: says what it will create, and asks. --dry only says it
 lambda-deploy *args:
-    lambda/deploy {{args}}
+    cargo zerocart lambda deploy {{args}}
 
 # Print the CloudFormation template of the public edge on Lambda, from the descriptors
 lambda-template:
-    @cargo zerocart lambda-template
+    @cargo zerocart lambda template
 
 # The stories on the local Lambda, against those of the local engine
 lambda-test:

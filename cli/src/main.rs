@@ -6,6 +6,7 @@ mod compile;
 mod console;
 mod domains;
 mod engine;
+mod exit;
 mod foundation;
 mod generate;
 mod in_process;
@@ -25,6 +26,8 @@ mod up;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use exit::Exit;
 
 /// Order management in which each RPC is its own scale-to-zero function.
 #[derive(Parser)]
@@ -47,12 +50,9 @@ enum Command {
     RunJob(run_job::Args),
     /// Show the ids of the keys that sign tokens, or change the keys
     Keys(keys::Args),
-    /// Run the functions on a local Lambda (`cargo lambda watch`), with PostgreSQL beside it
-    LambdaWatch(lambda::watch::Args),
-    /// Print a CloudFormation template of what a deployment on Lambda needs beside the functions
-    LambdaTemplate,
-    /// Write the secrets of functions on Lambda to a pipe, for `just lambda-secrets`
-    LambdaSecrets,
+    /// Run the functions on a local AWS Lambda, or build and deploy them there
+    #[command(subcommand)]
+    Lambda(lambda::Command),
     /// Write every file that is made from proto/ and the settings of the functions
     Generate(generate::Args),
     /// Print the OpenAPI document of the public API
@@ -79,9 +79,7 @@ fn main() -> ExitCode {
             Command::Ps(args) => ps::run(args, cli.data).await,
             Command::RunJob(args) => run_job::run(args, cli.data).await,
             Command::Keys(args) => keys::run(args, cli.data).await,
-            Command::LambdaWatch(args) => lambda::watch::run(args, cli.data).await,
-            Command::LambdaTemplate => lambda::print_template(),
-            Command::LambdaSecrets => lambda::print_secrets(cli.data),
+            Command::Lambda(command) => lambda::run(command, cli.data).await,
             Command::Generate(args) => generate::run(&args),
             Command::Openapi(args) => openapi::run(&args),
             Command::Migrate(args) => bootstrap::migrate(args).await,
@@ -92,8 +90,11 @@ fn main() -> ExitCode {
         Ok(()) if console::complete() => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
         Err(error) => {
-            console::fail(&error);
-            ExitCode::FAILURE
+            let exit = error.downcast_ref::<Exit>();
+            if exit.is_none_or(|exit| !exit.message.is_empty()) {
+                console::fail(&error);
+            }
+            exit.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.status))
         }
     }
 }

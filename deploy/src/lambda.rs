@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{Output, Unit, unit::Secret};
 
-/// Where the addresses of the functions are: the stack of `zerocart lambda-template` writes them.
+/// Where the addresses of the functions are: the stack of `zerocart lambda template` writes them.
 const URLS: &str = "FUNCTION_URLS_SECRET=zerocart/function-urls";
 
 /// A region `lambda` in each `functions/<domain>/Cargo.toml`.

@@ -1,9 +1,57 @@
-//! AWS Lambda: a local one, and what a deployment there needs beside the functions.
+//! `zerocart lambda`: a local AWS Lambda, and what builds and deploys the functions there.
 
+mod build;
+mod deploy;
+mod invoke;
 mod routes;
 mod secrets;
 mod template;
-pub(crate) mod watch;
+mod tool;
+mod watch;
 
-pub(crate) use secrets::print as print_secrets;
-pub(crate) use template::print as print_template;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::domains;
+
+/// The feature that makes a binary a Lambda function.
+const FEATURE: &str = "zerocart-main/lambda";
+
+/// The port of the local Lambda, as cargo-lambda has it.
+const PORT: u16 = 9000;
+
+/// `zerocart lambda`.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Build functions as zips in target/lambda
+    Build(build::Args),
+    /// Deploy to AWS what was built: say what will be created, and ask
+    Deploy(deploy::Args),
+    /// Make the secrets that are missing in AWS: keys, and each DATABASE_URL_<DOMAIN> that is set
+    Secrets,
+    /// Print a CloudFormation template of what a deployment needs beside the functions
+    Template,
+    /// Run the functions on a local Lambda (`cargo lambda watch`), with PostgreSQL beside it
+    Watch(watch::Args),
+    /// Send an event to a function or job of the local Lambda
+    Invoke(invoke::Args),
+}
+
+pub(crate) async fn run(command: Command, data: Option<PathBuf>) -> Result<()> {
+    match command {
+        Command::Build(args) => build::run(args).await,
+        Command::Deploy(args) => deploy::run(args).await,
+        Command::Secrets => secrets::run(data).await,
+        Command::Template => template::print(),
+        Command::Watch(args) => watch::run(args, data).await,
+        Command::Invoke(args) => invoke::run(args).await,
+    }
+}
+
+/// The names of the functions and jobs: of what is built and deployed.
+fn binaries() -> Vec<&'static str> {
+    let functions = domains::functions().map(|entry| entry.info.name);
+    functions.chain(domains::job_names()).collect()
+}

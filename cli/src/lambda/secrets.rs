@@ -1,30 +1,76 @@
-//! The secrets that functions on Lambda look for, with their values: for `lambda/secrets`, which puts
-//! them into Secrets Manager.
+//! `zerocart lambda secrets`: puts the secrets that functions on Lambda look for into Secrets Manager,
+//! unless they are there.
+//!
+//! These are the keys of both issuers (those of the data folder, made if there are none), and the URL of
+//! each `DATABASE_URL_<DOMAIN>` in the environment. Values go through pipes only: a program's arguments
+//! can be read by every user of a machine.
 
-use std::{io::IsTerminal, path::PathBuf};
+use std::{path::PathBuf, process::Stdio};
 
-use anyhow::{Result, bail};
-use serde_json::{Value, json};
+use anyhow::{Context, Result};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
 use zerocart_core::Env;
 
-use crate::{console, domains, key_files::Keys, layout::Data};
+use super::tool;
+use crate::{
+    console, domains,
+    key_files::Keys,
+    layout::{Data, Project},
+};
 
-/// `zerocart lambda-secrets`: a JSON object a line, as `aws secretsmanager create-secret` takes it.
-pub(crate) fn print(data: Option<PathBuf>) -> Result<()> {
-    if std::io::stdout().is_terminal() {
-        bail!("secrets are not shown on a terminal; `just lambda-secrets` sends them to AWS");
-    }
-    let data = Data::new(data, None)?;
+/// A secret: its name in Secrets Manager, and its value.
+struct Secret {
+    name: String,
+    value: String,
+}
+
+pub(super) async fn run(data: Option<PathBuf>) -> Result<()> {
+    let project = Project::find()?;
+    let data = Data::new(data, Some(&project))?;
     data.create()?;
     for secret in secrets(&Keys::load_or_make(&data)?, &Env::of_process()) {
-        console::say(secret);
+        let name = &secret.name;
+        if is_there(&project, name).await? {
+            console::say(format_args!("{name} is there"));
+        } else {
+            make(&project, &secret).await?;
+            console::say(format_args!("{name} is made"));
+        }
     }
     Ok(())
 }
 
+async fn is_there(project: &Project, name: &str) -> Result<bool> {
+    let mut aws = tool::aws(project);
+    aws.args(["secretsmanager", "describe-secret", "--secret-id", name])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Ok(aws.status().await.context("cannot run aws")?.success())
+}
+
+async fn make(project: &Project, secret: &Secret) -> Result<()> {
+    let mut aws = tool::aws(project);
+    aws.args(["secretsmanager", "create-secret"])
+        .args(["--cli-input-json", "file:///dev/stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut aws = aws.spawn().context("cannot run aws")?;
+    let input = json!({"Name": secret.name, "SecretString": secret.value});
+    if let Some(mut stdin) = aws.stdin.take() {
+        // A program that ends before it has read says why by its status.
+        let _ = stdin.write_all(input.to_string().as_bytes()).await;
+    }
+    let what = "`aws secretsmanager create-secret`";
+    tool::succeeded(aws.wait().await?, what)
+}
+
 /// The keys of both issuers, and the URLs of the databases that are in the environment.
-fn secrets(keys: &Keys, env: &Env) -> Vec<Value> {
-    let secret = |name: &str, value: String| json!({"Name": name, "SecretString": value});
+fn secrets(keys: &Keys, env: &Env) -> Vec<Secret> {
+    let secret = |name: &str, value: String| Secret {
+        name: name.to_owned(),
+        value,
+    };
     let public = json!({
         "user_keys": keys.user.keys().to_string(),
         "service_keys": keys.service.keys().to_string(),
@@ -47,6 +93,7 @@ fn secrets(keys: &Keys, env: &Env) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
     use zerocart_auth::KeySet;
 
     use super::*;
@@ -60,9 +107,8 @@ mod tests {
         let env = Env::from_iter([("DATABASE_URL_CART", "postgres://u:p@h/cart")]);
         let secrets = secrets(&keys, &env);
         let value = |name: &str| {
-            let secret = secrets.iter().find(|secret| secret["Name"] == name);
-            let text = secret.unwrap()["SecretString"].as_str().unwrap();
-            text.to_owned()
+            let secret = secrets.iter().find(|secret| secret.name == name);
+            secret.unwrap().value.clone()
         };
         assert_eq!(secrets.len(), 4);
         assert!(value("zerocart/cart").contains("postgres://u:p@h/cart"));

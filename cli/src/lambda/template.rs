@@ -15,13 +15,16 @@ use crate::{console, domains, layout::Project};
 /// The secret that holds the functions' URLs; the functions' manifests name it.
 const URLS: &str = "zerocart/function-urls";
 
-/// `zerocart lambda-template`.
-pub(crate) fn print() -> Result<()> {
-    let project = Project::find()?;
-    let crons = zerocart_activator::load_jobs(&project.jobs())?;
-    let template = template(&crons);
-    console::say(serde_json::to_string_pretty(&template)?);
+/// `zerocart lambda template`.
+pub(super) fn print() -> Result<()> {
+    console::say(text(&Project::find()?)?);
     Ok(())
+}
+
+/// The template as JSON.
+pub(super) fn text(project: &Project) -> Result<String> {
+    let crons = zerocart_activator::load_jobs(&project.jobs())?;
+    Ok(serde_json::to_string_pretty(&template(&crons))?)
 }
 
 /// The template. Names in it are the functions' names without their hyphens, which CloudFormation

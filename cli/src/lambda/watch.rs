@@ -1,4 +1,4 @@
-//! `zerocart lambda-watch`: the functions on a local Lambda, until Ctrl-C.
+//! `zerocart lambda watch`: the functions on a local Lambda, until Ctrl-C.
 //!
 //! cargo-lambda's emulator takes the place of the gateway and the activator: it makes an event of
 //! each request, and builds and starts a function at its first one. Databases and keys are those of
@@ -24,7 +24,7 @@ use tokio::{
 };
 use zerocart_activator::{Guard, ProcessLauncher, Running};
 
-use super::routes;
+use super::{FEATURE, PORT, routes, tool};
 use crate::{
     compile, console, domains,
     engine::Environment,
@@ -33,9 +33,6 @@ use crate::{
     postgres,
     stop::Stop,
 };
-
-/// The feature that makes a binary a Lambda function.
-const FEATURE: &str = "zerocart-main/lambda";
 
 /// The emulator looks at no signature; whoever is signed in to AWS here stays out of it.
 const AWS: [(&str, &str); 3] = [
@@ -50,11 +47,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked at whether it listens.
 const POLL: Duration = Duration::from_millis(50);
 
-/// `zerocart lambda-watch`.
+/// `zerocart lambda watch`.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
     /// The port at which requests are taken; 0 for any that is free
-    #[arg(long, default_value_t = 9000)]
+    #[arg(long, default_value_t = PORT)]
     port: u16,
     /// Use the functions' binaries as they are, beside this program; they must be built for Lambda
     #[arg(long)]
@@ -63,13 +60,13 @@ pub(crate) struct Args {
     foundation: foundation::Args,
 }
 
-pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
+pub(super) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     let began = Instant::now();
     let mut stop = Stop::listen()?;
     let project = Project::find()?;
     let data = Data::new(data, Some(&project))?;
     data.create()?;
-    installed().await?;
+    tool::installed().await?;
     let port = free(args.port).await?;
 
     console::say("zerocart on a local Lambda");
@@ -214,7 +211,7 @@ fn functions(
 
 /// What cargo-lambda is told: the routes of the public edge. A string of TOML is one of JSON.
 fn settings() -> Result<String> {
-    let mut text = "# Made by `zerocart lambda-watch`.\n".to_owned();
+    let mut text = "# Made by `zerocart lambda watch`.\n".to_owned();
     let routes = routes::of(domains::functions().map(|entry| entry.info));
     for route in &routes {
         let path = serde_json::to_string(&routes::numbered(&route.path))?;
@@ -241,24 +238,11 @@ async fn build(project: &Project, profile: &str) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a machine without cargo-lambda, and says where it comes from.
-async fn installed() -> Result<()> {
-    let output = Command::from(zerocart_local_cargo::command())
-        .args(["lambda", "help"])
-        .output()
-        .await
-        .context("cannot run cargo")?;
-    if !output.status.success() {
-        bail!("cargo-lambda is not installed: `pip install cargo-lambda`, or `just lambda-tools`");
-    }
-    Ok(())
-}
-
 /// `port`, if nobody has it.
 async fn free(port: u16) -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = listener.with_context(|| {
-        format!("port {port} cannot be had; choose another with `lambda-watch --port`")
+        format!("port {port} cannot be had; choose another with `lambda watch --port`")
     })?;
     Ok(listener.local_addr()?.port())
 }
@@ -300,7 +284,7 @@ fn greet(port: u16, took: Duration) {
          try:\n  \
          curl -i --json '{{\"email\":\"ada@example.com\",\"name\":\"Ada\",\"password\":\"correct horse\"}}' http://127.0.0.1:{port}/users\n  \
          curl http://127.0.0.1:{port}/lambda-url/list-products/products\n  \
-         just lambda-invoke recover-orders\n\n\
+         cargo zerocart lambda invoke recover-orders\n\n\
          Ctrl-C stops everything.",
         took.as_secs_f64()
     ));

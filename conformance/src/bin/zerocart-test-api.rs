@@ -150,11 +150,10 @@ async fn main() -> ExitCode {
             eprintln!(
                 "The stories need an admin's token. Log in as the first admin, whose password the \
                  engine has shown at its first start:\n\n  \
-                 curl --json '{{\"email\":\"{}\",\"password\":\"…\"}}' {url}/auth/login\n\n\
+                 curl --json '{{\"email\":\"{FIRST_ADMIN}\",\"password\":\"…\"}}' {url}/auth/login\n\n\
                  and give the \"token\" of the answer:\n\n  \
                  just test-api url={url} token=…\n\n\
-                 or in the variable {TOKEN}.",
-                FIRST_ADMIN
+                 or in the variable {TOKEN}."
             );
             return ExitCode::from(2);
         }

@@ -28,7 +28,7 @@ const SOURCES: u8 = 20;
 /// The same stories, and the same answers to the letter, but for what [`edge`] lists.
 #[tokio::test(flavor = "multi_thread")]
 async fn lambda_and_the_local_engine_tell_the_same() {
-    let lambda = Zerocart::start(&["lambda-watch", "--no-build", "--port", "0"]).await;
+    let lambda = Zerocart::start(&["lambda", "watch", "--no-build", "--port", "0"]).await;
     let on_lambda = told(&lambda, edge::LAMBDA_WATCH).await;
     for job in ["recover-orders", "settle-payments"] {
         lambda.job(job).await;

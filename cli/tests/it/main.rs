@@ -1,0 +1,8 @@
+//! The command, as a person runs it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions, but not their helpers"
+)]
+
+mod lambda;
