@@ -21,7 +21,7 @@ impl Function for GetCart {
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
         let user = uuid("user_id", &request.user_id)?;
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         Ok(cart::response(cart::read(&session, user).await?, ""))
     }
 

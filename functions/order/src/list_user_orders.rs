@@ -62,7 +62,7 @@ impl Function for ListUserOrders {
             0 => DEFAULT_LIMIT,
             limit => i64::from(limit),
         };
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         // One more than the page, to know whether there is another.
         let rows = session
             .query(PAGE, &[&user_id, &(limit + 1), &after])

@@ -155,13 +155,13 @@ pub(crate) struct Record<'a> {
 impl Store {
     /// The order, with its lines.
     pub(crate) async fn load(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         load(&session, id).await
     }
 
     /// The user's latest order.
     pub(crate) async fn latest(&self, cx: &Call, user_id: Uuid) -> Result<Option<Latest>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let row = session.query_opt(LATEST, &[&user_id]).await?;
         Ok(row.map(|row| Latest {
             id: row.get(0),
@@ -207,14 +207,14 @@ impl Store {
 
     /// Takes an order over whose driver is silent; none when there is no such order.
     pub(crate) async fn take(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let row = session.query_opt(TAKE, &[&id, &millis(self.lease)]).await?;
         with_lines(&session, row).await
     }
 
     /// Takes a paid order up that has ended, to call it off.
     pub(crate) async fn take_paid(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let lease = millis(self.lease);
         let row = session.query_opt(TAKE_PAID, &[&id, &lease]).await?;
         with_lines(&session, row).await
@@ -222,7 +222,7 @@ impl Store {
 
     /// Says that the driver lives. Whether it still is the driver.
     pub(crate) async fn renew(&self, cx: &Call, order: &Order) -> Result<bool, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let lease = millis(self.lease);
         let renewed = session
             .execute(RENEW, &[&order.id, &order.fence, &lease])
@@ -240,7 +240,7 @@ impl Store {
     ) -> Result<Option<bool>, Error> {
         let (step, place, asked) = record.saga.step.to_columns();
         let steps = order.steps + 1;
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let row = session
             .query_opt(
                 RECORD,
@@ -278,7 +278,7 @@ impl Store {
         order: &Order,
         pause: Duration,
     ) -> Result<(), Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         session
             .execute(PARK, &[&order.id, &order.fence, &millis(pause)])
             .await?;
@@ -287,14 +287,14 @@ impl Store {
 
     /// Asks the driver of an order that has not ended to call it off.
     pub(crate) async fn ask_cancel(&self, cx: &Call, id: Uuid) -> Result<(), Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         session.execute(ASK_CANCEL, &[&id]).await?;
         Ok(())
     }
 
     /// The orders that nobody drives, the longest abandoned first.
     pub(crate) async fn due(&self, cx: &Call, limit: i64) -> Result<Vec<Uuid>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let rows = session.query(DUE, &[&limit]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

@@ -46,7 +46,7 @@ impl Function for GetPaymentStatus {
         let id = uuid("payment_id", &request.payment_id)?;
         let row = self
             .database
-            .read(cx)
+            .session(cx)
             .await?
             .query_opt(SELECT, &[&id])
             .await?

@@ -155,7 +155,7 @@ impl Ledger {
 
     /// The orders of payments that nobody drives, the longest abandoned first.
     pub(crate) async fn abandoned(&self, cx: &Call, limit: i64) -> Result<Vec<Uuid>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let rows = session.query(ABANDONED, &[&limit]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

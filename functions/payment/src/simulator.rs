@@ -119,7 +119,7 @@ impl Simulator {
     /// The settings of this moment.
     async fn settings(&self, cx: &Call) -> Result<Settings, GatewayError> {
         let read = async {
-            let session = self.database.read(cx).await?;
+            let session = self.database.session(cx).await?;
             Ok::<_, Error>(Settings::read(&session.query_one(SETTINGS, &[]).await?))
         };
         // Nothing was done yet.
@@ -150,7 +150,7 @@ impl Simulator {
         statement: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<String>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let row = session.query_opt(statement, params).await?;
         Ok(row.map(|row| row.get(0)))
     }

@@ -29,7 +29,7 @@ impl Function for GetProduct {
         let id = uuid("id", &request.id)?;
         let row = self
             .database
-            .read(cx)
+            .session(cx)
             .await?
             .query_opt(SELECT, &[&id])
             .await?

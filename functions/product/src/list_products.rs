@@ -57,7 +57,7 @@ impl Function for ListProducts {
             }
             token => Some(Place::from_token(token)?),
         };
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         // One more than the page, to know whether there is another.
         let (limit_and_one, offset) = (limit + 1, i64::from(request.offset));
         let rows = match after {

@@ -129,7 +129,7 @@ impl Attempts {
         let key = address.key_or_spelling().to_owned();
         let email_key = &address.email_key;
         let row = database
-            .read(cx)
+            .session(cx)
             .await?
             .query_one(BEGIN, &[&key, email_key, &self.free])
             .await?;
@@ -143,7 +143,7 @@ impl Attempts {
         let account = if row.get::<_, bool>(8) {
             // Whatever this e-mail is: how long it takes tells nothing about it.
             accounts::adopt(database, cx).await?;
-            let session = database.read(cx).await?;
+            let session = database.session(cx).await?;
             session.query_opt(READ, &[&key, email_key]).await?
         } else {
             row.get::<_, Option<&str>>(4).is_some().then_some(row)
@@ -155,21 +155,21 @@ impl Attempts {
 impl Attempt<'_> {
     /// It has succeeded.
     pub(crate) async fn succeeded(self) -> Result<(), Error> {
-        let session = self.database.read(self.cx).await?;
+        let session = self.database.session(self.cx).await?;
         session.execute(FORGET, &[&self.key]).await?;
         Ok(())
     }
 
     /// It has failed, and is counted already.
     pub(crate) async fn failed(self) -> Result<(), Error> {
-        let session = self.database.read(self.cx).await?;
+        let session = self.database.session(self.cx).await?;
         session.execute(SWEEP, &[]).await?;
         Ok(())
     }
 
     /// Nobody looked at its password.
     pub(crate) async fn take_back(self) -> Result<(), Error> {
-        let session = self.database.read(self.cx).await?;
+        let session = self.database.session(self.cx).await?;
         session.execute(TAKE_BACK, &[&self.key]).await?;
         Ok(())
     }

@@ -31,7 +31,7 @@ impl Function for GetUser {
         let id = uuid("id", &request.id)?;
         let row = self
             .database
-            .read(cx)
+            .session(cx)
             .await?
             .query_opt(SELECT, &[&id])
             .await?

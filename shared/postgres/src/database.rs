@@ -108,12 +108,12 @@ impl Database {
         self.0.first.get_or_init(|| connect).await;
     }
 
-    /// A session for reads, bounded by the call's deadline.
+    /// A connection for this call, bounded by its deadline. Each statement is a transaction of its own.
     ///
     /// # Errors
     ///
     /// UNAVAILABLE without a connection or with an open breaker, DEADLINE_EXCEEDED.
-    pub async fn read(&self, cx: &Call) -> Result<Session, Error> {
+    pub async fn session(&self, cx: &Call) -> Result<Session, Error> {
         Session::open(self, cx.deadline, self.permit()?).await
     }
 

@@ -2,9 +2,9 @@
 //!
 //! - [`Database`]: a small pool that connects lazily or beside start-up, with backoff, TLS when the
 //!   URL asks for it, and a circuit breaker when the function asks for one.
-//! - [`Database::read`] gives a [`Session`] for reads; [`Database::write`] and
-//!   [`Database::write_one`] do an effect once per idempotency key, in one transaction with the
-//!   key's record; [`Database::once`] is for what no transaction can span.
+//! - [`Database::session`] gives a [`Session`], whose statements are transactions of their own;
+//!   [`Database::write`] and [`Database::write_one`] do an effect once per idempotency key, in one
+//!   transaction with the key's record; [`Database::once`] is for what no transaction can span.
 //! - [`QueryError`] tells an answer (a constraint by its name, see [`ErrorExt`]) from a failure of
 //!   the database, and becomes the runtime's error without telling a client any SQL.
 //!

@@ -80,7 +80,7 @@ impl Database {
         F: for<'t> FnOnce(&'t mut Transaction<'a>) -> BoxFuture<'t, Result<R, Error>> + Send,
     {
         let mut tx = Transaction {
-            session: self.read(cx).await?,
+            session: self.session(cx).await?,
             scope: PhantomData,
         };
         tx.session.begin_lazily();
@@ -102,7 +102,7 @@ impl Database {
         let Some(key) = &cx.idempotency else {
             return Ok(None);
         };
-        let session = self.read(cx).await?;
+        let session = self.session(cx).await?;
         session.begin_lazily();
         let start = idempotency::begin(&session, key).await;
         session.roll_back().await;
@@ -183,7 +183,7 @@ impl Database {
                 })
                 .await;
         }
-        let session = self.read(cx).await?;
+        let session = self.session(cx).await?;
         let result = session.query_opt(statement, params).await;
         answer(result.map_err(QueryError::unless_definite))
     }
