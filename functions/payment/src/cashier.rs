@@ -141,10 +141,7 @@ impl<G: Gateway> Cashier<G> {
     /// Asks the gateway. A quarter of the call's time is left for recording the answer.
     async fn ask(&self, cx: &Call, order: &Order, question: Question) -> Reply {
         let deadline = Instant::now() + self.timeout.min(cx.remaining() * 3 / 4);
-        let cx = Call {
-            deadline,
-            ..cx.clone()
-        };
+        let cx = cx.with_deadline(deadline);
         let key = order.order_id;
         let asked = async {
             match question {
