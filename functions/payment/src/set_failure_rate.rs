@@ -61,9 +61,8 @@ impl Function for SetFailureRate {
                     &failures,
                 ],
                 |updated| {
-                    let row = updated
-                        .on_constraint("simulator_settings_delays_ordered", out_of_order)?
-                        .ok_or_else(|| Error::internal("simulator_settings has no row"))?;
+                    let row =
+                        updated.on_constraint("simulator_settings_delays_ordered", out_of_order)?;
                     let settings = Settings::read(&row);
                     Ok(SetFailureRateResponse {
                         failure_rate: settings.failure_rate,

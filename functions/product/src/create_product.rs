@@ -42,7 +42,7 @@ impl Function for CreateProduct {
                 ],
                 |inserted| {
                     Ok(ProductResponse {
-                        product: inserted?.as_ref().map(product),
+                        product: Some(product(&inserted?)),
                         message: "product created".into(),
                     })
                 },

@@ -60,14 +60,13 @@ impl UpdateInventory {
         self.database
             .write_one(cx, UPDATE, &[&id, &change], |updated| {
                 let row = updated?;
-                let existed = row.as_ref().is_some_and(|row| row.get(1));
-                match row.and_then(|row| row.get(0)) {
+                match row.get(0) {
                     Some(new_inventory) => Ok(InventoryResponse {
                         success: true,
                         new_inventory,
                         message: "inventory updated".into(),
                     }),
-                    None if !existed => Err(unknown_product()),
+                    None if !row.get::<_, bool>(1) => Err(unknown_product()),
                     None if change > 0 => Err(too_many()),
                     None => Err(not_enough()),
                 }

@@ -83,7 +83,7 @@ impl Function for CreateUser {
                         .on_constraint(accounts::KEY_IS_TAKEN, taken)
                         .on_constraint("users_email_key", taken)?;
                     Ok(UserResponse {
-                        user: row.as_ref().map(user),
+                        user: Some(user(&row)),
                         message: "account created".into(),
                     })
                 },

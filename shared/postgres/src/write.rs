@@ -155,16 +155,16 @@ impl Database {
         }
     }
 
-    /// Runs one statement, which gives one row or none, once per idempotency key; `answer` makes
+    /// Runs one statement, which gives exactly one row, once per idempotency key; `answer` makes
     /// the response of its result.
     ///
     /// Without a key this takes a single round trip: the statement is its own transaction. So
     /// `answer` must not refuse what the statement did: for an error, the statement itself must
-    /// have changed nothing (no row, a violated constraint).
+    /// have changed nothing (a violated constraint, a row that says so).
     ///
     /// # Errors
     ///
-    /// As [`Database::write`].
+    /// As [`Database::write`]; INTERNAL for another number of rows.
     pub async fn write_one<R, F>(
         &self,
         cx: &Call,
@@ -174,17 +174,17 @@ impl Database {
     ) -> Result<R, Error>
     where
         R: Message + Default,
-        F: FnOnce(Result<Option<Row>, QueryError>) -> Result<R, Error> + Send,
+        F: FnOnce(Result<Row, QueryError>) -> Result<R, Error> + Send,
     {
         if cx.idempotency.is_some() {
             return self
                 .write(cx, |tx: &mut Transaction<'_>| {
-                    Box::pin(async move { answer(tx.query_opt(statement, params).await) })
+                    Box::pin(async move { answer(tx.query_one(statement, params).await) })
                 })
                 .await;
         }
         let session = self.session(cx).await?;
-        let result = session.query_opt(statement, params).await;
+        let result = session.query_one(statement, params).await;
         answer(result.map_err(QueryError::unless_definite))
     }
 }
