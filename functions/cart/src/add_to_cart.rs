@@ -3,7 +3,7 @@ use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{
     cart::{self, LOCK, READ, now, units},
@@ -74,9 +74,5 @@ impl Function for AddToCart {
                 })
             })
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

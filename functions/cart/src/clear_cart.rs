@@ -4,7 +4,7 @@ use zerocart_proto::{
     cart::{BoughtItem, CartResponse},
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::cart::{self, LOCK, READ, now};
 
@@ -87,10 +87,6 @@ impl Function for ClearCart {
                 })
             })
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 

@@ -1,6 +1,6 @@
 use zerocart_postgres::Database;
 use zerocart_proto::{cart::CartResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::cart::{self, READ};
 
@@ -23,9 +23,5 @@ impl Function for GetCart {
         let user = uuid("user_id", &request.user_id)?;
         let session = self.database.session(cx).await?;
         Ok(cart::response(cart::read(&session, user).await?, ""))
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -1,6 +1,6 @@
 use zerocart_postgres::{Database, Transaction};
 use zerocart_proto::{cart::CartResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::cart::{self, LOCK, READ, no_such_line, now};
 
@@ -42,9 +42,5 @@ impl Function for RemoveFromCart {
                 })
             })
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -4,7 +4,7 @@ use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{
     cart::{self, LOCK, READ, no_such_line, now, units},
@@ -56,10 +56,6 @@ impl Function for UpdateCartItem {
         // Before the transaction: no lock and no connection is held while another function works.
         let offer = self.offers.of(cx, product).await?;
         self.set(cx, user, product, quantity, offer).await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 

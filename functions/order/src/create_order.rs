@@ -10,9 +10,7 @@ use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{
-    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid,
-};
+use zerocart_runtime::{Call, Error, Function, Idempotency, Invalid, Kind, Request, Setup, uuid};
 
 use crate::{
     cart_is_taken,
@@ -96,10 +94,6 @@ impl Function for CreateOrder {
                 (Err(error), _) => return Err(error),
             }
         }
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.driver.store.database.ping(READY_TIMEOUT).await
     }
 
     fn health(&self) -> Map<String, Value> {

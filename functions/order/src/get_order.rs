@@ -3,7 +3,7 @@ use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{driver::Driver, no_such_order};
 
@@ -42,9 +42,5 @@ impl Function for GetOrder {
             message: message.reason.clone(),
             order: Some(message),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.driver.store.database.ping(READY_TIMEOUT).await
     }
 }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{order::ListOrdersResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::order::{Line, Order, line_columns, order_columns};
 
@@ -99,9 +99,5 @@ impl Function for ListUserOrders {
             total: total.try_into().unwrap_or(i32::MAX),
             next_page_token,
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -7,7 +7,7 @@ use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Kind, Request, Setup, uuid};
 
 use crate::{
     driver::Driver,
@@ -76,10 +76,6 @@ impl Function for UpdateOrderStatus {
                 })
             })
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.driver.store.database.ping(READY_TIMEOUT).await
     }
 }
 

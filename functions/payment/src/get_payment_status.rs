@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{money::Cents, payment::PaymentStatusResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{cashier::Cashier, ledger::abandoned, simulator::Simulator, status};
 
@@ -66,9 +66,5 @@ impl Function for GetPaymentStatus {
             created_at: row.get(5),
             order_id: order_id.to_string(),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

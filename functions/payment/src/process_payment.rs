@@ -4,7 +4,7 @@ use zerocart_proto::{
     payment::{PaymentResponse, ProcessPaymentRequest},
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{
     cashier::Cashier,
@@ -52,10 +52,6 @@ impl Function for ProcessPayment {
         // On the heap: a conversation with a gateway is a large future.
         let work = Box::pin(self.cashier.process(&inner, &order));
         self.database.once(cx, work).await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 

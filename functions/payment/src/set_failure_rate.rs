@@ -8,7 +8,7 @@ use zerocart_proto::{
     },
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::simulator::{Settings, settings_columns};
 
@@ -74,10 +74,6 @@ impl Function for SetFailureRate {
                 },
             )
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 

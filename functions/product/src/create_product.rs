@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::Database;
 use zerocart_proto::{money::Cents, product::ProductResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{database, product, product_columns};
 
@@ -48,9 +48,5 @@ impl Function for CreateProduct {
                 },
             )
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

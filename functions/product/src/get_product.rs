@@ -1,6 +1,6 @@
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ProductResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{database, product, product_columns};
 
@@ -38,9 +38,5 @@ impl Function for GetProduct {
             product: Some(product(&row)),
             message: String::new(),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

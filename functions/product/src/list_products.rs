@@ -1,6 +1,6 @@
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ListProductsResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{database, page::Place, product, product_columns};
 
@@ -89,9 +89,5 @@ impl Function for ListProducts {
             total: total.try_into().unwrap_or(i32::MAX),
             next_page_token,
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::Database;
 use zerocart_proto::{product::InventoryResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{
     database,
@@ -47,10 +47,6 @@ impl Function for UpdateInventory {
         } else {
             reservation::release(&self.database, cx, id, reservation, quantity).await
         }
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 use zerocart_auth::{Issuer, KeyPair, Role, Signer};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::AuthResponse};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{
     attempts::{self, Attempts},
@@ -82,10 +82,6 @@ impl Function for AuthenticateUser {
             token: token.as_str().to_owned(),
             user: Some(user),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 

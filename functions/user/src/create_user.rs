@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::{Database, ErrorExt, Options};
 use zerocart_proto::{rpc, user::UserResponse, validate::Violations};
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
+use zerocart_runtime::{Call, Error, Function, Invalid, Kind, Request, Setup};
 
 use crate::{
     accounts,
@@ -89,9 +89,5 @@ impl Function for CreateUser {
                 },
             )
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -1,6 +1,6 @@
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::UserResponse};
-use zerocart_runtime::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{user, user_columns};
 
@@ -40,9 +40,5 @@ impl Function for GetUser {
             user: Some(user(&row)),
             message: String::new(),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -11,7 +11,7 @@ use zerocart_resilience::{
     breaker::{self, Breaker, Permit},
     retry::{Backoff, Jitter},
 };
-use zerocart_runtime::{Call, Error, Invalid, Setup};
+use zerocart_runtime::{Call, Error, Invalid, READY_TIMEOUT, Setup};
 
 use crate::{Config, Session, connect, connect::Transport};
 
@@ -41,7 +41,8 @@ struct Inner {
 
 impl Database {
     /// A database from the environment (see [`Config::from_setup`]), which connects beside the
-    /// server's start: the first request finds the connection, or waits for that same one.
+    /// server's start: the first request finds the connection, or waits for that same one. The
+    /// function is ready while this database answers.
     ///
     /// # Errors
     ///
@@ -55,6 +56,11 @@ impl Database {
         if let Some(breaker) = database.breaker() {
             observe(breaker, setup);
         }
+        let asked = database.clone();
+        setup.readiness(move || {
+            let asked = asked.clone();
+            async move { asked.ping(READY_TIMEOUT).await }
+        });
         let warming = database.clone();
         setup.background(async move { warming.warm_up().await });
         Ok(database)

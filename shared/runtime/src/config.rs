@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{lasting::Lasting, metrics::Metrics};
+use crate::{error::Error, lasting::Lasting, metrics::Metrics, readiness::Readiness};
 
 /// A snapshot of environment variables.
 #[derive(Clone, Default)]
@@ -103,6 +103,7 @@ pub struct Setup {
     platform: Platform,
     problems: Vec<String>,
     background: Vec<Background>,
+    readiness: Readiness,
     metrics: Metrics,
     lasting: Lasting,
 }
@@ -120,6 +121,7 @@ impl Setup {
             platform,
             problems: Vec::new(),
             background: Vec::new(),
+            readiness: Readiness::default(),
             metrics: Metrics::new(function),
             lasting: Lasting::new(),
         }
@@ -204,6 +206,16 @@ impl Setup {
         self.background.push(Box::pin(task));
     }
 
+    /// Registers a readiness check: whether something that the function depends on answers. The
+    /// runtime makes all checks at once, and waits for them
+    /// [`READY_TIMEOUT`](crate::READY_TIMEOUT) at most.
+    pub fn readiness<A>(&mut self, check: impl Fn() -> A + Send + Sync + 'static)
+    where
+        A: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        self.readiness.add(check);
+    }
+
     /// Runs work that must go on after its call. All that one function asks for is the same.
     pub fn lasting(&self) -> Lasting {
         self.lasting.clone()
@@ -214,9 +226,9 @@ impl Setup {
         &mut self.metrics
     }
 
-    /// What is left once the function is built: its metrics and its tasks.
-    pub(crate) fn finish(self) -> (Vec<String>, Metrics, Vec<Background>) {
-        (self.problems, self.metrics, self.background)
+    /// What is left once the function is built: its metrics, its tasks and its readiness checks.
+    pub(crate) fn finish(self) -> (Vec<String>, Metrics, Vec<Background>, Readiness) {
+        (self.problems, self.metrics, self.background, self.readiness)
     }
 }
 

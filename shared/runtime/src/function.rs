@@ -26,7 +26,7 @@ pub trait Function: Sized + Send + Sync + 'static {
     type Rpc: Rpc;
 
     /// Builds it from its configuration. Opens no connection and waits for nothing: what takes
-    /// time goes into [`Setup::background`].
+    /// time goes into [`Setup::background`]. What it depends on registers [`Setup::readiness`].
     ///
     /// # Errors
     ///
@@ -40,11 +40,6 @@ pub trait Function: Sized + Send + Sync + 'static {
         cx: &Call,
         request: Request<Self>,
     ) -> impl Future<Output = Result<Response<Self>, Error>> + Send;
-
-    /// Whether what it depends on answers; bounded by one second by the runtime.
-    fn ready(&self) -> impl Future<Output = Result<(), Error>> + Send {
-        async { Ok(()) }
-    }
 
     /// What `GET /health` shows beside `status`, such as the state of a breaker.
     fn health(&self) -> serde_json::Map<String, serde_json::Value> {
@@ -87,10 +82,10 @@ pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, Star
     let settings = crate::invoke::Settings::from_setup(&mut setup);
     let function = F::build(&mut setup);
     let lasting = setup.lasting();
-    let (problems, metrics, background) = setup.finish();
+    let (problems, metrics, background, readiness) = setup.finish();
     match (settings, function) {
         (Ok(settings), Ok(function)) if problems.is_empty() => Ok(Built {
-            router: router::router(Runtime::new(function, settings, metrics)),
+            router: router::router(Runtime::new(function, settings, metrics, readiness)),
             background,
             lasting,
         }),

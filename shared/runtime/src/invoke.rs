@@ -35,11 +35,9 @@ use crate::{
     function::{Function, Request, Response},
     json,
     metrics::Metrics,
+    readiness::Readiness,
     trace::TraceContext,
 };
-
-/// The longest time that a readiness check may take (the contract's Health paragraph).
-pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What every function is configured with.
 #[derive(Debug)]
@@ -127,6 +125,7 @@ struct Inner<F> {
     function: F,
     settings: Settings,
     metrics: Metrics,
+    readiness: Readiness,
     warm: AtomicBool,
 }
 
@@ -137,11 +136,17 @@ impl<F> Clone for Runtime<F> {
 }
 
 impl<F: Function> Runtime<F> {
-    pub(crate) fn new(function: F, settings: Settings, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        function: F,
+        settings: Settings,
+        metrics: Metrics,
+        readiness: Readiness,
+    ) -> Self {
         Self(Arc::new(Inner {
             function,
             settings,
             metrics,
+            readiness,
             warm: AtomicBool::new(false),
         }))
     }
@@ -158,13 +163,7 @@ impl<F: Function> Runtime<F> {
 
     /// Whether the function's dependencies answer within a second.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
-        match tokio::time::timeout(READY_TIMEOUT, self.0.function.ready()).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::unavailable(
-                "not ready within a second",
-                READY_TIMEOUT,
-            )),
-        }
+        self.0.readiness.check().await
     }
 
     /// The longest that a call may take: the contract's limit, or a lower one from configuration.
