@@ -67,7 +67,7 @@ impl Driver {
     ) -> Result<Self, Invalid> {
         let lease = setup.millis("ORDER_LEASE_MS", LEASE);
         let pause = setup.millis("ORDER_PAUSE_MS", PAUSE);
-        let services = Services::from_setup(setup, database.as_ref().map_err(|e| *e), caller);
+        let services = Services::from_setup(setup, &database, caller);
         Ok(Self {
             services: services?,
             store: Store {

@@ -46,12 +46,12 @@ impl Cashier<Simulator> {
     /// [`Invalid`]; the reasons are noted.
     pub(crate) fn from_setup(
         setup: &mut Setup,
-        database: Result<&Database, Invalid>,
+        database: &Result<Database, Invalid>,
     ) -> Result<Self, Invalid> {
         let timeout = setup.millis("PAYMENT_GATEWAY_TIMEOUT_MS", GATEWAY_TIMEOUT);
         let lease = setup.millis("PAYMENT_LEASE_MS", LEASE);
         let seed = setup.optional("PAYMENT_SEED");
-        let database = database?;
+        let database = database.as_ref().map_err(|invalid| *invalid)?;
         Ok(Self {
             gateway: Simulator::new(database.clone(), seed?),
             ledger: Ledger::new(database.clone(), lease?),

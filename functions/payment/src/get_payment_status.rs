@@ -33,7 +33,7 @@ impl Function for GetPaymentStatus {
         };
         let database = Database::from_setup(setup, options);
         Ok(Self {
-            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+            cashier: Cashier::from_setup(setup, &database)?,
             database: database?,
         })
     }

@@ -36,7 +36,7 @@ impl Function for ProcessPayment {
         };
         let database = Database::from_setup(setup, options);
         Ok(Self {
-            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+            cashier: Cashier::from_setup(setup, &database)?,
             database: database?,
         })
     }

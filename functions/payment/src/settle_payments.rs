@@ -30,7 +30,7 @@ impl Job for SettlePayments {
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         let database = Database::from_setup(setup, Options::default());
         Ok(Self {
-            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+            cashier: Cashier::from_setup(setup, &database)?,
         })
     }
 

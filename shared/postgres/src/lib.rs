@@ -8,8 +8,8 @@
 //! - [`QueryError`] tells an answer (a constraint by its name, see [`ErrorExt`]) from a failure of
 //!   the database, and becomes the runtime's error without telling a client any SQL.
 //!
-//! - [`shared_breaker`] keeps the state of a circuit breaker around another function, for all
-//!   instances of the caller.
+//! - [`breaker_rules`] are the contract's; [`shared_breaker`] keeps the state of a circuit breaker
+//!   around another function, for all instances of the caller.
 //!
 //! The only SQL here is that of sessions and of two tables: `idempotency_keys`, which
 //! `migrations/<domain>/0002_idempotency_keys.sql` creates, and `circuit_breakers`
@@ -38,7 +38,7 @@ mod tls;
 mod url;
 mod write;
 
-pub use breaker::{BreakerStore, shared_breaker};
+pub use breaker::{BreakerStore, breaker_rules, shared_breaker};
 pub use config::{Config, Recycling};
 pub use database::{Database, Options};
 pub use error::{ErrorExt, QueryError, RowExt};
