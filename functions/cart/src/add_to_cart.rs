@@ -1,4 +1,4 @@
-use zerocart_postgres::{Database, ToSql, Transaction};
+use zerocart_postgres::{Database, Transaction};
 use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
@@ -6,12 +6,13 @@ use zerocart_proto::{
 use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
 
 use crate::{
-    cart::{self, LOCK, READ, now, units},
+    cart::{self, LOCK, READ, now},
+    line::Line,
     offer::{Offers, too_many},
 };
 
-/// $1 user, $2 product, $3 name, $4 cents, $5 units to add, $6 the most that the line may have.
-/// Changes no line when it would have more.
+/// The parameters of [`Line::write`]; $5 are units to add. Changes no line that would have more than
+/// it may.
 const ADD: &str = concat!(
     "WITH cart AS (
         INSERT INTO carts (user_id, updated_at) VALUES ($1, clock_timestamp())
@@ -47,27 +48,19 @@ impl Function for AddToCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let product = uuid("product_id", &request.product_id)?;
-        let quantity = request.quantity;
-        // Before the transaction: no lock and no connection is held while another function works.
-        let offer = self.offers.of(cx, product).await?;
+        let line = Line {
+            user: uuid("user_id", &request.user_id)?,
+            product: uuid("product_id", &request.product_id)?,
+            units: request.quantity,
+        };
+        let offer = self.offers.of(cx, line.product);
         self.database
-            .write(cx, |tx: &mut Transaction<'_>| {
+            .write_after(cx, offer, move |tx: &mut Transaction<'_>, offer| {
                 Box::pin(async move {
-                    let offer = offer?;
-                    let params: &[&(dyn ToSql + Sync)] = &[
-                        &user,
-                        &product,
-                        &offer.name,
-                        &offer.cents,
-                        &quantity,
-                        &offer.most,
-                    ];
-                    match cart::change(tx, user, ADD, params).await? {
+                    match line.write(tx, ADD, &offer).await? {
                         (0, cart) => {
-                            let there = units(&cart, product);
-                            Err(too_many(there.saturating_add(quantity)))
+                            let wanted = line.units_in(&cart).saturating_add(line.units);
+                            Err(too_many(wanted))
                         }
                         (_, cart) => Ok(cart::response(cart, "added to the cart")),
                     }

@@ -131,13 +131,6 @@ fn of_rows(user: Uuid, rows: &[Row]) -> Result<Option<Cart>, Error> {
     Ok((total_cents <= MAX_TOTAL_CENTS).then_some(cart))
 }
 
-/// The units of a product that a cart has.
-pub(crate) fn units(cart: &Cart, product: Uuid) -> i32 {
-    let product = product.to_string();
-    let line = cart.items.iter().find(|line| line.product_id == product);
-    line.map_or(0, |line| line.quantity)
-}
-
 /// The answer of each function.
 pub(crate) fn response(cart: Cart, message: &str) -> CartResponse {
     CartResponse {
@@ -145,9 +138,4 @@ pub(crate) fn response(cart: Cart, message: &str) -> CartResponse {
         success: true,
         message: message.into(),
     }
-}
-
-/// The answer for a line that the cart does not have.
-pub(crate) fn no_such_line() -> Error {
-    Error::not_found("this product is not in the cart")
 }

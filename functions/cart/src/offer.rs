@@ -62,20 +62,10 @@ impl Offers {
 
     /// What get-product says of a product.
     ///
-    /// Under an idempotency key the outcome is for the transaction that looks the key up: where it was
-    /// answered before, that answer stands, even if get-product says something else by now.
-    ///
     /// # Errors
     ///
-    /// Why there is no offer, where no key was given.
-    pub(crate) async fn of(&self, cx: &Call, product: Uuid) -> Result<Result<Offer, Error>, Error> {
-        match self.ask(cx, product).await {
-            Err(error) if cx.idempotency.is_none() => Err(error),
-            offer => Ok(offer),
-        }
-    }
-
-    async fn ask(&self, cx: &Call, product: Uuid) -> Result<Offer, Error> {
+    /// NOT_FOUND for a product that it does not know; why it gave no answer.
+    pub(crate) async fn of(&self, cx: &Call, product: Uuid) -> Result<Offer, Error> {
         let asked = GetProductRequest {
             id: product.to_string(),
         };

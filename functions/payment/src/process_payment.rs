@@ -47,10 +47,8 @@ impl Function for ProcessPayment {
             .as_ref()
             .map_or("", |caller| caller.role.as_str());
         let order = order(request, role)?;
-        // The key's record is written at the end; the transactions before it have none.
-        let inner = cx.without_key();
         // On the heap: a conversation with a gateway is a large future.
-        let work = Box::pin(self.cashier.process(&inner, &order));
+        let work = Box::pin(self.cashier.process(cx, &order));
         self.database.once(cx, work).await
     }
 }

@@ -4,7 +4,9 @@
 //!   URL asks for it, and a circuit breaker when the function asks for one.
 //! - [`Database::session`] gives a [`Session`], whose statements are transactions of their own;
 //!   [`Database::write`] and [`Database::write_one`] do an effect once per idempotency key, in one
-//!   transaction with the key's record; [`Database::once`] is for what no transaction can span.
+//!   transaction with the key's record; [`Database::write_after`] lets another function speak first;
+//!   [`Database::once`] is for what no transaction can span, and [`Database::transaction`] is a part
+//!   of that.
 //! - [`QueryError`] tells an answer (a constraint by its name, see [`ErrorExt`]) from a failure of
 //!   the database, and becomes the runtime's error without telling a client any SQL.
 //!
@@ -26,18 +28,21 @@
 //!
 //! See [`Config::from_setup`].
 
+mod answer;
 mod breaker;
 mod config;
 mod connect;
 mod database;
 mod error;
 mod idempotency;
+mod once;
 mod password;
 mod session;
 mod tls;
 mod url;
 mod write;
 
+pub use answer::Answer;
 pub use breaker::{BreakerStore, breaker_rules, shared_breaker};
 pub use config::{Config, Recycling};
 pub use database::{Database, Options};

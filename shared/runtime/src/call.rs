@@ -61,15 +61,6 @@ impl Call {
         }
     }
 
-    /// The same call without its idempotency key: for work whose answer is recorded elsewhere.
-    #[must_use]
-    pub fn without_key(&self) -> Self {
-        Self {
-            idempotency: None,
-            ..self.clone()
-        }
-    }
-
     /// A call of the system that began with this one: the same trace and another deadline, without
     /// the caller's identity, token and key.
     #[must_use]
@@ -209,11 +200,6 @@ mod tests {
         assert!(detached.identity.is_none());
         assert!(detached.token.is_none());
         assert!(detached.idempotency.is_none());
-
-        let without_key = cx.without_key();
-        assert_eq!(without_key.deadline, cx.deadline);
-        assert!(without_key.identity.is_some() && without_key.token.is_some());
-        assert!(without_key.idempotency.is_none());
 
         let with_deadline = cx.with_deadline(later);
         assert_eq!(with_deadline.deadline, later);

@@ -193,6 +193,17 @@ async fn each_way_to_write_has_its_round_trips() {
     // BEGIN, lock, look-up and savepoint; ROLLBACK.
     add(call_under("k", "r"), 4).await.unwrap();
     assert_eq!(proxy.round_trips(), 2);
+    let after = async |cx: Call, id: i32| {
+        database
+            .write_after(&cx, async { Ok(id) }, |tx: &mut Transaction<'_>, id| {
+                Box::pin(async move { insert(tx, id, 1).await })
+            })
+            .await
+    };
+    after(call_under("m", "r"), 7).await.unwrap();
+    assert_eq!(proxy.round_trips(), 3);
+    after(call_under("m", "r"), 7).await.unwrap();
+    assert_eq!(proxy.round_trips(), 2);
     one(call(), 5).await.unwrap();
     assert_eq!(proxy.round_trips(), 1);
     one(call_under("l", "r"), 6).await.unwrap();
