@@ -1,10 +1,10 @@
 use uuid::Uuid;
 use zerocart_postgres::{Database, ToSql, Transaction};
 use zerocart_proto::{
-    cart::{BoughtItem, CartResponse},
+    cart::{BoughtItem, CartResponse, ClearCartRequest},
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::cart::{self, LOCK, READ, now};
 
@@ -67,8 +67,8 @@ impl Function for ClearCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let purchase = Purchase::new(&request.order_id, &request.bought)?;
+        let user = request.user_id()?;
+        let purchase = Purchase::of(&request)?;
         self.database
             .write(cx, |tx: &mut Transaction<'_>| {
                 Box::pin(async move {
@@ -96,22 +96,22 @@ impl Purchase {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for an order without a purchase, and the other way round.
-    fn new(order_id: &str, bought: &[BoughtItem]) -> Result<Option<Self>, Error> {
-        match (order_id, bought) {
-            ("", []) => return Ok(None),
-            ("", _) => return Err(Error::field("order_id", "is required with bought")),
-            (_, []) => return Err(Error::field("bought", "is required with order_id")),
-            _ => {}
+    fn of(request: &ClearCartRequest) -> Result<Option<Self>, Error> {
+        let bought = &request.bought;
+        match request.order_id()? {
+            None if bought.is_empty() => Ok(None),
+            None => Err(Error::field("order_id", "is required with bought")),
+            Some(_) if bought.is_empty() => {
+                Err(Error::field("bought", "is required with order_id"))
+            }
+            Some(order) => Ok(Some(Self {
+                order,
+                products: bought
+                    .iter()
+                    .map(BoughtItem::product_id)
+                    .collect::<Result<_, _>>()?,
+                units: bought.iter().map(|item| item.quantity).collect(),
+            })),
         }
-        let mut products = Vec::with_capacity(bought.len());
-        for (index, item) in bought.iter().enumerate() {
-            let field = || format!("bought[{index}].product_id");
-            products.push(uuid(&field(), &item.product_id)?);
-        }
-        Ok(Some(Self {
-            order: uuid("order_id", order_id)?,
-            products,
-            units: bought.iter().map(|item| item.quantity).collect(),
-        }))
     }
 }

@@ -1,6 +1,6 @@
 use zerocart_postgres::Database;
 use zerocart_proto::{cart::CartResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::cart::{self, READ};
 
@@ -20,7 +20,7 @@ impl Function for GetCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
+        let user = request.user_id()?;
         let session = self.database.session(cx).await?;
         Ok(cart::response(cart::read(&session, user).await?, ""))
     }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::{Database, Transaction};
 use zerocart_proto::{cart::CartResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{
     cart::{self, LOCK, READ, now},
@@ -34,8 +34,8 @@ impl Function for RemoveFromCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let product = uuid("product_id", &request.product_id)?;
+        let user = request.user_id()?;
+        let product = request.product_id()?;
         remove(&self.database, cx, user, product).await
     }
 }

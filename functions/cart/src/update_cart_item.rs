@@ -3,7 +3,7 @@ use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{
     cart::{self, LOCK, READ, now},
@@ -47,8 +47,8 @@ impl Function for UpdateCartItem {
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
         let line = Line {
-            user: uuid("user_id", &request.user_id)?,
-            product: uuid("product_id", &request.product_id)?,
+            user: request.user_id()?,
+            product: request.product_id()?,
             units: request.new_quantity,
         };
         if line.units <= 0 {

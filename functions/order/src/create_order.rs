@@ -10,7 +10,7 @@ use zerocart_proto::{
     order::{CreateOrderRequest, OrderResponse},
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Idempotency, Invalid, Kind, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Idempotency, Invalid, Kind, Request, Setup};
 
 use crate::{
     cart_is_taken,
@@ -234,7 +234,7 @@ struct Customer {
 impl Customer {
     fn of(request: CreateOrderRequest) -> Result<Self, Error> {
         Ok(Self {
-            id: uuid("user_id", &request.user_id)?,
+            id: request.user_id()?,
             payment_method: match request.payment_method.as_str() {
                 "" => DEFAULT_PAYMENT_METHOD.to_owned(),
                 _ => request.payment_method,

@@ -3,7 +3,7 @@ use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{driver::Driver, no_such_order};
 
@@ -25,7 +25,7 @@ impl Function for GetOrder {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
-        let id = uuid("id", &request.id)?;
+        let id = request.id()?;
         let store = &self.driver.store;
         let mut order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
         cx.authorize_owner(&order.user_id.to_string())?;

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{order::ListOrdersResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::order::{Line, Order, line_columns, order_columns};
 
@@ -51,7 +51,7 @@ impl Function for ListUserOrders {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ListOrdersResponse, Error> {
-        let user_id = uuid("user_id", &request.user_id)?;
+        let user_id = request.user_id()?;
         let not_ours = || Error::field("page_token", "is not a page token of this list");
         let after = match request.page_token.as_str() {
             "" => None,

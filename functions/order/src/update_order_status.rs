@@ -7,7 +7,7 @@ use zerocart_proto::{
     order::OrderResponse,
     rpc::{self, Rpc},
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Kind, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Kind, Request, Setup};
 
 use crate::{
     driver::Driver,
@@ -41,7 +41,7 @@ impl Function for UpdateOrderStatus {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
-        let id = uuid("order_id", &request.order_id)?;
+        let id = request.order_id()?;
         let status = Status::of_wire(request.status)
             .ok_or_else(|| Error::field("status", "is not a status of an order"))?;
         match status {

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{money::Cents, payment::PaymentStatusResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{cashier::Cashier, ledger::abandoned, simulator::Simulator, status};
 
@@ -43,7 +43,7 @@ impl Function for GetPaymentStatus {
         cx: &Call,
         request: Request<Self>,
     ) -> Result<PaymentStatusResponse, Error> {
-        let id = uuid("payment_id", &request.payment_id)?;
+        let id = request.payment_id()?;
         let row = self
             .database
             .session(cx)

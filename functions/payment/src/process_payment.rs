@@ -4,7 +4,7 @@ use zerocart_proto::{
     payment::{PaymentResponse, ProcessPaymentRequest},
     rpc,
 };
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{
     cashier::Cashier,
@@ -55,10 +55,7 @@ impl Function for ProcessPayment {
 
 /// What a request asks for.
 fn order(request: ProcessPaymentRequest, role: &'static str) -> Result<Order, Error> {
-    let (order_id, user_id) = (
-        uuid("order_id", &request.order_id)?,
-        uuid("user_id", &request.user_id)?,
-    );
+    let (order_id, user_id) = (request.order_id()?, request.user_id()?);
     if request.refund {
         return Ok(Order {
             order_id,

@@ -1,6 +1,6 @@
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ProductResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{database, product, product_columns};
 
@@ -26,7 +26,7 @@ impl Function for GetProduct {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ProductResponse, Error> {
-        let id = uuid("id", &request.id)?;
+        let id = request.id()?;
         let row = self
             .database
             .session(cx)

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 use zerocart_postgres::Database;
 use zerocart_proto::{product::InventoryResponse, rpc};
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{
     database,
@@ -35,12 +35,11 @@ impl Function for UpdateInventory {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<InventoryResponse, Error> {
-        let id = uuid("product_id", &request.product_id)?;
+        let id = request.product_id()?;
         let change = request.quantity_change;
-        if request.reservation_id.is_empty() {
+        let Some(reservation) = request.reservation_id()? else {
             return self.change(cx, id, change).await;
-        }
-        let reservation = uuid("reservation_id", &request.reservation_id)?;
+        };
         let quantity = change.saturating_abs();
         if change < 0 {
             reservation::reserve(&self.database, cx, id, reservation, quantity).await

@@ -1,6 +1,6 @@
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::UserResponse};
-use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup, uuid};
+use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
 use crate::{user, user_columns};
 
@@ -28,7 +28,7 @@ impl Function for GetUser {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<UserResponse, Error> {
-        let id = uuid("id", &request.id)?;
+        let id = request.id()?;
         let row = self
             .database
             .session(cx)

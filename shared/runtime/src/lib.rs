@@ -27,7 +27,7 @@ pub mod trace;
 
 pub use call::{Call, Idempotency};
 pub use config::{Env, Invalid, Platform, Setup, StartError};
-pub use error::{Error, Kind, uuid};
+pub use error::{Error, Kind};
 pub use function::{Built, Entry, Function, Request, Response, Service, build, build_on};
 pub use job::{Job, JobEntry, run_job, run_once};
 pub use lasting::Lasting;
