@@ -44,53 +44,32 @@ impl Function for UpdateOrderStatus {
         let id = request.order_id()?;
         let status = Status::of_wire(request.status)
             .ok_or_else(|| Error::field("status", "is not a status of an order"))?;
+        let database = &self.driver.store.database;
         match status {
             // That takes other functions, and so more than one transaction.
-            Status::Cancelled => {
-                let work = Box::pin(self.call_off(cx, id));
-                self.driver.store.database.once(cx, work).await
+            Status::Cancelled => database.once(cx, Box::pin(self.call_off(cx, id))).await,
+            Status::Shipped => {
+                let unpaid = self.is_unpaid(cx, id);
+                database
+                    .write_after_lookup(cx, unpaid, move |tx: &mut Transaction<'_>, unpaid| {
+                        Box::pin(move_on(tx, id, status, unpaid))
+                    })
+                    .await
             }
-            _ => self.move_on(cx, id, status).await,
+            _ => {
+                database
+                    .write(cx, move |tx: &mut Transaction<'_>| {
+                        Box::pin(move_on(tx, id, status, false))
+                    })
+                    .await
+            }
         }
     }
 }
 
 impl UpdateOrderStatus {
-    /// Moves the order on to `status`.
-    ///
-    /// # Errors
-    ///
-    /// FAILED_PRECONDITION when its status does not allow that, or its payment does not.
-    async fn move_on(&self, cx: &Call, id: Uuid, status: Status) -> Result<OrderResponse, Error> {
-        let unpaid = self.is_unpaid(cx, id, status);
-        self.driver
-            .store
-            .database
-            .write_after(cx, unpaid, move |tx: &mut Transaction<'_>, unpaid| {
-                Box::pin(async move {
-                    let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
-                    let from = order.saga.status;
-                    if from == status {
-                        return Ok(response(&order));
-                    }
-                    if !order.saga.may_become(status) {
-                        return Err(illegal(&order, status));
-                    }
-                    if unpaid {
-                        return Err(refunded());
-                    }
-                    if !store::move_on(tx, id, from, status).await? {
-                        return Err(illegal(&order, status));
-                    }
-                    let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
-                    Ok(response(&order))
-                })
-            })
-            .await
-    }
-
-    /// Whether `status` is SHIPPED, and an order that may be shipped is not paid any more. What else
-    /// stands in its way is not looked at.
+    /// Whether an order that may be shipped is not paid any more. What else stands in its way is not
+    /// looked at.
     ///
     /// From here on only the order's own cancellation refunds it, and an order is either cancelled
     /// or shipped. What this refuses was refunded by an admin under a version that allowed it.
@@ -98,10 +77,7 @@ impl UpdateOrderStatus {
     /// # Errors
     ///
     /// UNAVAILABLE when the payments cannot be asked.
-    async fn is_unpaid(&self, cx: &Call, id: Uuid, status: Status) -> Result<bool, Error> {
-        if status != Status::Shipped {
-            return Ok(false);
-        }
+    async fn is_unpaid(&self, cx: &Call, id: Uuid) -> Result<bool, Error> {
         let order = self.driver.store.load(cx, id).await?;
         let Some(order) = order.filter(|order| order.saga.may_become(Status::Shipped)) else {
             return Ok(false);
@@ -175,6 +151,35 @@ impl UpdateOrderStatus {
             None => Ok(()),
         }
     }
+}
+
+/// Moves the order on to `status`; `unpaid`: its payment is known not to stand.
+///
+/// # Errors
+///
+/// FAILED_PRECONDITION when its status or its payment does not allow that.
+async fn move_on(
+    tx: &Transaction<'_>,
+    id: Uuid,
+    status: Status,
+    unpaid: bool,
+) -> Result<OrderResponse, Error> {
+    let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
+    let from = order.saga.status;
+    if from == status {
+        return Ok(response(&order));
+    }
+    if !order.saga.may_become(status) {
+        return Err(illegal(&order, status));
+    }
+    if unpaid {
+        return Err(refunded());
+    }
+    if !store::move_on(tx, id, from, status).await? {
+        return Err(illegal(&order, status));
+    }
+    let order = store::load(tx, id).await?.ok_or_else(no_such_order)?;
+    Ok(response(&order))
 }
 
 /// It is being called off, and will be.

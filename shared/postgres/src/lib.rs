@@ -4,7 +4,8 @@
 //!   URL asks for it, and a circuit breaker when the function asks for one.
 //! - [`Database::session`] gives a [`Session`], whose statements are transactions of their own;
 //!   [`Database::write`] and [`Database::write_one`] do an effect once per idempotency key, in one
-//!   transaction with the key's record; [`Database::write_after`] lets another function speak first;
+//!   transaction with the key's record; [`Database::write_after`] and
+//!   [`Database::write_after_lookup`] let another function speak first;
 //!   [`Database::once`] is for what no transaction can span, and [`Database::transaction`] is a part
 //!   of that.
 //! - [`QueryError`] tells an answer (a constraint by its name, see [`ErrorExt`]) from a failure of

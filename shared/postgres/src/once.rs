@@ -21,7 +21,8 @@ impl Database {
     /// No connection and no lock is held during `preparation`, which must have no effect of its own.
     /// Under an idempotency key its error counts as one of `handler`: an answer that is recorded comes
     /// first, even if the preparation fails by now, and an error that is an answer is recorded. That
-    /// costs no round trip more than `write`.
+    /// costs no round trip more than `write`. A request that was answered before is prepared again: see
+    /// [`write_after_lookup`](Self::write_after_lookup).
     ///
     /// # Errors
     ///
@@ -47,6 +48,32 @@ impl Database {
             Box::pin(async move { handler(tx, prepared?).await })
         })
         .await
+    }
+
+    /// As [`write_after`](Self::write_after), and looks the key up before the preparation too: for one
+    /// that is not to be repeated for a request that was answered. A new request under a key takes two
+    /// round trips more.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_after`](Self::write_after).
+    pub async fn write_after_lookup<'a, P, R, F>(
+        &self,
+        cx: &Call,
+        preparation: impl Future<Output = Result<P, Error>> + Send,
+        handler: F,
+    ) -> Result<R, Error>
+    where
+        P: Send + 'a,
+        R: Answer,
+        F: for<'t> FnOnce(&'t mut Transaction<'a>, P) -> BoxFuture<'t, Result<R, Error>>
+            + Send
+            + 'a,
+    {
+        match self.answered(cx).await? {
+            Some(answer) => Ok(answer),
+            None => self.write_after(cx, preparation, handler).await,
+        }
     }
 
     /// Runs `work`, whose effect no transaction can span, unless the call's idempotency key has an

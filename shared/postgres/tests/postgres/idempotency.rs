@@ -341,6 +341,22 @@ async fn a_preparation_never_outweighs_a_recorded_answer() {
 }
 
 #[tokio::test]
+async fn after_a_lookup_nothing_is_prepared_for_what_was_answered() {
+    let (test, admin) = things().await;
+    let database = database(test.url());
+    let (cx, prepared) = (call_under("k", "r"), AtomicUsize::new(0));
+    for _ in 0..2 {
+        let preparation = async { Ok(prepared.fetch_add(1, Ordering::SeqCst)) };
+        let added = database.write_after_lookup(&cx, preparation, |tx: &mut Transaction<'_>, _| {
+            Box::pin(async move { insert(tx, 1, 1).await })
+        });
+        assert_eq!(added.await.unwrap(), "thing 1");
+        assert_eq!(prepared.load(Ordering::SeqCst), 1);
+    }
+    assert_eq!(count(&admin, "things").await, 1);
+}
+
+#[tokio::test]
 async fn a_part_of_a_call_is_not_its_answer() {
     let (test, admin) = things().await;
     let database = database(test.url());
