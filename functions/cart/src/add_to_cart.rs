@@ -1,4 +1,4 @@
-use zerocart_postgres::{Database, Transaction};
+use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
@@ -39,7 +39,7 @@ impl Function for AddToCart {
     type Rpc = rpc::AddToCart;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = cart::database(setup, &[LOCK, ADD, READ]);
+        let database = Database::from_setup(setup, Options::preparing(&[LOCK, ADD, READ]));
         let offers = Offers::from_setup(setup, &database, &Self::Rpc::INFO);
         Ok(Self {
             database: database?,

@@ -2,12 +2,12 @@
 
 use futures_util::future::join3;
 use uuid::Uuid;
-use zerocart_postgres::{Database, Options, Row, RowExt, Session, ToSql, Transaction};
+use zerocart_postgres::{Row, RowExt, Session, ToSql, Transaction};
 use zerocart_proto::{
     cart::{Cart, CartItem, CartResponse},
     money::Cents,
 };
-use zerocart_runtime::{Error, Invalid, Kind, Setup};
+use zerocart_runtime::{Error, Kind};
 
 /// Units of one product in one cart.
 pub(crate) const MAX_UNITS: i32 = 10_000;
@@ -37,18 +37,6 @@ macro_rules! now {
     };
 }
 pub(crate) use now;
-
-/// The cart database, with the function's statements.
-pub(crate) fn database(
-    setup: &mut Setup,
-    prepare: &'static [&'static str],
-) -> Result<Database, Invalid> {
-    let options = Options {
-        prepare,
-        ..Default::default()
-    };
-    Database::from_setup(setup, options)
-}
 
 /// Changes the cart of `user`, and gives the number of rows that `statement` changed and the cart
 /// as it is then.

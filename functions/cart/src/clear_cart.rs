@@ -1,5 +1,5 @@
 use uuid::Uuid;
-use zerocart_postgres::{Database, ToSql, Transaction};
+use zerocart_postgres::{Database, Options, ToSql, Transaction};
 use zerocart_proto::{
     cart::{BoughtItem, CartResponse, ClearCartRequest},
     rpc,
@@ -62,7 +62,10 @@ impl Function for ClearCart {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: cart::database(setup, &[LOCK, CLEAR_FOR_ORDER, READ, CLEAR])?,
+            database: Database::from_setup(
+                setup,
+                Options::preparing(&[LOCK, CLEAR_FOR_ORDER, READ, CLEAR]),
+            )?,
         })
     }
 

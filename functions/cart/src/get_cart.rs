@@ -1,4 +1,4 @@
-use zerocart_postgres::Database;
+use zerocart_postgres::{Database, Options};
 use zerocart_proto::{cart::CartResponse, rpc};
 use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
@@ -15,7 +15,7 @@ impl Function for GetCart {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: cart::database(setup, &[READ])?,
+            database: Database::from_setup(setup, Options::preparing(&[READ]))?,
         })
     }
 

@@ -1,5 +1,5 @@
 use uuid::Uuid;
-use zerocart_postgres::{Database, Transaction};
+use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_proto::{cart::CartResponse, rpc};
 use zerocart_runtime::{Call, Error, Function, Invalid, Request, Setup};
 
@@ -29,7 +29,7 @@ impl Function for RemoveFromCart {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: cart::database(setup, &[LOCK, REMOVE, READ])?,
+            database: Database::from_setup(setup, Options::preparing(&[LOCK, REMOVE, READ]))?,
         })
     }
 

@@ -1,4 +1,4 @@
-use zerocart_postgres::{Database, Transaction};
+use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
@@ -37,7 +37,7 @@ impl Function for UpdateCartItem {
     type Rpc = rpc::UpdateCartItem;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = cart::database(setup, &[LOCK, SET, READ, REMOVE]);
+        let database = Database::from_setup(setup, Options::preparing(&[LOCK, SET, READ, REMOVE]));
         let offers = Offers::from_setup(setup, &database, &Self::Rpc::INFO);
         Ok(Self {
             database: database?,

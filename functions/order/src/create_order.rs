@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
-use zerocart_client::{Client, Options as ClientOptions};
+use zerocart_client::Client;
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     cart::{CartItem, GetCartRequest},
@@ -40,20 +40,10 @@ impl Function for CreateOrder {
     type Rpc = rpc::CreateOrder;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(
-            setup,
-            Options {
-                prepare: &[store::LATEST],
-                ..Default::default()
-            },
-        );
+        let database = Database::from_setup(setup, Options::preparing(&[store::LATEST]));
         let driver = Driver::from_setup(setup, database, (&Self::Rpc::INFO).into())?;
-        let options = ClientOptions {
-            identity: driver.services.identity.clone(),
-            ..Default::default()
-        };
         Ok(Self {
-            get_cart: driver.services.functions.client(setup, options)?,
+            get_cart: driver.services.client(setup)?,
             driver,
         })
     }

@@ -34,7 +34,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Services {
     pub(crate) functions: Functions,
     /// In whose name they are called.
-    pub(crate) identity: Identity,
+    identity: Identity,
     update_inventory: Client<rpc::UpdateInventory>,
     charge: Client<rpc::ProcessPayment>,
     /// Without the breaker: an order must come to its end also while no new charge is tried.
@@ -126,6 +126,19 @@ impl Services {
             payment_breaker: payment_breaker?,
             identity: identity?,
         })
+    }
+
+    /// A client of another function, which is called in the same name.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when nobody says where the function is; that is noted.
+    pub(crate) fn client<R: Rpc>(&self, setup: &mut Setup) -> Result<Client<R>, Invalid> {
+        let options = Options {
+            identity: self.identity.clone(),
+            ..Options::default()
+        };
+        self.functions.client(setup, options)
     }
 
     /// The breaker around charges, for health and `Retry-After`.

@@ -27,11 +27,7 @@ impl Function for GetPaymentStatus {
     type Rpc = rpc::GetPaymentStatus;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let options = Options {
-            prepare: &[SELECT],
-            ..Default::default()
-        };
-        let database = Database::from_setup(setup, options);
+        let database = Database::from_setup(setup, Options::preparing(&[SELECT]));
         Ok(Self {
             cashier: Cashier::from_setup(setup, &database)?,
             database: database?,

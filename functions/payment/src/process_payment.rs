@@ -30,11 +30,7 @@ impl Function for ProcessPayment {
     type Rpc = rpc::ProcessPayment;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let options = Options {
-            prepare: PREPARE,
-            ..Default::default()
-        };
-        let database = Database::from_setup(setup, options);
+        let database = Database::from_setup(setup, Options::preparing(PREPARE));
         Ok(Self {
             cashier: Cashier::from_setup(setup, &database)?,
             database: database?,

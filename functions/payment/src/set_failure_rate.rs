@@ -30,12 +30,8 @@ impl Function for SetFailureRate {
     type Rpc = rpc::SetFailureRate;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let options = Options {
-            prepare: &[UPDATE],
-            ..Default::default()
-        };
         Ok(Self {
-            database: Database::from_setup(setup, options)?,
+            database: Database::from_setup(setup, Options::preparing(&[UPDATE]))?,
         })
     }
 

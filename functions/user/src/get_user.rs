@@ -17,13 +17,7 @@ impl Function for GetUser {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: Database::from_setup(
-                setup,
-                Options {
-                    prepare: &[SELECT],
-                    ..Default::default()
-                },
-            )?,
+            database: Database::from_setup(setup, Options::preparing(&[SELECT]))?,
         })
     }
 

@@ -25,6 +25,16 @@ pub struct Options {
     pub prepare: &'static [&'static str],
 }
 
+impl Options {
+    /// The statements to prepare, and no breaker.
+    pub const fn preparing(statements: &'static [&'static str]) -> Self {
+        Self {
+            breaker: None,
+            prepare: statements,
+        }
+    }
+}
+
 /// A database of one domain. A clone shares pool and breaker.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
