@@ -1,17 +1,18 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
-use zerocart_postgres::{Database, ToSql, Transaction};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
 };
 
 use crate::{
-    cart::{self, LOCK, READ, now, units},
+    cart::{self, LOCK, READ, now},
+    line::Line,
     offer::{Offers, too_many},
 };
 
-/// $1 user, $2 product, $3 name, $4 cents, $5 units to add, $6 the most that the line may have.
-/// Changes no line when it would have more.
+/// The parameters of [`Line::write`]; $5 are units to add. Changes no line that would have more than
+/// it may.
 const ADD: &str = concat!(
     "WITH cart AS (
         INSERT INTO carts (user_id, updated_at) VALUES ($1, clock_timestamp())
@@ -38,7 +39,7 @@ impl Function for AddToCart {
     type Rpc = rpc::AddToCart;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = cart::database(setup, &[LOCK, ADD, READ]);
+        let database = Database::from_setup(setup, Options::preparing(&[LOCK, ADD, READ]));
         let offers = Offers::from_setup(setup, &database, &Self::Rpc::INFO);
         Ok(Self {
             database: database?,
@@ -47,36 +48,24 @@ impl Function for AddToCart {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let product = uuid("product_id", &request.product_id)?;
-        let quantity = request.quantity;
-        // Before the transaction: no lock and no connection is held while another function works.
-        let offer = self.offers.of(cx, product).await?;
+        let line = Line {
+            user: request.user_id()?,
+            product: request.product_id()?,
+            units: request.quantity,
+        };
+        let offer = self.offers.of(cx, line.product);
         self.database
-            .write(cx, |tx: &mut Transaction<'_>| {
+            .write_after(cx, offer, move |tx: &mut Transaction<'_>, offer| {
                 Box::pin(async move {
-                    let offer = offer?;
-                    let params: &[&(dyn ToSql + Sync)] = &[
-                        &user,
-                        &product,
-                        &offer.name,
-                        &offer.cents,
-                        &quantity,
-                        &offer.most,
-                    ];
-                    match cart::change(tx, user, ADD, params).await? {
+                    match line.write(tx, ADD, &offer).await? {
                         (0, cart) => {
-                            let there = units(&cart, product);
-                            Err(too_many(there.saturating_add(quantity)))
+                            let wanted = line.units_in(&cart).saturating_add(line.units);
+                            Err(too_many(wanted))
                         }
                         (_, cart) => Ok(cart::response(cart, "added to the cart")),
                     }
                 })
             })
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -2,8 +2,8 @@
 
 use futures_util::future::join3;
 use uuid::Uuid;
-use zerocart_core::{Error, Invalid, Kind, Setup};
-use zerocart_postgres::{Database, Options, Row, RowExt, Session, ToSql, Transaction};
+use zerocart_core::{Error, Kind};
+use zerocart_postgres::{Row, RowExt, Session, ToSql, Transaction};
 use zerocart_proto::{
     cart::{Cart, CartItem, CartResponse},
     money::Cents,
@@ -37,18 +37,6 @@ macro_rules! now {
     };
 }
 pub(crate) use now;
-
-/// The cart database, with the function's statements.
-pub(crate) fn database(
-    setup: &mut Setup,
-    prepare: &'static [&'static str],
-) -> Result<Database, Invalid> {
-    let options = Options {
-        prepare,
-        ..Default::default()
-    };
-    Database::from_setup(setup, options)
-}
 
 /// Changes the cart of `user`, and gives the number of rows that `statement` changed and the cart
 /// as it is then.
@@ -131,13 +119,6 @@ fn of_rows(user: Uuid, rows: &[Row]) -> Result<Option<Cart>, Error> {
     Ok((total_cents <= MAX_TOTAL_CENTS).then_some(cart))
 }
 
-/// The units of a product that a cart has.
-pub(crate) fn units(cart: &Cart, product: Uuid) -> i32 {
-    let product = product.to_string();
-    let line = cart.items.iter().find(|line| line.product_id == product);
-    line.map_or(0, |line| line.quantity)
-}
-
 /// The answer of each function.
 pub(crate) fn response(cart: Cart, message: &str) -> CartResponse {
     CartResponse {
@@ -145,9 +126,4 @@ pub(crate) fn response(cart: Cart, message: &str) -> CartResponse {
         success: true,
         message: message.into(),
     }
-}
-
-/// The answer for a line that the cart does not have.
-pub(crate) fn no_such_line() -> Error {
-    Error::not_found("this product is not in the cart")
 }

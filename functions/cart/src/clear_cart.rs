@@ -1,8 +1,8 @@
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
-use zerocart_postgres::{Database, ToSql, Transaction};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_postgres::{Database, Options, ToSql, Transaction};
 use zerocart_proto::{
-    cart::{BoughtItem, CartResponse},
+    cart::{BoughtItem, CartResponse, ClearCartRequest},
     rpc,
 };
 
@@ -62,13 +62,16 @@ impl Function for ClearCart {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: cart::database(setup, &[LOCK, CLEAR_FOR_ORDER, READ, CLEAR])?,
+            database: Database::from_setup(
+                setup,
+                Options::preparing(&[LOCK, CLEAR_FOR_ORDER, READ, CLEAR]),
+            )?,
         })
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let purchase = Purchase::new(&request.order_id, &request.bought)?;
+        let user = request.user_id()?;
+        let purchase = Purchase::of(&request)?;
         self.database
             .write(cx, |tx: &mut Transaction<'_>| {
                 Box::pin(async move {
@@ -88,10 +91,6 @@ impl Function for ClearCart {
             })
             .await
     }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
-    }
 }
 
 impl Purchase {
@@ -100,22 +99,22 @@ impl Purchase {
     /// # Errors
     ///
     /// INVALID_ARGUMENT for an order without a purchase, and the other way round.
-    fn new(order_id: &str, bought: &[BoughtItem]) -> Result<Option<Self>, Error> {
-        match (order_id, bought) {
-            ("", []) => return Ok(None),
-            ("", _) => return Err(Error::field("order_id", "is required with bought")),
-            (_, []) => return Err(Error::field("bought", "is required with order_id")),
-            _ => {}
+    fn of(request: &ClearCartRequest) -> Result<Option<Self>, Error> {
+        let bought = &request.bought;
+        match request.order_id()? {
+            None if bought.is_empty() => Ok(None),
+            None => Err(Error::field("order_id", "is required with bought")),
+            Some(_) if bought.is_empty() => {
+                Err(Error::field("bought", "is required with order_id"))
+            }
+            Some(order) => Ok(Some(Self {
+                order,
+                products: bought
+                    .iter()
+                    .map(BoughtItem::product_id)
+                    .collect::<Result<_, _>>()?,
+                units: bought.iter().map(|item| item.quantity).collect(),
+            })),
         }
-        let mut products = Vec::with_capacity(bought.len());
-        for (index, item) in bought.iter().enumerate() {
-            let field = || format!("bought[{index}].product_id");
-            products.push(uuid(&field(), &item.product_id)?);
-        }
-        Ok(Some(Self {
-            order: uuid("order_id", order_id)?,
-            products,
-            units: bought.iter().map(|item| item.quantity).collect(),
-        }))
     }
 }

@@ -1,5 +1,5 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
-use zerocart_postgres::Database;
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_postgres::{Database, Options};
 use zerocart_proto::{cart::CartResponse, rpc};
 
 use crate::cart::{self, READ};
@@ -15,17 +15,13 @@ impl Function for GetCart {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: cart::database(setup, &[READ])?,
+            database: Database::from_setup(setup, Options::preparing(&[READ]))?,
         })
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let session = self.database.read(cx).await?;
+        let user = request.user_id()?;
+        let session = self.database.session(cx).await?;
         Ok(cart::response(cart::read(&session, user).await?, ""))
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -1,9 +1,10 @@
 //! The cart domain: what each user is about to buy.
 //!
 //! One module per function; what they share is in `cart`: how a cart is changed, read, and made a
-//! message; and in `offer`: what get-product says of a product.
+//! message; in `line`: how one line is written; and in `offer`: what get-product says of a product.
 
 mod cart;
+mod line;
 mod offer;
 
 // generated: functions (cargo zerocart generate)

@@ -11,7 +11,6 @@ use zerocart_proto::{
     product::{GetProductRequest, ProductResponse},
     rpc::{self, Info, Rpc},
 };
-use zerocart_resilience::breaker;
 
 use crate::cart::MAX_UNITS;
 
@@ -31,21 +30,13 @@ pub(crate) struct Offers {
     get_product: Client<rpc::GetProduct>,
 }
 
-/// The breaker around get-product, which all functions of carts share: 3 failures in a row, of
-/// whichever instance, open it for 30 s, then one call at a time probes, and 2 successes close it.
-const BREAKER: breaker::Config = breaker::Config {
-    failure_threshold: 3,
-    success_threshold: 2,
-    open_for: Duration::from_secs(30),
-    half_open_probes: 1,
-    // As long as a whole call of these functions may take: a probe of an instance that died blocks no
-    // longer.
-    probe_lease: Some(rpc::AddToCart::INFO.timeout()),
-};
+/// How long a probe of get-product may block others: as long as a whole call of these functions may
+/// take.
+const PROBE_LEASE: Duration = rpc::AddToCart::INFO.timeout();
 
 impl Offers {
-    /// A client of get-product from the environment, for `caller`. `BREAKER_OPEN_MS` shortens the 30 s
-    /// for tests.
+    /// A client of get-product from the environment, for `caller`, behind the breaker that all
+    /// functions of carts share.
     ///
     /// # Errors
     ///
@@ -55,17 +46,7 @@ impl Offers {
         database: &Result<Database, Invalid>,
         caller: &Info,
     ) -> Result<Self, Invalid> {
-        let open_for = setup.millis("BREAKER_OPEN_MS", BREAKER.open_for);
-        let breaker = match (database, open_for) {
-            (Ok(database), Ok(open_for)) => {
-                let rules = breaker::Config {
-                    open_for,
-                    ..BREAKER
-                };
-                shared_breaker(setup, database, rpc::GetProduct::INFO.name, rules)
-            }
-            _ => Err(Invalid),
-        };
+        let breaker = shared_breaker(setup, database, rpc::GetProduct::INFO.name, PROBE_LEASE);
         // Made without the breaker too, so that start-up reports its mistakes as well.
         let options = Options {
             breaker: breaker.as_ref().ok().cloned(),
@@ -81,20 +62,10 @@ impl Offers {
 
     /// What get-product says of a product.
     ///
-    /// Under an idempotency key the outcome is for the transaction that looks the key up: where it was
-    /// answered before, that answer stands, even if get-product says something else by now.
-    ///
     /// # Errors
     ///
-    /// Why there is no offer, where no key was given.
-    pub(crate) async fn of(&self, cx: &Call, product: Uuid) -> Result<Result<Offer, Error>, Error> {
-        match self.ask(cx, product).await {
-            Err(error) if cx.idempotency.is_none() => Err(error),
-            offer => Ok(offer),
-        }
-    }
-
-    async fn ask(&self, cx: &Call, product: Uuid) -> Result<Offer, Error> {
+    /// NOT_FOUND for a product that it does not know; why it gave no answer.
+    pub(crate) async fn of(&self, cx: &Call, product: Uuid) -> Result<Offer, Error> {
         let asked = GetProductRequest {
             id: product.to_string(),
         };

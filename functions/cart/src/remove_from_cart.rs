@@ -1,8 +1,12 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
-use zerocart_postgres::{Database, Transaction};
+use uuid::Uuid;
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_proto::{cart::CartResponse, rpc};
 
-use crate::cart::{self, LOCK, READ, no_such_line, now};
+use crate::{
+    cart::{self, LOCK, READ, now},
+    line::no_such_line,
+};
 
 /// $1 user, $2 product.
 pub(crate) const REMOVE: &str = concat!(
@@ -25,26 +29,36 @@ impl Function for RemoveFromCart {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: cart::database(setup, &[LOCK, REMOVE, READ])?,
+            database: Database::from_setup(setup, Options::preparing(&[LOCK, REMOVE, READ]))?,
         })
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let product = uuid("product_id", &request.product_id)?;
-        self.database
-            .write(cx, |tx: &mut Transaction<'_>| {
-                Box::pin(async move {
-                    match cart::change(tx, user, REMOVE, &[&user, &product]).await? {
-                        (0, _) => Err(no_such_line()),
-                        (_, cart) => Ok(cart::response(cart, "line removed")),
-                    }
-                })
-            })
-            .await
+        let user = request.user_id()?;
+        let product = request.product_id()?;
+        remove(&self.database, cx, user, product).await
     }
+}
 
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
-    }
+/// Removes the line of a product from the cart of a user.
+///
+/// # Errors
+///
+/// NOT_FOUND when there is no such line.
+pub(crate) async fn remove(
+    database: &Database,
+    cx: &Call,
+    user: Uuid,
+    product: Uuid,
+) -> Result<CartResponse, Error> {
+    database
+        .write(cx, |tx: &mut Transaction<'_>| {
+            Box::pin(async move {
+                match cart::change(tx, user, REMOVE, &[&user, &product]).await? {
+                    (0, _) => Err(no_such_line()),
+                    (_, cart) => Ok(cart::response(cart, "line removed")),
+                }
+            })
+        })
+        .await
 }

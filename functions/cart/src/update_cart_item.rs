@@ -1,19 +1,18 @@
-use uuid::Uuid;
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
-use zerocart_postgres::{Database, ToSql, Transaction};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_postgres::{Database, Options, Transaction};
 use zerocart_proto::{
     cart::CartResponse,
     rpc::{self, Rpc},
 };
 
 use crate::{
-    cart::{self, LOCK, READ, no_such_line, now, units},
-    offer::{Offer, Offers, too_many},
-    remove_from_cart::REMOVE,
+    cart::{self, LOCK, READ, now},
+    line::{Line, no_such_line},
+    offer::{Offers, too_many},
+    remove_from_cart::{REMOVE, remove},
 };
 
-/// $1 user, $2 product, $3 name, $4 cents, $5 units, $6 the most that the line may have. Changes no
-/// line when it would have more.
+/// The parameters of [`Line::write`]. Changes no line that would have more than it may.
 const SET: &str = concat!(
     "WITH line AS (
         UPDATE cart_items SET
@@ -38,7 +37,7 @@ impl Function for UpdateCartItem {
     type Rpc = rpc::UpdateCartItem;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = cart::database(setup, &[LOCK, SET, READ, REMOVE]);
+        let database = Database::from_setup(setup, Options::preparing(&[LOCK, SET, READ, REMOVE]));
         let offers = Offers::from_setup(setup, &database, &Self::Rpc::INFO);
         Ok(Self {
             database: database?,
@@ -47,62 +46,23 @@ impl Function for UpdateCartItem {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
-        let user = uuid("user_id", &request.user_id)?;
-        let product = uuid("product_id", &request.product_id)?;
-        let quantity = request.new_quantity;
-        if quantity <= 0 {
-            return self.remove(cx, user, product).await;
+        let line = Line {
+            user: request.user_id()?,
+            product: request.product_id()?,
+            units: request.new_quantity,
+        };
+        if line.units <= 0 {
+            // Asks nobody: what goes need not be in stock.
+            return remove(&self.database, cx, line.user, line.product).await;
         }
-        // Before the transaction: no lock and no connection is held while another function works.
-        let offer = self.offers.of(cx, product).await?;
-        self.set(cx, user, product, quantity, offer).await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
-    }
-}
-
-impl UpdateCartItem {
-    async fn set(
-        &self,
-        cx: &Call,
-        user: Uuid,
-        product: Uuid,
-        quantity: i32,
-        offer: Result<Offer, Error>,
-    ) -> Result<CartResponse, Error> {
+        let offer = self.offers.of(cx, line.product);
         self.database
-            .write(cx, |tx: &mut Transaction<'_>| {
+            .write_after(cx, offer, move |tx: &mut Transaction<'_>, offer| {
                 Box::pin(async move {
-                    let offer = offer?;
-                    let params: &[&(dyn ToSql + Sync)] = &[
-                        &user,
-                        &product,
-                        &offer.name,
-                        &offer.cents,
-                        &quantity,
-                        &offer.most,
-                    ];
-                    match cart::change(tx, user, SET, params).await? {
-                        (0, cart) if units(&cart, product) > 0 => Err(too_many(quantity)),
+                    match line.write(tx, SET, &offer).await? {
+                        (0, cart) if line.units_in(&cart) > 0 => Err(too_many(line.units)),
                         (0, _) => Err(no_such_line()),
                         (_, cart) => Ok(cart::response(cart, "quantity set")),
-                    }
-                })
-            })
-            .await
-    }
-
-    /// Asks nobody: what goes need not be in stock.
-    async fn remove(&self, cx: &Call, user: Uuid, product: Uuid) -> Result<CartResponse, Error> {
-        self.database
-            .write(cx, |tx: &mut Transaction<'_>| {
-                Box::pin(async move {
-                    let params: &[&(dyn ToSql + Sync)] = &[&user, &product];
-                    match cart::change(tx, user, REMOVE, params).await? {
-                        (0, _) => Err(no_such_line()),
-                        (_, cart) => Ok(cart::response(cart, "line removed")),
                     }
                 })
             })

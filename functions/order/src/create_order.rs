@@ -2,15 +2,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
-use zerocart_client::{Client, Options as ClientOptions};
-use zerocart_core::{
-    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Setup, uuid,
-};
+use zerocart_client::Client;
+use zerocart_core::{Call, Error, Function, Idempotency, Invalid, Kind, Request, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     cart::{CartItem, GetCartRequest},
     money::Cents,
-    order::OrderResponse,
+    order::{CreateOrderRequest, OrderResponse},
     rpc::{self, Rpc},
 };
 
@@ -19,7 +17,7 @@ use crate::{
     driver::{Driven, Driver},
     order::{Line, Order},
     saga::{Cause, Status, Step},
-    store::{self, NewOrder},
+    store::{self, Latest, NewOrder, Placed},
 };
 
 /// How an order is paid when its customer does not say.
@@ -42,20 +40,10 @@ impl Function for CreateOrder {
     type Rpc = rpc::CreateOrder;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(
-            setup,
-            Options {
-                prepare: &[store::LATEST],
-                ..Default::default()
-            },
-        );
+        let database = Database::from_setup(setup, Options::preparing(&[store::LATEST]));
         let driver = Driver::from_setup(setup, database, (&Self::Rpc::INFO).into())?;
-        let options = ClientOptions {
-            identity: driver.services.identity.clone(),
-            ..Default::default()
-        };
         Ok(Self {
-            get_cart: driver.services.functions.client(setup, options)?,
+            get_cart: driver.services.client(setup)?,
             driver,
         })
     }
@@ -63,43 +51,11 @@ impl Function for CreateOrder {
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
         // First of all, so that they start while this looks at its own database.
         self.driver.services.functions.wake_all();
-        let user_id = uuid("user_id", &request.user_id)?;
-        let payment_method = match request.payment_method.as_str() {
-            "" => DEFAULT_PAYMENT_METHOD.to_owned(),
-            _ => request.payment_method,
-        };
-        let store = &self.driver.store;
-        // A second round only after an abandoned order of the same cart was brought to its end.
-        let mut settled = false;
-        loop {
-            let latest = store.latest(cx, user_id).await?;
-            let open = latest.filter(|latest| latest.keeps_cart);
-            let order = match open {
-                // Decided when the order is placed; a recorded answer comes first.
-                Some(_) => Err(cart_is_taken()),
-                None => self.read_cart(cx, user_id, payment_method.clone()).await,
-            };
-            let own = order.as_ref().ok().map(|order| order.id);
-            match (store.place(cx, order, latest.map(|l| l.id)).await, open) {
-                (Ok(id), _) if Some(id) == own => {
-                    let order = self.load(cx, id).await?;
-                    let driven = self.driver.spawn(cx, order, None).await?;
-                    return self.answer_driven(cx, id, driven).await;
-                }
-                (Ok(id), _) => return self.answer_again(cx, id).await,
-                (Err(_), Some(open)) if open.lapsed && !settled => {
-                    if let Some(driving) = self.driver.resume(cx, open.id, false).await? {
-                        driving.await?;
-                    }
-                    settled = true;
-                }
-                (Err(error), _) => return Err(error),
-            }
+        let customer = Customer::of(request)?;
+        match self.place(cx, &customer).await? {
+            Placed::Now(id) => self.drive(cx, id).await,
+            Placed::Before(id) => self.answer_again(cx, id).await,
         }
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.driver.store.database.ping(READY_TIMEOUT).await
     }
 
     fn health(&self) -> Map<String, Value> {
@@ -112,40 +68,69 @@ impl Function for CreateOrder {
 }
 
 impl CreateOrder {
-    /// The cart as an order.
-    async fn read_cart(
+    /// Places an order of the customer's cart.
+    ///
+    /// # Errors
+    ///
+    /// ABORTED while an order that is driven keeps the cart. One that was abandoned is brought to its
+    /// end first, and then the cart is read once more.
+    async fn place(&self, cx: &Call, customer: &Customer) -> Result<Placed, Error> {
+        let latest = self.driver.store.latest(cx, customer.id).await?;
+        let placed = self.place_after(cx, customer, latest).await;
+        let abandoned = latest.filter(|latest| latest.keeps_cart && latest.lapsed);
+        match abandoned {
+            Some(abandoned) if placed.is_err() => {
+                if let Some(driving) = self.driver.resume(cx, abandoned.id, false).await? {
+                    driving.await?;
+                }
+                let latest = self.driver.store.latest(cx, customer.id).await?;
+                self.place_after(cx, customer, latest).await
+            }
+            _ => placed,
+        }
+    }
+
+    /// Places an order of the cart, unless the customer's `latest` order keeps the cart.
+    async fn place_after(
         &self,
         cx: &Call,
-        user_id: Uuid,
-        payment_method: String,
-    ) -> Result<NewOrder, Error> {
+        customer: &Customer,
+        latest: Option<Latest>,
+    ) -> Result<Placed, Error> {
+        let reading = async {
+            match latest {
+                Some(Latest {
+                    keeps_cart: true, ..
+                }) => Err(cart_is_taken()),
+                _ => self.read_cart(cx, customer).await,
+            }
+        };
+        let latest = latest.map(|latest| latest.id);
+        self.driver.store.place(cx, latest, reading).await
+    }
+
+    /// The cart as an order.
+    async fn read_cart(&self, cx: &Call, customer: &Customer) -> Result<NewOrder, Error> {
         let request = GetCartRequest {
-            user_id: user_id.to_string(),
+            user_id: customer.id.to_string(),
         };
         let response = self.get_cart.call(cx, &request).await?;
         let items = response.cart.map(|cart| cart.items).unwrap_or_default();
         let lines = lines(&items)?;
-        if lines.is_empty() {
-            return Err(Error::new(Kind::FailedPrecondition, "the cart is empty"));
-        }
-        let total: Option<i64> = lines
-            .iter()
-            .try_fold(0_i64, |sum, line| sum.checked_add(line.total()?.get()));
-        let total_cents = total
-            .filter(|total| *total <= MAX_TOTAL_CENTS)
-            .ok_or_else(|| {
-                Error::new(
-                    Kind::FailedPrecondition,
-                    "the cart costs more than can be paid at once",
-                )
-            })?;
         Ok(NewOrder {
             id: Uuid::now_v7(),
-            user_id,
-            payment_method,
+            user_id: customer.id,
+            payment_method: customer.payment_method.clone(),
+            total_cents: total_cents(&lines)?,
             lines,
-            total_cents,
         })
+    }
+
+    /// Drives the order that this call has placed, and answers.
+    async fn drive(&self, cx: &Call, id: Uuid) -> Result<OrderResponse, Error> {
+        let order = self.load(cx, id).await?;
+        let driven = self.driver.spawn(cx, order, None).await?;
+        self.answer_driven(cx, id, driven).await
     }
 
     /// The answer to a request that was sent before under the same key.
@@ -227,6 +212,43 @@ impl CreateOrder {
         Error::unavailable(message, retry_after.max(RETRY_AFTER))
             .with_metadata("order_id", order.id.to_string())
     }
+}
+
+/// Whose cart is ordered, and how it is paid.
+#[derive(Debug)]
+struct Customer {
+    id: Uuid,
+    payment_method: String,
+}
+
+impl Customer {
+    fn of(request: CreateOrderRequest) -> Result<Self, Error> {
+        Ok(Self {
+            id: request.user_id()?,
+            payment_method: match request.payment_method.as_str() {
+                "" => DEFAULT_PAYMENT_METHOD.to_owned(),
+                _ => request.payment_method,
+            },
+        })
+    }
+}
+
+/// What an order of these lines costs.
+///
+/// # Errors
+///
+/// FAILED_PRECONDITION when there are none, or they cost too much.
+fn total_cents(lines: &[Line]) -> Result<i64, Error> {
+    let refused = |why| Error::new(Kind::FailedPrecondition, why);
+    if lines.is_empty() {
+        return Err(refused("the cart is empty"));
+    }
+    let total = lines
+        .iter()
+        .try_fold(0_i64, |sum, line| sum.checked_add(line.total()?.get()));
+    total
+        .filter(|total| *total <= MAX_TOTAL_CENTS)
+        .ok_or_else(|| refused("the cart costs more than can be paid at once"))
 }
 
 /// The cart's lines, those of one product added up, in the order of products in which stock is

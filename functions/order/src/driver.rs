@@ -67,7 +67,7 @@ impl Driver {
     ) -> Result<Self, Invalid> {
         let lease = setup.millis("ORDER_LEASE_MS", LEASE);
         let pause = setup.millis("ORDER_PAUSE_MS", PAUSE);
-        let services = Services::from_setup(setup, database.as_ref().map_err(|e| *e), caller);
+        let services = Services::from_setup(setup, &database, caller);
         Ok(Self {
             services: services?,
             store: Store {
@@ -82,7 +82,7 @@ impl Driver {
     /// Drives `order`, whose lease is held, to its end, though nobody may wait for that any more.
     /// `first` is what happened before.
     pub(crate) fn spawn(&self, cx: &Call, order: Order, first: Option<Event>) -> Driving {
-        let (driver, cx) = (self.clone(), system(cx, Instant::now() + ALL));
+        let (driver, cx) = (self.clone(), cx.detached(Instant::now() + ALL));
         let span = tracing::error_span!("drive", order_id = %order.id);
         let drive = async move { Box::pin(driver.drive(&cx, order, first)).await };
         let driving = self.lasting.spawn(drive.instrument(span));
@@ -130,7 +130,7 @@ impl Driver {
             } else {
                 forward_until.min(cx.deadline)
             };
-            let step = system(cx, until);
+            let step = cx.detached(until);
             let work = self.services.perform(&step, &order, action);
             let Some(done) = self.beside_heartbeat(cx, &order, work).await else {
                 return Ok(Driven::Lost);
@@ -221,7 +221,7 @@ impl Driver {
                 done = &mut work => return Some(done),
                 () = tokio::time::sleep(beat) => {}
             }
-            let renewing = system(cx, Instant::now() + beat);
+            let renewing = cx.detached(Instant::now() + beat);
             match self.store.renew(&renewing, order).await {
                 Ok(true) => {}
                 Ok(false) => return None,
@@ -229,17 +229,6 @@ impl Driver {
                 Err(error) => tracing::warn!(reason = error.message(), "lease not renewed"),
             }
         }
-    }
-}
-
-/// A call that the system makes for an order: nobody's identity, the same trace.
-fn system(cx: &Call, deadline: Instant) -> Call {
-    Call {
-        identity: None,
-        token: None,
-        idempotency: None,
-        deadline,
-        ..cx.clone()
     }
 }
 

@@ -1,4 +1,4 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     order::OrderResponse,
@@ -25,7 +25,7 @@ impl Function for GetOrder {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<OrderResponse, Error> {
-        let id = uuid("id", &request.id)?;
+        let id = request.id()?;
         let store = &self.driver.store;
         let mut order = store.load(cx, id).await?.ok_or_else(no_such_order)?;
         cx.authorize_owner(&order.user_id.to_string())?;
@@ -42,9 +42,5 @@ impl Function for GetOrder {
             message: message.reason.clone(),
             order: Some(message),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.driver.store.database.ping(READY_TIMEOUT).await
     }
 }

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
-use zerocart_postgres::{Database, Options};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_postgres::{Database, Options, Row, Session};
 use zerocart_proto::{order::ListOrdersResponse, rpc};
 
 use crate::order::{Line, Order, line_columns, order_columns};
@@ -41,57 +41,31 @@ impl Function for ListUserOrders {
     type Rpc = rpc::ListUserOrders;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let options = Options {
-            prepare: &[PAGE, LINES],
-            ..Default::default()
-        };
         Ok(Self {
-            database: Database::from_setup(setup, options)?,
+            database: Database::from_setup(setup, Options::preparing(&[PAGE, LINES]))?,
         })
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ListOrdersResponse, Error> {
-        let user_id = uuid("user_id", &request.user_id)?;
-        let not_ours = || Error::field("page_token", "is not a page token of this list");
-        let after = match request.page_token.as_str() {
-            "" => None,
-            // The token is the last order of the page before.
-            token => Some(Uuid::try_parse(token).map_err(|_| not_ours())?),
-        };
+        let user_id = request.user_id()?;
+        let after = last_before(&request.page_token)?;
         let limit = match request.limit {
             0 => DEFAULT_LIMIT,
             limit => i64::from(limit),
         };
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         // One more than the page, to know whether there is another.
         let rows = session
             .query(PAGE, &[&user_id, &(limit + 1), &after])
             .await?;
         let total: i64 = match rows.first() {
             Some(row) => row.get("count"),
-            None => {
-                let row = session.query_one(EMPTY, &[&user_id, &after]).await?;
-                if after.is_some() && !row.get::<_, bool>(1) {
-                    return Err(not_ours());
-                }
-                row.get(0)
-            }
+            None => total(&session, user_id, after).await?,
         };
         let page = &rows[..rows.len().min(limit as usize)];
-        let mut orders: Vec<_> = page.iter().map(Order::of_row).collect();
-        let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
-        let mut lines = HashMap::<Uuid, Vec<Line>>::new();
-        for row in session.query(LINES, &[&ids]).await? {
-            lines
-                .entry(row.get(4))
-                .or_default()
-                .push(Line::of_row(&row));
-        }
-        for order in &mut orders {
-            order.lines = lines.remove(&order.id).unwrap_or_default();
-        }
-        let next_page_token = match ids.last() {
-            Some(last) if rows.len() > page.len() => last.to_string(),
+        let orders = orders(&session, page).await?;
+        let next_page_token = match orders.last() {
+            Some(last) if rows.len() > page.len() => last.id.to_string(),
             _ => String::new(),
         };
         Ok(ListOrdersResponse {
@@ -100,8 +74,44 @@ impl Function for ListUserOrders {
             next_page_token,
         })
     }
+}
 
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
+/// The last order of the page before, which is its token; none for the first page.
+fn last_before(page_token: &str) -> Result<Option<Uuid>, Error> {
+    match page_token {
+        "" => Ok(None),
+        token => Uuid::try_parse(token).map(Some).map_err(|_| not_ours()),
     }
+}
+
+fn not_ours() -> Error {
+    Error::field("page_token", "is not a page token of this list")
+}
+
+/// The number of the user's orders, for a page without rows.
+///
+/// # Errors
+///
+/// INVALID_ARGUMENT when the token is of another list.
+async fn total(session: &Session, user_id: Uuid, after: Option<Uuid>) -> Result<i64, Error> {
+    let row = session.query_one(EMPTY, &[&user_id, &after]).await?;
+    if after.is_some() && !row.get::<_, bool>(1) {
+        return Err(not_ours());
+    }
+    Ok(row.get(0))
+}
+
+/// The orders of a page, with their lines.
+async fn orders(session: &Session, page: &[Row]) -> Result<Vec<Order>, Error> {
+    let mut orders: Vec<_> = page.iter().map(Order::of_row).collect();
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    let mut lines = HashMap::<Uuid, Vec<Line>>::new();
+    for row in session.query(LINES, &[&ids]).await? {
+        let line = Line::of_row(&row);
+        lines.entry(row.get(4)).or_default().push(line);
+    }
+    for order in &mut orders {
+        order.lines = lines.remove(&order.id).unwrap_or_default();
+    }
+    Ok(orders)
 }

@@ -1,5 +1,6 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use uuid::Uuid;
 use zerocart_core::{Call, Error, Invalid, Job, Setup, job::Summary};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::rpc::{JobInfo, RECOVER_ORDERS};
@@ -29,44 +30,67 @@ impl Job for RecoverOrders {
     }
 
     async fn run(&self, cx: &Call) -> Result<Summary, Error> {
-        let (mut ended, mut put_off, mut left) = (0_u64, 0_u64, 0_u64);
+        let mut counts = Counts::default();
         loop {
             let due = self.driver.store.due(cx, BATCH).await?;
-            if due.is_empty() {
-                break;
-            }
-            let mut driving = stream::iter(due)
-                .map(|id| async move {
-                    match self.driver.resume(cx, id, false).await? {
-                        Some(driving) => driving.await.map(Some),
-                        None => Ok(None),
-                    }
-                })
-                .buffer_unordered(AT_ONCE);
-            let mut progress = false;
-            while let Some(driven) = driving.next().await {
-                match driven {
-                    Ok(Some(Driven::Here(order))) if order.saga.action().is_none() => {
-                        (ended, progress) = (ended + 1, true);
-                    }
-                    // Its next try comes later, so it is not met again in this run.
-                    Ok(Some(Driven::Here(_))) => (put_off, progress) = (put_off + 1, true),
-                    // Somebody else has it.
-                    Ok(Some(Driven::Lost) | None) => {}
-                    Err(error) => {
-                        tracing::warn!(reason = error.message(), "an order was left as it is");
-                        left += 1;
-                    }
-                }
-            }
-            if !progress {
-                break;
+            if !self.drive(cx, due, &mut counts).await {
+                return Ok(counts.summary());
             }
         }
-        Ok(Summary::from_iter([
-            ("ended".to_owned(), Value::from(ended)),
-            ("put_off".to_owned(), Value::from(put_off)),
-            ("left".to_owned(), Value::from(left)),
-        ]))
+    }
+}
+
+/// What became of the orders of a run.
+#[derive(Debug, Default)]
+struct Counts {
+    ended: u64,
+    put_off: u64,
+    left: u64,
+}
+
+impl Counts {
+    fn summary(&self) -> Summary {
+        Summary::from_iter([
+            ("ended".to_owned(), Value::from(self.ended)),
+            ("put_off".to_owned(), Value::from(self.put_off)),
+            ("left".to_owned(), Value::from(self.left)),
+        ])
+    }
+}
+
+impl RecoverOrders {
+    /// Drives orders that are due. Whether one of them came further, so that a look for more is
+    /// worthwhile.
+    async fn drive(&self, cx: &Call, due: Vec<Uuid>, counts: &mut Counts) -> bool {
+        let mut driving = stream::iter(due)
+            .map(|id| self.resume(cx, id))
+            .buffer_unordered(AT_ONCE);
+        let mut progress = false;
+        while let Some(driven) = driving.next().await {
+            match driven {
+                Ok(Some(Driven::Here(order))) => {
+                    match order.saga.action() {
+                        None => counts.ended += 1,
+                        // Its next try comes later, so it is not met again in this run.
+                        Some(_) => counts.put_off += 1,
+                    }
+                    progress = true;
+                }
+                // Somebody else has it.
+                Ok(Some(Driven::Lost) | None) => {}
+                Err(error) => {
+                    tracing::warn!(reason = error.message(), "an order was left as it is");
+                    counts.left += 1;
+                }
+            }
+        }
+        progress
+    }
+
+    async fn resume(&self, cx: &Call, id: Uuid) -> Result<Option<Driven>, Error> {
+        match self.driver.resume(cx, id, false).await? {
+            Some(driving) => driving.await.map(Some),
+            None => Ok(None),
+        }
     }
 }

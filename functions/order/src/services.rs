@@ -22,17 +22,9 @@ use crate::{
     saga::{Action, Event},
 };
 
-/// The breaker of the contract: 3 failures in a row open it for 30 s, then one call of the whole
-/// fleet at a time probes, and 2 successes close it.
-const BREAKER: breaker::Config = breaker::Config {
-    failure_threshold: 3,
-    success_threshold: 2,
-    open_for: Duration::from_secs(30),
-    half_open_probes: 1,
-    // A probe is a whole call, with its attempts and pauses: as long as an order may go forward. When
-    // its process dies, it keeps others away no longer.
-    probe_lease: Some(FORWARD),
-};
+/// How long a probe may block others. A probe is a whole call, with its attempts and pauses: as long
+/// as an order may go forward.
+const PROBE_LEASE: Duration = FORWARD;
 
 /// How long to wait before a payment is asked for again that another call is working on.
 const BUSY_PAUSE: Duration = Duration::from_millis(200);
@@ -42,7 +34,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(200);
 pub(crate) struct Services {
     pub(crate) functions: Functions,
     /// In whose name they are called.
-    pub(crate) identity: Identity,
+    identity: Identity,
     update_inventory: Client<rpc::UpdateInventory>,
     charge: Client<rpc::ProcessPayment>,
     /// Without the breaker: an order must come to its end also while no new charge is tried.
@@ -94,17 +86,12 @@ impl Services {
     /// [`Invalid`]; the reasons are noted.
     pub(crate) fn from_setup(
         setup: &mut Setup,
-        database: Result<&Database, Invalid>,
+        database: &Result<Database, Invalid>,
         caller: Caller,
     ) -> Result<Self, Invalid> {
         let identity = ServiceToken::from_setup(setup, &caller).map(Identity::Service);
         let functions = Functions::from_setup(setup, caller);
-        let open_for = setup.millis("BREAKER_OPEN_MS", BREAKER.open_for);
-        let config = open_for.map(|open_for| breaker::Config {
-            open_for,
-            ..BREAKER
-        });
-        let mut breaker = |name| shared_breaker(setup, database?, name, config?);
+        let mut breaker = |name| shared_breaker(setup, database, name, PROBE_LEASE);
         let payment_breaker = breaker(rpc::ProcessPayment::INFO.name);
         let inventory_breaker = breaker(rpc::UpdateInventory::INFO.name);
         let attempts = setup.or("CHARGE_ATTEMPTS", Options::default().attempts);
@@ -139,6 +126,19 @@ impl Services {
             payment_breaker: payment_breaker?,
             identity: identity?,
         })
+    }
+
+    /// A client of another function, which is called in the same name.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when nobody says where the function is; that is noted.
+    pub(crate) fn client<R: Rpc>(&self, setup: &mut Setup) -> Result<Client<R>, Invalid> {
+        let options = Options {
+            identity: self.identity.clone(),
+            ..Options::default()
+        };
+        self.functions.client(setup, options)
     }
 
     /// The breaker around charges, for health and `Retry-After`.

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::future;
 use uuid::Uuid;
-use zerocart_core::{Call, Error};
-use zerocart_postgres::{Database, ErrorExt, Session, Transaction};
-use zerocart_proto::order::{Order as Message, OrderResponse};
+use zerocart_core::{Call, Error, error::BoxError};
+use zerocart_postgres::{Answer, Database, ErrorExt, Session, Transaction};
+use zerocart_proto::order::OrderResponse;
 
 use crate::{
     cart_is_taken,
@@ -142,6 +142,32 @@ pub(crate) struct NewOrder {
     pub(crate) total_cents: i64,
 }
 
+/// An order that was placed. Its id is what is recorded under the idempotency key: the answer is made
+/// of the order, once it is known what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// By this call.
+    Now(Uuid),
+    /// By an earlier call under the same key.
+    Before(Uuid),
+}
+
+impl Answer for Placed {
+    fn to_bytes(&self) -> Vec<u8> {
+        let (Self::Now(id) | Self::Before(id)) = self;
+        id.as_bytes().to_vec()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, BoxError> {
+        if let Ok(id) = Uuid::from_slice(bytes) {
+            return Ok(Self::Before(id));
+        }
+        // The version before recorded the id in a response.
+        let order = OrderResponse::from_bytes(bytes)?.order.unwrap_or_default();
+        Ok(Self::Before(Uuid::try_parse(&order.id)?))
+    }
+}
+
 /// What a driver records.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
@@ -155,13 +181,13 @@ pub(crate) struct Record<'a> {
 impl Store {
     /// The order, with its lines.
     pub(crate) async fn load(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         load(&session, id).await
     }
 
     /// The user's latest order.
     pub(crate) async fn latest(&self, cx: &Call, user_id: Uuid) -> Result<Option<Latest>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let row = session.query_opt(LATEST, &[&user_id]).await?;
         Ok(row.map(|row| Latest {
             id: row.get(0),
@@ -170,51 +196,39 @@ impl Store {
         }))
     }
 
-    /// Places `order`, or finds the one that was placed under the call's idempotency key: gives the
-    /// id. `order` may be an error that is known since the key was sent; a recorded answer wins.
+    /// Places the order that `reading` gives, or finds the one that was placed under the call's
+    /// idempotency key.
     ///
     /// # Errors
     ///
-    /// The error of `order`; ABORTED when the user has placed another order since `latest`.
+    /// The error of `reading`; ABORTED when the user has placed another order since `latest`.
     pub(crate) async fn place(
         &self,
         cx: &Call,
-        order: Result<NewOrder, Error>,
         latest: Option<Uuid>,
-    ) -> Result<Uuid, Error> {
+        reading: impl Future<Output = Result<NewOrder, Error>> + Send,
+    ) -> Result<Placed, Error> {
         let lease = millis(self.lease);
-        let placed = self
-            .database
-            .write(cx, move |tx: &mut Transaction<'_>| {
+        self.database
+            .write_after(cx, reading, move |tx: &mut Transaction<'_>, order| {
                 Box::pin(async move {
-                    let order = order?;
                     insert(tx, &order, latest, lease).await?;
-                    // What is recorded under the key: the answer is made of the order, once it is
-                    // known what became of it.
-                    Ok(OrderResponse {
-                        order: Some(Message {
-                            id: order.id.to_string(),
-                            ..Default::default()
-                        }),
-                        ..Default::default()
-                    })
+                    Ok(Placed::Now(order.id))
                 })
             })
-            .await?;
-        let id = placed.order.map(|order| order.id).unwrap_or_default();
-        Uuid::try_parse(&id).map_err(Error::internal)
+            .await
     }
 
     /// Takes an order over whose driver is silent; none when there is no such order.
     pub(crate) async fn take(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let row = session.query_opt(TAKE, &[&id, &millis(self.lease)]).await?;
         with_lines(&session, row).await
     }
 
     /// Takes a paid order up that has ended, to call it off.
     pub(crate) async fn take_paid(&self, cx: &Call, id: Uuid) -> Result<Option<Order>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let lease = millis(self.lease);
         let row = session.query_opt(TAKE_PAID, &[&id, &lease]).await?;
         with_lines(&session, row).await
@@ -222,7 +236,7 @@ impl Store {
 
     /// Says that the driver lives. Whether it still is the driver.
     pub(crate) async fn renew(&self, cx: &Call, order: &Order) -> Result<bool, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let lease = millis(self.lease);
         let renewed = session
             .execute(RENEW, &[&order.id, &order.fence, &lease])
@@ -240,7 +254,7 @@ impl Store {
     ) -> Result<Option<bool>, Error> {
         let (step, place, asked) = record.saga.step.to_columns();
         let steps = order.steps + 1;
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let row = session
             .query_opt(
                 RECORD,
@@ -278,7 +292,7 @@ impl Store {
         order: &Order,
         pause: Duration,
     ) -> Result<(), Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         session
             .execute(PARK, &[&order.id, &order.fence, &millis(pause)])
             .await?;
@@ -287,14 +301,14 @@ impl Store {
 
     /// Asks the driver of an order that has not ended to call it off.
     pub(crate) async fn ask_cancel(&self, cx: &Call, id: Uuid) -> Result<(), Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         session.execute(ASK_CANCEL, &[&id]).await?;
         Ok(())
     }
 
     /// The orders that nobody drives, the longest abandoned first.
     pub(crate) async fn due(&self, cx: &Call, limit: i64) -> Result<Vec<Uuid>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let rows = session.query(DUE, &[&limit]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
@@ -380,4 +394,28 @@ async fn insert(
 
 fn millis(time: Duration) -> i64 {
     time.as_millis().try_into().unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use zerocart_proto::order::Order as Message;
+
+    use super::*;
+
+    #[test]
+    fn records_of_this_version_and_of_the_one_before_are_read() {
+        let id = Uuid::now_v7();
+        let record = Placed::Now(id).to_bytes();
+        assert_eq!(Placed::from_bytes(&record).unwrap(), Placed::Before(id));
+        let before = OrderResponse {
+            order: Some(Message {
+                id: id.to_string(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let before = Placed::from_bytes(&before.to_bytes()).unwrap();
+        assert_eq!(before, Placed::Before(id));
+        assert!(Placed::from_bytes(b"").is_err());
+    }
 }

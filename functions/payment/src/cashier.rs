@@ -46,12 +46,12 @@ impl Cashier<Simulator> {
     /// [`Invalid`]; the reasons are noted.
     pub(crate) fn from_setup(
         setup: &mut Setup,
-        database: Result<&Database, Invalid>,
+        database: &Result<Database, Invalid>,
     ) -> Result<Self, Invalid> {
         let timeout = setup.millis("PAYMENT_GATEWAY_TIMEOUT_MS", GATEWAY_TIMEOUT);
         let lease = setup.millis("PAYMENT_LEASE_MS", LEASE);
         let seed = setup.optional("PAYMENT_SEED");
-        let database = database?;
+        let database = database.as_ref().map_err(|invalid| *invalid)?;
         Ok(Self {
             gateway: Simulator::new(database.clone(), seed?),
             ledger: Ledger::new(database.clone(), lease?),
@@ -141,10 +141,7 @@ impl<G: Gateway> Cashier<G> {
     /// Asks the gateway. A quarter of the call's time is left for recording the answer.
     async fn ask(&self, cx: &Call, order: &Order, question: Question) -> Reply {
         let deadline = Instant::now() + self.timeout.min(cx.remaining() * 3 / 4);
-        let cx = Call {
-            deadline,
-            ..cx.clone()
-        };
+        let cx = cx.with_deadline(deadline);
         let key = order.order_id;
         let asked = async {
             match question {

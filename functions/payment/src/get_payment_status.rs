@@ -1,5 +1,5 @@
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{money::Cents, payment::PaymentStatusResponse, rpc};
 
@@ -27,13 +27,9 @@ impl Function for GetPaymentStatus {
     type Rpc = rpc::GetPaymentStatus;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let options = Options {
-            prepare: &[SELECT],
-            ..Default::default()
-        };
-        let database = Database::from_setup(setup, options);
+        let database = Database::from_setup(setup, Options::preparing(&[SELECT]));
         Ok(Self {
-            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+            cashier: Cashier::from_setup(setup, &database)?,
             database: database?,
         })
     }
@@ -43,10 +39,10 @@ impl Function for GetPaymentStatus {
         cx: &Call,
         request: Request<Self>,
     ) -> Result<PaymentStatusResponse, Error> {
-        let id = uuid("payment_id", &request.payment_id)?;
+        let id = request.payment_id()?;
         let row = self
             .database
-            .read(cx)
+            .session(cx)
             .await?
             .query_opt(SELECT, &[&id])
             .await?
@@ -66,9 +62,5 @@ impl Function for GetPaymentStatus {
             created_at: row.get(5),
             order_id: order_id.to_string(),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

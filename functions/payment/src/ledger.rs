@@ -140,22 +140,16 @@ impl Ledger {
         progress: Progress,
     ) -> Result<Step, Error> {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
-        let mut step = None;
-        let slot = &mut step;
         self.database
-            .write(cx, move |tx: &mut Transaction<'_>| {
-                Box::pin(async move {
-                    *slot = Some(run(tx, order, asked, progress, lease_ms).await?);
-                    Ok(())
-                })
+            .transaction(cx, move |tx: &mut Transaction<'_>| {
+                Box::pin(run(tx, order, asked, progress, lease_ms))
             })
-            .await?;
-        step.ok_or_else(|| Error::internal("a transaction was committed that did not run"))
+            .await
     }
 
     /// The orders of payments that nobody drives, the longest abandoned first.
     pub(crate) async fn abandoned(&self, cx: &Call, limit: i64) -> Result<Vec<Uuid>, Error> {
-        let session = self.database.read(cx).await?;
+        let session = self.database.session(cx).await?;
         let rows = session.query(ABANDONED, &[&limit]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }

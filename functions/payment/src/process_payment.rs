@@ -1,4 +1,4 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
     money::Cents,
@@ -30,13 +30,9 @@ impl Function for ProcessPayment {
     type Rpc = rpc::ProcessPayment;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let options = Options {
-            prepare: PREPARE,
-            ..Default::default()
-        };
-        let database = Database::from_setup(setup, options);
+        let database = Database::from_setup(setup, Options::preparing(PREPARE));
         Ok(Self {
-            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+            cashier: Cashier::from_setup(setup, &database)?,
             database: database?,
         })
     }
@@ -47,27 +43,15 @@ impl Function for ProcessPayment {
             .as_ref()
             .map_or("", |caller| caller.role.as_str());
         let order = order(request, role)?;
-        // The key's record is written at the end; the transactions before it have none.
-        let inner = Call {
-            idempotency: None,
-            ..cx.clone()
-        };
         // On the heap: a conversation with a gateway is a large future.
-        let work = Box::pin(self.cashier.process(&inner, &order));
+        let work = Box::pin(self.cashier.process(cx, &order));
         self.database.once(cx, work).await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 
 /// What a request asks for.
 fn order(request: ProcessPaymentRequest, role: &'static str) -> Result<Order, Error> {
-    let (order_id, user_id) = (
-        uuid("order_id", &request.order_id)?,
-        uuid("user_id", &request.user_id)?,
-    );
+    let (order_id, user_id) = (request.order_id()?, request.user_id()?);
     if request.refund {
         return Ok(Order {
             order_id,

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, ErrorExt, Options};
 use zerocart_proto::{
     payment::{
@@ -30,12 +30,8 @@ impl Function for SetFailureRate {
     type Rpc = rpc::SetFailureRate;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let options = Options {
-            prepare: &[UPDATE],
-            ..Default::default()
-        };
         Ok(Self {
-            database: Database::from_setup(setup, options)?,
+            database: Database::from_setup(setup, Options::preparing(&[UPDATE]))?,
         })
     }
 
@@ -61,9 +57,8 @@ impl Function for SetFailureRate {
                     &failures,
                 ],
                 |updated| {
-                    let row = updated
-                        .on_constraint("simulator_settings_delays_ordered", out_of_order)?
-                        .ok_or_else(|| Error::internal("simulator_settings has no row"))?;
+                    let row =
+                        updated.on_constraint("simulator_settings_delays_ordered", out_of_order)?;
                     let settings = Settings::read(&row);
                     Ok(SetFailureRateResponse {
                         failure_rate: settings.failure_rate,
@@ -75,10 +70,6 @@ impl Function for SetFailureRate {
                 },
             )
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 

@@ -1,5 +1,6 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use uuid::Uuid;
 use zerocart_core::{Call, Error, Invalid, Job, Setup, job::Summary};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{
@@ -30,42 +31,60 @@ impl Job for SettlePayments {
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         let database = Database::from_setup(setup, Options::default());
         Ok(Self {
-            cashier: Cashier::from_setup(setup, database.as_ref().map_err(|e| *e))?,
+            cashier: Cashier::from_setup(setup, &database)?,
         })
     }
 
     async fn run(&self, cx: &Call) -> Result<Summary, Error> {
-        let (mut settled, mut put_off, mut left) = (0_u64, 0_u64, 0_u64);
+        let mut counts = Counts::default();
         loop {
             let abandoned = self.cashier.abandoned(cx, BATCH).await?;
-            if abandoned.is_empty() {
-                break;
-            }
-            let mut settling = stream::iter(abandoned)
-                .map(|order_id| self.cashier.settle(cx, order_id))
-                .buffer_unordered(AT_ONCE);
-            let mut progress = false;
-            while let Some(status) = settling.next().await {
-                match status {
-                    // It is left alone for a while, or somebody else has it.
-                    Ok(PaymentStatus::Processing) => put_off += 1,
-                    Ok(_) => settled += 1,
-                    Err(error) => {
-                        tracing::warn!(reason = error.message(), "a payment was left as it is");
-                        left += 1;
-                        continue;
-                    }
-                }
-                progress = true;
-            }
-            if !progress {
-                break;
+            if !self.settle(cx, abandoned, &mut counts).await {
+                return Ok(counts.summary());
             }
         }
-        Ok(Summary::from_iter([
-            ("settled".to_owned(), Value::from(settled)),
-            ("put_off".to_owned(), Value::from(put_off)),
-            ("left".to_owned(), Value::from(left)),
-        ]))
+    }
+}
+
+/// What became of the payments of a run.
+#[derive(Debug, Default)]
+struct Counts {
+    settled: u64,
+    put_off: u64,
+    left: u64,
+}
+
+impl Counts {
+    fn summary(&self) -> Summary {
+        Summary::from_iter([
+            ("settled".to_owned(), Value::from(self.settled)),
+            ("put_off".to_owned(), Value::from(self.put_off)),
+            ("left".to_owned(), Value::from(self.left)),
+        ])
+    }
+}
+
+impl SettlePayments {
+    /// Settles the payments of these orders. Whether one of them was looked at, so that a look for more
+    /// is worthwhile.
+    async fn settle(&self, cx: &Call, orders: Vec<Uuid>, counts: &mut Counts) -> bool {
+        let mut settling = stream::iter(orders)
+            .map(|order_id| self.cashier.settle(cx, order_id))
+            .buffer_unordered(AT_ONCE);
+        let mut progress = false;
+        while let Some(status) = settling.next().await {
+            match status {
+                // It is left alone for a while, or somebody else has it.
+                Ok(PaymentStatus::Processing) => counts.put_off += 1,
+                Ok(_) => counts.settled += 1,
+                Err(error) => {
+                    tracing::warn!(reason = error.message(), "a payment was left as it is");
+                    counts.left += 1;
+                    continue;
+                }
+            }
+            progress = true;
+        }
+        progress
     }
 }

@@ -119,7 +119,7 @@ impl Simulator {
     /// The settings of this moment.
     async fn settings(&self, cx: &Call) -> Result<Settings, GatewayError> {
         let read = async {
-            let session = self.database.read(cx).await?;
+            let session = self.database.session(cx).await?;
             Ok::<_, Error>(Settings::read(&session.query_one(SETTINGS, &[]).await?))
         };
         // Nothing was done yet.
@@ -143,15 +143,10 @@ impl Simulator {
         }
     }
 
-    /// Runs one statement on the books, which gives the state under a key.
-    async fn state(
-        &self,
-        cx: &Call,
-        statement: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<String>, Error> {
-        let session = self.database.read(cx).await?;
-        let row = session.query_opt(statement, params).await?;
+    /// The state under a key in the books, if there is one.
+    async fn state(&self, cx: &Call, key: Uuid) -> Result<Option<String>, Error> {
+        let session = self.database.session(cx).await?;
+        let row = session.query_opt(FIND, &[&key]).await?;
         Ok(row.map(|row| row.get(0)))
     }
 
@@ -162,9 +157,13 @@ impl Simulator {
         statement: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Record, GatewayError> {
-        let state = self.state(cx, statement, params).await;
-        let state = state.map_err(|error| broken(&error, GatewayError::Timeout))?;
-        record(&state.unwrap_or_default())
+        let change = async {
+            let session = self.database.session(cx).await?;
+            Ok::<_, Error>(session.query_one(statement, params).await?)
+        };
+        let row = change.await;
+        let row = row.map_err(|error| broken(&error, GatewayError::Timeout))?;
+        record(row.get(0))
     }
 
     async fn undo(&self, cx: &Call, key: Uuid) -> Result<Undone, GatewayError> {
@@ -206,7 +205,7 @@ impl Gateway for Simulator {
     async fn find(&self, cx: &Call, key: Uuid) -> Result<Option<Record>, GatewayError> {
         let settings = self.settings(cx).await?;
         outage(&settings, &self.fate(&settings)).map_or(Ok(()), Err)?;
-        let state = self.state(cx, FIND, &[&key]).await;
+        let state = self.state(cx, key).await;
         let state = state.map_err(|error| broken(&error, GatewayError::Unavailable))?;
         state.as_deref().map(record).transpose()
     }

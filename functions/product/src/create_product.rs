@@ -1,5 +1,5 @@
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::Database;
 use zerocart_proto::{money::Cents, product::ProductResponse, rpc};
 
@@ -42,15 +42,11 @@ impl Function for CreateProduct {
                 ],
                 |inserted| {
                     Ok(ProductResponse {
-                        product: inserted?.as_ref().map(product),
+                        product: Some(product(&inserted?)),
                         message: "product created".into(),
                     })
                 },
             )
             .await
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -1,4 +1,4 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ProductResponse, rpc};
 
@@ -26,10 +26,10 @@ impl Function for GetProduct {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ProductResponse, Error> {
-        let id = uuid("id", &request.id)?;
+        let id = request.id()?;
         let row = self
             .database
-            .read(cx)
+            .session(cx)
             .await?
             .query_opt(SELECT, &[&id])
             .await?
@@ -38,9 +38,5 @@ impl Function for GetProduct {
             product: Some(product(&row)),
             message: String::new(),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -32,36 +32,14 @@ pub const JOBS: &[zerocart_runtime::JobEntry] = &[
 ];
 // end of generated: functions
 
-use std::time::Duration;
-
 use zerocart_core::{Invalid, Setup};
-use zerocart_postgres::{Database, Options, Row};
+use zerocart_postgres::{Database, Options, Row, breaker_rules};
 use zerocart_proto::{money::Cents, product::Product};
-use zerocart_resilience::breaker;
 
-/// The breaker of the contract: 3 failures in a row open it for 30 s, then one call at a time
-/// probes, and 2 successes close it.
-const BREAKER: breaker::Config = breaker::Config {
-    failure_threshold: 3,
-    success_threshold: 2,
-    open_for: Duration::from_secs(30),
-    half_open_probes: 1,
-    // A probe ends with its call, which the deadline ends.
-    probe_lease: None,
-};
-
-/// The product database, behind its breaker, with the function's statements.
-/// `BREAKER_OPEN_MS` shortens the 30 s for tests.
+/// The product database, behind the contract's breaker, with the function's statements.
 fn database(setup: &mut Setup, prepare: &'static [&'static str]) -> Result<Database, Invalid> {
-    let open_for = setup.millis("BREAKER_OPEN_MS", BREAKER.open_for)?;
-    let options = Options {
-        breaker: Some(breaker::Config {
-            open_for,
-            ..BREAKER
-        }),
-        prepare,
-    };
-    Database::from_setup(setup, options)
+    let breaker = Some(breaker_rules(setup)?);
+    Database::from_setup(setup, Options { breaker, prepare })
 }
 
 /// The columns of [`product`], in its order.

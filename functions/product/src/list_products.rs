@@ -1,6 +1,9 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
-use zerocart_postgres::Database;
-use zerocart_proto::{product::ListProductsResponse, rpc};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_postgres::{Database, Row, Session};
+use zerocart_proto::{
+    product::{ListProductsRequest, ListProductsResponse},
+    rpc,
+};
 
 use crate::{database, page::Place, product, product_columns};
 
@@ -50,27 +53,10 @@ impl Function for ListProducts {
             0 => DEFAULT_LIMIT,
             limit => i64::from(limit),
         };
-        let after = match request.page_token.as_str() {
-            "" => None,
-            _ if request.offset != 0 => {
-                return Err(Error::field("offset", "cannot be given with page_token"));
-            }
-            token => Some(Place::from_token(token)?),
-        };
-        let session = self.database.read(cx).await?;
+        let after = last_before(&request)?;
+        let session = self.database.session(cx).await?;
         // One more than the page, to know whether there is another.
-        let (limit_and_one, offset) = (limit + 1, i64::from(request.offset));
-        let rows = match after {
-            None => session.query(NEWEST, &[&limit_and_one, &offset]).await?,
-            Some(place) => {
-                session
-                    .query(
-                        AFTER,
-                        &[&limit_and_one, &offset, &place.created_at, &place.id],
-                    )
-                    .await?
-            }
-        };
+        let rows = rows(&session, limit + 1, request.offset.into(), after).await?;
         let total: i64 = match rows.first() {
             Some(row) => row.get(7),
             None => session.query_one(COUNT, &[]).await?.get(0),
@@ -90,8 +76,30 @@ impl Function for ListProducts {
             next_page_token,
         })
     }
+}
 
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
+/// The last product of the page before; none for the first page, and with an offset.
+fn last_before(request: &ListProductsRequest) -> Result<Option<Place>, Error> {
+    match request.page_token.as_str() {
+        "" => Ok(None),
+        _ if request.offset != 0 => Err(Error::field("offset", "cannot be given with page_token")),
+        token => Place::from_token(token).map(Some),
     }
+}
+
+async fn rows(
+    session: &Session,
+    limit: i64,
+    offset: i64,
+    after: Option<Place>,
+) -> Result<Vec<Row>, Error> {
+    let rows = match after {
+        None => session.query(NEWEST, &[&limit, &offset]).await?,
+        Some(Place { created_at, id }) => {
+            session
+                .query(AFTER, &[&limit, &offset, &created_at, &id])
+                .await?
+        }
+    };
+    Ok(rows)
 }

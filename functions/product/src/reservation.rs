@@ -9,7 +9,7 @@
 
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Kind};
-use zerocart_postgres::{Database, ErrorExt, QueryError, Row, RowExt};
+use zerocart_postgres::{Database, ErrorExt, Row, RowExt};
 use zerocart_proto::product::InventoryResponse;
 
 /// $1 product, $2 reservation, $3 units, $4 this call.
@@ -83,7 +83,7 @@ pub(crate) async fn reserve(
             RESERVE,
             &[&product, &reservation, &quantity, &call],
             |reserved| {
-                let row = row(reserved.on_constraint(STOCK_CHECK, not_enough))?;
+                let row = reserved.on_constraint(STOCK_CHECK, not_enough)?;
                 match row.column("quantity")? {
                     None if row.column("known")? => Err(not_enough()),
                     None => Err(unknown_product()),
@@ -120,7 +120,7 @@ pub(crate) async fn release(
             RELEASE,
             &[&product, &reservation, &quantity, &call],
             |released| {
-                let row = row(released.on_constraint(STOCK_CHECK, too_many))?;
+                let row = released.on_constraint(STOCK_CHECK, too_many)?;
                 match row.column("quantity")? {
                     None => Err(unknown_product()),
                     Some(held) if held != 0 && held != quantity => Err(another_quantity(held)),
@@ -129,10 +129,6 @@ pub(crate) async fn release(
             },
         )
         .await
-}
-
-fn row(result: Result<Option<Row>, QueryError>) -> Result<Row, Error> {
-    result?.ok_or_else(|| Error::internal("a statement without FROM gives one row"))
 }
 
 fn answer(row: &Row, message: &str) -> Result<InventoryResponse, Error> {

@@ -1,5 +1,5 @@
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::Database;
 use zerocart_proto::{product::InventoryResponse, rpc};
 
@@ -35,22 +35,17 @@ impl Function for UpdateInventory {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<InventoryResponse, Error> {
-        let id = uuid("product_id", &request.product_id)?;
+        let id = request.product_id()?;
         let change = request.quantity_change;
-        if request.reservation_id.is_empty() {
+        let Some(reservation) = request.reservation_id()? else {
             return self.change(cx, id, change).await;
-        }
-        let reservation = uuid("reservation_id", &request.reservation_id)?;
+        };
         let quantity = change.saturating_abs();
         if change < 0 {
             reservation::reserve(&self.database, cx, id, reservation, quantity).await
         } else {
             reservation::release(&self.database, cx, id, reservation, quantity).await
         }
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }
 
@@ -60,14 +55,13 @@ impl UpdateInventory {
         self.database
             .write_one(cx, UPDATE, &[&id, &change], |updated| {
                 let row = updated?;
-                let existed = row.as_ref().is_some_and(|row| row.get(1));
-                match row.and_then(|row| row.get(0)) {
+                match row.get(0) {
                     Some(new_inventory) => Ok(InventoryResponse {
                         success: true,
                         new_inventory,
                         message: "inventory updated".into(),
                     }),
-                    None if !existed => Err(unknown_product()),
+                    None if !row.get::<_, bool>(1) => Err(unknown_product()),
                     None if change > 0 => Err(too_many()),
                     None => Err(not_enough()),
                 }

@@ -38,7 +38,7 @@ const ADOPT: &str = "WITH locked AS (
 /// Those of the database.
 pub(crate) async fn adopt(database: &Database, cx: &Call) -> Result<(), Error> {
     loop {
-        let session = database.read(cx).await?;
+        let session = database.session(cx).await?;
         let found = session.query(WITHOUT_KEY, &[]).await?;
         if found.is_empty() {
             return Ok(());

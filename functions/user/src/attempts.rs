@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use zerocart_core::{Call, Error, Invalid, Kind, Setup};
 use zerocart_postgres::{Database, Row};
+use zerocart_proto::user::User;
 
-use crate::{accounts, address::Address, user_columns};
+use crate::{accounts, address::Address, user, user_columns};
 
 /// Attempts without a success after which one has to wait, unless `SIGN_IN_FREE_ATTEMPTS` says
 /// otherwise. As many may be under way at once.
@@ -85,9 +86,29 @@ const TAKE_BACK: &str = "UPDATE sign_in_attempts SET attempts = attempts - 1, ne
 pub(crate) const PREPARE: &[&str] = &[BEGIN, FORGET, SWEEP];
 
 /// The limit of attempts per e-mail.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Attempts {
+    database: Database,
     free: i32,
+}
+
+/// An account that somebody tries to sign in to.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) user: User,
+    pub(crate) password_hash: String,
+    pub(crate) role: String,
+}
+
+impl Account {
+    /// A row of `user_columns`, `password_hash` and `role`.
+    fn of_row(row: &Row) -> Self {
+        Self {
+            user: user(row),
+            password_hash: row.get(4),
+            role: row.get(5),
+        }
+    }
 }
 
 /// An attempt that was counted.
@@ -102,17 +123,24 @@ impl Attempts {
     /// `SIGN_IN_FREE_ATTEMPTS`: attempts to sign in to an account without a success after which one
     /// has to wait before the next, default 10, at least 2. From then on an attempt that comes too early is
     /// answered RESOURCE_EXHAUSTED (429) with the time to wait, 1 s to 30 s.
-    pub(crate) fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`] when that is bad, and without a database; the reason is noted.
+    pub(crate) fn from_setup(
+        setup: &mut Setup,
+        database: Result<Database, Invalid>,
+    ) -> Result<Self, Invalid> {
         let free = setup.or("SIGN_IN_FREE_ATTEMPTS", FREE_ATTEMPTS)?;
         if free < 2 {
             setup.problem("SIGN_IN_FREE_ATTEMPTS must be above 1");
             return Err(Invalid);
         }
-        Ok(Self { free })
+        let database = database?;
+        Ok(Self { database, free })
     }
 
-    /// Counts an attempt, and gives the account with this e-mail, if there is one: the columns of
-    /// [`user`](crate::user), then `password_hash` and `role`.
+    /// Counts an attempt, and gives the account with this e-mail, if there is one.
     ///
     /// An e-mail that is none by the rules of now is looked up as it is: an older account may have it.
     ///
@@ -120,16 +148,16 @@ impl Attempts {
     ///
     /// RESOURCE_EXHAUSTED while one has to wait, which does not prolong the wait.
     pub(crate) async fn begin<'a>(
-        self,
-        database: &'a Database,
+        &'a self,
         cx: &'a Call,
         email: &str,
-    ) -> Result<(Attempt<'a>, Option<Row>), Error> {
+    ) -> Result<(Attempt<'a>, Option<Account>), Error> {
+        let database = &self.database;
         let address = Address::new(email);
         let key = address.key_or_spelling().to_owned();
         let email_key = &address.email_key;
         let row = database
-            .read(cx)
+            .session(cx)
             .await?
             .query_one(BEGIN, &[&key, email_key, &self.free])
             .await?;
@@ -143,11 +171,12 @@ impl Attempts {
         let account = if row.get::<_, bool>(8) {
             // Whatever this e-mail is: how long it takes tells nothing about it.
             accounts::adopt(database, cx).await?;
-            let session = database.read(cx).await?;
+            let session = database.session(cx).await?;
             session.query_opt(READ, &[&key, email_key]).await?
         } else {
             row.get::<_, Option<&str>>(4).is_some().then_some(row)
         };
+        let account = account.as_ref().map(Account::of_row);
         Ok((Attempt { database, cx, key }, account))
     }
 }
@@ -155,21 +184,21 @@ impl Attempts {
 impl Attempt<'_> {
     /// It has succeeded.
     pub(crate) async fn succeeded(self) -> Result<(), Error> {
-        let session = self.database.read(self.cx).await?;
+        let session = self.database.session(self.cx).await?;
         session.execute(FORGET, &[&self.key]).await?;
         Ok(())
     }
 
     /// It has failed, and is counted already.
     pub(crate) async fn failed(self) -> Result<(), Error> {
-        let session = self.database.read(self.cx).await?;
+        let session = self.database.session(self.cx).await?;
         session.execute(SWEEP, &[]).await?;
         Ok(())
     }
 
     /// Nobody looked at its password.
     pub(crate) async fn take_back(self) -> Result<(), Error> {
-        let session = self.database.read(self.cx).await?;
+        let session = self.database.session(self.cx).await?;
         session.execute(TAKE_BACK, &[&self.key]).await?;
         Ok(())
     }

@@ -1,63 +1,41 @@
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
-
-use zerocart_auth::{Issuer, KeyPair, Role, Signer};
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::AuthResponse};
 
 use crate::{
-    attempts::{self, Attempts},
+    attempts::{self, Account, Attempts},
     password::Passwords,
-    user,
+    tokens::Tokens,
 };
 
-/// How long a token is valid unless `TOKEN_LIFETIME_SECONDS` says otherwise.
-pub const TOKEN_LIFETIME_SECONDS: u64 = 3600;
-
 /// `authenticate-user`: signs in.
+#[derive(Debug)]
 pub struct AuthenticateUser {
-    database: Database,
     attempts: Attempts,
     passwords: Passwords,
-    signer: Signer,
-    token_lifetime: Duration,
+    tokens: Tokens,
 }
 
 impl Function for AuthenticateUser {
     type Rpc = rpc::AuthenticateUser;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(
-            setup,
-            Options {
-                prepare: attempts::PREPARE,
-                ..Default::default()
-            },
-        );
-        let attempts = Attempts::from_setup(setup);
+        let database = Database::from_setup(setup, Options::preparing(attempts::PREPARE));
+        let attempts = Attempts::from_setup(setup, database);
         let passwords = Passwords::from_setup(setup);
-        let key = setup.require::<KeyPair>("AUTH_SIGNING_KEY");
-        let lifetime = setup.or("TOKEN_LIFETIME_SECONDS", TOKEN_LIFETIME_SECONDS);
-        if matches!(lifetime, Ok(0)) {
-            setup.problem("TOKEN_LIFETIME_SECONDS must be above 0");
-        }
         Ok(Self {
-            database: database?,
+            tokens: Tokens::from_setup(setup)?,
             attempts: attempts?,
             passwords: passwords?,
-            signer: Signer::new(Issuer::User, &key?),
-            token_lifetime: Duration::from_secs(lifetime?),
         })
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<AuthResponse, Error> {
         // An unknown e-mail takes the same way as a wrong password, to the same answer.
-        let attempt = self.attempts.begin(&self.database, cx, &request.email);
-        let (attempt, row) = attempt.await?;
-        let hash = row.as_ref().map(|row| row.get(4));
+        let (attempt, account) = self.attempts.begin(cx, &request.email).await?;
+        let hash = account
+            .as_ref()
+            .map(|account| account.password_hash.clone());
         let verified = match self.passwords.verify(request.password, hash).await {
             Ok(verified) => verified,
             Err(error) => {
@@ -66,31 +44,26 @@ impl Function for AuthenticateUser {
                 return Err(error);
             }
         };
-        let Some(row) = row.filter(|_| verified) else {
-            attempt.failed().await?;
-            return Ok(AuthResponse::default());
-        };
-        attempt.succeeded().await?;
-        let user = user(&row);
-        let role: Role = row.get::<_, &str>(5).parse().map_err(Error::internal)?;
-        let token = self
-            .signer
-            .issue(&user.id, role, self.token_lifetime, SystemTime::now())
-            .map_err(Error::internal)?;
-        Ok(AuthResponse {
-            success: true,
-            token: token.as_str().to_owned(),
-            user: Some(user),
-        })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
+        match account.filter(|_| verified) {
+            Some(account) => {
+                attempt.succeeded().await?;
+                self.sign_in(account)
+            }
+            None => {
+                attempt.failed().await?;
+                Ok(AuthResponse::default())
+            }
+        }
     }
 }
 
-impl fmt::Debug for AuthenticateUser {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuthenticateUser").finish_non_exhaustive()
+impl AuthenticateUser {
+    /// The answer to the right password.
+    fn sign_in(&self, account: Account) -> Result<AuthResponse, Error> {
+        Ok(AuthResponse {
+            success: true,
+            token: self.tokens.issue(&account.user.id, &account.role)?,
+            user: Some(account.user),
+        })
     }
 }

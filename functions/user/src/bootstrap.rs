@@ -39,7 +39,7 @@ impl fmt::Debug for Credential {
 /// When the database refuses, or the system has no randomness.
 pub async fn first_admin(database: &Database, cx: &Call) -> Result<Option<Credential>, Error> {
     let exists: bool = database
-        .read(cx)
+        .session(cx)
         .await?
         .query_one(
             "SELECT EXISTS (SELECT FROM users WHERE role = 'admin')",
@@ -57,7 +57,7 @@ pub async fn first_admin(database: &Database, cx: &Call) -> Result<Option<Creden
     let address = Address::new(EMAIL);
     let key = address.key.map_err(Error::internal)?;
     let added = database
-        .read(cx)
+        .session(cx)
         .await?
         .execute(
             "INSERT INTO users (id, email, email_key, address_key, name, password_hash, role)

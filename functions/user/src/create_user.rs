@@ -1,7 +1,11 @@
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Function, Invalid, Kind, READY_TIMEOUT, Request, Setup};
+use zerocart_core::{Call, Error, Function, Invalid, Kind, Request, Setup};
 use zerocart_postgres::{Database, ErrorExt, Options};
-use zerocart_proto::{rpc, user::UserResponse, validate::Violations};
+use zerocart_proto::{
+    rpc,
+    user::{CreateUserRequest, UserResponse},
+    validate::Violations,
+};
 
 use crate::{
     accounts,
@@ -31,13 +35,8 @@ impl Function for CreateUser {
     type Rpc = rpc::CreateUser;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(
-            setup,
-            Options {
-                prepare: &[INSERT, accounts::WITHOUT_KEY],
-                ..Default::default()
-            },
-        );
+        let prepare = Options::preparing(&[INSERT, accounts::WITHOUT_KEY]);
+        let database = Database::from_setup(setup, prepare);
         let passwords = Passwords::from_setup(setup);
         Ok(Self {
             database: database?,
@@ -46,19 +45,7 @@ impl Function for CreateUser {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<UserResponse, Error> {
-        let mut wrong = Violations::default();
-        let address = Address::new(&request.email);
-        let key = address.key.as_ref().map_err(|why| wrong.add("email", *why));
-        let password = password::prepare(&request.password);
-        if password.chars().count() < MIN_PASSWORD_LEN {
-            let says = format!(
-                "must have at least {MIN_PASSWORD_LEN} characters once accents are composed"
-            );
-            wrong.add("password", says);
-        }
-        let Some(key) = key.ok().filter(|_| wrong.is_empty()) else {
-            return Err(Error::invalid(wrong));
-        };
+        let (address, password) = check(&request)?;
         // Before the transaction: a hash takes longer than all queries together, and would keep a
         // connection for that time.
         let hash = self.passwords.hash(password);
@@ -72,7 +59,7 @@ impl Function for CreateUser {
                     &Uuid::now_v7(),
                     &address.text,
                     &address.email_key,
-                    key,
+                    &address.key_or_spelling(),
                     &request.name,
                     &hash,
                 ],
@@ -83,15 +70,35 @@ impl Function for CreateUser {
                         .on_constraint(accounts::KEY_IS_TAKEN, taken)
                         .on_constraint("users_email_key", taken)?;
                     Ok(UserResponse {
-                        user: row.as_ref().map(user),
+                        user: Some(user(&row)),
                         message: "account created".into(),
                     })
                 },
             )
             .await
     }
+}
 
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
+/// The address and the password, prepared, of somebody who signs up.
+///
+/// # Errors
+///
+/// INVALID_ARGUMENT, which names each that cannot be one.
+fn check(request: &CreateUserRequest) -> Result<(Address<'_>, String), Error> {
+    let mut wrong = Violations::default();
+    let address = Address::new(&request.email);
+    if let Err(why) = address.key {
+        wrong.add("email", why);
+    }
+    let password = password::prepare(&request.password);
+    if password.chars().count() < MIN_PASSWORD_LEN {
+        let says =
+            format!("must have at least {MIN_PASSWORD_LEN} characters once accents are composed");
+        wrong.add("password", says);
+    }
+    if wrong.is_empty() {
+        Ok((address, password))
+    } else {
+        Err(Error::invalid(wrong))
     }
 }

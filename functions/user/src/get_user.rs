@@ -1,4 +1,4 @@
-use zerocart_core::{Call, Error, Function, Invalid, READY_TIMEOUT, Request, Setup, uuid};
+use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::{rpc, user::UserResponse};
 
@@ -17,21 +17,15 @@ impl Function for GetUser {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: Database::from_setup(
-                setup,
-                Options {
-                    prepare: &[SELECT],
-                    ..Default::default()
-                },
-            )?,
+            database: Database::from_setup(setup, Options::preparing(&[SELECT]))?,
         })
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<UserResponse, Error> {
-        let id = uuid("id", &request.id)?;
+        let id = request.id()?;
         let row = self
             .database
-            .read(cx)
+            .session(cx)
             .await?
             .query_opt(SELECT, &[&id])
             .await?
@@ -40,9 +34,5 @@ impl Function for GetUser {
             user: Some(user(&row)),
             message: String::new(),
         })
-    }
-
-    async fn ready(&self) -> Result<(), Error> {
-        self.database.ping(READY_TIMEOUT).await
     }
 }

@@ -8,8 +8,9 @@ mod address;
 mod attempts;
 pub mod bootstrap;
 mod password;
+mod tokens;
 
-pub use authenticate_user::TOKEN_LIFETIME_SECONDS;
+pub use tokens::TOKEN_LIFETIME_SECONDS;
 
 // generated: functions (cargo zerocart generate)
 mod authenticate_user;

@@ -52,6 +52,28 @@ impl Call {
         }
     }
 
+    /// The same call with another deadline.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Instant) -> Self {
+        Self {
+            deadline,
+            ..self.clone()
+        }
+    }
+
+    /// A call of the system that began with this one: the same trace and another deadline, without
+    /// the caller's identity, token and key.
+    #[must_use]
+    pub fn detached(&self, deadline: Instant) -> Self {
+        Self {
+            identity: None,
+            token: None,
+            idempotency: None,
+            deadline,
+            ..self.clone()
+        }
+    }
+
     /// The time that is left, zero when the deadline has passed.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -157,6 +179,33 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_detached_call_keeps_only_the_trace() {
+        let cx = Call {
+            identity: Some(Identity {
+                issuer: zerocart_auth::Issuer::User,
+                subject: "ada".into(),
+                role: zerocart_auth::Role::Customer,
+            }),
+            token: Some(Token::new("secret")),
+            idempotency: Some(Idempotency::new(b"k", "ada", "rpc", "", b"").unwrap()),
+            ..Call::internal(Duration::from_secs(1))
+        };
+        let later = cx.deadline + Duration::from_secs(1);
+
+        let detached = cx.detached(later);
+        assert_eq!(detached.deadline, later);
+        assert_eq!(detached.trace.trace_id(), cx.trace.trace_id());
+        assert!(detached.identity.is_none());
+        assert!(detached.token.is_none());
+        assert!(detached.idempotency.is_none());
+
+        let with_deadline = cx.with_deadline(later);
+        assert_eq!(with_deadline.deadline, later);
+        assert!(with_deadline.identity.is_some() && with_deadline.token.is_some());
+        assert!(with_deadline.idempotency == cx.idempotency);
+    }
 
     #[test]
     fn a_key_belongs_to_one_caller_and_one_rpc() {

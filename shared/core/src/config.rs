@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{lasting::Lasting, metrics::Metrics};
+use crate::{error::Error, lasting::Lasting, metrics::Metrics, readiness::Readiness};
 
 /// A snapshot of environment variables.
 #[derive(Clone, Default)]
@@ -103,6 +103,7 @@ pub struct Setup {
     platform: Platform,
     problems: Vec<String>,
     background: Vec<Background>,
+    readiness: Readiness,
     metrics: Metrics,
     lasting: Lasting,
 }
@@ -120,6 +121,7 @@ impl Setup {
             platform,
             problems: Vec::new(),
             background: Vec::new(),
+            readiness: Readiness::default(),
             metrics: Metrics::new(function),
             lasting: Lasting::default(),
         }
@@ -189,9 +191,13 @@ impl Setup {
         self.platform.0.get().cloned()
     }
 
-    /// Notes a problem, without the value that causes it.
+    /// Notes a problem, without the value that causes it. One that two readers of a variable note is
+    /// noted once.
     pub fn problem(&mut self, problem: impl Into<String>) {
-        self.problems.push(problem.into());
+        let problem = problem.into();
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     /// What was noted so far.
@@ -204,6 +210,16 @@ impl Setup {
         self.background.push(Box::pin(task));
     }
 
+    /// Registers a readiness check: whether something that the function depends on answers. The
+    /// runtime makes all checks at once, and waits for them
+    /// [`READY_TIMEOUT`](crate::READY_TIMEOUT) at most.
+    pub fn readiness<A>(&mut self, check: impl Fn() -> A + Send + Sync + 'static)
+    where
+        A: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        self.readiness.add(check);
+    }
+
     /// Runs work that must go on after its call. All that one function asks for is the same.
     pub fn lasting(&self) -> Lasting {
         self.lasting.clone()
@@ -214,10 +230,10 @@ impl Setup {
         &mut self.metrics
     }
 
-    /// What is left once the function is built: the problems that were noted, its metrics, and the
-    /// tasks that run beside it.
-    pub fn finish(self) -> (Vec<String>, Metrics, Vec<Background>) {
-        (self.problems, self.metrics, self.background)
+    /// What is left once the function is built: the problems that were noted, its metrics, the tasks that
+    /// run beside it and its readiness checks.
+    pub fn finish(self) -> (Vec<String>, Metrics, Vec<Background>, Readiness) {
+        (self.problems, self.metrics, self.background, self.readiness)
     }
 }
 
@@ -291,7 +307,9 @@ mod tests {
         let env = Env::from_iter([("SIZE", "many"), ("WAIT_MS", "0"), ("EMPTY", "")]);
         let mut setup = Setup::new(env, "test");
         assert!(setup.require::<u16>("SIZE").is_err());
-        assert!(setup.millis("WAIT_MS", Duration::ZERO).is_err());
+        for _ in 0..2 {
+            assert!(setup.millis("WAIT_MS", Duration::ZERO).is_err());
+        }
         assert!(setup.require::<String>("EMPTY").is_err());
         assert_eq!(setup.or("ABSENT", 7).unwrap(), 7);
         let (problems, ..) = setup.finish();

@@ -6,17 +6,7 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use zerocart_proto::validate::{Violation, Violations};
-
-/// An id in a request, whose field's rule says that it is one.
-///
-/// # Errors
-///
-/// INVALID_ARGUMENT, which names the field.
-pub fn uuid(field: &str, id: &str) -> Result<Uuid, Error> {
-    Uuid::try_parse(id).map_err(|_| Error::field(field, "must be a UUID"))
-}
 
 /// An error with all its causes, for the log: `outer: inner: innermost`.
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -376,6 +366,13 @@ impl From<Record> for Error {
             .map(|(field, description)| Violation { field, description })
             .collect();
         error
+    }
+}
+
+/// One field is wrong: INVALID_ARGUMENT.
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::field(violation.field, violation.description)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a function is.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use zerocart_proto::rpc::Rpc;
 
@@ -9,9 +9,6 @@ use crate::{
     config::{Invalid, Setup},
     error::Error,
 };
-
-/// The longest time that a readiness check may take (the contract's Health paragraph).
-pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The request of a function.
 pub type Request<F> = <<F as Function>::Rpc as Rpc>::Request;
@@ -25,7 +22,7 @@ pub trait Function: Sized + Send + Sync + 'static {
     type Rpc: Rpc;
 
     /// Builds it from its configuration. Opens no connection and waits for nothing: what takes
-    /// time goes into [`Setup::background`].
+    /// time goes into [`Setup::background`]. What it depends on registers [`Setup::readiness`].
     ///
     /// # Errors
     ///
@@ -39,11 +36,6 @@ pub trait Function: Sized + Send + Sync + 'static {
         cx: &Call,
         request: Request<Self>,
     ) -> impl Future<Output = Result<Response<Self>, Error>> + Send;
-
-    /// Whether what it depends on answers; the runtime bounds it by [`READY_TIMEOUT`].
-    fn ready(&self) -> impl Future<Output = Result<(), Error>> + Send {
-        async { Ok(()) }
-    }
 
     /// What `GET /health` shows beside `status`, such as the state of a breaker.
     fn health(&self) -> serde_json::Map<String, serde_json::Value> {

@@ -13,11 +13,13 @@ mod function;
 pub mod job;
 mod lasting;
 pub mod metrics;
+mod readiness;
 pub mod trace;
 
 pub use call::{Call, Idempotency};
 pub use config::{Env, Invalid, Platform, Setup, StartError};
-pub use error::{Error, Kind, uuid};
-pub use function::{Function, READY_TIMEOUT, Request, Response};
+pub use error::{Error, Kind};
+pub use function::{Function, Request, Response};
 pub use job::Job;
 pub use lasting::Lasting;
+pub use readiness::{READY_TIMEOUT, Readiness};

@@ -56,20 +56,39 @@ const WRITE: &str = "UPDATE circuit_breakers SET generation = $2, state = $3, fa
 /// would open a second connection, whose login takes longer than to read on the first.
 const READ_AFTER: Duration = Duration::from_millis(250);
 
-/// A circuit breaker whose state is kept in `database`, under `name`, for all who share that.
-///
-/// It is read by the first call that needs it, and a moment after the start at the latest, so that
-/// health shows it; `rules` must have a probe lease.
+/// The rules of the contract's circuit breaker. `BREAKER_OPEN_MS` shortens its 30 s for tests.
 ///
 /// # Errors
 ///
-/// [`Invalid`] when the rules are bad; the reason is noted.
+/// [`Invalid`] when that is no time; the reason is noted.
+pub fn breaker_rules(setup: &mut Setup) -> Result<breaker::Config, Invalid> {
+    let contract = breaker::Config::CONTRACT;
+    Ok(breaker::Config {
+        open_for: setup.millis("BREAKER_OPEN_MS", contract.open_for)?,
+        ..contract
+    })
+}
+
+/// A circuit breaker by [`breaker_rules`] around the function `name`, whose state is kept in
+/// `database` for all instances of all its callers there.
+///
+/// It is read by the first call that needs it, and a moment after the start at the latest, so that
+/// health shows it. A probe blocks others for `probe_lease` at most, also when its process dies.
+///
+/// # Errors
+///
+/// [`Invalid`] when the rules are bad, and without a database; the reason is noted.
 pub fn shared_breaker(
     setup: &mut Setup,
-    database: &Database,
+    database: &Result<Database, Invalid>,
     name: &'static str,
-    rules: breaker::Config,
+    probe_lease: Duration,
 ) -> Result<Shared, Invalid> {
+    let rules = breaker::Config {
+        probe_lease: Some(probe_lease),
+        ..breaker_rules(setup)?
+    };
+    let database = database.as_ref().map_err(|invalid| *invalid)?;
     let defaults = Config::new(rules);
     let config = Config {
         // Who opens for less than the cache lasts wants to hear of it sooner.

@@ -6,7 +6,7 @@ use deadpool_postgres::{Client, Pool, PoolError};
 use futures_util::future::join_all;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::OnceCell, time::Instant};
-use zerocart_core::{Call, Error, Invalid, Setup};
+use zerocart_core::{Call, Error, Invalid, READY_TIMEOUT, Setup};
 use zerocart_resilience::{
     InvalidConfig,
     breaker::{self, Breaker, Permit},
@@ -25,6 +25,16 @@ pub struct Options {
     pub prepare: &'static [&'static str],
 }
 
+impl Options {
+    /// The statements to prepare, and no breaker.
+    pub const fn preparing(statements: &'static [&'static str]) -> Self {
+        Self {
+            breaker: None,
+            prepare: statements,
+        }
+    }
+}
+
 /// A database of one domain. A clone shares pool and breaker.
 #[derive(Clone)]
 pub struct Database(Arc<Inner>);
@@ -41,7 +51,8 @@ struct Inner {
 
 impl Database {
     /// A database from the environment (see [`Config::from_setup`]), which connects beside the
-    /// server's start: the first request finds the connection, or waits for that same one.
+    /// server's start: the first request finds the connection, or waits for that same one. The
+    /// function is ready while this database answers.
     ///
     /// # Errors
     ///
@@ -55,6 +66,11 @@ impl Database {
         if let Some(breaker) = database.breaker() {
             observe(breaker, setup);
         }
+        let asked = database.clone();
+        setup.readiness(move || {
+            let asked = asked.clone();
+            async move { asked.ping(READY_TIMEOUT).await }
+        });
         let warming = database.clone();
         setup.background(async move { warming.warm_up().await });
         Ok(database)
@@ -108,12 +124,12 @@ impl Database {
         self.0.first.get_or_init(|| connect).await;
     }
 
-    /// A session for reads, bounded by the call's deadline.
+    /// A connection for this call, bounded by its deadline. Each statement is a transaction of its own.
     ///
     /// # Errors
     ///
     /// UNAVAILABLE without a connection or with an open breaker, DEADLINE_EXCEEDED.
-    pub async fn read(&self, cx: &Call) -> Result<Session, Error> {
+    pub async fn session(&self, cx: &Call) -> Result<Session, Error> {
         Session::open(self, cx.deadline, self.permit()?).await
     }
 

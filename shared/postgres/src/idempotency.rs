@@ -1,14 +1,13 @@
 //! The records of `idempotency_keys`: a request's answer, kept with its effect.
 
 use futures_util::future::join4;
-use prost::Message;
 use tokio_postgres::{
     Row,
     types::{Json, Type},
 };
 use zerocart_core::{Error, Idempotency, error::Record};
 
-use crate::{QueryError, RowExt, Session, session::BEGIN};
+use crate::{Answer, QueryError, RowExt, Session, session::BEGIN};
 
 /// One at a time under a key, without waiting. Released with the transaction.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
@@ -48,7 +47,7 @@ pub(crate) enum Start<R> {
 /// # Errors
 ///
 /// [`Idempotency::running`] and [`Idempotency::reused`], and those of the database.
-pub(crate) async fn begin<R: Message + Default>(
+pub(crate) async fn begin<R: Answer>(
     session: &Session,
     idempotency: &Idempotency,
 ) -> Result<Start<R>, Error> {
@@ -96,10 +95,7 @@ pub(crate) async fn begin<R: Message + Default>(
 }
 
 /// The recorded answer.
-fn answer<R: Message + Default>(
-    row: &Row,
-    idempotency: &Idempotency,
-) -> Result<Result<R, Error>, Error> {
+fn answer<R: Answer>(row: &Row, idempotency: &Idempotency) -> Result<Result<R, Error>, Error> {
     let fingerprint: &[u8] = row.column("fingerprint")?;
     if fingerprint != idempotency.fingerprint {
         return Err(Idempotency::reused());
@@ -109,13 +105,13 @@ fn answer<R: Message + Default>(
         return Ok(Err(record.into()));
     }
     let response: &[u8] = row.column("response")?;
-    R::decode(response).map(Ok).map_err(Error::internal)
+    R::from_bytes(response).map(Ok).map_err(Error::internal)
 }
 
 /// Records the answer and commits, in one round trip.
 ///
 /// An error takes the effect back first: what the handler did before it failed is no effect.
-pub(crate) async fn commit<R: Message>(
+pub(crate) async fn commit<R: Answer>(
     session: &Session,
     idempotency: &Idempotency,
     result: Result<&R, &Error>,
@@ -123,7 +119,7 @@ pub(crate) async fn commit<R: Message>(
     let client = session.client();
     let key = &idempotency.key.as_slice();
     let fingerprint = &idempotency.fingerprint.as_slice();
-    let response = result.ok().map(Message::encode_to_vec);
+    let response = result.ok().map(Answer::to_bytes);
     let error = result.err().map(|error| Json(error.to_record()));
     if error.is_some() {
         session.recovered();

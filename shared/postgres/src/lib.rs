@@ -2,14 +2,17 @@
 //!
 //! - [`Database`]: a small pool that connects lazily or beside start-up, with backoff, TLS when the
 //!   URL asks for it, and a circuit breaker when the function asks for one.
-//! - [`Database::read`] gives a [`Session`] for reads; [`Database::write`] and
-//!   [`Database::write_one`] do an effect once per idempotency key, in one transaction with the
-//!   key's record; [`Database::once`] is for what no transaction can span.
+//! - [`Database::session`] gives a [`Session`], whose statements are transactions of their own;
+//!   [`Database::write`] and [`Database::write_one`] do an effect once per idempotency key, in one
+//!   transaction with the key's record; [`Database::write_after`] and
+//!   [`Database::write_after_lookup`] let another function speak first;
+//!   [`Database::once`] is for what no transaction can span, and [`Database::transaction`] is a part
+//!   of that.
 //! - [`QueryError`] tells an answer (a constraint by its name, see [`ErrorExt`]) from a failure of
 //!   the database, and becomes the runtime's error without telling a client any SQL.
 //!
-//! - [`shared_breaker`] keeps the state of a circuit breaker around another function, for all
-//!   instances of the caller.
+//! - [`breaker_rules`] are the contract's; [`shared_breaker`] keeps the state of a circuit breaker
+//!   around another function, for all instances of the caller.
 //!
 //! The only SQL here is that of sessions and of two tables: `idempotency_keys`, which
 //! `migrations/<domain>/0002_idempotency_keys.sql` creates, and `circuit_breakers`
@@ -26,19 +29,22 @@
 //!
 //! See [`Config::from_setup`].
 
+mod answer;
 mod breaker;
 mod config;
 mod connect;
 mod database;
 mod error;
 mod idempotency;
+mod once;
 mod password;
 mod session;
 mod tls;
 mod url;
 mod write;
 
-pub use breaker::{BreakerStore, shared_breaker};
+pub use answer::Answer;
+pub use breaker::{BreakerStore, breaker_rules, shared_breaker};
 pub use config::{Config, Recycling};
 pub use database::{Database, Options};
 pub use error::{ErrorExt, QueryError, RowExt};

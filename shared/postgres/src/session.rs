@@ -25,7 +25,7 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// everybody.
 const FAIR_CHANCE: Duration = Duration::from_millis(250);
 
-/// A connection on loan to one call: for reads, or the inside of a transaction.
+/// A connection on loan to one call: for single statements, or the inside of a transaction.
 ///
 /// Statements are prepared once per connection and then kept, so give them as constants.
 /// Statements that do not depend on each other can run in one round trip: join their futures.

@@ -1,19 +1,15 @@
-//! Effects: transactions, done once per idempotency key.
+//! Transactions, each once per idempotency key or without one.
 
-use std::{fmt, marker::PhantomData, ops::Deref, time::Duration};
+use std::{fmt, marker::PhantomData, ops::Deref};
 
 use futures_util::future::BoxFuture;
-use prost::Message;
 use tokio_postgres::{Row, types::ToSql};
-use zerocart_core::{Call, Error, Idempotency, Kind};
+use zerocart_core::{Call, Error, Idempotency};
 
 use crate::{
-    Database, QueryError, Session,
+    Answer, Database, QueryError, Session,
     idempotency::{self, Start},
 };
-
-/// The pause before an answer is recorded again whose key another request is looking up.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// The inside of a transaction: a [`Session`] whose statements take effect together.
 ///
@@ -50,9 +46,9 @@ impl Database {
     /// transaction.
     ///
     /// ```no_run
-    /// # use zerocart_postgres::{Database, ErrorExt, Transaction};
+    /// # use zerocart_postgres::{Answer, Database, ErrorExt, Transaction};
     /// # use zerocart_core::{Call, Error, Kind};
-    /// # async fn create<R: prost::Message + Default>(database: Database, cx: &Call, email: &str)
+    /// # async fn create<R: Answer + Default>(database: Database, cx: &Call, email: &str)
     /// # -> Result<R, Error> {
     /// database
     ///     .write(cx, |tx: &mut Transaction<'_>| {
@@ -76,14 +72,10 @@ impl Database {
     /// the effect was committed; DEADLINE_EXCEEDED.
     pub async fn write<'a, R, F>(&self, cx: &Call, handler: F) -> Result<R, Error>
     where
-        R: Message + Default,
+        R: Answer,
         F: for<'t> FnOnce(&'t mut Transaction<'a>) -> BoxFuture<'t, Result<R, Error>> + Send,
     {
-        let mut tx = Transaction {
-            session: self.read(cx).await?,
-            scope: PhantomData,
-        };
-        tx.session.begin_lazily();
+        let mut tx = self.begin(cx).await?;
         let result = match &cx.idempotency {
             None => plain(&mut tx, handler).await,
             Some(key) => under(key, &mut tx, handler).await,
@@ -92,79 +84,41 @@ impl Database {
         result
     }
 
-    /// What was answered under the call's idempotency key; none when it is new, or there is none.
+    /// Runs `handler` in a transaction as [`write`](Self::write) does, without the idempotency key: for
+    /// one of several transactions of a call, whose answer [`once`](Self::once) records.
     ///
     /// # Errors
     ///
-    /// What was answered, if it was an error; 409 while a request with the key runs and 422 for
-    /// another request under it; those of the database.
-    pub async fn answered<R: Message + Default>(&self, cx: &Call) -> Result<Option<R>, Error> {
-        let Some(key) = &cx.idempotency else {
-            return Ok(None);
-        };
-        let session = self.read(cx).await?;
+    /// Those of `handler` and of the database, as [`write`](Self::write).
+    pub async fn transaction<'a, T, F>(&self, cx: &Call, handler: F) -> Result<T, Error>
+    where
+        F: for<'t> FnOnce(&'t mut Transaction<'a>) -> BoxFuture<'t, Result<T, Error>> + Send,
+    {
+        let mut tx = self.begin(cx).await?;
+        let result = plain(&mut tx, handler).await;
+        tx.session.roll_back().await;
+        result
+    }
+
+    async fn begin<'a>(&self, cx: &Call) -> Result<Transaction<'a>, Error> {
+        let session = self.session(cx).await?;
         session.begin_lazily();
-        let start = idempotency::begin(&session, key).await;
-        session.roll_back().await;
-        match start? {
-            Start::Answered(answer) => answer.map(Some),
-            Start::New => Ok(None),
-        }
+        Ok(Transaction {
+            session,
+            scope: PhantomData,
+        })
     }
 
-    /// Runs `work`, whose effect no transaction can span, unless the call's idempotency key has an
-    /// answer, and keeps its answer under the key.
-    ///
-    /// `work` itself must do its effect once, and give the same answer when it is run again: two
-    /// requests under one key may both run, and one whose process dies has left no record. Another
-    /// request under the key is refused before its effect, unless both run at the same time: then
-    /// after it.
-    ///
-    /// # Errors
-    ///
-    /// Those of `work`, and as [`Database::write`].
-    pub async fn once<R: Message + Default + Clone>(
-        &self,
-        cx: &Call,
-        work: impl Future<Output = Result<R, Error>> + Send,
-    ) -> Result<R, Error> {
-        if let Some(answer) = self.answered(cx).await? {
-            return Ok(answer);
-        }
-        let result = work.await;
-        if cx.idempotency.is_none() {
-            return result;
-        }
-        let answer = match result {
-            Ok(response) => Ok(response),
-            Err(error) if error.kind().is_answer() => Err(error.to_record()),
-            Err(error) => return Err(error),
-        };
-        loop {
-            let kept = answer.clone().map_err(Error::from);
-            let kept = self
-                .write(cx, |_: &mut Transaction<'_>| {
-                    Box::pin(std::future::ready(kept))
-                })
-                .await;
-            match kept {
-                // Another looks under the key, which is one round trip.
-                Err(error) if error.kind() == Kind::Aborted => tokio::time::sleep(PAUSE).await,
-                kept => return kept,
-            }
-        }
-    }
-
-    /// Runs one statement, which gives one row or none, once per idempotency key; `answer` makes
+    /// Runs one statement, which gives exactly one row, once per idempotency key; `answer` makes
     /// the response of its result.
     ///
     /// Without a key this takes a single round trip: the statement is its own transaction. So
     /// `answer` must not refuse what the statement did: for an error, the statement itself must
-    /// have changed nothing (no row, a violated constraint).
+    /// have changed nothing (a violated constraint, a row that says so).
     ///
     /// # Errors
     ///
-    /// As [`Database::write`].
+    /// As [`Database::write`]; INTERNAL for another number of rows.
     pub async fn write_one<R, F>(
         &self,
         cx: &Call,
@@ -173,18 +127,18 @@ impl Database {
         answer: F,
     ) -> Result<R, Error>
     where
-        R: Message + Default,
-        F: FnOnce(Result<Option<Row>, QueryError>) -> Result<R, Error> + Send,
+        R: Answer,
+        F: FnOnce(Result<Row, QueryError>) -> Result<R, Error> + Send,
     {
         if cx.idempotency.is_some() {
             return self
                 .write(cx, |tx: &mut Transaction<'_>| {
-                    Box::pin(async move { answer(tx.query_opt(statement, params).await) })
+                    Box::pin(async move { answer(tx.query_one(statement, params).await) })
                 })
                 .await;
         }
-        let session = self.read(cx).await?;
-        let result = session.query_opt(statement, params).await;
+        let session = self.session(cx).await?;
+        let result = session.query_one(statement, params).await;
         answer(result.map_err(QueryError::unless_definite))
     }
 }
@@ -204,7 +158,7 @@ async fn under<'a, R, F>(
     handler: F,
 ) -> Result<R, Error>
 where
-    R: Message + Default,
+    R: Answer,
     F: for<'t> FnOnce(&'t mut Transaction<'a>) -> BoxFuture<'t, Result<R, Error>>,
 {
     match idempotency::begin(tx, key).await? {

@@ -1,4 +1,4 @@
-//! Emits `Validate` for every request message from its field rules.
+//! Emits `Validate` for every request message from its field rules, and a method for every id.
 
 use std::{collections::BTreeMap, fmt::Write};
 
@@ -56,6 +56,7 @@ fn emit(
     let mut checks = String::new();
     let mut fields = String::new();
     let mut forms = String::new();
+    let mut ids = String::new();
     let mut secrets = Vec::new();
     for field in message.fields() {
         let rules = options::rules(pool, &field)?;
@@ -76,6 +77,9 @@ fn emit(
         if let Some(form) = one_form(&field, &rules) {
             writeln!(forms, "        {form}")?;
         }
+        if rules.format.as_deref() == Some("UUID") {
+            writeln!(ids, "{}", id(&field, &rules)?)?;
+        }
         if rules.secret {
             secrets.push(field.name().to_owned());
         }
@@ -90,7 +94,32 @@ fn emit(
         message.package_name(),
         message.name(),
     )?;
+    if !ids.is_empty() {
+        let (package, name) = (message.package_name(), message.name());
+        writeln!(out, "impl crate::{package}::{name} {{\n{ids}}}\n")?;
+    }
     Ok(())
+}
+
+/// The method of a field that is an id.
+fn id(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
+    let name = field.name();
+    ensure!(
+        field.kind() == Kind::String && !field.is_list(),
+        "{}: only a string can be a UUID",
+        field.full_name()
+    );
+    let (absent, gives, read) = if rules.required {
+        ("", "uuid::Uuid", "required")
+    } else {
+        ("; none when it is empty", "Option<uuid::Uuid>", "optional")
+    };
+    Ok(format!(
+        "    /// The id in `{name}`{absent}.\n    ///\n    /// # Errors\n    ///\n    \
+         /// When it is no UUID. The field's rule refuses that before a handler runs.\n    \
+         pub fn {name}(&self) -> Result<{gives}, Violation> {{\n        \
+         crate::id::{read}({name:?}, &self.{name})\n    }}"
+    ))
 }
 
 /// The check of a field that JSON must hold, whatever its value.

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, field};
 use zerocart_auth::{Identity, Keys, Token, Verifier};
 use zerocart_core::{
-    Call, Error, Function, Idempotency, Invalid, Kind, READY_TIMEOUT, Request, Response, Setup,
+    Call, Error, Function, Idempotency, Invalid, Kind, Readiness, Request, Response, Setup,
     error::chain, metrics::Metrics, trace::TraceContext,
 };
 use zerocart_proto::{
@@ -120,6 +120,7 @@ struct Inner<F> {
     function: F,
     settings: Settings,
     metrics: Metrics,
+    readiness: Readiness,
     warm: AtomicBool,
 }
 
@@ -130,11 +131,17 @@ impl<F> Clone for Runtime<F> {
 }
 
 impl<F: Function> Runtime<F> {
-    pub(crate) fn new(function: F, settings: Settings, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        function: F,
+        settings: Settings,
+        metrics: Metrics,
+        readiness: Readiness,
+    ) -> Self {
         Self(Arc::new(Inner {
             function,
             settings,
             metrics,
+            readiness,
             warm: AtomicBool::new(false),
         }))
     }
@@ -151,13 +158,7 @@ impl<F: Function> Runtime<F> {
 
     /// Whether the function's dependencies answer within a second.
     pub(crate) async fn ready(&self) -> Result<(), Error> {
-        match tokio::time::timeout(READY_TIMEOUT, self.0.function.ready()).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::unavailable(
-                "not ready within a second",
-                READY_TIMEOUT,
-            )),
-        }
+        self.0.readiness.check().await
     }
 
     /// The longest that a call may take: the contract's limit, or a lower one from configuration.

@@ -124,7 +124,7 @@ async fn work<J: Job>(platform: Platform, env: Env, cx: &Call) -> Result<Summary
     let mut setup = Setup::on(platform, env, J::INFO.name);
     let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
     let job = J::build(&mut setup);
-    let (problems, _, background) = setup.finish();
+    let (problems, _, background, _) = setup.finish();
     let job = match (level, job) {
         (Ok(_), Ok(job)) if problems.is_empty() => job,
         _ => return Err(StartError::Config(problems).into()),

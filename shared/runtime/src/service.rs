@@ -44,10 +44,10 @@ pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, Star
     let settings = Settings::from_setup(&mut setup);
     let function = F::build(&mut setup);
     let lasting = setup.lasting();
-    let (problems, metrics, background) = setup.finish();
+    let (problems, metrics, background, readiness) = setup.finish();
     match (settings, function) {
         (Ok(settings), Ok(function)) if problems.is_empty() => Ok(Built {
-            router: router::router(Runtime::new(function, settings, metrics)),
+            router: router::router(Runtime::new(function, settings, metrics, readiness)),
             background,
             lasting,
         }),

@@ -106,7 +106,11 @@ impl<R: Rpc> Function for Scripted<R> {
         let id: String = setup.require(VARIABLE)?;
         let script = scripts().remove(&id);
         match script.and_then(|script| script.downcast::<Script<R>>().ok()) {
-            Some(script) => Ok(Self(*script)),
+            Some(script) => {
+                let ready = Arc::clone(&script.ready);
+                setup.readiness(move || ready());
+                Ok(Self(*script))
+            }
             None => {
                 setup.problem(format!("{VARIABLE} names no script of this RPC"));
                 Err(Invalid)
@@ -123,10 +127,6 @@ impl<R: Rpc> Function for Scripted<R> {
         let handler = Arc::clone(&self.0.handler);
         let cx = cx.clone();
         async move { handler(cx, request).await }
-    }
-
-    fn ready(&self) -> impl Future<Output = Result<(), Error>> + Send {
-        (self.0.ready)()
     }
 
     fn health(&self) -> Map<String, Value> {

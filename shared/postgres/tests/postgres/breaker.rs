@@ -38,7 +38,7 @@ async fn it_opens_after_three_failures_and_closes_after_two_successes() {
     server.stop().await;
     for _ in 0..3 {
         assert_eq!(state(&database), State::Closed);
-        let error = database.read(&call()).await.unwrap_err();
+        let error = database.session(&call()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable);
     }
     assert_eq!(state(&database), State::Open);
@@ -47,7 +47,7 @@ async fn it_opens_after_three_failures_and_closes_after_two_successes() {
     database.ping(PATIENCE).await.unwrap();
     assert_eq!(state(&database), State::Open);
     until("a probe is let through", async || {
-        let Ok(session) = database.read(&call()).await else {
+        let Ok(session) = database.session(&call()).await else {
             return false;
         };
         session.query_one("SELECT 1", &[]).await.is_ok()
@@ -69,7 +69,7 @@ async fn connections_that_end_with_an_old_server_do_not_open_it() {
     for _ in 0..2 {
         sessions = Vec::new();
         for _ in 0..4 {
-            let session = database.read(&call()).await.unwrap();
+            let session = database.session(&call()).await.unwrap();
             session.query_one("SELECT 1", &[]).await.unwrap();
             sessions.push(session);
         }
@@ -94,7 +94,7 @@ async fn new_connections_that_end_at_their_first_use_open_it() {
     let database = with_breaker(&proxy.url(test.url()), Duration::from_secs(3600));
     for _ in 0..3 {
         assert_eq!(state(&database), State::Closed);
-        let session = database.read(&call()).await.unwrap();
+        let session = database.session(&call()).await.unwrap();
         // Its answer is lost with the connection.
         session.query_one("SELECT 7", &[]).await.unwrap_err();
     }
@@ -109,10 +109,10 @@ async fn while_it_is_open_nobody_connects() {
     let database = with_breaker(&proxy.url(test.url()), Duration::from_secs(3600));
     // The first call makes the first connection.
     for _ in 0..3 {
-        database.read(&call()).await.unwrap_err();
+        database.session(&call()).await.unwrap_err();
     }
     assert_eq!(proxy.accepted(), 3);
-    let error = database.read(&call()).await.unwrap_err();
+    let error = database.session(&call()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     let retry_after = error.retry_after().unwrap();
     assert!(retry_after > Duration::from_secs(3000), "{retry_after:?}");
@@ -124,7 +124,7 @@ async fn answers_are_no_failures() {
     let (test, _admin) = things().await;
     let database = with_breaker(test.url(), Duration::from_secs(3600));
     for _ in 0..5 {
-        let session = database.read(&call()).await.unwrap();
+        let session = database.session(&call()).await.unwrap();
         drop(insert(&session, 1, 1).await);
         session
             .query_one("SELECT 1 WHERE false", &[])
@@ -143,7 +143,7 @@ async fn statements_that_take_too_long_are_failures() {
     for dropped in [false, true, false] {
         assert_eq!(state(&database), State::Closed);
         let cx = call_within(Duration::from_millis(1500));
-        let session = database.read(&cx).await.unwrap();
+        let session = database.session(&cx).await.unwrap();
         let sleep = session.query("SELECT pg_sleep(3600)", &[]);
         if dropped {
             // As the runtime does it, at the same deadline.
@@ -161,7 +161,7 @@ async fn a_caller_cannot_open_it_with_impossible_deadlines() {
     let database = with_breaker(test.url(), Duration::from_secs(3600));
     for _ in 0..5 {
         let cx = call_within(Duration::from_millis(10));
-        if let Ok(session) = database.read(&cx).await {
+        if let Ok(session) = database.session(&cx).await {
             drop(session.query("SELECT pg_sleep(3600)", &[]).await);
         }
     }
@@ -174,7 +174,7 @@ async fn a_caller_that_goes_away_says_nothing() {
     let test = TestDatabase::new("user").await;
     let database = with_breaker(test.url(), Duration::from_secs(3600));
     for _ in 0..5 {
-        let session = database.read(&call()).await.unwrap();
+        let session = database.session(&call()).await.unwrap();
         let sleep = session.query("SELECT pg_sleep(3600)", &[]);
         drop(tokio::time::timeout(Duration::from_millis(300), sleep).await);
     }

@@ -40,7 +40,7 @@ async fn a_server_that_starts_is_waited_for_as_long_as_the_call_lasts() {
     let proxy = Proxy::before(test.url(), [starting; 100]).await;
     let database = database(&proxy.url(test.url()));
     let impatient = call_within(Duration::from_millis(300));
-    let error = database.read(&impatient).await.unwrap_err();
+    let error = database.session(&impatient).await.unwrap_err();
     assert_eq!(error.kind(), Kind::DeadlineExceeded);
 }
 
@@ -49,7 +49,7 @@ async fn after_five_attempts_it_is_unavailable() {
     let test = TestDatabase::new("user").await;
     let proxy = Proxy::before(test.url(), [Fate::Closed; 5]).await;
     let database = database(&proxy.url(test.url()));
-    let error = database.read(&call()).await.unwrap_err();
+    let error = database.session(&call()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.retry_after().is_some());
     assert_eq!(proxy.accepted(), 5);
@@ -61,7 +61,7 @@ async fn a_refused_password_is_not_tried_again() {
     let test = TestDatabase::new("user").await;
     let proxy = Proxy::before(test.url(), [Fate::Refused("28P01")]).await;
     let error = database(&proxy.url(test.url()))
-        .read(&call())
+        .session(&call())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
@@ -76,7 +76,7 @@ async fn attempts_end_with_the_deadline() {
     let proxy = Proxy::before(test.url(), [Fate::Closed; 100]).await;
     let database = database(&proxy.url(test.url()));
     let error = database
-        .read(&call_within(Duration::from_millis(1)))
+        .session(&call_within(Duration::from_millis(1)))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), Kind::DeadlineExceeded);
@@ -95,7 +95,7 @@ async fn the_first_calls_wait_for_the_connection_that_is_being_made() {
     let database = Database::new(&config(&proxy.url(test.url())), options).unwrap();
     let ((), (), ()) = tokio::join!(database.warm_up(), works(&database), database.warm_up());
     assert_eq!(proxy.accepted(), 1);
-    let first = database.read(&call()).await.unwrap();
+    let first = database.session(&call()).await.unwrap();
     works(&database).await;
     assert_eq!(proxy.accepted(), 2);
     drop(first);
@@ -108,7 +108,7 @@ async fn a_call_that_gives_up_hands_the_first_connection_on() {
     let database = database(&proxy.url(test.url()));
     let impatient = call_within(Duration::from_millis(20));
     let patient = call();
-    let (first, second) = tokio::join!(database.read(&impatient), database.read(&patient));
+    let (first, second) = tokio::join!(database.session(&impatient), database.session(&patient));
     // Which of the two connects does not matter; the patient one gets a connection.
     drop(first);
     second.unwrap();
@@ -155,7 +155,7 @@ async fn verified_recycling_asks_the_server() {
     let mut config = config(test.url());
     config.recycling = zerocart_postgres::Recycling::Verified;
     let database = Database::new(&config, Options::default()).unwrap();
-    drop(database.read(&call()).await.unwrap());
+    drop(database.session(&call()).await.unwrap());
     let last = async || -> String {
         let row = admin
             .query_one(
@@ -167,11 +167,11 @@ async fn verified_recycling_asks_the_server() {
             .unwrap();
         row.get(0)
     };
-    let session = database.read(&call()).await.unwrap();
+    let session = database.session(&call()).await.unwrap();
     session.execute("SELECT 1", &[]).await.unwrap();
     drop(session);
     until("the statement shows", async || last().await == "SELECT 1").await;
-    drop(database.read(&call()).await.unwrap());
+    drop(database.session(&call()).await.unwrap());
     until("the empty check shows", async || last().await.is_empty()).await;
 }
 
@@ -189,7 +189,7 @@ async fn statements_have_a_limit_that_the_server_knows() {
     let test = TestDatabase::new("user").await;
     let env = Env::from_iter([("DATABASE_URL", test.url())]);
     let database = Database::from_setup(&mut Setup::new(env, "test"), Options::default()).unwrap();
-    let session = database.read(&call()).await.unwrap();
+    let session = database.session(&call()).await.unwrap();
     for setting in ["statement_timeout", "idle_in_transaction_session_timeout"] {
         let row = session
             .query_one("SELECT current_setting($1)", &[&setting])
@@ -226,7 +226,7 @@ async fn a_platforms_password_is_asked_for_at_each_connection() {
     let database = Database::new(&config, Options::default()).unwrap();
     // The one in the URL would be right, but the platform's wins.
     for _ in 0..2 {
-        let error = database.read(&call()).await.unwrap_err();
+        let error = database.session(&call()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable);
     }
     works(&database).await;

@@ -18,7 +18,7 @@ async fn the_server_ends_a_statement_that_takes_too_long() {
     config.pool_size = NonZeroUsize::MIN;
     config.statement_timeout = Duration::from_millis(100);
     let database = Database::new(&config, Options::default()).unwrap();
-    let session = database.read(&call()).await.unwrap();
+    let session = database.session(&call()).await.unwrap();
     let error = session.query(SLEEP, &[]).await.unwrap_err();
     assert!(error.is_database_failure());
     assert_eq!(Error::from(error).kind(), Kind::DeadlineExceeded);
@@ -32,7 +32,7 @@ async fn a_deadline_ends_a_statement_on_the_server_too() {
     let database = database(test.url());
     works(&database).await;
     let session = database
-        .read(&call_within(Duration::from_secs(1)))
+        .session(&call_within(Duration::from_secs(1)))
         .await
         .unwrap();
     let error = session.query(SLEEP, &[]).await.unwrap_err();
@@ -106,8 +106,8 @@ async fn a_full_pool_is_unavailable() {
         ..Options::default()
     };
     let database = Database::new(&config, options).unwrap();
-    let holder = database.read(&call()).await.unwrap();
-    let error = database.read(&call()).await.unwrap_err();
+    let holder = database.session(&call()).await.unwrap();
+    let error = database.session(&call()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.message().contains("in use"), "{error}");
     assert!(error.retry_after().is_some());
@@ -119,7 +119,7 @@ async fn a_full_pool_is_unavailable() {
 #[tokio::test]
 async fn statements_can_share_a_round_trip() {
     let (test, _admin) = things().await;
-    let session = database(test.url()).read(&call()).await.unwrap();
+    let session = database(test.url()).session(&call()).await.unwrap();
     let (one, many) = tokio::try_join!(
         session.query_one("SELECT 1", &[]),
         session.query("SELECT generate_series(1, 3)", &[]),
@@ -132,7 +132,7 @@ async fn statements_can_share_a_round_trip() {
 #[tokio::test]
 async fn rows_are_counted() {
     let (test, _admin) = things().await;
-    let session = database(test.url()).read(&call()).await.unwrap();
+    let session = database(test.url()).session(&call()).await.unwrap();
     let none = session.query_opt("SELECT 1 WHERE false", &[]).await;
     assert!(none.unwrap().is_none());
     let internal = |error: QueryError| {
@@ -154,7 +154,7 @@ async fn rows_are_counted() {
 #[tokio::test]
 async fn constraints_are_known_by_name() {
     let (test, _admin) = things().await;
-    let session = database(test.url()).read(&call()).await.unwrap();
+    let session = database(test.url()).session(&call()).await.unwrap();
     let add = async |amount: i32| {
         session
             .execute("INSERT INTO things VALUES (1, $1)", &[&amount])
@@ -178,7 +178,7 @@ async fn constraints_are_known_by_name() {
 #[tokio::test]
 async fn values_of_rows_stay_out_of_the_log() {
     let (test, _admin) = things().await;
-    let session = database(test.url()).read(&call()).await.unwrap();
+    let session = database(test.url()).session(&call()).await.unwrap();
     let add = "INSERT INTO things VALUES (987654, 1)";
     session.execute(add, &[]).await.unwrap();
     let error = Error::from(session.execute(add, &[]).await.unwrap_err());
@@ -191,16 +191,16 @@ async fn a_migration_costs_no_more_than_one_error() {
     let (test, admin) = things().await;
     let database = database(test.url());
     let all = "SELECT * FROM things";
-    let session = database.read(&call()).await.unwrap();
+    let session = database.session(&call()).await.unwrap();
     session.query(all, &[]).await.unwrap();
     drop(session);
     admin
         .batch_execute("ALTER TABLE things ADD COLUMN more int")
         .await
         .unwrap();
-    let session = database.read(&call()).await.unwrap();
+    let session = database.session(&call()).await.unwrap();
     session.query(all, &[]).await.unwrap_err();
     drop(session);
-    let session = database.read(&call()).await.unwrap();
+    let session = database.session(&call()).await.unwrap();
     session.query(all, &[]).await.unwrap();
 }

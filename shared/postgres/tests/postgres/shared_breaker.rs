@@ -237,8 +237,8 @@ impl Function for Guarded {
     type Rpc = rpc::CreateOrder;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(setup, Options::default())?;
-        shared_breaker(setup, &database, NAME, RULES).map(Self)
+        let database = Database::from_setup(setup, Options::default());
+        shared_breaker(setup, &database, NAME, PATIENCE).map(Self)
     }
 
     async fn call(&self, _: &Call, _: Request<Self>) -> Result<Response<Self>, Error> {
@@ -270,12 +270,11 @@ async fn a_process_that_starts_reads_the_state_before_its_first_call() {
 }
 
 #[test]
-fn rules_without_a_lease_are_a_problem() {
+fn a_lease_without_time_is_a_problem() {
     let env = Env::from_iter([("DATABASE_URL", "postgres://u@h/d")]);
     let mut setup = Setup::new(env, "test");
-    let database = Database::from_setup(&mut setup, Options::default()).unwrap();
-    let rules = breaker::Config::default();
-    assert!(shared_breaker(&mut setup, &database, NAME, rules).is_err());
+    let database = Database::from_setup(&mut setup, Options::default());
+    assert!(shared_breaker(&mut setup, &database, NAME, Duration::ZERO).is_err());
     let [problem] = setup.problems() else {
         panic!("{:?}", setup.problems());
     };

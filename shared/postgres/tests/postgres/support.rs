@@ -96,7 +96,7 @@ pub(crate) async fn count(admin: &Client, table: &str) -> i64 {
 
 /// The pool works: a statement gets its answer.
 pub(crate) async fn works(database: &Database) {
-    let session = database.read(&call()).await.unwrap();
+    let session = database.session(&call()).await.unwrap();
     let row = session.query_one("SELECT 40 + 2", &[]).await.unwrap();
     assert_eq!(row.column::<i32>(0).unwrap(), 42);
 }

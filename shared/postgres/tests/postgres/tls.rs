@@ -46,7 +46,7 @@ async fn the_server_is_verified() {
     let roots = roots.path().to_str().unwrap();
     let refused = async |host: &str, roots: &str| -> String {
         let error: Error = database(&require(host, roots))
-            .read(&call())
+            .session(&call())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), Kind::Unavailable);
@@ -80,7 +80,7 @@ async fn the_server_is_verified() {
 
     for mode in ["require", "prefer", "verify-full"] {
         let url = require("127.0.0.1", roots).replace("require", mode);
-        let session = database(&url).read(&call()).await.unwrap();
+        let session = database(&url).session(&call()).await.unwrap();
         let row = session
             .query_one(
                 "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
@@ -93,7 +93,7 @@ async fn the_server_is_verified() {
 
     // A statement is cancelled over TLS as well.
     let session = database(&require("127.0.0.1", roots))
-        .read(&call())
+        .session(&call())
         .await
         .unwrap();
     let sleep = session.query("SELECT pg_sleep(3600)", &[]);

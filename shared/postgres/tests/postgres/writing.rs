@@ -86,7 +86,7 @@ async fn one_statement_can_be_the_whole_effect() {
                     let row = row.on_constraint("things_pkey", || {
                         Error::new(Kind::AlreadyExists, "twice")
                     })?;
-                    Ok(row.map_or(0, |row| row.get::<_, i32>(0)))
+                    Ok(row.get::<_, i32>(0))
                 },
             )
             .await
@@ -103,6 +103,19 @@ async fn one_statement_can_be_the_whole_effect() {
     }
     assert_eq!(count(&admin, "things").await, 2);
     assert_eq!(count(&admin, "idempotency_keys").await, 2);
+}
+
+#[tokio::test]
+async fn one_statement_without_its_row_is_a_fault_and_records_nothing() {
+    let (test, admin) = things().await;
+    let database = database(test.url());
+    for cx in [call(), call_under("k", "r")] {
+        let sql = "INSERT INTO things SELECT $1, 1 WHERE $1 < 0 RETURNING id";
+        let answer = database.write_one(&cx, sql, &[&1], |row| Ok(row?.get::<_, i32>(0)));
+        assert_eq!(answer.await.unwrap_err().kind(), Kind::Internal);
+    }
+    assert_eq!(count(&admin, "idempotency_keys").await, 0);
+    works(&database).await;
 }
 
 #[tokio::test]
@@ -159,7 +172,7 @@ async fn each_way_to_write_has_its_round_trips() {
             .await
     };
     let one = async |cx: Call, id: i32| {
-        let sql = "INSERT INTO things (id, amount) VALUES ($1, 1)";
+        let sql = "INSERT INTO things (id, amount) VALUES ($1, 1) RETURNING id";
         database
             .write_one(&cx, sql, &[&id], |row| {
                 row?;
@@ -179,6 +192,17 @@ async fn each_way_to_write_has_its_round_trips() {
     assert_eq!(proxy.round_trips(), 3);
     // BEGIN, lock, look-up and savepoint; ROLLBACK.
     add(call_under("k", "r"), 4).await.unwrap();
+    assert_eq!(proxy.round_trips(), 2);
+    let after = async |cx: Call, id: i32| {
+        database
+            .write_after(&cx, async { Ok(id) }, |tx: &mut Transaction<'_>, id| {
+                Box::pin(async move { insert(tx, id, 1).await })
+            })
+            .await
+    };
+    after(call_under("m", "r"), 7).await.unwrap();
+    assert_eq!(proxy.round_trips(), 3);
+    after(call_under("m", "r"), 7).await.unwrap();
     assert_eq!(proxy.round_trips(), 2);
     one(call(), 5).await.unwrap();
     assert_eq!(proxy.round_trips(), 1);

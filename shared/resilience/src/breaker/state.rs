@@ -28,17 +28,21 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            failure_threshold: 3,
-            success_threshold: 2,
-            open_for: Duration::from_secs(30),
-            half_open_probes: 1,
-            probe_lease: None,
-        }
+        Self::CONTRACT
     }
 }
 
 impl Config {
+    /// The breaker of the contract: 3 failures in a row open it for 30 s, then one call at a time
+    /// probes, and 2 successes close it.
+    pub const CONTRACT: Self = Self {
+        failure_threshold: 3,
+        success_threshold: 2,
+        open_for: Duration::from_secs(30),
+        half_open_probes: 1,
+        probe_lease: None,
+    };
+
     /// Checks that the breaker can open, and can close again.
     ///
     /// # Errors
