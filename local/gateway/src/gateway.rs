@@ -34,7 +34,7 @@ use crate::upstream::{Protocol, Upstream};
 /// The longest request line, and the longest header (one of nginx's `large_client_header_buffers`).
 const MAX_LINE_BYTES: usize = 8 * 1024;
 
-/// What is read of a body that nobody wants, in bytes, so that its client reads the answer.
+/// How many bytes of a refused body are read, so that its client reads the answer.
 const MAX_DISCARDED_BYTES: usize = 32 << 20;
 /// How long that may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Shared<U> {
     pub(crate) router: Router,
-    /// What runs where no route is.
+    /// The plugins for a request without a route.
     pub(crate) global: PluginSet,
     pub(crate) credentials: RwLock<Arc<Credentials>>,
     pub(crate) metrics: Arc<Metrics>,
@@ -52,14 +52,14 @@ pub(crate) struct Shared<U> {
 }
 
 impl<U> Shared<U> {
-    /// The keys of the moment. A request goes on with those that it began with.
+    /// The present keys. A request keeps those that it began with.
     fn credentials(&self) -> Arc<Credentials> {
         let credentials = self.credentials.read();
         Arc::clone(&credentials.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What the plugins want on the answer, whoever gives it.
+/// What the plugins add to the answer, whether the upstream or the gateway gives it.
 #[derive(Debug, Default)]
 struct Marks {
     cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
@@ -81,14 +81,15 @@ pub(crate) async fn handle<U: Upstream>(
         .expect("hexadecimal digits are visible ASCII");
     let mut seen = Observation::new(&shared.metrics, &parts.method, id);
     let mut marks = Marks::default();
-    // Discarding a body asks for it, which a client that waits for `100 Continue` must not be.
+    // Discarding a body asks the client to send it. A client that waits for `100 Continue` must not
+    // be asked.
     let discardable = !http2 && !parts.headers.contains_key(http::header::EXPECT);
     let mut body = Some(body);
     let answer = exchange(shared, connection, parts, &mut body, &mut seen, &mut marks).await;
     let refused = answer.is_err();
     if let Some(unread) = body.filter(|_| refused && discardable) {
-        // HTTP/1 can only close the connection under a body that is not read, at which a client
-        // that is still sending gets no answer but a reset.
+        // If the body is not read, HTTP/1 can only close the connection. A client that is still
+        // sending then gets a reset and no answer.
         let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(unread)).await;
     }
     let mut response = match answer {
@@ -120,7 +121,7 @@ pub(crate) async fn handle<U: Upstream>(
     response.map(|body| Body::new(Outgoing::new(body, read_timeout, seen)))
 }
 
-/// Leaves the head alone, which says how long the body would be, as far as that is known.
+/// Keeps the head, which says how long the body would be, if that is known.
 fn without_body(response: &mut Response<Body>) {
     let length = response.body().size_hint().exact();
     if let Some(length) = length.filter(|length| *length > 0) {
@@ -130,7 +131,7 @@ fn without_body(response: &mut Response<Body>) {
     *response.body_mut() = Body::empty();
 }
 
-/// Reads on without keeping anything.
+/// Reads and discards.
 async fn discard(mut body: Body) {
     let mut left = MAX_DISCARDED_BYTES;
     while let Some(Ok(frame)) = body.frame().await {
@@ -311,7 +312,7 @@ fn check_lines(parts: &Parts) -> Result<(), Reply> {
     }
 }
 
-/// Kong routes by path first, and then refuses what the route's protocol is not for.
+/// Kong chooses the route by path first, and then refuses a request of another protocol.
 fn check_protocol(route: &Route, parts: &Parts) -> Result<(), Reply> {
     if !route.grpc {
         return Ok(());
@@ -343,7 +344,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Whom the request is for, which HTTP/1.1 requires (RFC 9112 section 3.2).
+/// The host that the request is for. HTTP/1.1 requires it (RFC 9112 section 3.2).
 fn authority(parts: &Parts) -> Result<Option<Authority>, Reply> {
     let bad = || Reply::failure(StatusCode::BAD_REQUEST);
     let mut hosts = parts.headers.get_all(HOST).iter();
