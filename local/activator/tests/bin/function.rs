@@ -1,5 +1,4 @@
-//! A function for the tests of the activator, well or badly behaved as its environment and its
-//! requests say.
+//! A function for the tests of the activator. Its environment and its requests say how it behaves.
 //!
 //! Without `LISTEN` it is a job: it says `working`, waits for the file `$FINISH` if that is set,
 //! prints its environment and exits with the status `$EXIT`, 0 without it.
