@@ -58,8 +58,8 @@ pub mod retry;
 
 /// The time limit of one attempt: tower's own timeout, under the names of this crate.
 ///
-/// Its error is boxed, and is another type than [`deadline`]'s: only an attempt that took too long
-/// is worth another attempt, not a deadline that has passed.
+/// Its error is boxed, and is another type than that of a deadline: only an attempt that took too
+/// long is worth another attempt, not a deadline that has passed.
 pub mod attempt {
     pub use tower::timeout::error::Elapsed;
     pub use tower::timeout::{Timeout as Service, TimeoutLayer as Layer};
