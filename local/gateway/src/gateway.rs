@@ -34,7 +34,7 @@ use crate::upstream::{Protocol, Upstream};
 /// The longest request line, and the longest header (one of nginx's `large_client_header_buffers`).
 const MAX_LINE_BYTES: usize = 8 * 1024;
 
-/// How many bytes of a refused body are read, so that its client reads the answer.
+/// What is read of a body that nobody wants, in bytes, so that its client reads the answer.
 const MAX_DISCARDED_BYTES: usize = 32 << 20;
 /// How long that may take.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -88,8 +88,8 @@ pub(crate) async fn handle<U: Upstream>(
     let answer = exchange(shared, connection, parts, &mut body, &mut seen, &mut marks).await;
     let refused = answer.is_err();
     if let Some(unread) = body.filter(|_| refused && discardable) {
-        // If the body is not read, HTTP/1 can only close the connection. A client that is still
-        // sending then gets a reset and no answer.
+        // HTTP/1 can only close the connection under a body that is not read, at which a client
+        // that is still sending gets no answer but a reset.
         let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(unread)).await;
     }
     let mut response = match answer {
@@ -131,7 +131,7 @@ fn without_body(response: &mut Response<Body>) {
     *response.body_mut() = Body::empty();
 }
 
-/// Reads and discards.
+/// Reads on without keeping anything.
 async fn discard(mut body: Body) {
     let mut left = MAX_DISCARDED_BYTES;
     while let Some(Ok(frame)) = body.frame().await {

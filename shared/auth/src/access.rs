@@ -5,11 +5,11 @@ use crate::{Identity, Role};
 /// Who may call an RPC. Each field opens the RPC to more callers; the default opens it to nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Everybody, without a token. A token that is sent is not read.
+    /// Everybody, without a token: one that is there is not looked at.
     pub anyone: bool,
-    /// All callers with one of these roles.
+    /// Callers with one of these roles, whoever they are.
     pub roles: &'static [Role],
-    /// The caller whose subject this field of the request names, with any role.
+    /// The caller whose subject this field of the request names, whatever its role.
     pub self_field: Option<&'static str>,
     /// Any customer; the handler then lets only the owner of the loaded row through
     /// ([`authorize_owner`]).
@@ -19,10 +19,10 @@ pub struct Access {
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The RPC needs a token, and there is none (gRPC UNAUTHENTICATED, HTTP 401).
+    /// The RPC wants a token and there is none (gRPC UNAUTHENTICATED, HTTP 401).
     #[error("a token is required")]
     Unauthenticated,
-    /// The caller is known, and is not allowed (gRPC PERMISSION_DENIED, HTTP 403).
+    /// The caller is known and may not (gRPC PERMISSION_DENIED, HTTP 403).
     #[error("the caller may not do this")]
     PermissionDenied,
 }
@@ -58,8 +58,8 @@ pub fn authorize(
 
 /// Decides whether `identity` may see or change a row that belongs to the user `owner_id`.
 ///
-/// A caller with a role of [`Access::roles`] may do so for every row, a customer only for its own
-/// rows. For an RPC without [`Access::owner`] only the roles count.
+/// The roles in [`Access::roles`] may for every row, a customer only for its own. For an RPC
+/// without [`Access::owner`] only the roles count.
 ///
 /// # Errors
 ///

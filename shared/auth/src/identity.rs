@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// The role of a caller. Tokens have the lowercase name.
+/// What a caller is. Tokens carry the lowercase name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// A person with an account.
@@ -58,7 +58,7 @@ impl FromStr for Role {
 pub enum Issuer {
     /// Signs for people: customers and admins. The gateway knows it.
     User,
-    /// Signs for functions. The gateway does not know it, so its tokens are refused from outside.
+    /// Signs for functions. The gateway does not know it, so its tokens are no use from outside.
     Service,
 }
 
@@ -104,9 +104,9 @@ impl fmt::Display for Issuer {
 pub struct Identity {
     /// The user's id (a canonical UUID), or the name of the calling function.
     pub subject: String,
-    /// The caller's role.
+    /// What the caller is.
     pub role: Role,
-    /// The issuer of the token.
+    /// Who vouches for it.
     pub issuer: Issuer,
 }
 
