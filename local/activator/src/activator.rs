@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 3;
 /// above what it takes would end that connection for all of them.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// The activator's own settings. They come from the engine, and not from a function's manifest.
+/// What the activator takes from the engine, not from a function's manifest.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long an instance may take to become ready; past it, held requests get a 504.
@@ -66,14 +66,14 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The back-off after a failure that follows `streak` other failures in a row.
+    /// The back-off after a failure that `streak` others came before.
     pub(crate) fn backoff_after(&self, streak: u32) -> Duration {
         let factor = 2_u32.saturating_pow(streak);
         self.backoff.saturating_mul(factor).min(self.max_backoff)
     }
 }
 
-/// The status of a function.
+/// What a function is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionStatus {
     /// Its name.
@@ -92,7 +92,7 @@ pub struct FunctionStatus {
     pub crashes: u64,
 }
 
-/// The status of an instance.
+/// What an instance is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceStatus {
     /// Its process id; none when it runs inside the engine or has not been started yet.
@@ -101,11 +101,11 @@ pub struct InstanceStatus {
     pub started_at_unix_ms: u64,
     /// The requests that it is answering.
     pub in_flight: usize,
-    /// Its phase.
+    /// Where it is in its life.
     pub state: InstanceState,
 }
 
-/// The phase of an instance.
+/// Where an instance is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
@@ -117,7 +117,7 @@ pub enum InstanceState {
     Stopping,
 }
 
-/// Runs functions on demand. Clones share everything.
+/// Runs functions as they are asked for. A clone is the same activator.
 #[derive(Clone)]
 pub struct Activator {
     pools: Arc<BTreeMap<String, Arc<Pool>>>,

@@ -166,7 +166,7 @@ pub(crate) struct Connection {
     /// Counts connections, from 1.
     pub(crate) serial: u64,
     requests: AtomicU64,
-    /// Finds requests whose length can be read in two ways.
+    /// Which of its requests cannot be told from what comes behind them.
     pub(crate) framing: Framing,
 }
 
