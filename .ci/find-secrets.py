@@ -52,6 +52,7 @@ ALLOWED = {
     r"eyJhbGciOiJub25lIn0\.e30\.": "tests/tests/hostile/http1.rs",
     # Ids of traces, and of users without their hyphens.
     r"4bf92f3577b34da6a3ce929d0e0e4736": None,
+    r"15bd20a1dc16317b801535f15a02e9c3|dc937a780fe5a5efb24ee16a9c3b3eb2|"
     r"80326ef5502768e11b3fac4ec3df0abc|5fabd4cf23fc10d477bdeea2fa1c3c16": None,
     r"018f4e9a7c1b7def80000123456789ab": "shared/auth/src/identity.rs",
     r"0192f0c17a3e7cc29f4b1d2c3b4a5f60": "tests/src/openapi.rs",

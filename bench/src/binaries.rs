@@ -34,7 +34,8 @@ pub(crate) fn workspace_root() -> PathBuf {
 ///
 /// # Errors
 ///
-/// When this program was not built for release: its neighbours are not what gets deployed.
+/// When this program was not built for release: the binaries beside it are not those that are
+/// deployed.
 pub(crate) fn folder() -> Result<PathBuf> {
     let this = std::env::current_exe().context("cannot tell where this program is")?;
     let folder = this.parent().context("this program is in no folder")?;

@@ -10,7 +10,7 @@ use crate::http::Request;
 /// The password of the seeded account.
 const PASSWORD: &str = "correct horse battery staple";
 
-/// What was put into the databases before anything is measured.
+/// The data that is put into the databases before anything is measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seeds {
     /// The e-mail of an account.
@@ -23,7 +23,7 @@ pub(crate) struct Seeds {
     pub(crate) order_id: String,
     /// Its payment.
     pub(crate) payment_id: String,
-    /// A customer of whom another order is being made, so that a new one is refused.
+    /// A customer who has an order that is being made, so that a new one is refused.
     pub(crate) busy_user_id: String,
     /// That customer's token.
     pub(crate) busy_token: String,
@@ -40,7 +40,7 @@ pub(crate) struct Case {
     pub(crate) body: Option<String>,
     /// The status of the answer.
     pub(crate) status: u16,
-    /// What was asked, where the name of the function does not say it.
+    /// A description of the request, if the name of the function does not say it.
     pub(crate) note: &'static str,
 }
 
@@ -82,7 +82,7 @@ impl Case {
         }
     }
 
-    /// As bytes.
+    /// The request as bytes.
     pub(crate) fn request(&self) -> Request {
         let (token, body) = (self.token.as_deref(), self.body.as_deref());
         Request::new(self.method, &self.path, token, body)
@@ -92,10 +92,10 @@ impl Case {
 /// Why the first answer of a function is not compared with the floor's, and `/ready` is instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Apart {
-    /// A call hashes a password (argon2id: 19 MiB, two passes), which takes longer than all else
+    /// A call hashes a password (argon2id: 19 MiB, two passes), which takes longer than the rest
     /// and has nothing to do with starting.
     Hashes,
-    /// There is no answer without another function. It is only asked whether it is ready.
+    /// There is no answer without another function. Only its readiness is asked.
     Calls,
 }
 
@@ -108,8 +108,8 @@ pub(crate) fn apart(name: &str) -> Option<Apart> {
     }
 }
 
-/// The request for the function of `info`, while no other function runs. `n` is another number each
-/// time: no e-mail is taken twice.
+/// The request for the function of `info`, while no other function runs. `n` is a new number each
+/// time, so no e-mail is used twice.
 ///
 /// # Errors
 ///

@@ -25,7 +25,7 @@ use crate::{
     stand::Stand,
 };
 
-/// How many products are there, so that a list has a full page.
+/// How many products there are: enough for a full page of a list.
 const PRODUCTS: u32 = 30;
 
 /// How functions find each other.
@@ -33,14 +33,15 @@ const PRODUCTS: u32 = 30;
 pub(crate) enum Paths {
     /// Through the activator, as in the local engine.
     Open,
-    /// Through the activator, but for `GET /health`, which is answered before it gets there: so
-    /// wake-ups wake nobody.
+    /// Through the activator, except `GET /health`, which is answered before it gets there, so
+    /// wake-ups have no effect.
     Sleepy,
-    /// Not at all: nobody listens at this port.
+    /// Not at all: nothing listens on this port.
     Closed(u16),
 }
 
-/// Where the functions of all fleets of a run write, and who ends them when this is killed.
+/// The log folder of all fleets of a run, and the guard that ends their functions if this process
+/// is killed.
 pub(crate) struct Yard {
     logs: TempDir,
     guard: Guard,
@@ -58,7 +59,7 @@ impl Yard {
 /// All functions, at zero when this is made.
 pub(crate) struct Fleet {
     activator: Activator,
-    /// Ends the way between functions.
+    /// Ends the address between functions when it is dropped.
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -110,7 +111,8 @@ impl Fleet {
         })
     }
 
-    /// Asks a function, which is started if need be; with the time that the whole answer took.
+    /// Asks a function, which is started if necessary. Returns the answer, and the time that all of
+    /// it took.
     ///
     /// # Errors
     ///
@@ -141,8 +143,8 @@ impl Fleet {
         Ok((body, took))
     }
 
-    /// The CPU time that the functions which run, and PostgreSQL for them, have used so far, in
-    /// milliseconds; none where the kernel does not tell (`CONFIG_SCHED_INFO`).
+    /// The CPU time that the running functions, and PostgreSQL for them, have used so far, in
+    /// milliseconds; none if the kernel does not report it (`CONFIG_SCHED_INFO`).
     pub(crate) async fn cpu_ms(&self, stand: &Stand) -> Result<Option<f64>> {
         let functions = self.activator.status();
         let functions = functions.iter().flat_map(|f| &f.instances);
@@ -234,7 +236,7 @@ pub(crate) fn info(name: &str) -> Result<rpc::Info> {
         .with_context(|| format!("there is no function {name}"))
 }
 
-/// The way between functions, on which wake-ups get lost: they are answered, and wake nobody.
+/// The address between functions that answers wake-ups itself, so that they start nothing.
 fn sleepy(activator: Activator) -> Router {
     Router::new().route("/health", get(async || "")).fallback(
         async move |request: Request<Body>| {

@@ -1,4 +1,5 @@
-//! A client that costs next to nothing: one blocking connection, HTTP/1.1, one request at a time.
+//! A client with almost no cost of its own: one blocking connection, HTTP/1.1, one request at a
+//! time.
 
 use std::{
     io::{Read, Write},
@@ -33,7 +34,7 @@ impl Request {
     }
 }
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -1,4 +1,4 @@
-//! What a table of times is worth nothing without: where it was measured.
+//! A description of the machine. A table of times is worth nothing without it.
 
 use std::{fs, process::Command, thread};
 

@@ -1,9 +1,9 @@
 //! Measurements of zerocart, on this machine and a PostgreSQL of its own.
 //!
-//! `cold` starts every function again and again, beside a hand-written floor, and prints how long
-//! each takes to its first answers, with its size on disk and in memory. `chain` orders from a fleet
-//! at zero, and prints what that waits for beside the starts of the functions that it goes through.
-//! `lambda` measures what is uploaded to AWS Lambda, and its init.
+//! `cold` starts every function many times, next to a hand-written floor. It prints the times to
+//! its first answers, and its size on disk and in memory. `chain` makes the first order of a fleet
+//! at zero, and compares its time with the starts of the functions that it goes through. `lambda`
+//! measures the uploads to AWS Lambda, and the time of init.
 
 #![expect(
     clippy::print_stdout,

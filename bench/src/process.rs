@@ -151,10 +151,11 @@ impl Drop for Running {
     }
 }
 
-/// Ports that nobody else gets meanwhile: those outside what the kernel gives to connections.
+/// Ports that no other program gets meanwhile: those outside of the range that the kernel gives to
+/// connections.
 ///
-/// Inside, a connection that waits for a port could also connect to itself (TCP's simultaneous
-/// open), and would count as a program that listens.
+/// Inside that range, a connection that waits for a port could also connect to itself (TCP's
+/// simultaneous open), and would count as a program that listens.
 pub(crate) struct Ports(Range<u16>);
 
 impl Ports {

@@ -1,4 +1,4 @@
-//! What functions need around them: a PostgreSQL with their databases, and keys.
+//! The environment of functions: a PostgreSQL with their databases, and keys.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 /// The longest that sessions of killed processes may take to end.
 const QUIET_LIMIT: Duration = Duration::from_secs(10);
 
-/// A PostgreSQL in a folder that goes with it, the databases of the domains, and both issuers' keys.
+/// A PostgreSQL in a temporary folder, the databases of the domains, and both issuers' keys.
 pub(crate) struct Stand {
     server: Server,
     databases: Vec<Database>,
@@ -31,7 +31,7 @@ impl Stand {
     /// Starts PostgreSQL and migrates a database for each domain.
     pub(crate) async fn start(domains: &[&str]) -> Result<Self> {
         let mut options = Options::temporary();
-        // Fetched once, into the local engine's folder.
+        // If PostgreSQL must be fetched, it goes to the local engine's folder, once.
         options.programs = Some(workspace_root().join(".zerocart/postgres"));
         let server = Server::start(options).await.context("no PostgreSQL")?;
         let databases = provision(&server, domains).await?;
@@ -81,7 +81,7 @@ impl Stand {
         Ok(owned.collect())
     }
 
-    /// Where the role of this domain's functions finds its database.
+    /// The database URL of the role of this domain's functions.
     pub(crate) fn database_url(&self, domain: &str) -> Result<String> {
         Ok(self.database(domain)?.url.expose())
     }
@@ -107,8 +107,8 @@ impl Stand {
         Ok(token.as_str().to_owned())
     }
 
-    /// Makes a paid order one that is being made, for the hour that this may take. Only a race or a
-    /// crash leaves such an order.
+    /// Turns a paid order into one that is being made, for up to an hour. Otherwise only a race or
+    /// a crash leaves such an order.
     pub(crate) async fn reopen(&self, order_id: &str) -> Result<()> {
         let url = self
             .server

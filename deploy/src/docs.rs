@@ -1,4 +1,4 @@
-//! Tables of the docs that follow from `proto/`.
+//! Tables of the docs, made from `proto/`.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use zerocart_proto::rpc::{Info, Role};
 
 use crate::{Output, Unit};
 
-/// A region `rpcs` in README.md.
+/// The region `rpcs` of README.md: the table of functions.
 pub fn render(units: &[Unit]) -> Vec<Output> {
     let mut text = "\n| RPC | route | who |\n|---|---|---|\n".to_owned();
     for rpc in units.iter().filter_map(|unit| unit.rpc.as_ref()) {

@@ -1,4 +1,4 @@
-//! The project's folder: reads the sources, and writes or compares what is made from them.
+//! The project's folder: reads the sources, and writes or compares the generated files.
 
 use std::{
     collections::BTreeMap,
@@ -13,8 +13,8 @@ use crate::{COMMAND, Invalid, Output, Sources, Splice, render};
 /// The services of the public edge that are no functions, each with its settings file.
 const SERVICES: &[(&str, &str)] = &[("grpc-reflection", "edge/reflection/functions.toml")];
 
-/// Folders in which every file is generated: `*` is one folder. A file in them that is not made any
-/// more is removed.
+/// Folders in which every file is generated: `*` is one folder. A file in them that is not
+/// generated any more is removed.
 const WHOLE: &[&str] = &[
     "functions/*/src/bin",
     "knative/edge",
@@ -46,7 +46,7 @@ fn lines(invalid: &[Invalid]) -> String {
     lines.join("\n")
 }
 
-/// A file that is not what its sources make.
+/// A file that differs from what its sources make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The path below the project's folder.

@@ -1,5 +1,5 @@
-//! The generator: every file that can be derived, made from its sources. [`render`] is pure: texts
-//! become texts.
+//! The generator makes every file that can be derived from its sources. [`render`] is pure: text
+//! in, text out.
 //!
 //! Sources:
 //!
@@ -30,10 +30,10 @@ pub use unit::Unit;
 /// The Kubernetes namespace of everything that is deployed.
 pub const NAMESPACE: &str = "zerocart";
 
-/// The command that mends a file that is not current.
+/// The command that makes a file current.
 pub const COMMAND: &str = "cargo zerocart generate";
 
-/// What everything is made from.
+/// The sources of all generated files.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
     /// The RPCs of `proto/`: one function each.
@@ -54,7 +54,7 @@ pub struct Sources<'a> {
 ///
 /// # Errors
 ///
-/// All that is wrong in the settings.
+/// All problems of the settings.
 pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     let settings = Settings::read(sources)?;
     let units = unit::all(sources, &settings);

@@ -1,4 +1,4 @@
-//! What the generator makes: whole files, and regions of files that are otherwise kept by hand.
+//! The generator's output: whole files, and regions of files that are otherwise written by hand.
 
 /// A generated text.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What is decided about a function: its scale, its memory, its limits of rate.
+//! The settings of a function: scale, memory, rate limits.
 //!
 //! A domain's decisions stand in `functions/<domain>/functions.toml`, a table per function or job.
 //! A value that is left out has its default; what can be derived has no setting.
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::Sources;
 use serde::Deserialize;
 
-/// What is decided about one function or job.
+/// The settings of one function or job.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Unit {
@@ -31,7 +31,7 @@ pub struct Unit {
     pub calls_per_minute: u32,
     /// The most calls of one client address in an hour. Default 1000.
     pub calls_per_hour: u32,
-    /// When a job runs: five fields, as cron has them, in UTC. Jobs only, and required there.
+    /// When a job runs: cron's five fields, in UTC. Jobs only, and required there.
     pub schedule: Option<String>,
 }
 
@@ -123,7 +123,7 @@ impl Settings {
         }
     }
 
-    /// What is decided about a function or job: the defaults where nothing is.
+    /// The settings of a function or job, with defaults for values that are left out.
     pub fn of(&self, name: &str) -> Unit {
         self.0.get(name).cloned().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! Rust that follows from `proto/`: the `main` of each binary, the list of each domain's functions, and
-//! the registry of all of them.
+//! Rust code that is made from `proto/`: the `main` of each binary, the list of each domain's
+//! functions, and the registry of all of them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Words about generated files, and lines of comments.
+//! The first line of generated files, and lines of comments.
 
 use crate::COMMAND;
 

@@ -1,4 +1,4 @@
-//! What is known of a function or job, from its declaration and its settings.
+//! A function or job with its declaration and its settings.
 
 use zerocart_proto::rpc::{Info, JobInfo, Role};
 
@@ -36,7 +36,7 @@ pub struct Unit {
     pub rpc: Option<Info>,
     /// The secrets that it gets: those that it needs, and no others.
     pub secrets: Vec<Secret>,
-    /// What is decided about it.
+    /// Its settings.
     pub settings: settings::Unit,
 }
 

@@ -1,7 +1,7 @@
-//! A request of every RPC, from its path, query and JSON, in the very router that its function serves.
+//! Fuzzes requests of every RPC (path, query and JSON) in the router that its function serves.
 //!
-//! An input is a line `PATCH /products/1/inventory?x=y admin`, whose last word says who calls, and the
-//! body. fuzz/README.md says what must hold.
+//! An input is a line `PATCH /products/1/inventory?x=y admin`, whose last word is the caller, and
+//! the body. fuzz/README.md lists the properties.
 #![no_main]
 
 use std::{
@@ -28,10 +28,10 @@ use zerocart_core::{Call, Env, Error, Function, Invalid, Setup};
 /// The user who calls as a customer.
 const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
 
-/// Longer than anybody fuzzes.
+/// Longer than any fuzzing run.
 const TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What only somebody who does not know of it says: words of Rust, and of what we are made of.
+/// Words that a refusal must not contain: words of Rust, and names of the crates that we use.
 const INTERNALS: [&str; 9] = [
     "serde",
     "expected",
@@ -44,7 +44,7 @@ const INTERNALS: [&str; 9] = [
     ".rs",
 ];
 
-/// In a value, never to be seen again: what a client said may be a password.
+/// Part of a value, which must not appear in an answer: a client's value may be a password.
 const CANARY: &str = "canary";
 
 thread_local! {
@@ -80,7 +80,7 @@ impl<R: Rpc> Function for Keep<R> {
         assert_eq!(again.encode_to_vec(), bytes, "{json} is another request");
         let again = R::Request::decode(bytes.as_slice()).expect("what is encoded can be decoded");
         let again = serde_json::to_value(&again).expect("a request can be written");
-        // As values, because a zero loses its sign in gRPC.
+        // Compared as values, because a zero loses its sign in gRPC.
         let json = serde_json::from_str(&json).expect("it has just been read");
         assert_eq!(again, json, "gRPC makes another request");
         *SEEN.lock().expect("nobody panics and goes on") = Some(json);
@@ -176,7 +176,7 @@ impl Served {
         if let Some(seen) = seen {
             given.is_kept_by(&seen);
             if info.http_body {
-                // What it is when written out is the same request.
+                // The request is the same after writing and reading it.
                 let again = ask(
                     &self.runtime,
                     router,
@@ -196,7 +196,8 @@ impl Served {
     }
 }
 
-/// What the handler gets of this; when it is not asked, the answer is one that may be given.
+/// The request that the handler gets. If the handler is not called, the answer must be an allowed
+/// refusal.
 fn ask(
     runtime: &tokio::runtime::Runtime,
     router: &Router,
@@ -239,7 +240,7 @@ fn ask(
     seen
 }
 
-/// What was asked.
+/// A parsed input.
 struct Given<'a> {
     info: &'static Info,
     uri: &'a Uri,
@@ -248,7 +249,7 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// The request that was read is what was said, and from somebody who may say it.
+    /// The handler's request is what was sent, and the caller has access.
     fn is_kept_by(&self, seen: &Value) {
         let name = self.info.name;
         let access = &self.info.access;
@@ -264,7 +265,7 @@ impl Given<'_> {
 
         let params = params(self.info, self.uri.path()).expect("the request was sent to this path");
         for (field, value) in &params {
-            // What the path holds are ids.
+            // The parameters of the path are ids.
             assert_eq!(
                 seen[field],
                 value.to_ascii_lowercase(),
@@ -314,7 +315,7 @@ impl Given<'_> {
                     assert_eq!(said.as_f64(), kept.as_f64(), "{name} is another number");
                 }
                 (Value::String(said), Value::Number(kept)) => {
-                    // What is a number is one in JSON, too: no plus, no zero in front.
+                    // A number of a query is a number of JSON, too: no plus, no leading zero.
                     let said: serde_json::Number = said.parse().expect("a number of JSON");
                     assert_eq!(said.as_f64(), kept.as_f64(), "{name} is another number");
                 }
@@ -323,7 +324,7 @@ impl Given<'_> {
         }
     }
 
-    /// It is the client's fault, is said in our words alone, and holds nothing that they said.
+    /// A refusal is a 4xx, has only our words, and has nothing that the client sent.
     fn may_be_refused_by(&self, status: StatusCode, problem: &Value) {
         assert!(status.is_client_error(), "{status}: {problem}");
         assert_eq!(problem["status"], status.as_u16(), "{problem}");
@@ -334,7 +335,8 @@ impl Given<'_> {
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
-        // With errors, the detail is the first of them, and so names a field as the client did.
+        // If there are field errors, the detail is the first of them, and so may have a field's
+        // name as the client wrote it.
         let detail = if errors.is_empty() {
             &problem["detail"]
         } else {

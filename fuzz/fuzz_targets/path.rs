@@ -1,6 +1,6 @@
-//! The gateway's paths, against the contract: the form that is matched, and the route that is found.
+//! Fuzzes the gateway's paths, and compares with the contract: the normalized form, and the route.
 //!
-//! An input is `GET /users/1`. fuzz/README.md says what must hold.
+//! An input is `GET /users/1`. fuzz/README.md lists the properties.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ const REFLECTION: [&str; 2] = [
 
 static CONFIG: LazyLock<Config> = LazyLock::new(config);
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| Routes::new(config()));
-/// What a function finds its own route with.
+/// The router with which a function finds its own route.
 static OWN: LazyLock<Vec<matchit::Router<()>>> = LazyLock::new(|| {
     let own = |info: &Info| {
         let mut router = matchit::Router::new();
@@ -59,7 +59,7 @@ fn try_path(input: &str) -> Option<()> {
     let again = Routes::normalize(&path);
     assert_eq!(again.as_deref(), Some(&*path), "{raw:?} has two forms");
     assert!(!path.contains("//"), "{path:?}");
-    // What may come over HTTP may also be sent on.
+    // A path that may come over HTTP may also be sent to the upstream.
     let is_path = |text: &str| {
         text.parse::<PathAndQuery>()
             .is_ok_and(|parsed| parsed.path() == text)
@@ -80,7 +80,7 @@ fn try_path(input: &str) -> Option<()> {
             "{method} {path:?} has two routes"
         );
     }
-    // The function that it is sent to reads the same parameters from it.
+    // The function that gets the request reads the same parameters from the path.
     for (info, own) in rpc::ALL.iter().zip(OWN.iter()) {
         let read = own.at(&path).ok();
         let read = read.map(|read| {
@@ -94,8 +94,8 @@ fn try_path(input: &str) -> Option<()> {
     Some(())
 }
 
-/// What a path means, step by step (RFC 3986, sections 2.4, 5.2.4 and 6.2.2): its segments without their
-/// escapes, and whether it ends at a folder. `None` where it means nothing.
+/// The meaning of a path, computed step by step (RFC 3986, sections 2.4, 5.2.4 and 6.2.2): its
+/// segments without escapes, and whether it ends with a slash. `None` for a path that is not valid.
 fn segments(path: &str) -> Option<(Vec<Vec<u8>>, bool)> {
     let mut kept = Vec::new();
     let mut folder = true;
@@ -120,8 +120,8 @@ fn segments(path: &str) -> Option<(Vec<Vec<u8>>, bool)> {
     Some((kept, folder))
 }
 
-/// Whether the contract wants this route for it: the RPC's with this method and path, by either protocol,
-/// or the one that says which methods the path has.
+/// Whether this route is right by the contract: the route of the RPC with this method and path,
+/// over either protocol, or the route that says which methods the path has.
 fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
     let of_path = || rpc::ALL.iter().filter(|info| fits(info.http_path, path));
     let mut right: Vec<String> = of_path()
@@ -176,8 +176,7 @@ fn fits(template: &str, path: &str) -> bool {
     fits && given.next().is_none()
 }
 
-/// How many routes would take it, whatever their order: of those that name their methods, or of the
-/// others.
+/// How many routes match, in any order: of those that name their methods, or of the others.
 fn matching(method: &Method, path: &str, named: bool) -> usize {
     let routes = CONFIG.routes().iter().filter(|route| {
         let methods = match named {

@@ -1,8 +1,8 @@
 //! The floor of a cold start: get-product with axum and tokio-postgres, and nothing else.
 //!
-//! What a person would write by hand who wants only this: one thread, one connection (SCRAM, opened
-//! as soon as the port is), one prepared statement, JSON by hand. No roles, no deadline, no logs, no
-//! metrics, no gRPC, no pool. `zerocart-bench cold` measures the functions against it.
+//! It is a hand-written program for this one purpose: one thread, one connection (SCRAM, opened as
+//! soon as the port is), one prepared statement, JSON by hand. It has no roles, deadline, logs,
+//! metrics, gRPC or pool. `zerocart-bench cold` compares the functions with it.
 //!
 //! It reads `PORT` and `DATABASE_URL`, and serves until it is killed.
 
@@ -34,7 +34,7 @@ struct Floor {
 }
 
 impl Floor {
-    /// The connection; whoever asks first opens it, and the others wait for it.
+    /// The connection. The first caller opens it, and the others wait for it.
     async fn database(&self) -> &(Client, Statement) {
         let open = || async {
             let connected = tokio_postgres::connect(&self.url, NoTls).await;

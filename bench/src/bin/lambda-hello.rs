@@ -1,4 +1,4 @@
-//! What a Lambda function costs without anything in it: lambda_http and an event loop of one thread.
+//! A Lambda function that does nothing: lambda_http and an event loop of one thread.
 
 use std::convert::Infallible;
 

@@ -1,30 +1,30 @@
 //! The cold chain: the first order of a fleet at zero, against the starts of its functions.
 //!
 //! An order goes through five functions (create-order, get-cart, update-inventory, process-payment,
-//! clear-cart), one after the other. Were each started only when it is called, the first order
-//! would wait for the sum of their starts; create-order wakes them all at once, so it should wait
-//! for little more than the slowest.
+//! clear-cart), one after the other. If each started only when it is called, the first order would
+//! wait for the sum of their starts. create-order wakes all of them at once, so the order should
+//! wait for little more than the slowest start.
 //!
 //! The functions run as in the local engine: as processes, by its activator, with the manifests
 //! that are deployed, calling each other through the activator; the payment gateway answers at
-//! once. Each measurement begins with all of them at zero and no session at PostgreSQL, asks once
-//! (cold), and then asks the same again (warm) until the median of that is known. What a start
-//! costs is the difference: connections, prepared statements and everything else that only the
-//! first request waits for is in it, the work itself is not.
+//! once. Each measurement begins with all of them at zero and no session at PostgreSQL. It asks
+//! once (cold), and then asks the same several times (warm). The cost of a start is the difference:
+//! connections, prepared statements and everything else that only the first request waits for,
+//! without the work itself.
 //!
-//! Starts that are woken at once share the cores of this machine, and a start is mostly work of
-//! the processor. So the CPU time that the functions and their sessions at PostgreSQL have used by
-//! the first answer is printed, too: divided by the cores it is what no order from zero can go
-//! below here, however it is woken.
+//! Functions that start at once share the cores of this machine, and a start is mostly CPU time. So
+//! the CPU time of the functions and of their PostgreSQL sessions until the first answer is
+//! printed, too. Divided by the number of cores, it is the shortest time that an order from zero
+//! can take here.
 //!
 //! Each round measures in a shuffled order
 //!
 //! - the order;
-//! - the order with wake-ups that wake nobody, for comparison: they are answered before they get
+//! - the order with wake-ups that have no effect, for comparison: they are answered before they get
 //!   to the activator;
-//! - each of the five functions alone, by a request that it answers without any other. create-order
-//!   refuses one because another order of that cart is being made; what it calls cannot be
-//!   reached meanwhile, so its wake-ups start nothing.
+//! - each of the five functions alone, by a request that it answers without the others.
+//!   create-order refuses its request, because another order of that cart is being made. The
+//!   functions that it calls cannot be reached meanwhile, so its wake-ups start nothing.
 
 mod report;
 
@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// The functions that an order goes through, in this order. get-payment-status is woken, too, but
-/// asked only when the outcome of a charge is unknown.
+/// called only if the outcome of a charge is unknown.
 const CHAIN: [&str; 5] = [
     "create-order",
     "get-cart",
@@ -59,7 +59,7 @@ const CHAIN: [&str; 5] = [
     "clear-cart",
 ];
 
-/// How often the same is asked again, to know what it takes when everything is warm.
+/// How many warm requests follow.
 const WARM: usize = 5;
 
 /// What to measure, and how often.
@@ -82,23 +82,23 @@ pub(crate) struct Args {
     limit: u64,
 }
 
-/// What is measured.
+/// A subject of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
-    /// An order, whose functions are woken at once, or not.
+    /// An order, with or without wake-ups.
     Order { woken: bool },
     /// One function alone: an index in [`CHAIN`].
     Alone(usize),
 }
 
-/// What was measured of one subject, in milliseconds.
+/// The measurements of one subject, in milliseconds.
 #[derive(Clone, Debug, Default)]
 struct Record {
     cold: Vec<f64>,
     warm: Vec<f64>,
     /// Cold less warm, measurement by measurement.
     start: Vec<f64>,
-    /// CPU time until the first answer; empty where the kernel does not tell.
+    /// CPU time until the first answer; empty if the kernel does not report it.
     cpu: Vec<f64>,
 }
 
@@ -202,13 +202,13 @@ async fn measure(args: &Args) -> Result<bool> {
     Ok(met || !args.check)
 }
 
-/// What measurements need.
+/// The environment of the measurements.
 struct Bench {
     stand: Stand,
     yard: Yard,
     folder: PathBuf,
     seeds: Seeds,
-    /// Where nobody listens.
+    /// A port on which nothing listens.
     closed: u16,
     /// Customers with something in their carts, and their tokens.
     customers: Vec<(String, String)>,
@@ -249,7 +249,7 @@ impl Bench {
         fleet.end().await
     }
 
-    /// The first answer of a fleet at zero, and the median of the same again.
+    /// The first answer of a fleet at zero, and the median of the warm answers.
     async fn measure(&mut self, subject: Subject) -> Result<Times> {
         let (name, paths) = match subject {
             Subject::Order { woken: true } => (CHAIN[0], Paths::Open),
@@ -285,7 +285,7 @@ impl Bench {
         let seeds = &self.seeds;
         let id = Uuid::now_v7().to_string();
         Ok(match info.name {
-            // As an order asks: these are its work.
+            // The requests of an order's own steps.
             "update-inventory" => {
                 let body = json!({"quantity_change": -1, "reservation_id": id});
                 let product = [("product_id", seeds.product_id.as_str())];
@@ -296,11 +296,11 @@ impl Bench {
     }
 }
 
-/// One line that is written over by the next, where a person looks on.
+/// One line, which the next one overwrites, on a terminal.
 fn progress(what: &str) {
     let mut terminal = std::io::stderr();
     if terminal.is_terminal() {
-        // Of no consequence.
+        // A failure to print progress does no harm.
         let _ = write!(terminal, "\r\x1b[K{what}");
     }
 }

@@ -12,7 +12,7 @@ use super::{CHAIN, Record, Records, WARM};
 /// The target: what the first order waits for, as a multiple of the slowest start.
 const MAX_RATIO: f64 = 1.5;
 
-/// What is said of a run as a whole.
+/// The facts of a whole run.
 pub(super) struct Run {
     pub(super) seed: u64,
     pub(super) rounds: u32,
@@ -83,7 +83,7 @@ pub(super) fn print(run: &Run, records: &Records) -> bool {
     met
 }
 
-/// What the first order waits for as a multiple of the slowest start, and whether that will do.
+/// The wait of the first order as a multiple of the slowest start, and whether it meets the target.
 fn judge(records: &Records) -> (f64, bool) {
     let starts: Vec<_> = records.alone.iter().map(|r| median(&r.start)).collect();
     let ratio = median(&records.woken.start) / max(&starts);

@@ -1,15 +1,15 @@
 //! Cold starts: every function from exec to its first answers, beside the floor.
 //!
 //! Each round starts every function twice, in a shuffled order: once for the first answer of its
-//! own RPC, and once for `/health` and then `/ready`, because what answers first warms the rest.
-//! Right before or after each of these, chosen by a coin, the floor is started in the same way:
-//! the ratio of such a pair is what a noisy machine disturbs least, and their median is the
-//! result. Nothing else runs meanwhile: every process is killed and reaped, and PostgreSQL has
-//! ended its sessions, before the next one starts.
+//! own RPC, and once for `/health` and then `/ready`. The two are separate, because the first
+//! answer warms the process for the next. Just before or after each start, chosen at random, the
+//! floor is started in the same way. The ratio of such a pair depends least on the noise of the
+//! machine, and the median of these ratios is the result. Nothing else runs meanwhile: before the
+//! next start, every process is killed and reaped, and PostgreSQL has ended its sessions.
 //!
 //! So a function that calls others is asked something that it answers from its own database alone;
-//! the table says what. What was in the databases before was put there by all functions together
-//! (an order and its payment, among others), before anything is measured.
+//! the table says what. Before anything is measured, all functions together fill the databases
+//! (with an order and its payment, among others).
 
 mod report;
 
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     limit: u64,
 }
 
-/// A program, and what was measured of it. Times are in milliseconds since exec.
+/// A program and its measurements. Times are in milliseconds since exec.
 struct Subject {
     name: &'static str,
     /// None for the floor.
@@ -74,21 +74,21 @@ struct Record {
     answer: Vec<f64>,
     /// After the first answer, in bytes.
     resident: Vec<f64>,
-    /// To the floor's, pair by pair.
+    /// Ratios to the floor's times, pair by pair.
     ready_ratio: Vec<f64>,
     answer_ratio: Vec<f64>,
 }
 
-/// What a start is for.
+/// The purpose of a start.
 #[derive(Clone, Copy)]
 enum Probe {
     /// The first answer of its RPC, which queries PostgreSQL.
     Answer,
-    /// `/health`, which asks nobody, and `/ready`, which asks PostgreSQL.
+    /// `/health`, which asks no other system, and `/ready`, which asks PostgreSQL.
     Ready,
 }
 
-/// What one start gave; times in milliseconds since exec.
+/// The result of one start; times in milliseconds since exec.
 struct Times {
     listening: f64,
     healthy: Option<f64>,
@@ -187,7 +187,8 @@ async fn measure(args: &Args) -> Result<bool> {
     Ok(met || !args.check)
 }
 
-/// The floor, and every function. Nobody listens at the port `nobody`, where these look for others.
+/// The floor, and every function. Nothing listens on the port `nobody`, which is where they look
+/// for other functions.
 fn subjects(
     entries: &[Entry],
     folder: &Path,
@@ -269,11 +270,11 @@ fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// One line that is written over by the next, where a person looks on.
+/// One line, which the next one overwrites, on a terminal.
 fn progress(what: &str) {
     let mut terminal = std::io::stderr();
     if terminal.is_terminal() {
-        // Of no consequence.
+        // A failure to print progress does no harm.
         let _ = write!(terminal, "\r\x1b[K{what}");
     }
 }

@@ -21,7 +21,7 @@ const MAX_RESIDENT_BYTES: f64 = 8e6;
 /// The stripped static binary, in bytes.
 const MAX_BINARY_BYTES: f64 = 6e6;
 
-/// What is said of a run as a whole.
+/// The facts of a whole run.
 pub(super) struct Run {
     pub(super) seed: u64,
     pub(super) rounds: u32,
@@ -49,7 +49,7 @@ pub(super) fn print(
     println!("|---|--:|--:|--:|--:|--:|--:|--:|---|");
     row(floor, "floor", "1", "");
     let mut met = true;
-    // What was asked, where the name does not say it.
+    // A description of the request, if the name of the function does not say it.
     let mut asked = Vec::new();
     for function in functions {
         let apart = cases::apart(function.name);

@@ -1,4 +1,4 @@
-//! As much of Lambda's APIs as a function needs to come to the end of its init.
+//! The part of Lambda's APIs that a function needs to complete its init.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -19,7 +19,7 @@ use tokio::{
 /// After this time a function that asks for nothing is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The APIs on a port, and what was asked of them.
+/// The APIs on a port, and the requests that came.
 pub(super) struct Api {
     address: String,
     asked: UnboundedReceiver<Instant>,
@@ -45,7 +45,7 @@ impl Api {
         Ok(Self { address, asked })
     }
 
-    /// What Lambda tells a function in its environment.
+    /// The variables that Lambda sets for a function.
     pub(super) fn env(&self, name: &str) -> Vec<(String, String)> {
         [
             ("AWS_LAMBDA_RUNTIME_API", self.address.as_str()),

@@ -1,10 +1,10 @@
 //! Functions on Lambda: the size of what is uploaded, and the time of init, beside a hello-world that
 //! is built in the same way.
 //!
-//! Init is from exec to the moment that the runtime asks for its first event: configuration is read,
-//! connections are open, statements are prepared. Lambda adds to it what it needs itself to fetch and
-//! to boot, the same for all. Each start of a function has one of the hello-world right before or
-//! after it, chosen by a coin, and the result is the median of these ratios.
+//! Init is from exec to the moment that the runtime asks for its first event: configuration is
+//! read, connections are open, statements are prepared. Lambda adds its own time to fetch and to
+//! boot, the same for all. The hello-world is started just before or after each start of a
+//! function, chosen at random, and the result is the median of these ratios.
 
 mod api;
 mod report;
@@ -48,15 +48,15 @@ pub(crate) struct Args {
     limit: u64,
 }
 
-/// A Lambda function, and what was measured of it.
+/// A Lambda function and its measurements.
 struct Subject {
     name: &'static str,
     program: PathBuf,
     env: Vec<(String, String)>,
     zip_bytes: u64,
-    /// From exec to the first question for an event, in milliseconds.
+    /// From exec to the first request for an event, in milliseconds.
     init: Vec<f64>,
-    /// To the hello-world's, pair by pair.
+    /// Ratios to the hello-world's times, pair by pair.
     ratio: Vec<f64>,
 }
 
@@ -96,7 +96,7 @@ async fn measure(args: &Args) -> Result<()> {
         .filter(|entry| names.contains(&entry.info.name))
     {
         let mut env = stand.env(entry.info, 9)?;
-        // Nobody is called before the first event.
+        // No function is called before the first event.
         env.retain(|(name, _)| name != "FUNCTION_URL_TEMPLATE");
         let template = "http://127.0.0.1:9/{function}".to_owned();
         env.push(("FUNCTION_URL_TEMPLATE".to_owned(), template));

@@ -1,4 +1,5 @@
-//! The activator: functions by name, requests to instances, instances to numbers.
+//! The activator: finds the function of a request, gives the request to an instance, and reports
+//! numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,7 +23,7 @@ use crate::pool::Pool;
 use crate::status::FunctionStatus;
 use crate::stream::Stream;
 
-/// How often a request that was not sent at all is given to another instance.
+/// How often a request of which nothing was sent is given to another instance.
 const ATTEMPTS: usize = 3;
 
 /// The largest head of a request, in bytes, counted as HTTP/2 does (RFC 9113, section 6.5.2). Functions
@@ -69,10 +70,10 @@ impl Activator {
 
     /// Gives a request to an instance of the function, starting one if need be.
     ///
-    /// The instance's answer is passed on as it comes, trailers included. Where there is none,
-    /// the activator answers itself, as problem details or, to `application/grpc`, as a status:
-    /// 404 for an unknown function, 502 when it fails to start or dies, 503 when too many
-    /// requests are held, 504 when it is not ready or does not answer in time.
+    /// The instance's answer is passed on as it comes, trailers included. If there is none, the
+    /// activator answers itself, with problem details or, to `application/grpc`, with a status: 404
+    /// for an unknown function, 502 if it fails to start or dies, 503 if too many requests are
+    /// held, 504 if it is not ready or does not answer in time.
     pub async fn handle(&self, function: &str, request: Request<Body>) -> Response<Body> {
         let caller = Caller::of(request.headers());
         let answer = match self.pools.get(function) {
@@ -92,11 +93,11 @@ impl Activator {
     /// Answers requests on a listener until `shutdown` resolves, then finishes those in flight.
     ///
     /// The function is the first label of the host: `get-user` of
-    /// `get-user.zerocart.svc.cluster.local`, whatever comes behind it. HTTP/1.1 and h2c.
+    /// `get-user.zerocart.svc.cluster.local`. The rest of the host is ignored. HTTP/1.1 and h2c.
     ///
     /// # Errors
     ///
-    /// None that is temporary: a connection that cannot be accepted is waited for again.
+    /// Never for a temporary problem: if a connection cannot be accepted, the next one is awaited.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -117,17 +118,17 @@ impl Activator {
             .await
     }
 
-    /// What every function is doing, by name.
+    /// The status of every function, sorted by name.
     #[must_use]
     pub fn status(&self) -> Vec<FunctionStatus> {
         self.pools.values().map(|pool| pool.status()).collect()
     }
 
-    /// Gives no more requests to the instances that run of the functions of which `of` says yes: they
-    /// finish what they have, and others take their place as requests come.
+    /// Drains the running instances of the functions that `of` selects: they get no more requests
+    /// and finish those that they have. New instances start as requests come.
     ///
-    /// For when the environment of a function has changed: from the return of this on, whoever is
-    /// answered is answered in the new one.
+    /// Used when the environment of a function has changed. Every request that comes after this
+    /// returns is answered in the new environment.
     pub fn renew(&self, of: impl Fn(&str) -> bool) {
         for (_, pool) in self.pools.iter().filter(|(name, _)| of(name)) {
             pool.renew();

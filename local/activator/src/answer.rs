@@ -17,7 +17,7 @@ const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 pub(crate) struct Refusal {
     pub(crate) kind: Kind,
     pub(crate) detail: String,
-    /// After what time another try makes sense.
+    /// The time after which a retry makes sense.
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Failed,
     /// Not ready, or not answered, in time.
     Late,
-    /// More requests are held than may be, or the engine is stopping.
+    /// Too many requests are held, or the engine is stopping.
     Busy,
     /// Its head is larger than a function takes.
     TooLarge,
@@ -42,7 +42,8 @@ impl Kind {
             Self::Unknown => (
                 StatusCode::NOT_FOUND,
                 "NOT_FOUND",
-                // What a gRPC client makes of a 404 (gRPC's HTTP to gRPC status mapping).
+                // The gRPC status that a client derives from a 404 (gRPC's HTTP to gRPC status
+                // mapping).
                 "12",
                 "No such function",
             ),
@@ -74,7 +75,7 @@ impl Kind {
     }
 }
 
-/// What must be known of a request to answer it in its own form.
+/// The parts of a request that decide the form of its answer.
 #[derive(Debug)]
 pub(crate) struct Caller {
     grpc: Option<HeaderValue>,

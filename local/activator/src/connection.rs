@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 
-/// Flow control is the instance's business: on loopback a large window saves round trips.
+/// The instance does flow control. On loopback, a large window saves round trips.
 const WINDOW_BYTES: u32 = 1 << 20;
 
 #[derive(Debug)]
@@ -106,8 +106,8 @@ impl Connection {
         Ok(sender)
     }
 
-    /// Turns a request of any HTTP version into one for HTTP/2: the host becomes `:authority`,
-    /// and what concerns only the caller's connection goes (RFC 9113, section 8.2.2).
+    /// Turns a request of any HTTP version into one for HTTP/2: the host becomes `:authority`, and
+    /// headers that concern only the caller's connection are removed (RFC 9113, section 8.2.2).
     fn prepare(&self, mut request: Request<Body>) -> Request<Body> {
         let host = request.headers_mut().remove(HOST);
         let mut parts = std::mem::take(request.uri_mut()).into_parts();

@@ -1,12 +1,13 @@
-//! Ends what this process started, when this process is killed and cannot do it itself.
+//! Ends the processes that this process started, when this process is killed and cannot do it
+//! itself.
 //!
-//! A [`Guard`] is a shell in a process group of its own that reads a pipe from this process.
-//! Which processes to end is told through the pipe; when the pipe ends because this process is
-//! gone, whatever the reason, the guard signals them, waits for the grace of each, and kills what
-//! is left. It ignores the signals of a terminal, so that Ctrl-C leaves it in place to the end.
+//! A [`Guard`] is a shell in a process group of its own that reads a pipe from this process. This
+//! process writes to the pipe which processes to end. The pipe ends when this process is gone, for
+//! any reason. The guard then signals the processes, waits for the grace time of each, and kills
+//! those that are left. It ignores the signals of a terminal, so Ctrl-C does not end it.
 //!
-//! One moment stays uncovered: a process that was started but not yet [`watch`](Guard::watch)ed
-//! when this process is killed. It is as long as one write to a pipe.
+//! One gap remains: a process that was started but not yet [`watch`](Guard::watch)ed when this
+//! process is killed. The gap is as long as one write to a pipe.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -73,12 +74,12 @@ impl Signal {
     }
 }
 
-/// How a process is ended once this one is gone.
+/// How a process is ended when this process is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
     /// Whether the whole process group that the process leads is signalled, or it alone.
     pub group: bool,
-    /// What it gets first.
+    /// The first signal that it gets.
     pub signal: Signal,
     /// How long it may take before SIGKILL; rounded up to a tenth of a second.
     pub grace: Duration,
@@ -95,7 +96,7 @@ impl Default for Ending {
     }
 }
 
-/// A guard over processes that must not outlive this one. A clone is the same guard.
+/// A guard over processes that must not outlive this one. Clones share the shell.
 #[derive(Debug, Clone)]
 pub struct Guard(Arc<Inner>);
 
@@ -181,7 +182,7 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let shell = self.shell.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // Every watch holds the guard, so the shell watches nothing now: it ends at once.
+        // Every watch holds the guard, so the shell watches nothing any more, and ends at once.
         drop(shell.0.take());
         if let Err(error) = shell.1.wait() {
             tracing::warn!(%error, "cannot wait for the guard");

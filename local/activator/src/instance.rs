@@ -94,7 +94,7 @@ impl Instance {
                 ),
             ),
         };
-        // For the engine's log alone: a client is not told what a function says of itself.
+        // For the engine's log only. A client does not get a function's output.
         tracing::warn!(function = function.name, detail, log = ?self.running.log.lines(), "not started");
         Err(Refusal::new(kind, detail))
     }
@@ -106,7 +106,7 @@ impl Instance {
         self.connection.send(request).await
     }
 
-    /// Why a request got no answer: the exit of the process, where that is the reason.
+    /// Why a request got no answer: the exit of the process, if that is the reason.
     pub(crate) async fn autopsy(&self, function: &str, cause: &str) -> Refusal {
         match timeout(EXIT_NOTICE, self.exited()).await {
             Ok(exit) => {
@@ -163,7 +163,7 @@ impl Instance {
     }
 }
 
-/// Manifests are checked for it; a function made by hand may hold anything.
+/// Loaded manifests are checked for it. A `Function` that code made may have any value.
 fn path(text: &str) -> PathAndQuery {
     text.parse()
         .unwrap_or_else(|_| PathAndQuery::from_static("/"))

@@ -1,7 +1,8 @@
-//! Jobs: processes that a schedule starts, never two runs of one at once.
+//! Jobs: processes that a schedule starts. One job never runs twice at once.
 //!
-//! Each job has a task that runs it once at the start, whenever its schedule says so, and when it
-//! is asked to. What is due while a run goes on is left out, as with `concurrencyPolicy: Forbid`.
+//! Each job has a task that runs it once at the start, then by its schedule, and when somebody asks
+//! for it. A run that is due while another one runs is left out, as with
+//! `concurrencyPolicy: Forbid`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,17 +21,17 @@ use crate::manifest::Job;
 /// How long a run may take to end after SIGTERM; past it, it is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The clock may be set, and a machine may sleep: it is looked at as often as this.
+/// How often the clock is read: it may be set, and the machine may sleep.
 const CLOCK_CHECK: Duration = Duration::from_secs(15);
 
 type Clock = dyn Fn() -> SystemTime + Send + Sync;
 
-/// What a job is doing.
+/// The status of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobStatus {
     /// Its name.
     pub name: String,
-    /// Its schedule, in cron's language.
+    /// Its schedule, in cron's syntax.
     pub schedule: String,
     /// Whether it runs now.
     pub running: bool,
@@ -64,7 +65,7 @@ pub struct JobRun {
 /// Why a job was not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotRun {
-    /// There is none of this name.
+    /// There is no job of this name.
     #[error("there is no job {0:?}")]
     Unknown(String),
     /// The engine stops.
@@ -72,7 +73,7 @@ pub enum NotRun {
     Stopping,
 }
 
-/// Runs jobs by their schedules. A clone is the same jobs.
+/// Runs jobs by their schedules. Clones share the jobs.
 #[derive(Clone)]
 pub struct Jobs(Arc<Inner>);
 
@@ -145,15 +146,15 @@ impl Jobs {
         }))
     }
 
-    /// What every job is doing, by name.
+    /// The status of every job, sorted by name.
     #[must_use]
     pub fn status(&self) -> Vec<JobStatus> {
         let jobs = self.0.jobs.values();
         jobs.map(|job| job.status.borrow().clone()).collect()
     }
 
-    /// Runs a job, and answers how that ended. A run that goes on already is waited for first: the
-    /// run that is answered began after this was called.
+    /// Runs a job, and returns how it ended. If a run is going on already, this waits for it first:
+    /// the run that is returned began after the call.
     ///
     /// # Errors
     ///
@@ -166,7 +167,7 @@ impl Jobs {
         run.await.map_err(|_| NotRun::Stopping)
     }
 
-    /// Ends the runs that go on, and starts no more.
+    /// Ends the present runs, and starts no more.
     pub async fn shutdown(&self) {
         self.0.stop.send_replace(true);
         let tasks =
@@ -188,13 +189,13 @@ impl Keeper {
     async fn keep(mut self, mut asks: mpsc::UnboundedReceiver<oneshot::Sender<JobRun>>) {
         let mut waiting = Vec::new();
         loop {
-            // All who asked before the run began get its end.
+            // Everybody who asked before the run began gets its result.
             while let Ok(waiter) = asks.try_recv() {
                 waiting.push(waiter);
             }
             let run = self.run().await;
             for waiter in waiting.drain(..) {
-                // Whoever went away does not miss the answer.
+                // A caller that went away needs no answer.
                 let _ = waiter.send(run.clone());
             }
             let due = self.job.schedule.after((self.clock)());
@@ -274,7 +275,7 @@ impl Keeper {
     }
 }
 
-/// Resolves when no more shall run; also when nobody is left who could say so.
+/// Resolves when no more jobs may run, or when the sender is gone.
 async fn stopping(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }

@@ -1,5 +1,5 @@
-//! How an instance of a function, or a run of a job, comes to be: the seam between the activator
-//! and processes.
+//! How an instance of a function, or a run of a job, is started: the interface between the
+//! activator and processes.
 
 use std::io;
 use std::net::TcpListener;
@@ -20,7 +20,7 @@ pub trait Launcher: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When the instance cannot even be started; the text reaches whoever asked for the function.
+    /// When the instance cannot be started. The client that asked for the function gets the text.
     fn launch(&self, launch: Launch<'_>) -> io::Result<Running>;
 }
 
@@ -32,7 +32,7 @@ pub trait JobLauncher: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When the run cannot even be started.
+    /// When the run cannot be started.
     fn start(&self, job: &Job) -> io::Result<Running>;
 }
 
@@ -48,10 +48,10 @@ impl<L: JobLauncher> JobLauncher for Arc<L> {
     }
 }
 
-/// What a launcher gets.
+/// The arguments of a launcher.
 #[derive(Debug)]
 pub struct Launch<'a> {
-    /// The function, as its manifest says.
+    /// The function, from its manifest.
     pub function: &'a Function,
     /// A socket that is bound and listens already: connections queue in it from now on.
     pub listener: TcpListener,
@@ -84,7 +84,7 @@ impl Running {
         })
     }
 
-    /// Asks it to end, and makes it end when it has not within `grace`.
+    /// Asks it to end, and kills it if it has not ended within `grace`.
     pub(crate) async fn stop(&self, grace: Duration) -> Exit {
         self.tell(Stop::Drain);
         match timeout(grace, self.exited()).await {
@@ -96,14 +96,14 @@ impl Running {
         }
     }
 
-    /// Makes it end.
+    /// Kills it.
     pub(crate) async fn kill(&self) -> Exit {
         self.tell(Stop::Kill);
         self.exited().await
     }
 
     fn tell(&self, stop: Stop) {
-        // An error says that it has ended already, which is what is wanted.
+        // An error means that it has ended already, which is fine.
         let _ = self.stop.send(stop);
     }
 }

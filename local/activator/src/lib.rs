@@ -8,26 +8,27 @@
 //!
 //! # What differs from Knative
 //!
-//! - Scaling out follows the requests of the moment, not an average: a process starts in
-//!   milliseconds, so there is no panic window, and `target-utilization-percentage` is 100
-//!   unless it is set. Scaling in follows the average over the window, as in Knative.
-//! - No `initial-scale`: deploying starts nothing. No grace period after the window: there is no
-//!   routing to reprogram.
+//! - Scaling out follows the present number of requests, not an average. A process starts in
+//!   milliseconds, so there is no panic window, and `target-utilization-percentage` is 100 unless
+//!   it is set. Scaling in follows the average over the window, as in Knative.
+//! - There is no `initial-scale`: deploying starts nothing. There is no grace period after the
+//!   window, because no routes must change.
 //! - `max-scale` must be set: each instance holds database connections.
 //! - The readiness probe goes through h2c on the connection that later carries the requests.
-//!   Connections queue in the listening socket before the process listens, so that the probe
-//!   is answered as soon as the process can answer at all. After that, readiness is not probed
-//!   again: a process that died is noticed at once, one that hangs by its liveness probe.
+//!   Connections queue in the listening socket before the process accepts, so the probe is answered
+//!   as soon as the process can answer. After that, readiness is not probed again: a process that
+//!   died is noticed at once, and one that hangs by its liveness probe.
 //! - A failed start answers every held request at once, and is not tried again before a short
 //!   back-off has passed. The end of the function's log goes into the engine's.
 //!
 //! # Jobs
 //!
 //! It also reads CronJob files ([`load_jobs`]) and does what Kubernetes' CronJob controller does
-//! with them ([`Jobs`]): starts a process when its schedule says so, never two at once. Beyond
-//! that, each job runs once at the start: the engine may have been killed while there was work.
+//! with them ([`Jobs`]): starts a process when its schedule says so, never two at once. In
+//! addition, each job runs once at the start, because the engine may have been killed while there
+//! was work.
 //!
-//! Nothing here knows what the functions and jobs do, nor about the gateway or the database.
+//! Nothing here knows what functions and jobs do, or knows the gateway or the database.
 
 mod activator;
 mod answer;

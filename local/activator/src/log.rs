@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// What a [`Tail`] keeps at most.
+/// The most that a [`Tail`] keeps.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
 /// A longer line is cut into several.
 const LINE_BYTES: usize = 16 * 1024;
 
-/// The last lines of an instance's output: at most 20 and 4 KB. A clone shows the same lines.
+/// The last lines of an instance's output: at most 20 lines and 4 KiB. Clones share the lines.
 #[derive(Debug, Clone, Default)]
 pub struct Tail(Arc<Mutex<VecDeque<String>>>);
 
 impl Tail {
-    /// Adds a line and forgets what no longer fits.
+    /// Adds a line, and drops the oldest lines that no longer fit.
     pub fn push(&self, line: &str) {
         let cut = line.floor_char_boundary(TAIL_BYTES);
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +57,8 @@ impl LogFile {
         }
     }
 
-    /// Appends a line. A disk that cannot be written to is reported once and costs the log only.
+    /// Appends a line. If the disk cannot be written to, that is reported once, and only the log is
+    /// lost.
     pub(crate) fn append(&mut self, line: &[u8]) {
         match self.try_append(line) {
             Ok(()) => self.failed = false,

@@ -1,8 +1,8 @@
-//! What a Knative Service file says about a function, and a CronJob file about a job.
+//! Manifests: the Knative Service file of a function, and the CronJob file of a job.
 //!
-//! The files are those that are deployed. Everything in them is understood or refused, with the
-//! file, line and column, so that the local engine and a cluster cannot drift apart. What only a
-//! cluster needs (secrets, security context, resources) is known by its form.
+//! The files are those that are deployed. A field is either understood or refused, with file, line
+//! and column, so the local engine and a cluster cannot behave differently. Of fields that only a
+//! cluster needs (secrets, security context, resources), only the form is checked.
 
 mod duration;
 mod file;
@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use crate::scale::Limits;
 use crate::schedule::Schedule;
 
-/// Requests per instance that scaling aims at when a function says nothing
-/// (Knative's `container-concurrency-target-default`).
+/// The default of the requests per instance that scaling aims at (Knative's
+/// `container-concurrency-target-default`).
 const DEFAULT_TARGET: f64 = 100.0;
 
 /// A function, as its Knative Service file describes it.
@@ -27,7 +27,7 @@ const DEFAULT_TARGET: f64 = 100.0;
 pub struct Function {
     /// Its name: of the Service, of the binary, and the first label of its host name.
     pub name: String,
-    /// How far and how fast it scales.
+    /// Its limits of scale.
     pub limits: Limits,
     /// Requests that one instance may have at once; `None` is no limit.
     pub container_concurrency: Option<usize>,
@@ -41,7 +41,7 @@ pub struct Function {
     pub env: Vec<(String, String)>,
     /// The path that answers 200 when an instance is ready.
     pub readiness_path: String,
-    /// How a hung instance is found; none without a probe.
+    /// The liveness probe, if there is one.
     pub liveness: Option<Liveness>,
 }
 
@@ -69,7 +69,7 @@ impl Function {
     }
 }
 
-/// How a hung instance is found (Kubernetes' liveness probe, with its defaults).
+/// The liveness probe, which finds an instance that hangs. With Kubernetes' defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Liveness {
     /// The path that answers 2xx or 3xx while the instance lives.
@@ -107,7 +107,7 @@ pub struct Invalid {
     pub line: u64,
     /// The column, from 1.
     pub column: u64,
-    /// What is wrong, and what would be right.
+    /// What is wrong, and what is expected.
     pub message: String,
 }
 
@@ -125,7 +125,7 @@ pub enum LoadError {
     /// The folder holds no `.yaml` file.
     #[error("nothing in {}: it holds no .yaml file", .0.display())]
     Empty(PathBuf),
-    /// Files say what is not understood; everything found is listed.
+    /// The problems of all files.
     #[error("{}", Lines(.0))]
     Invalid(Vec<Invalid>),
 }

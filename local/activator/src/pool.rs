@@ -1,8 +1,9 @@
 //! The instances of one function, the requests that wait for them, and the task that scales.
 //!
-//! All decisions are taken under one lock that is never held across an await. A request that
-//! finds room takes a [`Permit`]; any other is queued, and every place that becomes free is given
-//! to the head of the queue. Each instance has a task that lives as long as it does.
+//! All decisions are made under one lock, which is never held across an await. A request for which
+//! an instance has room takes a [`Permit`]. Any other request is queued, and each place that
+//! becomes free goes to the head of the queue. Each instance has a task that lives as long as the
+//! instance.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -63,7 +64,7 @@ impl Pool {
         pool
     }
 
-    /// A place at an instance: at once, or when one is ready and has room.
+    /// A place at an instance: at once, or when an instance is ready and has room.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Granted {
         let (id, granted) = {
             let mut state = self.lock();
@@ -123,7 +124,7 @@ impl Pool {
         }
     }
 
-    /// Drains every instance, those that are starting too. Whoever is queued gets another.
+    /// Drains every instance, also those that are starting. Queued requests get another instance.
     pub(crate) fn renew(self: &Arc<Self>) {
         let mut state = self.lock();
         for slot in &mut state.slots {
@@ -195,8 +196,8 @@ impl Pool {
             && let Some(permit) = self.take(state)
             && let Some((_, waiter)) = state.queue.pop_front()
         {
-            // A waiter leaves the queue under the lock before its receiver goes, so that this
-            // cannot fail; if it did, dropping the permit here would need the lock again.
+            // A waiter leaves the queue under the lock before its receiver is dropped, so this
+            // cannot fail. If it failed, dropping the permit here would need the lock again.
             if let Err(Ok(permit)) = waiter.send(Ok(permit)) {
                 tokio::spawn(async move { drop(permit) });
             }
@@ -215,7 +216,7 @@ impl Pool {
         self.dispatch(&mut state);
     }
 
-    /// Starts instances when the requests of the moment need more.
+    /// Starts instances when the present requests need more.
     fn grow(self: &Arc<Self>, state: &mut State) {
         let needed = scale::needed(&self.function.limits, state.meter.level() as f64);
         self.start_up_to(state, needed);
@@ -224,7 +225,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // The scaling task finds the pool gone, and ends.
+        // The scaling task sees that the pool is gone, and ends.
         self.awake.notify_one();
     }
 }

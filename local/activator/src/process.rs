@@ -1,4 +1,4 @@
-//! Instances, and runs of jobs, that are processes of this machine.
+//! Instances and runs of jobs as processes of this machine.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -30,11 +30,11 @@ type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
 
 /// Runs the binary that is named after the function or job.
 ///
-/// The process gets a process group of its own, and no environment but what its manifest says and
-/// what the launcher was given for it. A function gets its listening socket as standard input
-/// besides (inetd style, `LISTEN=stdin`), and `LISTEN`, `PORT`, `K_SERVICE`, `K_CONFIGURATION`,
-/// `K_REVISION`; a job's standard input is empty. Its output goes to `<log_dir>/<name>.log`, which
-/// is rotated at 8 MiB.
+/// The process gets a process group of its own. Its environment has only the variables of its
+/// manifest and those that the launcher was given for it. A function also gets its listening socket
+/// as standard input (inetd style, `LISTEN=stdin`), and `LISTEN`, `PORT`, `K_SERVICE`,
+/// `K_CONFIGURATION`, `K_REVISION`. A job's standard input is empty. Its output goes to
+/// `<log_dir>/<name>.log`, which is rotated at 8 MiB.
 pub struct ProcessLauncher {
     binary_dir: PathBuf,
     log_dir: PathBuf,
@@ -46,8 +46,8 @@ pub struct ProcessLauncher {
 impl ProcessLauncher {
     /// A launcher of the binaries in `binary_dir` that writes to `log_dir`, which must exist.
     ///
-    /// `env` answers what a function or job gets beyond its manifest, such as the database's URL,
-    /// and wins over it.
+    /// `env` returns the variables that a function or job gets in addition to its manifest, such as
+    /// the database's URL. They win over the manifest's.
     pub fn new(
         binary_dir: impl Into<PathBuf>,
         log_dir: impl Into<PathBuf>,
@@ -105,8 +105,8 @@ impl ProcessLauncher {
             let binary = PathBuf::from(&binary);
             io::Error::new(error.kind(), format!("{}: {error}", binary.display()))
         })?;
-        // The command holds this process's copies of the socket and of the pipe's end: without
-        // it, the socket dies with the child and the output ends with the child.
+        // The command holds this process's copies of the socket and of the pipe's end. After it is
+        // dropped, the socket and the output end together with the child.
         drop(command);
         let id = child.id().ok_or(io::ErrorKind::NotFound)?;
         let watched = self.guard.watch(id)?;
@@ -116,7 +116,7 @@ impl ProcessLauncher {
         let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {
             let exit = supervise(child, watched, stops).await;
-            // Only the last lines depend on it, so neither its end nor its error matters here.
+            // Only the last lines depend on this task, so its end and its error do not matter here.
             let _ = tokio::time::timeout(LAST_OUTPUT, reader).await;
             exited.send_replace(Some(exit));
         });

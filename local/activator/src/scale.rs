@@ -1,4 +1,4 @@
-//! How many instances a function should have: a pure decision and the measure that it rests on.
+//! How many instances a function should have: a pure decision, and the measurement that it uses.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Limits {
     pub retention: Duration,
 }
 
-/// What the decision looks at.
+/// The input of the decision.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Load {
     /// Requests in flight or held, now.
@@ -44,8 +44,8 @@ pub fn needed(limits: &Limits, concurrency: f64) -> usize {
 
 /// The number of instances that a function should have.
 ///
-/// Out with the requests of the moment, in with the average over the window, to zero after a
-/// window (and the retention period) without any request.
+/// Scales out by the present requests, scales in by the average over the window, and goes to zero
+/// after a window (and the retention period) without a request.
 #[must_use]
 pub fn desired(limits: &Limits, load: &Load) -> usize {
     let needed = needed(limits, load.average.max(load.now as f64));
@@ -70,7 +70,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter that averages over `window` and stands at zero.
+    /// A meter that averages over `window`. It begins at zero.
     #[must_use]
     pub fn new(window: Duration, now: Instant) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Meter {
         self.level = level;
     }
 
-    /// Forgets the past: a function that wakes from zero has no history.
+    /// Forgets the past: a function that starts from zero has no history.
     pub fn restart(&mut self, now: Instant) {
         *self = Self {
             level: self.level,
@@ -103,8 +103,8 @@ impl Meter {
         };
     }
 
-    /// Closes a slice and answers the average over the window, or over the time since the start
-    /// where that is shorter.
+    /// Closes a slice, and returns the average over the window, or over the time since the start if
+    /// that is shorter.
     pub fn average(&mut self, now: Instant) -> f64 {
         self.settle(now);
         let length = now - self.opened;

@@ -1,13 +1,13 @@
-//! When a job runs: the part of cron's language that is needed here.
+//! When a job runs: the part of cron's syntax that is needed here.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Every minute, or every minute whose number a divisor goes into: `* * * * *`, `*/n * * * *`.
+/// Every minute, or every minute that `n` divides: `* * * * *`, `*/n * * * *`.
 ///
-/// Minutes begin where the clock says so, in UTC, as a cluster's do: `*/20` is at 0, 20 and 40
-/// minutes past each hour, and `*/45` at 0 and 45.
+/// Minutes are those of the clock, in UTC, as on a cluster: `*/20` is at 0, 20 and 40 minutes past
+/// each hour, and `*/45` at 0 and 45.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// 1 to 59.

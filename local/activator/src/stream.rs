@@ -1,5 +1,5 @@
-//! The body of a response on its way from an instance: it holds the instance's place, and ends
-//! with the request's time.
+//! The body of a response from an instance. It holds the request's place at the instance, and ends
+//! when the request's time is over.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -27,7 +27,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(inner: Incoming, permit: Permit, deadline: Instant) -> Self {
         Self {
-            // Without a body nothing will poll this again.
+            // Without a body, this is never polled again.
             permit: (!inner.is_end_stream()).then_some(permit),
             inner,
             deadline: Box::pin(sleep_until(deadline)),

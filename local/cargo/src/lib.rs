@@ -1,10 +1,10 @@
-//! Cargo, run by a program that cargo itself may have built and started.
+//! Runs cargo from a program that cargo itself may have built and started.
 
 use std::{path::Path, process::Command};
 
-/// What cargo tells a program of the program's own package. A build script of a dependency (ring's)
-/// is run again whenever one of these changes, and with it everything that depends on it is built
-/// again.
+/// Variables in which cargo describes the package of the program that it runs. If one of them
+/// changes, the build script of a dependency (ring's) runs again, and everything that depends on it
+/// is built again.
 const OF_A_PACKAGE: [&str; 7] = [
     "CARGO_MANIFEST_DIR",
     "CARGO_MANIFEST_LINKS",
@@ -15,7 +15,7 @@ const OF_A_PACKAGE: [&str; 7] = [
     "CARGO_PKG_VERSION_PRE",
 ];
 
-/// Cargo, which builds as it would for a user, whatever this program was told of its own package.
+/// Cargo without these variables, so that it builds as it does for a user.
 pub fn command() -> Command {
     let mut cargo = Command::new("cargo");
     for name in OF_A_PACKAGE {

@@ -1,4 +1,4 @@
-//! What is known about a request when it is over: one line in the log, one sample in the metrics.
+//! The access log and the metrics: one line and one sample for each request, when it is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::plugins::prometheus::{Metrics, Sample};
 /// nginx's status for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// Follows a request; what it knows is reported when it is dropped, after the last byte of the
-/// answer or when the client leaves.
+/// Follows a request. It reports when it is dropped: after the last byte of the answer, or when the
+/// client leaves.
 #[derive(Debug)]
 pub(crate) struct Observation {
     metrics: Arc<Metrics>,
@@ -62,7 +62,7 @@ impl Drop for Observation {
         let kong_ms = milliseconds(self.proxy_latency());
         let upstream_ms = self.upstream_latency().map(milliseconds);
         let route = self.route.as_deref();
-        // Never the path, the query, a header or the body: they may hold secrets.
+        // Never logs the path, the query, a header or the body: they may hold secrets.
         tracing::info!(
             method = self.method.as_str(),
             route = route.map(|route| route.name.as_str()),

@@ -37,7 +37,7 @@ const MAX_LINE_BYTES: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Shared<U> {
     pub(crate) router: Router,
-    /// What runs where no route is.
+    /// The plugins for a request without a route.
     pub(crate) global: PluginSet,
     pub(crate) credentials: RwLock<Arc<Credentials>>,
     pub(crate) metrics: Arc<Metrics>,
@@ -46,14 +46,14 @@ pub(crate) struct Shared<U> {
 }
 
 impl<U> Shared<U> {
-    /// The keys of the moment. A request goes on with those that it began with.
+    /// The present keys. A request keeps those that it began with.
     fn credentials(&self) -> Arc<Credentials> {
         let credentials = self.credentials.read();
         Arc::clone(&credentials.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What the plugins want on the answer, whoever gives it.
+/// What the plugins add to the answer, whether the upstream or the gateway gives it.
 #[derive(Debug, Default)]
 struct Marks {
     cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
@@ -75,7 +75,8 @@ pub(crate) async fn handle<U: Upstream>(
         .expect("hexadecimal digits are visible ASCII");
     let mut seen = Observation::new(&shared.metrics, &parts.method, id);
     let mut marks = Marks::default();
-    // Discarding a body asks for it, which a client that waits for `100 Continue` must not be.
+    // Discarding a body asks the client to send it. A client that waits for `100 Continue` must not
+    // be asked.
     let discardable = !http2 && !parts.headers.contains_key(http::header::EXPECT);
     let mut body = Some(body);
     let answer = exchange(shared, connection, parts, &mut body, &mut seen, &mut marks).await;
@@ -112,7 +113,7 @@ pub(crate) async fn handle<U: Upstream>(
     response.map(|body| Body::new(Outgoing::new(body, read_timeout, seen)))
 }
 
-/// Leaves the head alone, which says how long the body would be, as far as that is known.
+/// Keeps the head, which says how long the body would be, if that is known.
 fn without_body(response: &mut Response<Body>) {
     let length = response.body().size_hint().exact();
     if let Some(length) = length.filter(|length| *length > 0) {
@@ -292,7 +293,7 @@ fn check_lines(parts: &Parts) -> Result<(), Reply> {
     }
 }
 
-/// Kong routes by path first, and then refuses what the route's protocol is not for.
+/// Kong chooses the route by path first, and then refuses a request of another protocol.
 fn check_protocol(route: &Route, parts: &Parts) -> Result<(), Reply> {
     if !route.grpc {
         return Ok(());
@@ -324,7 +325,7 @@ fn is_grpc(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// Whom the request is for, which HTTP/1.1 requires (RFC 9112 section 3.2).
+/// The host that the request is for. HTTP/1.1 requires it (RFC 9112 section 3.2).
 fn authority(parts: &Parts) -> Result<Option<Authority>, Reply> {
     let bad = || Reply::failure(StatusCode::BAD_REQUEST);
     let mut hosts = parts.headers.get_all(HOST).iter();

@@ -1,4 +1,4 @@
-//! What the gateway takes off and puts on messages, as Kong does.
+//! The headers that the gateway removes from and adds to messages, as Kong does.
 
 use http::header::{
     CONNECTION, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -19,7 +19,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// Removes what is meant for the next hop alone (RFC 9110 section 7.6.1).
+/// Removes hop-by-hop headers (RFC 9110 section 7.6.1).
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -54,14 +54,14 @@ pub(crate) fn asks_for_upgrade(headers: &HeaderMap) -> bool {
         .is_some_and(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"))
 }
 
-/// Where a request came to, as the upstream is told.
+/// The address that a request was sent to, for the `X-Forwarded-*` headers.
 #[derive(Debug)]
 pub(crate) struct Forwarded<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) host: &'a str,
     /// The path as the client wrote it.
     pub(crate) path: &'a str,
-    /// The part of the path that was taken off.
+    /// The part of the path that was removed.
     pub(crate) prefix: Option<&'a str>,
 }
 

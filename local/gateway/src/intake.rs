@@ -1,12 +1,14 @@
-//! Takes a request's body in, whole, before anything is asked or woken for it.
+//! Takes in the whole body of a request before the request starts or asks a function.
 //!
-//! Kong does so, too: nginx buffers requests over HTTP (`request_buffering`), and request-size-limiting
-//! reads a body that announces no length, as those of gRPC do not, to its end. So a client that is slow, or
-//! stops half-way, keeps no function busy and wakes none. What no plugin measures is streamed.
+//! Kong does so, too: nginx buffers requests over HTTP (`request_buffering`), and
+//! request-size-limiting reads a body that announces no length, as those of gRPC do not, to its
+//! end. So a client that is slow or stops half-way starts no function and keeps none busy. A body
+//! that no plugin measures is streamed.
 //!
-//! Memory: [`FREE_BYTES`] a connection, of which there are as many as the process may have files, and
-//! [`MAX_HELD_BYTES`] for what is above that. nginx would put the latter on disk; here, once it is all
-//! taken, large bodies are refused (503) until some have gone their way, and small ones are not.
+//! Memory: [`FREE_BYTES`] for each connection (at most as many as the process may open files), and
+//! [`MAX_HELD_BYTES`] for all bytes above that together. nginx keeps those on disk. Here, when they
+//! are used up, large bodies are refused with 503 until other requests have ended; small bodies are
+//! never refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +20,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a client may take for the whole body. nginx allows as long between any two of its bytes.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// What all bodies that are held at one time may come to, of each what is above [`FREE_BYTES`].
+/// The bytes that all bodies together may hold at one time. Of each body, the bytes above
+/// [`FREE_BYTES`] count.
 const MAX_HELD_BYTES: usize = 128 << 20;
-/// What a body may hold without taking room: large ones, however many, keep no small one out.
+/// The bytes of a body that do not count, so that large bodies never keep small ones out.
 const FREE_BYTES: u64 = 16 << 10;
 
-/// Room for bodies. A clone is the same room.
+/// The memory for bodies. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     places: Arc<Semaphore>,
@@ -36,14 +39,14 @@ impl Default for Room {
     }
 }
 
-/// A body that is here, and its place in the room.
+/// A body that was taken in, and its share of the memory.
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) bytes: Bytes,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Why a body is not here.
+/// Why a body was not taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("the body is larger than it may be")]
@@ -64,7 +67,7 @@ impl Room {
         }
     }
 
-    /// Reads `body` to its end. What is left of one that is refused stays in it.
+    /// Reads `body` to its end. If it is refused, the rest stays unread in `body`.
     pub(crate) async fn take(&self, body: &mut Body, limit_bytes: u64) -> Result<Whole, Refused> {
         match tokio::time::timeout(CLIENT_TIMEOUT, self.read(body, limit_bytes)).await {
             Ok(result) => result,
@@ -78,7 +81,7 @@ impl Room {
         let mut place: Option<OwnedSemaphorePermit> = None;
         let mut seen = 0_u64;
         while let Some(frame) = body.frame().await {
-            // Trailers end here, as they do in nginx.
+            // Trailers are dropped, as in nginx.
             let Ok(data) = frame.map_err(|_| Refused::Broken)?.into_data() else {
                 continue;
             };
@@ -95,7 +98,7 @@ impl Room {
                 Some(place) => place.merge(more),
                 None => place = Some(more),
             }
-            // Most bodies are one piece, which nobody needs to copy.
+            // Most bodies are one piece, which needs no copy.
             if first.is_empty() && rest.is_empty() {
                 first = data;
             } else {
@@ -177,7 +180,7 @@ mod tests {
         for (text, expected) in [
             ("abcdef", Ok(())),
             ("abcd", Err(Refused::NoRoom)),
-            // What is small needs no room, nor does its part of what is large.
+            // A small body needs no share, and neither do the first bytes of a large one.
             ("ab", Ok(())),
             ("abc", Ok(())),
         ] {

@@ -1,9 +1,9 @@
 //! The local engine's gateway: one port, driven by the Kong DB-less file that is deployed to real
 //! Kong 3.9.
 //!
-//! It routes, runs plugins and proxies as Kong does, with Kong's statuses, bodies and headers, and
-//! refuses whatever it does not know in the file. It knows nothing of functions or processes: a
-//! request leaves through [`Upstream`].
+//! It routes, runs plugins and proxies as Kong does, with Kong's statuses, bodies and headers. It
+//! refuses everything in the file that it does not know. It knows nothing about functions or
+//! processes: a request leaves through [`Upstream`].
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,10 +1,10 @@
-//! Brings a request's path into the one form that is matched and sent on.
+//! Normalizes a request's path. The normalized form is matched, and sent to the upstream.
 //!
-//! What is matched is what the upstream sees: no other spelling of a path can slip past a rule.
+//! The upstream sees the path that was matched, so no other spelling of a path can avoid a rule.
 
 use std::borrow::Cow;
 
-/// A path that no server has to serve: nginx answers 400.
+/// A path that is not valid. nginx answers 400.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadPath;
 

@@ -1,4 +1,4 @@
-//! Sends a request on: attempts, time limits, and the answer's way back.
+//! Sends a request to the upstream: attempts, time limits, and the answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,8 +33,8 @@ enum Failure {
 
 /// Sends `request` to `service`, again where Kong would.
 ///
-/// Repeated is what failed in transport or took too long, never an answer; after something was
-/// sent, only what is idempotent.
+/// An attempt is repeated if it failed in transport or took too long, never after an answer. Once
+/// something was sent, only idempotent requests are repeated.
 pub(crate) async fn forward<U: Upstream>(
     upstream: &U,
     service: &Service,
@@ -107,7 +107,8 @@ async fn send<U: Upstream>(
 ) -> Result<Response<Body>, Failure> {
     let mut sending = std::pin::pin!(upstream.send(target, request));
     loop {
-        // Who is waited for changes while the body is sent, so the deadline is asked for anew.
+        // While the body is sent, the gateway waits for the client and the upstream in turn, so the
+        // deadline changes.
         let (Deadline::Client(until) | Deadline::Upstream(until)) =
             replay.deadline(service.write_timeout, service.read_timeout);
         tokio::select! {
@@ -148,7 +149,7 @@ fn answer(error: &UpstreamError) -> Reply {
 pub(crate) struct Outgoing {
     inner: Body,
     read_timeout: Duration,
-    /// Runs only while the upstream is waited for: a slow client is no fault of it.
+    /// Runs only while the gateway waits for the upstream. A slow client does not count.
     pause: Option<Pin<Box<Sleep>>>,
     _observation: Observation,
 }

@@ -1,4 +1,4 @@
-//! Attempts and time limits over an upstream that does as it is told, on a paused clock.
+//! Attempts and time limits over a scripted upstream, on a paused clock.
 
 use std::collections::VecDeque;
 use std::io;

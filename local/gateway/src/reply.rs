@@ -22,7 +22,7 @@ pub(crate) struct Reply {
     headers: Box<HeaderMap>,
 }
 
-/// Which of Kong's ways the answer takes. They differ in what a client sees.
+/// Kong's ways to answer. They differ in what a client sees.
 #[derive(Debug)]
 enum Content {
     /// `kong.response.error`: a message in Kong's template; gRPC gets the status' own name.

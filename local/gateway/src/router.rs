@@ -41,7 +41,7 @@ struct Priority {
     length: usize,
 }
 
-/// What a route is chosen by.
+/// The parts of a request that choose its route.
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
     pub(crate) method: &'a Method,
@@ -49,7 +49,7 @@ pub(crate) struct Query<'a> {
     pub(crate) host: &'a str,
     /// The port that the request came to.
     pub(crate) port: u16,
-    /// As [`normalize`](crate::path::normalize) leaves it.
+    /// The path after [`normalize`](crate::path::normalize).
     pub(crate) path: &'a str,
     pub(crate) headers: &'a HeaderMap,
 }

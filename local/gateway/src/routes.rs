@@ -1,4 +1,4 @@
-//! Which route takes a request, for those who ask without sending one.
+//! The route of a request, without sending the request.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use crate::config::{Config, Route};
 use crate::path;
 use crate::router::{Query, Router};
 
-/// The port that requests are taken to come to. No route of one port alone is for it.
+/// The port that requests are assumed to come to. No route is for this port only.
 const NO_PORT: u16 = 0;
 
-/// The routes of a Kong file, chosen from as the gateway does.
+/// The routes of a Kong file. They are chosen as the gateway chooses them.
 #[derive(Debug)]
 pub struct Routes(Router);
 
@@ -21,7 +21,7 @@ impl Routes {
         Self(Router::new(config))
     }
 
-    /// The one form of a path, which is matched and sent on; `None` for one that is answered 400.
+    /// The normalized form of a path; `None` for a path that is answered 400.
     pub fn normalize(path: &str) -> Option<Cow<'_, str>> {
         path::normalize(path).ok()
     }

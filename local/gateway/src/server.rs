@@ -36,14 +36,14 @@ const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// request may still be answered.
 const SILENT_GRACE: Duration = Duration::from_secs(5);
 const MAX_CONCURRENT_STREAMS: u32 = 256;
-/// A peer that is gone without a word is noticed within twice this.
+/// A peer that disappears without closing its connection is noticed within twice this time.
 const HTTP2_PING: Duration = Duration::from_secs(30);
 /// How long requests may go on after the shutdown signal, by default.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The gateway: a Kong file at work.
+/// The gateway: serves a Kong file.
 ///
-/// A clone is the same gateway.
+/// Clones share everything.
 #[derive(Debug)]
 pub struct Gateway<U> {
     shared: Arc<Shared<U>>,
@@ -197,7 +197,7 @@ async fn serve<H, F>(
         });
     }
     drop(listener);
-    // Nobody may be left to hear it.
+    // The receiver may be gone.
     close.send(true).ok();
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(drain_timeout, drained).await.is_err() {
@@ -247,8 +247,8 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // The builder's own limit begins once it knows the version, which a client that sends nothing
-    // never tells.
+    // The builder's own limit begins when it knows the version, which it never learns from a client
+    // that sends nothing.
     let silent = async {
         tokio::time::sleep(HEADER_TIMEOUT).await;
         if asked.load(Ordering::Relaxed) {
@@ -262,7 +262,7 @@ where
     };
     serving.as_mut().graceful_shutdown();
     if silent {
-        // Without an end within that time there is nothing to end in order.
+        // After that time, the connection is cut.
         let ended = tokio::time::timeout(SILENT_GRACE, serving).await;
         return ended.unwrap_or(Ok(()));
     }

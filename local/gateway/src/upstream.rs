@@ -1,4 +1,4 @@
-//! Where requests go once a route is chosen.
+//! The upstream of a route.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -60,15 +60,15 @@ pub enum UpstreamError {
     Broken(#[source] BoxError),
 }
 
-/// Takes requests where they are for.
+/// Sends requests to their upstreams.
 ///
-/// A request's URI is absolute, with the authority that the upstream is to see; an HTTP/1.1 one
-/// has the `Host` too. A clone shares the connections.
+/// The URI of a request is absolute, with the authority that the upstream is to see. An HTTP/1.1
+/// request has the `Host`, too. Clones share connections.
 pub trait Upstream: Clone + Send + Sync + 'static {
     /// Sends `request` to `target` and returns the head of the answer.
     ///
-    /// Dropping the future gives the request up. The body is polled only once there is somewhere
-    /// to send it: a body that was never polled can be sent again.
+    /// Dropping the future cancels the request. The body is polled only when a connection is ready:
+    /// a body that was never polled can be sent again.
     fn send(
         &self,
         target: Target,
@@ -83,7 +83,7 @@ type HttpClient = Client<HttpConnector<Resolver>, Body>;
 /// Over HTTP/2 the `:authority` is always the target's.
 #[derive(Debug, Clone, Default)]
 pub struct HttpUpstream {
-    /// A client has one connect timeout, so there is one for each that the file mentions.
+    /// A client has one connect timeout, so there is one client for each timeout in the file.
     clients: Arc<Mutex<HashMap<(Protocol, Duration), HttpClient>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Which account runs the server's processes, and where it can keep its data.
+//! The account that runs the server's processes, and the folder where it can keep data.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 
 use crate::Error;
 
-/// Where the data of a folder is kept that the server's account cannot enter.
+/// The parent of the data folders that replace those that the server's account cannot enter.
 const ELSEWHERE: &str = "/var/lib/zerocart";
 
-/// What the server's programs get from this process's environment. Not the rest: it may hold
-/// secrets, and `PG*` variables would change what the programs do.
+/// The variables of this process that the server's programs get. The others may hold secrets, and
+/// `PG*` variables would change what the programs do.
 const ENVIRONMENT: [&str; 5] = [
     "PATH",
     "LD_LIBRARY_PATH",
@@ -54,7 +54,7 @@ impl Account {
             .ok_or(Error::NoAccount)
     }
 
-    /// The account for a cluster that is there: its owner, whom it works for.
+    /// The account for an existing cluster: its owner.
     pub(crate) fn owner_of(cluster: &Path) -> Result<Self, Error> {
         let found = fs::metadata(cluster).map_err(Error::io("read", cluster))?;
         let current = Self::choose()?;
@@ -76,7 +76,8 @@ impl Account {
         Ok(current)
     }
 
-    /// A command that runs as this account, in that folder, apart from the terminal's group.
+    /// A command that runs as this account, in that folder, outside of the terminal's process
+    /// group.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>, folder: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -91,7 +92,7 @@ impl Account {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Ctrl-C is the owner's to handle: the server stops last.
+            // The owner handles Ctrl-C, because the server must stop last.
             .process_group(0);
         if self.switch {
             command.uid(self.uid).gid(self.gid);
@@ -99,7 +100,7 @@ impl Account {
         command
     }
 
-    /// Whether this account can enter a folder: asked by doing it, which heeds every rule.
+    /// Whether this account can enter a folder. It tries, which respects every rule of the system.
     pub(crate) fn can_enter(&self, folder: &Path) -> bool {
         !self.switch
             || self
@@ -109,7 +110,7 @@ impl Account {
                 .is_ok_and(|status| status.success())
     }
 
-    /// `folder` if this account can enter it, else one that stands for it below /var/lib.
+    /// `folder` if this account can enter it, else a replacement below /var/lib.
     pub(crate) fn reachable(&self, folder: &Path) -> Result<PathBuf, Error> {
         if self.can_enter(folder) {
             return Ok(folder.to_owned());
@@ -144,7 +145,7 @@ pub(crate) fn inherited(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// The folder below /var/lib that stands for this one.
+/// The folder below /var/lib that replaces this one.
 pub(crate) fn elsewhere(folder: &Path) -> PathBuf {
     let hash = ring::digest::digest(&ring::digest::SHA256, folder.as_os_str().as_encoded_bytes());
     let name = hash.as_ref()[..8]
@@ -157,8 +158,8 @@ pub(crate) fn elsewhere(folder: &Path) -> PathBuf {
     Path::new(ELSEWHERE).join(name)
 }
 
-/// Makes a folder that others may enter but not list, whatever the umask is; one that is there
-/// stays as it is.
+/// Makes a folder that others may enter but not list, with any umask. A folder that exists stays as
+/// it is.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), Error> {
     if folder.is_dir() {
         return Ok(());

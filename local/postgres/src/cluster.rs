@@ -1,4 +1,5 @@
-//! PostgreSQL's data on disk: making it, repairing its password, and who works in it.
+//! A PostgreSQL cluster on disk: making it, repairing its password, and finding servers that use
+//! it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,10 +16,10 @@ use crate::find::Installation;
 use crate::passwords::{Password, SUPERUSER};
 use crate::{Error, Progress, Report};
 
-/// How often a state outside this process is looked at.
+/// How often a state outside of this process is polled.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
-/// How long an earlier server gets to end: half of it to write everything out.
+/// How long an earlier server gets to end. Half of it is for writing everything out.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(60);
 
 /// The major version that made a cluster.
@@ -31,7 +32,8 @@ pub(crate) fn major(cluster: &Path) -> Result<u32, Error> {
 
 /// Makes `home/cluster`, with this superuser's password.
 ///
-/// It gets its name when it is whole: a crash on the way leaves nothing that looks like one.
+/// It gets its name only when it is complete, so a crash meanwhile leaves nothing that looks like a
+/// cluster.
 pub(crate) async fn make(
     installation: &Installation,
     account: &Account,
@@ -79,15 +81,15 @@ pub(crate) async fn make(
     })
 }
 
-/// The locales to try: Unicode's rules for case, in code point order. `C`, which knows only
-/// ASCII's, is for a system without any.
+/// The locales to try, in order: Unicode's rules for case, with code point order; then `C`, which
+/// has only ASCII's rules, for a system without other locales.
 fn locales(installation: &Installation) -> Vec<&'static [&'static str]> {
     let mut locales: Vec<&[&str]> = vec![
         &["--locale=C.UTF-8", "--lc-messages=C"],
         &["--locale=C", "--lc-messages=C"],
     ];
     if installation.major() >= 17 {
-        // Its own: the same everywhere, whatever the system has.
+        // PostgreSQL's own, which is the same on every system.
         locales.insert(
             0,
             &[
@@ -168,7 +170,7 @@ fn said(output: &Output) -> String {
         .join("\n")
 }
 
-/// What a server writes about itself into its cluster.
+/// The pid file that a server writes into its cluster.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PidFile {
     pub(crate) pid: u32,
@@ -180,7 +182,7 @@ impl PidFile {
         cluster.join("postmaster.pid")
     }
 
-    /// `None` when there is none, or it is not whole yet.
+    /// `None` if there is no file, or it is not complete yet.
     pub(crate) fn read(cluster: &Path) -> Option<Self> {
         Self::parse(&fs::read_to_string(Self::path(cluster)).ok()?)
     }
@@ -197,11 +199,11 @@ impl PidFile {
     }
 }
 
-/// Makes sure that nobody works in this cluster, and stops who does.
+/// Makes sure that no server uses this cluster, and stops one that does.
 ///
-/// The caller holds the folder's lock: whoever still works in it was left behind by an owner that
-/// was killed. A pid file may also name a process that has nothing to do with it, for example
-/// after a restart of a container, where numbers repeat; PostgreSQL would refuse to start.
+/// The caller holds the folder's lock, so a server that still uses it was left behind by an owner
+/// that was killed. A pid file may also name an unrelated process, for example after a restart of a
+/// container, where numbers repeat. PostgreSQL would then refuse to start.
 pub(crate) async fn clear(cluster: &Path, report: &Report) -> Result<(), Error> {
     let Some(file) = PidFile::read(cluster) else {
         return Ok(());
@@ -226,7 +228,7 @@ pub(crate) async fn clear(cluster: &Path, report: &Report) -> Result<(), Error> 
         } else {
             Signal::QUIT
         };
-        // The others end by themselves when their postmaster is gone.
+        // The other processes end by themselves when their postmaster is gone.
         if pid == file.pid && sent != Some(signal) {
             report.tell(Progress::StoppingOrphan { pid });
             signal_process(pid, signal);
@@ -242,7 +244,7 @@ pub(crate) async fn clear(cluster: &Path, report: &Report) -> Result<(), Error> 
     }
 }
 
-/// A process of a server that works in this cluster; its postmaster if that is alive.
+/// A process of a server that uses this cluster: its postmaster, if that is alive.
 fn worker_in(cluster: &Path, file: &PidFile) -> Option<u32> {
     if let Ok(processes) = fs::read_dir("/proc") {
         let mut workers = processes

@@ -1,9 +1,9 @@
-//! What can go wrong between "no PostgreSQL" and "every domain has its tables".
+//! The errors of finding, starting, provisioning and migrating.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a server could not be had, started, provisioned or migrated.
+/// Why a server could not be found, started, provisioned or migrated.
 ///
 /// `Display` is one message for a person and never repeats its source; no message holds a
 /// password.
@@ -19,7 +19,7 @@ pub enum Error {
         folder: PathBuf,
     },
 
-    /// Root without another account to run the server as.
+    /// This is root, and there is no other account to run the server as.
     #[error("PostgreSQL does not run as root, and /etc/passwd has neither `postgres` nor `nobody`")]
     NoAccount,
 
@@ -78,7 +78,7 @@ pub enum Error {
     /// The server did not start.
     #[error("PostgreSQL did not start: {reason}\nthe end of {}:\n{log}", log_path.display())]
     Start {
-        /// Why this was given up.
+        /// Why the start was given up.
         reason: String,
         /// The server's log file.
         log_path: PathBuf,

@@ -1,8 +1,9 @@
 //! Fetches PostgreSQL's programs when this machine has none.
 //!
-//! They are the ones that zonky.io publishes on Maven Central: small, without a package manager,
-//! for Linux and macOS. The archive's SHA-512 is checked, it is extracted beside its final place,
-//! seen to run there, and only then gets its name: a folder `<version>/` is always whole.
+//! They are those that zonky.io publishes on Maven Central: small, without a package manager, for
+//! Linux and macOS. The archive's SHA-512 is checked. The archive is extracted next to its final
+//! folder, and the programs are tried there. Only then the folder gets its name, so a folder
+//! `<version>/` is always complete.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -22,10 +23,10 @@ use crate::{Error, Progress, Report};
 /// The major version that is fetched for a new cluster.
 pub const FETCHED_MAJOR: u32 = 18;
 
-/// For the whole download, some 10 MB: enough for a line of 256 kbit/s.
+/// The time limit of the whole download, about 10 MB: enough at 256 kbit/s.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// How the folders begin in which something is extracted.
+/// The prefix of the folders in which archives are extracted.
 const STAGING: &str = "fetching-";
 
 /// Programs of this major version from `folder`, fetched into it when they are not there.
@@ -90,7 +91,7 @@ async fn fetch(
     open_to_readers(staging.path()).map_err(Error::io("open", staging.path()))?;
     let bin = extracted.join("bin");
     Installation::probe(&bin, account).map_err(|reason| Error::Unusable { bin, reason })?;
-    // What another run left here, without its programs or with broken ones.
+    // The remains of another run: no programs, or broken ones.
     match fs::remove_dir_all(&place) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(Error::io("replace", &place)(error));
@@ -120,7 +121,7 @@ async fn while_telling<T>(report: &Report, version: &str, download: impl Future<
     }
 }
 
-/// Removes what a fetch that was killed left behind. The caller holds the lock: nobody fetches.
+/// Removes what a killed fetch left behind. The caller holds the lock, so no other process fetches.
 fn remove_leftovers(folder: &Path) -> Result<(), Error> {
     let list = fs::read_dir(folder).map_err(Error::io("list", folder))?;
     for entry in list.filter_map(Result::ok) {
@@ -155,7 +156,8 @@ async fn lock(path: PathBuf) -> Result<FileLock, Error> {
         .map_err(Error::io("lock", &path))
 }
 
-/// Lets every account read and enter: the server's may be another one, and the umask strict.
+/// Lets every account read and enter, because the server may have another account, and the umask
+/// may be strict.
 fn open_to_readers(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     if found.is_symlink() {

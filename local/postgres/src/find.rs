@@ -22,7 +22,7 @@ const PLACES: [(&str, &str, &str); 8] = [
     ("/Applications/Postgres.app/Contents/Versions", "", "bin"),
 ];
 
-/// PostgreSQL's programs in one folder, seen to run.
+/// PostgreSQL's programs in one folder. They were tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installation {
     bin: PathBuf,
@@ -41,7 +41,7 @@ impl Installation {
         &self.version
     }
 
-    /// The major version: data of one major version is of no use to another.
+    /// The major version. A server cannot use the data of another major version.
     pub fn major(&self) -> u32 {
         self.major
     }
@@ -111,7 +111,7 @@ pub(crate) fn newest(
         .max_by_key(|found| numbers(&found.version))
 }
 
-/// For each folder of PATH: where its `postgres` or `initdb` really is, then the folder itself.
+/// For each folder of PATH: the real folder of its `postgres` or `initdb`, then the folder itself.
 ///
 /// PATH often holds symbolic links to a few of the programs only.
 fn on_path(folders: impl Iterator<Item = PathBuf>) -> impl Iterator<Item = PathBuf> {
@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    /// Programs that say a version and do nothing else.
+    /// Programs that print a version and do nothing else.
     fn programs(folder: &Path, version: &str) -> PathBuf {
         crate::account::make_folder(folder).unwrap();
         let script = folder.join("script");
@@ -178,8 +178,8 @@ mod tests {
         .unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         for name in ["initdb", "postgres"] {
-            // Written by another process: a file that this one has open for writing, and which a
-            // fork elsewhere in it inherits, cannot be executed.
+            // Another process writes the file. A file that this process has open for writing, and
+            // that a fork of another thread inherits, cannot be executed.
             let copied = Command::new("cp")
                 .arg("-p")
                 .arg(&script)

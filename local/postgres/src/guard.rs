@@ -1,9 +1,9 @@
 //! A process that ends another one when this process is gone.
 //!
-//! A process that is killed cannot clean up. So a `/bin/sh` holds the reading end of a pipe whose
-//! writing end only this process has: the end of file says that it is gone, however it went. The
-//! shell then signals the process it was told to watch, and removes the folders it was given.
-//! It runs in a process group of its own, out of reach of a terminal's Ctrl-C.
+//! A process that is killed cannot clean up. So a `/bin/sh` holds the reading end of a pipe, and
+//! only this process has the writing end. The end of file means that this process is gone, for any
+//! reason. The shell then signals the process that it watches, and removes the folders that it was
+//! given. It runs in a process group of its own, so a terminal's Ctrl-C does not reach it.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -12,9 +12,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 /// The arguments are the signal, then the folders.
 ///
-/// A watched process has 20 s to end before its folders go. It is looked at ten times a second:
-/// a shell cannot wait for a process that is not its child. One that has ended and that nobody
-/// collects, as in a container without an init, can still be signalled but has no `exe` in /proc.
+/// A watched process has 20 s to end before its folders are removed. The shell polls it ten times a
+/// second, because it cannot wait for a process that is not its child. A process that has ended and
+/// that no parent collects, as in a container without an init, can still be signalled, but has no
+/// `exe` in /proc.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 signal=$1
@@ -45,7 +46,7 @@ until rm -rf -- "$@" || [ "$tries" -ge 100 ]; do
 done
 "#;
 
-/// What a [`Guard`] sends.
+/// The signal that a [`Guard`] sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
@@ -69,8 +70,8 @@ impl Signal {
 
 /// Ends one process, and removes folders, when this process is gone.
 ///
-/// Dropping it does the same at once, and waits until it is done: [`Guard::release`] first what
-/// shall live on.
+/// Dropping it does the same at once, and waits until it is done. Call [`Guard::release`] first for
+/// a process that must live on.
 #[derive(Debug)]
 pub struct Guard {
     shell: Child,
@@ -89,7 +90,7 @@ impl Guard {
             .args(remove)
             .current_dir("/")
             .stdin(Stdio::piped())
-            // Holding this process's own output open would hang whoever reads it to its end.
+            // If the guard held this process's output open, a reader would never see its end.
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
@@ -107,7 +108,7 @@ impl Guard {
         self.tell(&format!("watch {pid}\n"))
     }
 
-    /// Watches nothing any more: its process has ended, or has another owner now.
+    /// Stops watching: the process has ended, or has another owner now.
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         drop(self.pipe.take());
-        // A guard that is gone already has nothing left to be waited for.
+        // There is nothing to wait for if the guard is gone already.
         self.shell.wait().ok();
     }
 }

@@ -21,10 +21,11 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// How much of the log an error shows.
 const TAIL_LINES: usize = 20;
 
-/// A port that nobody listens on now.
+/// A port on which nothing listens now.
 ///
-/// Not the system's choice: it would be one that an outgoing connection can take while the server
-/// is stopped for a moment. These are below what Linux (32768) and macOS (49152) give out.
+/// The system does not choose it, because an outgoing connection could take such a port while the
+/// server is stopped for a moment. These ports are below those that Linux (from 32768) and macOS
+/// (from 49152) give to connections.
 pub(crate) fn free_port() -> io::Result<u16> {
     let mut rng = rand::rng();
     for _ in 0..100 {
@@ -36,22 +37,22 @@ pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Settings for one machine that does other things too.
+/// Settings for a machine that does other things, too.
 pub(crate) fn settings(port: u16, max_connections: u16, durable: bool) -> Vec<String> {
     let mut settings = vec![
         "listen_addresses=127.0.0.1".to_owned(),
         format!("port={port}"),
-        // TCP alone: a socket's path has a limit of about 100 bytes, and a folder of its own.
+        // TCP only. The path of a Unix socket has a limit of about 100 bytes, and needs a folder.
         "unix_socket_directories=".to_owned(),
         format!("max_connections={max_connections}"),
         "shared_buffers=64MB".to_owned(),
         "min_wal_size=80MB".to_owned(),
         "max_wal_size=256MB".to_owned(),
-        // Nobody replicates from here.
+        // There is no replication.
         "wal_level=minimal".to_owned(),
         "max_wal_senders=0".to_owned(),
         "max_logical_replication_workers=0".to_owned(),
-        // Compiling a statement costs more than any of ours takes.
+        // JIT compilation costs more time than any of our statements.
         "jit=off".to_owned(),
         "logging_collector=off".to_owned(),
         "log_destination=stderr".to_owned(),
@@ -65,7 +66,7 @@ pub(crate) fn settings(port: u16, max_connections: u16, durable: bool) -> Vec<St
     settings
 }
 
-/// A server's log, and where in it the present run begins.
+/// A server's log, and the position where the present run begins.
 #[derive(Debug)]
 pub(crate) struct Log {
     path: PathBuf,
@@ -73,7 +74,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens it for one more run.
+    /// Opens it for another run.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, File)> {
         use std::os::unix::fs::OpenOptionsExt;
         let file = File::options()
@@ -88,7 +89,7 @@ impl Log {
         Ok((log, file))
     }
 
-    /// Puts the log of the last run aside, so that it does not grow for ever.
+    /// Renames the log of the last run, so that it does not grow for ever.
     pub(crate) fn rotate(path: &Path) -> io::Result<()> {
         match fs::rename(path, path.with_extension("log.old")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -121,7 +122,7 @@ pub(crate) enum Outcome {
     PortTaken,
     /// Processes of the run before have not ended yet.
     StillInUse,
-    /// It gave up.
+    /// The server gave up.
     Exited(ExitStatus),
     /// It was not ready in time.
     Late,
@@ -136,7 +137,7 @@ pub(crate) struct Postmaster {
 }
 
 impl Postmaster {
-    /// `on_drop` is SIGINT for data that counts, SIGQUIT for data that does not.
+    /// `on_drop` is SIGINT for data that must be kept, SIGQUIT for other data.
     pub(crate) fn spawn(command: &mut Command, on_drop: Signal) -> io::Result<Self> {
         let child = command.spawn()?;
         Ok(Self {
@@ -203,7 +204,7 @@ impl Postmaster {
         }
         let pid = self.pid;
         signal_process(pid, signal);
-        // `wait` has no limit: a thread sees to it that the process ends.
+        // `wait` has no time limit, so a thread makes sure that the process ends.
         let (done, waiting) = mpsc::channel::<()>();
         let watchdog = thread::spawn(move || {
             for harder in [Signal::QUIT, Signal::KILL] {
@@ -223,7 +224,7 @@ impl Postmaster {
 
 impl Drop for Postmaster {
     fn drop(&mut self) {
-        // Nobody is left to be told.
+        // The receiver may be gone.
         self.end(self.on_drop).ok();
     }
 }

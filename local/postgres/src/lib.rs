@@ -1,11 +1,11 @@
 //! PostgreSQL for one machine: found or fetched, started, provisioned and migrated.
 //!
-//! [`Server::start`] gives a running server on 127.0.0.1 whose data lives in a folder of the
-//! caller's; [`provision`] gives every domain its database and its two roles; [`migrate`] applies
-//! a folder of migrations. Works as a normal user and as root: PostgreSQL refuses to run as root,
-//! so for root the server's processes run as another user (see [`Options::folder`]).
+//! [`Server::start`] returns a running server on 127.0.0.1 whose data is in a folder of the caller.
+//! [`provision`] makes the database and the two roles of every domain. [`migrate`] applies a folder
+//! of migrations. It works as a normal user and as root. PostgreSQL refuses to run as root, so for
+//! root the server's processes run as another user (see [`Options::folder`]).
 //!
-//! Nothing outlives its owner: dropping a [`Server`] stops it, and a [`Guard`] stops it when this
+//! No server outlives its owner: dropping a [`Server`] stops it, and a [`Guard`] stops it when this
 //! process is killed.
 
 mod account;

@@ -1,17 +1,17 @@
-//! Locks of files that end when they should.
+//! File locks that end when they are dropped.
 
 use std::fs::File;
 use std::io;
 
 /// The lock of a file (flock). It ends when this is dropped.
 ///
-/// Closing the file is not enough: a process that another thread is starting at that moment has a
-/// copy of the descriptor until it becomes another program, and the lock belongs to all copies.
+/// Closing the file is not enough. A process that another thread is starting at that moment has a
+/// copy of the descriptor until it runs its own program, and the lock belongs to all copies.
 #[derive(Debug)]
 pub struct FileLock(pub(crate) File);
 
 impl FileLock {
-    /// Waits until nobody else has it.
+    /// Waits until no other process has it.
     ///
     /// # Errors
     ///
@@ -24,7 +24,7 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Where that fails, closing it is left.
+        // If that fails, closing the file must be enough.
         self.0.unlock().ok();
     }
 }

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::Error;
 
-/// Applies what is new in a folder, in order, and says which files that were.
+/// Applies the new migrations of a folder, in order, and returns their files.
 ///
 /// Files are named `<version>_<what it does>.sql`. Each is applied in a transaction and recorded
 /// in `_sqlx_migrations`; two processes at once wait for each other. `url` is that of the
@@ -164,7 +164,7 @@ fn problem(
     }
 }
 
-/// The line that the server points at, and its message with detail and hint.
+/// The line that the server names, and its message with detail and hint.
 fn what_the_server_said(error: &sqlx::Error, file: &Path) -> (Option<usize>, String) {
     let Some(refused) = error
         .as_database_error()

@@ -1,4 +1,4 @@
-//! What a caller chooses about a server, and what it is told while one starts.
+//! The options of a server, and the progress reports of its start.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,12 +19,13 @@ pub enum Folder {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Source {
-    /// What is on this machine, else what was fetched before, else fetched now.
+    /// The programs on this machine, else those that were fetched before, else they are fetched
+    /// now.
     #[default]
     Auto,
-    /// Fetched, whatever is on this machine.
+    /// Fetched, even if this machine has them.
     Fetched,
-    /// The programs in this folder (the one with `initdb` and `postgres`), nothing else.
+    /// The programs in this folder (the one with `initdb` and `postgres`) only.
     At(PathBuf),
 }
 
@@ -49,11 +50,11 @@ pub struct Options {
     pub port: Option<u16>,
     /// `max_connections`: what all pools together may open, and 3 for superusers.
     pub max_connections: u16,
-    /// Whether a crash of the machine may lose nothing. `false` is for tests only.
+    /// Whether committed data survives a crash of the machine. `false` is for tests only.
     pub durable: bool,
     /// How long a start may take, crash recovery included.
     pub start_limit: Duration,
-    /// Who is told what is going on.
+    /// Who gets progress reports.
     pub report: Report,
 }
 
@@ -72,7 +73,7 @@ impl Options {
         }
     }
 
-    /// A server for tests: fast rather than durable, in a folder that goes with it.
+    /// A server for tests: fast and not durable, in a folder that is removed with it.
     pub fn temporary() -> Self {
         Self {
             folder: Folder::Temporary,
@@ -88,7 +89,7 @@ impl Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// The data is not in the folder that was asked for, because its account cannot enter it.
+    /// The data is not in the chosen folder, because the server's account cannot enter it.
     Elsewhere {
         /// The account that runs the server.
         account: String,
@@ -200,12 +201,12 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Who is told about [`Progress`]; the default tells nobody.
+/// A receiver of [`Progress`]; the default drops it.
 #[derive(Clone)]
 pub struct Report(Arc<dyn Fn(Progress) + Send + Sync>);
 
 impl Report {
-    /// Tells this function. It is called on the task that starts the server: it must not block.
+    /// Calls this function, on the task that starts the server: it must not block.
     pub fn new(tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }

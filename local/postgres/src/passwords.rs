@@ -1,4 +1,4 @@
-//! Passwords: random, kept in one file that only its owner reads, never shown.
+//! Passwords: random, kept in one file that only its owner can read, never shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// 32 characters of 62: 190 bits, more than SCRAM-SHA-256 keeps apart for long.
+/// 32 characters of 62: 190 bits, more than enough for SCRAM-SHA-256.
 const LENGTH: usize = 32;
 
 /// The name of the superuser.
@@ -32,7 +32,8 @@ impl Password {
         &self.0
     }
 
-    /// What the server keeps instead of it (RFC 5803): statements with this may be logged.
+    /// The verifier that the server keeps instead of it (RFC 5803). Statements with a verifier may
+    /// be logged.
     pub(crate) fn verifier(&self) -> String {
         scram_sha_256(self.0.as_bytes())
     }
@@ -86,7 +87,7 @@ impl fmt::Debug for Url {
     }
 }
 
-/// Every role's password, as the file keeps them.
+/// Every role's password, in the form of the file.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Kept {
     roles: BTreeMap<String, Password>,

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use crate::passwords::{Password, Url};
 use crate::{Error, Server};
 
-/// What a domain has on a server.
+/// A domain's database and roles on a server.
 ///
 /// The role of the functions may connect and use the schema `public`; everything else it is
 /// granted by the migrations. The owner runs those. Neither can connect to another domain's
@@ -24,7 +24,7 @@ pub struct Database {
     pub owner_url: Url,
 }
 
-/// Gives every domain its database and its roles; what is there already stays.
+/// Makes the database and the roles of every domain. What exists stays.
 ///
 /// Passwords are made once and kept in the server's folder. A role whose password was lost with
 /// that file gets a new one.
@@ -37,10 +37,10 @@ pub async fn provision(server: &Server, domains: &[&str]) -> Result<Vec<Database
     if let Some(bad) = domains.iter().find(|domain| !is_domain(domain)) {
         return Err(Error::Domain((*bad).to_owned()));
     }
-    // Held to the end: two at once would each make the same role.
+    // Held to the end, because two calls at once would make the same role twice.
     let mut passwords = server.passwords.lock().await;
     let mut maintenance = connect(&server.admin_url("postgres")).await?;
-    // PostgreSQL lets every role connect to every database, until told otherwise.
+    // By default, PostgreSQL lets every role connect to every database.
     for database in ["postgres", "template1"] {
         execute(&mut maintenance, close_to_others(database)).await?;
     }
@@ -107,7 +107,7 @@ impl Server {
     }
 }
 
-/// PostgreSQL cuts names at 63 bytes; 40 leaves room for what is put around it.
+/// PostgreSQL cuts names at 63 bytes. 40 leaves room for prefix and suffix.
 fn is_domain(name: &str) -> bool {
     name.len() <= 40
         && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -138,7 +138,7 @@ async fn connect(url: &Url) -> Result<PgConnection, Error> {
     let options: PgConnectOptions = url.expose().parse().map_err(Error::sql(what()))?;
     options
         .ssl_mode(PgSslMode::Disable)
-        // Statements that set a password are nobody's to read.
+        // Statements that set a password must not appear in an error.
         .disable_statement_logging()
         .connect()
         .await
@@ -153,7 +153,7 @@ async fn close(connection: PgConnection) -> Result<(), Error> {
 }
 
 async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), Error> {
-    // The first words say what it is about, without any secret.
+    // The first words name the statement, and contain no secret.
     let words = statement.split_whitespace().take(3).collect::<Vec<_>>();
     let what = format!("run {}", words.join(" "));
     sqlx::raw_sql(AssertSqlSafe(statement))

@@ -1,4 +1,4 @@
-//! A running PostgreSQL server of this machine's own.
+//! A PostgreSQL server that runs on this machine.
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Read, Write};
@@ -21,14 +21,14 @@ use crate::lock::FileLock;
 use crate::passwords::{Password, Passwords, SUPERUSER, Url};
 use crate::{Error, Folder, Options, Progress, Source};
 
-/// How many ports are tried when others take them between the choice and the start.
+/// How many ports are tried if other programs take them between the choice and the start.
 const PORT_TRIES: usize = 20;
 
-/// A PostgreSQL server on 127.0.0.1, stopped when this value is dropped or this process ends,
-/// however it ends.
+/// A PostgreSQL server on 127.0.0.1. It is stopped when this value is dropped or this process ends
+/// in any way.
 #[derive(Debug)]
 pub struct Server {
-    // Dropped in this order: the process, who watches it, the right to the folder.
+    // Dropped in this order: the process, its guard, the lock of the folder.
     postmaster: Option<Postmaster>,
     guard: Guard,
     installation: Installation,
@@ -81,7 +81,7 @@ impl Server {
                 options.report.tell(Progress::RepairingPassword);
                 let password = Password::random();
                 cluster::set_password(&installation, &account, &cluster, &password).await?;
-                // Not before: a crash in between must leave this repair to the next start.
+                // Not before: after a crash in between, the next start must repair this.
                 passwords.keep(SUPERUSER, password)?;
             }
         } else {
@@ -117,7 +117,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system does not tell about the process any more.
+    /// The system gives no information about the process.
     pub async fn stop(&mut self) -> Result<(), Error> {
         let Some(postmaster) = self.postmaster.take() else {
             return Ok(());
@@ -148,7 +148,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The system does not tell about the process any more.
+    /// The system gives no information about the process.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         let program = || self.installation.program("postgres");
         match &mut self.postmaster {
@@ -271,12 +271,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.postmaster.take());
-        // Before the guard goes, which would signal a number that may be another's by now.
+        // Before the guard is dropped: it would signal a process id that may be another process's
+        // by now.
         self.guard.release().ok();
     }
 }
 
-/// The folder's true path; and the right to remove it, when it is a temporary one.
+/// The folder's real path, and the right to remove it if it is temporary.
 fn claim_folder(folder: &Folder) -> Result<(PathBuf, Option<TempDir>), Error> {
     let (path, temporary) = match folder {
         Folder::Kept(path) => {
@@ -311,7 +312,7 @@ fn lock(folder: &Path) -> Result<FileLock, Error> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            // Only for the message.
+            // Only for the message of the error.
             file.read_to_string(&mut holder).ok();
             return Err(Error::AlreadyRunning {
                 pid: holder.trim().parse().ok(),
@@ -328,7 +329,8 @@ fn lock(folder: &Path) -> Result<FileLock, Error> {
     Ok(lock)
 }
 
-/// Who runs the server, and where its data is: where it was before, else where it can be.
+/// The account of the server, and the folder of its data: the one that was used before, else one
+/// that the account can use.
 fn home(folder: &Path) -> Result<(Account, PathBuf), Error> {
     for home in [folder.to_owned(), elsewhere(folder)] {
         let cluster = home.join("cluster");
@@ -349,7 +351,7 @@ fn home(folder: &Path) -> Result<(Account, PathBuf), Error> {
     Ok((account, home))
 }
 
-/// The guard; from here on a temporary folder is its to remove.
+/// The guard. From here on, it removes a temporary folder.
 fn guard(folder: &Path, home: &Path, temporary: Option<TempDir>) -> Result<Guard, Error> {
     let started = match temporary {
         None => Guard::new(guard::Signal::Interrupt, &[]),

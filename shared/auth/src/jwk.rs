@@ -178,7 +178,7 @@ struct JwkSet {
 }
 
 impl Keys {
-    /// The set of these keys.
+    /// A set of these keys.
     ///
     /// # Errors
     ///

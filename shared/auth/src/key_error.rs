@@ -23,7 +23,7 @@ pub enum KeyErrorKind {
     /// a private part.
     #[error("{problem} (line {line}, column {column})")]
     Json {
-        /// What the parser stumbled over.
+        /// The kind of the parser's error.
         problem: &'static str,
         /// Line, counted from 1.
         line: usize,
@@ -33,7 +33,7 @@ pub enum KeyErrorKind {
     /// A member is not there, or empty.
     #[error("the member {0:?} is missing")]
     Missing(&'static str),
-    /// A member has a value that this crate has no use for.
+    /// A member has a value that this crate does not support.
     #[error("the member {member:?} must be {expected:?}")]
     Unsupported {
         /// The member's name.
@@ -78,7 +78,7 @@ impl From<KeyErrorKind> for KeyError {
     }
 }
 
-/// Parses JSON without letting the parser's message, which may quote a value, out.
+/// Parses JSON, and drops the parser's message, which may quote a value.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, KeyError> {
     serde_json::from_str(text).map_err(|error| {
         let problem = match error.classify() {

@@ -43,7 +43,7 @@ impl KeyPair {
         self.public.kid()
     }
 
-    /// The public key, for those who verify.
+    /// The public key, for verifying.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }

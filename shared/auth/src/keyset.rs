@@ -12,9 +12,10 @@ use crate::{KeyPair, Keys, PublicKey, RandomUnavailable};
 
 /// The key that an issuer signs with now, and the public keys that it signed with before.
 ///
-/// Its serde form is `{"current":<private JWK>,"previous":[{"key":<public JWK>,"replaced_at":<Unix
-/// seconds>}, …]}`, newest first. That is a secret: a file that holds it is for its owner only (mode
-/// 0600). It is one value, so that a file of it is either before a rotation or after it.
+/// The serde form is
+/// `{"current":<private JWK>,"previous":[{"key":<public JWK>,"replaced_at":<Unix seconds>}, …]}`,
+/// newest first. It is a secret: only the owner of its file may read it (mode 0600). It is one
+/// value, so a file has either the state before a rotation or the one after it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct KeySet {
@@ -35,7 +36,7 @@ impl Previous {
         &self.key
     }
 
-    /// When another took its place, to the second.
+    /// When another key replaced it, in whole seconds.
     pub fn replaced_at(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.replaced_at)
     }
@@ -107,17 +108,17 @@ impl KeySet {
         Ok(())
     }
 
-    /// Forgets the previous keys that were replaced at `until` or before, and gives them: their
+    /// Removes the previous keys that were replaced at `until` or before, and returns them. Their
     /// tokens are refused from now on.
     ///
-    /// That does no harm to a key whose last token has expired: the longest lifetime of a token
-    /// has passed since it was replaced.
+    /// That does no harm if the last token of a key has expired: the longest lifetime of a token
+    /// has passed since the key was replaced.
     pub fn retire(&mut self, until: SystemTime) -> Vec<Previous> {
         let gone = |previous: &mut Previous| previous.replaced_at <= unix_seconds(until);
         self.previous.extract_if(.., gone).collect()
     }
 
-    /// Forgets all previous keys at once, and gives them: for when a key became known.
+    /// Removes all previous keys at once, and returns them. Used when a key became known.
     pub fn retire_all(&mut self) -> Vec<Previous> {
         std::mem::take(&mut self.previous)
     }

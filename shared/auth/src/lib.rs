@@ -1,12 +1,12 @@
 //! Tokens, roles and ownership: who is calling, and whether they may.
 //!
-//! A caller is known by an EdDSA (Ed25519) JSON Web Token. Two [`Issuer`]s sign such tokens, each
-//! with keys of its own: the user issuer for people, the service issuer for functions that call
-//! functions. A [`Signer`] makes tokens, a [`Verifier`] turns one into an [`Identity`], and
-//! [`authorize`] holds that identity against the [`Access`] of an RPC.
+//! A caller is identified by an EdDSA (Ed25519) JSON Web Token. Two [`Issuer`]s sign such tokens,
+//! each with its own keys: the user issuer for people, the service issuer for functions that call
+//! functions. A [`Signer`] makes tokens, a [`Verifier`] turns a token into an [`Identity`], and
+//! [`authorize`] checks that identity against the [`Access`] of an RPC.
 //!
-//! Nothing here does I/O, reads the environment or looks at the clock: keys come in as text
-//! ([`Keys`] and [`KeyPair`] are [`FromStr`](std::str::FromStr)), the time as an argument.
+//! Nothing here does I/O, or reads the environment or the clock. Keys come as text ([`Keys`] and
+//! [`KeyPair`] are [`FromStr`](std::str::FromStr)), and the time is an argument.
 //!
 //! Sources: RFC 7519 (JWT), RFC 7515 (JWS), RFC 7517 (JWK), RFC 8037 (Ed25519 in both),
 //! RFC 7638 (thumbprints), RFC 8410 (the PEM form), RFC 6750 (the Authorization header).

@@ -1,8 +1,7 @@
 //! Ed25519 from ring as the cryptography of `jsonwebtoken`.
 //!
-//! The providers that `jsonwebtoken` brings link RSA, P-256 and P-384 as well, into every
-//! function. This one knows EdDSA and refuses the rest, so that no other algorithm can be
-//! confused with it: there is no code that would accept one.
+//! The providers of `jsonwebtoken` also link RSA, P-256 and P-384 into every function. This one has
+//! EdDSA only, and refuses the rest. There is no code that could accept another algorithm.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, Result, new_error};
@@ -22,8 +21,8 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     },
 };
 
-/// Makes ring the provider of this process. To be called before anything is signed or verified;
-/// calling it again changes nothing.
+/// Makes ring the provider of this process. Must be called before anything is signed or verified.
+/// Calling it again changes nothing.
 pub(crate) fn install() {
     // The error says that a provider is there already: ours, since no other crate of the
     // workspace uses `jsonwebtoken`. A foreign one would fail on our key format, not accept more.

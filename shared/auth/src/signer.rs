@@ -11,8 +11,8 @@ use crate::{Issuer, KeyPair, Role, Token, provider};
 
 /// Makes the tokens of one issuer, with one key.
 ///
-/// The key is hidden from `Debug` and erased from memory when dropped; what ring holds of it while
-/// it signs is not.
+/// The key is hidden from `Debug` and erased from memory when dropped, except for ring's own copy
+/// while it signs.
 #[derive(Clone)]
 pub struct Signer {
     issuer: Issuer,
@@ -34,10 +34,10 @@ pub enum IssueError {
     /// The issuer may not name this subject: for a user, anything but a canonical UUID.
     #[error("the issuer {0} may not name such a subject")]
     Subject(Issuer),
-    /// The lifetime is under a second, or ends after the end of time.
+    /// The lifetime is under a second, or ends after the largest time.
     #[error("the lifetime of a token must be at least a second, and end")]
     Lifetime,
-    /// The cryptography refused; with a key that was read, that is a fault of this crate.
+    /// The cryptography failed. With a key that was parsed, that is a bug of this crate.
     #[error("signing failed")]
     Signing,
 }

@@ -1,16 +1,17 @@
-//! Raw tokens, and where they come from: the Authorization header.
+//! Raw tokens, and reading them from the Authorization header.
 
 use std::fmt;
 
-/// The longest token that is looked at, in bytes: 8 KiB. Ours have about 350.
+/// The longest token that is read, in bytes: 8 KiB. Ours have about 350.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// A token as text, verified or not. Whoever has it is its subject, so `Debug` hides it.
+/// A token as text, verified or not. Anybody who has it can act as its subject, so `Debug` hides
+/// it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes a text for a token. Whether it is one shows in [`Verifier::verify`].
+    /// Treats a text as a token. [`Verifier::verify`] finds out whether it is one.
     ///
     /// [`Verifier::verify`]: crate::Verifier::verify
     pub fn new(text: impl Into<String>) -> Self {
@@ -62,7 +63,7 @@ pub enum TokenError {
     /// The signature is not one by the named key.
     #[error("the token's signature is wrong")]
     Signature,
-    /// The time `exp` has come.
+    /// The time `exp` has passed.
     #[error("the token has expired")]
     Expired,
     /// The time `nbf` has not come.

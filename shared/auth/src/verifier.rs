@@ -10,8 +10,8 @@ use serde::Deserialize;
 use crate::{Identity, Issuer, KeyError, KeyErrorKind, Keys, MAX_TOKEN_BYTES, Token, TokenError};
 use crate::{bearer, provider};
 
-/// How far clocks may differ, in seconds: a token is accepted so much after `exp` and before
-/// `nbf`. Machines of one fleet keep time by NTP, so it is small.
+/// How far clocks may differ, in seconds: a token is accepted that long after `exp` and before
+/// `nbf`. The machines of a fleet use NTP, so it is small.
 pub const LEEWAY_S: u64 = 5;
 
 /// Turns tokens into identities, with the public keys of both issuers.
@@ -68,8 +68,8 @@ impl Verifier {
             })
             .collect();
 
-        // Claims are checked here, against a clock that the caller holds. What stays with the
-        // library: form, algorithm, signature, and refusing any `aud`, since none is ours.
+        // Claims are checked here, against the caller's clock. The library checks form, algorithm
+        // and signature, and refuses every `aud`, since none is ours.
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.validate_exp = false;
         validation.required_spec_claims = HashSet::new();
@@ -95,7 +95,7 @@ impl Verifier {
         if header.alg != Algorithm::EdDSA {
             return Err(TokenError::Algorithm);
         }
-        // What is critical must be understood (RFC 7515, section 4.1.11); we understand nothing.
+        // A critical header must be understood (RFC 7515, section 4.1.11). We understand none.
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }
@@ -140,8 +140,8 @@ impl Verifier {
         })
     }
 
-    /// Who sent a request with these Authorization headers: [`bearer`], then
-    /// [`verify`](Self::verify). No header is nobody.
+    /// The sender of a request with these Authorization headers: [`bearer`], then
+    /// [`verify`](Self::verify). Without a header there is no identity.
     ///
     /// # Errors
     ///

@@ -1,45 +1,45 @@
-//! Where the requests of a connection begin, and which of them announces two lengths.
+//! Finds where the requests of a connection begin, and which of them announces two lengths.
 
-/// What is kept of a line, in bytes: more than a name, a length or the size of a chunk needs.
+/// The bytes that are kept of a line: more than a name, a length or the size of a chunk needs.
 const KEPT_BYTES: usize = 128;
 
-/// What begins a connection over HTTP/2 (RFC 9113, section 3.4).
+/// The first bytes of an HTTP/2 connection (RFC 9113, section 3.4).
 const HTTP2: &[u8] = b"PRI * HTTP/2.0";
 
-/// Reads what a client sends, in whatever pieces it comes.
+/// Reads what a client sends, in pieces of any size.
 ///
-/// It follows messages as hyper does: what it does not understand hyper refuses, and then the
-/// connection ends.
+/// It parses messages as hyper does. What it does not understand, hyper refuses, and the connection
+/// ends.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     at: At,
     line: Vec<u8>,
-    /// Whether the line is longer than what is kept of it.
+    /// Whether the line is longer than the bytes that are kept of it.
     cut: bool,
     /// How many requests have begun.
     requests: u64,
-    /// Of the head that is being read.
+    /// The lengths in the head that is being read.
     head: Head,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 enum At {
-    /// In front of a request line.
+    /// Before a request line.
     #[default]
     Request,
-    /// In the lines behind it.
+    /// In the header lines.
     Fields,
     /// In a body, with so many bytes left.
     Body(u64),
-    /// In the line in front of a chunk.
+    /// In the line before a chunk.
     ChunkSize,
     /// In a chunk, with so many bytes left.
     Chunk(u64),
-    /// In the end of the line behind a chunk.
+    /// In the end of the line after a chunk.
     ChunkEnd,
-    /// In the lines behind the last chunk.
+    /// In the lines after the last chunk.
     Trailers,
-    /// Nothing that comes from here on is looked at.
+    /// Nothing more is parsed.
     Blind,
 }
 
@@ -52,8 +52,8 @@ struct Head {
 }
 
 impl Heads {
-    /// Reads on. Gives the number of the request, from 1, that announces two lengths: it is the last
-    /// one that is looked at.
+    /// Reads more bytes. Returns the number, from 1, of the request that announces two lengths. It
+    /// is the last request that is parsed.
     pub(crate) fn read(&mut self, mut data: &[u8]) -> Option<u64> {
         while !data.is_empty() {
             match self.at {
@@ -94,7 +94,7 @@ impl Heads {
     /// Reads a line, without its end. Whether it ends a head with two lengths.
     fn line(&mut self, line: &[u8]) -> bool {
         self.at = match self.at {
-            // Empty lines in front of a request are passed over (RFC 9112, section 2.2).
+            // Empty lines before a request are skipped (RFC 9112, section 2.2).
             At::Request if line.is_empty() => At::Request,
             At::Request if line.starts_with(HTTP2) => At::Blind,
             At::Request => {
@@ -146,7 +146,7 @@ impl Head {
     }
 }
 
-/// The size of a chunk, in front of its extensions (RFC 9112, section 7.1).
+/// The size of a chunk, without its extensions (RFC 9112, section 7.1).
 fn size(line: &[u8], cut: bool) -> Option<u64> {
     let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit());
     if cut && digits.is_none() {
@@ -163,7 +163,7 @@ mod tests {
     const BOTH: &str = "POST /b HTTP/1.1\r\ncontent-LENGTH: 3\r\nTransfer-encoding:chunked\r\n\r\n";
 
     /// The request in `text` that announces two lengths, by its number, and how many have begun.
-    /// However the bytes are parted, it is the same.
+    /// The result is the same for all ways to split the bytes.
     fn found(text: &str) -> (Option<u64>, u64) {
         let mut all = Vec::new();
         for size in [1, 2, 3, 7, text.len().max(1)] {
@@ -190,7 +190,7 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n".into(),
             "GET / HTTP/1.1\nHost: a\n\n".into(),
             format!("GET /{long} HTTP/1.1\r\nX: {long}\r\nHost: a\r\n\r\n"),
-            // What stands in a body is no head.
+            // The bytes of a body are no head.
             format!("POST / HTTP/1.1\r\nContent-Length: {size}\r\n\r\n{fake}"),
             format!(
                 "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -201,7 +201,7 @@ mod tests {
             let (of_before, requests) = found(&before);
             assert_eq!(of_before, None, "{before:?}");
             let next = requests + 1;
-            // And what comes behind it is never looked at.
+            // The bytes after it are never parsed.
             let all = format!("{before}{BOTH}{BOTH}");
             assert_eq!(found(&all), (Some(next), next), "{before:?}");
         }

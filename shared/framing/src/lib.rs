@@ -1,13 +1,13 @@
-//! Requests over HTTP/1.1 whose length two readers could understand differently, which is how one
-//! request is hidden in another.
+//! Finds HTTP/1.1 requests whose length can be read in two ways. Request smuggling uses such
+//! requests to hide one request in another.
 //!
-//! hyper refuses most of them. It follows `Transfer-Encoding` where `Content-Length` stands beside
-//! it, and any coding in front of `chunked`: that is what a recipient may do (RFC 9112, sections 6.1
-//! and 6.3), but a service then sees neither the length nor, without looking, a coded body. nginx
-//! refuses both. So does [`Framing::check`], which a server asks before it answers.
+//! hyper refuses most of them. But it accepts `Content-Length` together with `Transfer-Encoding`,
+//! and follows the latter. It also accepts any coding before `chunked`. RFC 9112, sections 6.1 and
+//! 6.3, allows both, but a service then does not see the length or that the body is coded. nginx
+//! refuses both, and so does [`Framing::check`], which a server calls before it answers.
 //!
-//! hyper takes the length out of the head before a service sees it. Therefore [`watch`] reads the
-//! heads on their way to hyper; nothing is changed or kept back.
+//! hyper removes the length from the head before a service sees it. So [`watch`] reads the heads on
+//! their way to hyper. It changes nothing and holds nothing back.
 
 mod discard;
 mod heads;
@@ -28,8 +28,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub use discard::discard;
 use heads::Heads;
 
-/// Why a request is refused. The connection ends with the answer: where its next request begins is
-/// not known for sure.
+/// Why a request is refused. The connection ends with the answer, because the start of its next
+/// request is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// `Content-Length` beside `Transfer-Encoding`.
@@ -61,7 +61,7 @@ pub fn watch<S>(stream: S) -> (Watched<S>, Framing) {
     (watched, framing)
 }
 
-/// What is known of the requests of a connection. A clone knows the same.
+/// The state of the requests of a connection. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Framing {
     /// The number of the request that announces two lengths; 0 without one.
@@ -70,8 +70,8 @@ pub struct Framing {
 }
 
 impl Framing {
-    /// Why the connection's next request is refused, if it is. To be asked once for each request, in
-    /// their order.
+    /// Why the connection's next request is refused, if it is. Must be called once for each
+    /// request, in their order.
     pub fn check(&self, version: Version, headers: &HeaderMap) -> Option<Refused> {
         let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         // HTTP/2 has its own frames, and no such header.

@@ -1,8 +1,8 @@
 //! Calls between functions: gRPC-Web over HTTPS to function URLs, signed for IAM.
 //!
-//! A function URL with IAM authentication looks for its signature in `authorization`, so the
-//! caller's own token goes in [`TOKEN`], and the adapter over there puts it back. It is verified
-//! there as ever: whoever may call the URL is not therefore somebody.
+//! A function URL with IAM authentication reads its signature from `authorization`. So the caller's
+//! token is sent in the header [`TOKEN`], and the adapter of the callee puts it back. The callee
+//! verifies it as always: the right to call the URL is not an identity.
 
 use std::{fmt, net::IpAddr, sync::Arc, time::SystemTime};
 
@@ -26,13 +26,13 @@ use zerocart_core::error::BoxError;
 
 use crate::sign::Signer;
 
-/// The header that carries what is `authorization` elsewhere.
+/// The header for the caller's token, which is `authorization` on other engines.
 pub const TOKEN: HeaderName = HeaderName::from_static("x-zerocart-authorization");
 
 /// The service that a function URL's signature is for.
 const SERVICE: &str = "lambda";
 
-/// Puts the caller's token back where a signature has taken its place.
+/// Puts the caller's token back into `authorization`, in place of the signature.
 pub fn restore_token(headers: &mut HeaderMap) {
     if let Some(mut token) = headers.remove(TOKEN) {
         token.set_sensitive(true);
@@ -40,7 +40,7 @@ pub fn restore_token(headers: &mut HeaderMap) {
     }
 }
 
-/// gRPC-Web over HTTPS, signed. A clone shares its connections.
+/// gRPC-Web over HTTPS, signed. Clones share connections.
 #[derive(Clone)]
 pub struct Signed {
     client: Client<HttpsConnector<HttpConnector>, Message>,
@@ -63,7 +63,7 @@ impl Signed {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // One call at a time and environment: nothing to be gained by HTTP/2.
+        // An environment makes one call at a time, so HTTP/2 has no advantage.
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
@@ -87,7 +87,7 @@ impl Signed {
         let host = HeaderValue::try_from(host.unwrap_or_default())?;
         let headers = request.headers_mut();
         headers.insert(header::HOST, host);
-        // Of HTTP/2, where a client says with it that it reads trailers.
+        // A header of HTTP/2, with which a client says that it reads trailers.
         headers.remove(header::TE);
         if let Some(token) = headers.remove(header::AUTHORIZATION) {
             headers.insert(TOKEN, token);
@@ -100,7 +100,7 @@ impl Signed {
         Ok(self.client.request(message).await?)
     }
 
-    /// Sends a request of gRPC-Web, and gives what answers as gRPC-Web.
+    /// Sends a gRPC-Web request, and returns the gRPC-Web response.
     async fn ask<B>(
         self,
         request: Request<B>,
@@ -122,12 +122,12 @@ impl Signed {
     }
 }
 
-/// Why the function itself did not answer.
+/// Why there is no answer of the function itself.
 #[derive(Debug)]
 enum Unanswered {
-    /// Lambda did, or something in between.
+    /// Lambda answered, or a system in between.
     Other(Box<Reply>),
-    /// Nobody did.
+    /// There is no answer.
     Lost(BoxError),
 }
 
@@ -162,7 +162,7 @@ impl Transport for Signed {
             *request.uri_mut() = uri?;
             *request.headers_mut() = headers;
             let mut on_send = Some(on_send);
-            // It puts the trailers where everybody else has them.
+            // It puts the trailers at the usual place.
             let mut web = GrpcWebClientService::new(service_fn(move |request| {
                 signed.clone().ask(request, on_send.take())
             }));

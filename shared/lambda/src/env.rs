@@ -2,11 +2,11 @@
 
 use zerocart_core::Env;
 
-/// The end of the name of a variable that says where a secret is.
+/// The suffix of a variable that names a secret.
 const SECRET: &str = "_SECRET";
 
 /// The variables of a function of `domain`: `DATABASE_URL` may be given for all domains together,
-/// and what Lambda needs is set unless it is said otherwise.
+/// and Lambda's defaults are set unless they are given.
 pub fn of_domain(env: Env, domain: &str) -> Env {
     let mut more = Vec::new();
     if env.get("DATABASE_URL").is_none() {
@@ -21,7 +21,7 @@ pub fn of_domain(env: Env, domain: &str) -> Env {
     env.with(more)
 }
 
-/// A variable whose value is a secret's.
+/// A variable whose value is in a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted<'a> {
     /// The variable.
@@ -32,7 +32,7 @@ pub struct Wanted<'a> {
     pub key: Option<&'a str>,
 }
 
-/// The variables of `env` whose values are secrets'. One that is set needs none.
+/// The variables of `env` whose values are in secrets. A variable that is set needs no secret.
 pub fn secrets(env: &Env) -> Vec<Wanted<'_>> {
     env.iter()
         .filter(|(_, value)| !value.is_empty())

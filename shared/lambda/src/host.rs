@@ -33,17 +33,17 @@ use crate::{
     sign::Signer,
 };
 
-/// What Lambda sets, and nobody else.
+/// A variable that only Lambda sets.
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// The longest that init waits for connections. Lambda gives it 10 s in all, and a first request
-/// without them only waits itself.
+/// The longest time that init waits for connections. Lambda gives init 10 s in all. A first request
+/// without connections waits for them itself.
 const WARM_UP: Duration = Duration::from_secs(5);
 
-/// What is left of an invocation's time when its answer must be out.
+/// The rest of an invocation's time when its answer must be sent.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// How long SIGTERM leaves (Lambda's limit is 500 ms).
+/// The time to end after SIGTERM (Lambda's limit is 500 ms).
 const TERMINATION: Duration = Duration::from_millis(400);
 
 /// Runs the function `F`: on Lambda as one of its functions, elsewhere as a process.
@@ -55,7 +55,7 @@ pub fn run<F: Function>() -> ExitCode {
     host(F::Rpc::INFO.name, env, serve::<F>)
 }
 
-/// Runs the job `J`: on Lambda once for each event, whatever it says; elsewhere once, as a process.
+/// Runs the job `J`: on Lambda once for each event of any content; elsewhere once, as a process.
 pub fn run_job<J: Job>() -> ExitCode {
     let env = Env::of_process();
     if env.get(RUNTIME_API).is_none() {
@@ -79,7 +79,7 @@ where
     S: Future<Output = Result<(), HostError>>,
 {
     let mut setup = Setup::new(env.clone(), name);
-    // A bad level is told with all else that is wrong.
+    // A bad level is reported together with all other problems.
     init_logs(setup.or("LOG_LEVEL", Level::INFO).unwrap_or(Level::INFO));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -126,10 +126,10 @@ async fn serve<F: Function>(env: Env) -> Result<(), HostError> {
     lambda_http::run(service).await.map_err(HostError::Runtime)
 }
 
-/// Waits for a connection, so that the first request need not.
+/// Waits for a connection, so that the first request does not have to.
 ///
-/// Of what runs beside a function, connecting is done first. The rest may wait on purpose: a circuit
-/// breaker reads its state by itself only when no request has asked for it.
+/// Of the tasks beside a function, connecting ends first. The others may wait on purpose: a circuit
+/// breaker reads its state by itself only if no request has read it.
 async fn connect(background: Vec<Background>) {
     let background: Vec<_> = background.into_iter().map(tokio::spawn).collect();
     if !background.is_empty() {
@@ -154,7 +154,7 @@ async fn work<J: Job>(env: Env) -> Result<(), HostError> {
     lambda_runtime::run(run).await.map_err(HostError::Runtime)
 }
 
-/// What Lambda gives to a function or job of `domain` that calls these others, and its variables.
+/// The platform and the variables of a function or job of `domain` that calls these others.
 async fn prepare(env: Env, domain: &str, calls: &[&str]) -> Result<(Platform, Env), StartError> {
     let env = env::of_domain(env, domain);
     let tls = Provider::Rustls(CryptoMode::Ring);
@@ -180,7 +180,7 @@ async fn prepare(env: Env, domain: &str, calls: &[&str]) -> Result<(Platform, En
     Ok((platform, env))
 }
 
-/// Who signs what `need` is in need of.
+/// The signer, if `need` requires one.
 fn signer(aws: &SdkConfig, need: &str) -> Result<Signer, String> {
     let credentials = aws.credentials_provider();
     let region = aws.region();
@@ -193,8 +193,8 @@ fn signer(aws: &SdkConfig, need: &str) -> Result<Signer, String> {
     }
 }
 
-/// Waits for what must be done though the call is answered: once the answer is out, this
-/// environment is frozen, perhaps for good. What is not done in time is taken up by another.
+/// Waits for the work that continues after a call: when the answer is sent, this environment is
+/// frozen, perhaps for ever. Another call continues the work that is not done in time.
 async fn finish(lasting: &Lasting, deadline_ms: Option<u64>) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let left = deadline_ms

@@ -1,22 +1,22 @@
 //! The adapter that serves a function's router on AWS Lambda.
 //!
 //! [`run`] and [`run_job`] are a binary's `main` there. The handler, the router and everything
-//! around them are those of every other engine; what is here is what is Lambda's:
+//! around them are the same on every engine. Only these parts are Lambda's:
 //!
 //! - events of API Gateway (HTTP APIs) and of function URLs become requests of the router;
 //! - variables whose values are secrets are read from Secrets Manager, and a connection is opened, during
 //!   init, so that the first request waits for neither ([`mod@env`], [`secrets`]);
-//! - the password of the database can be a token of IAM, made for each connection ([`rds`]);
+//! - the password of the database can be an IAM token, made for each connection ([`rds`]);
 //! - functions call each other as gRPC-Web over HTTPS, signed for IAM ([`calls`]): Lambda loses the
 //!   trailers that native gRPC needs;
-//! - an environment is frozen once its answer is out, so an answer waits for what must still be
-//!   done; SIGTERM ends in order.
+//! - an environment is frozen as soon as its answer is sent, so an answer waits for the rest of the
+//!   work; SIGTERM ends in order.
 //!
-//! Where Lambda does not run it, such a binary is a process like any other.
+//! Outside of Lambda, such a binary is a normal process.
 //!
 //! # Settings
 //!
-//! Beside those of the runtime:
+//! In addition to those of the runtime:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -25,7 +25,7 @@
 //! | `DATABASE_IAM_AUTH` | `true`: the password is a token of IAM ([`rds`]) |
 //! | `DATABASE_RECYCLING` | `verified` unless it is set: an environment may have been frozen for hours |
 //!
-//! Credentials and the region are found as every AWS program finds them.
+//! Credentials and the region are found in the usual places of AWS programs.
 
 #![cfg(feature = "aws")]
 

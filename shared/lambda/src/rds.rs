@@ -1,5 +1,5 @@
-//! IAM database authentication of RDS: the password is a signed URL, good for 15 minutes, and is
-//! only looked at while a connection is made.
+//! IAM database authentication of RDS: the password is a signed URL, valid for 15 minutes. It is
+//! checked only while a connection is made.
 //!
 //! <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html>
 
@@ -15,7 +15,7 @@ use zerocart_postgres::{BoxFuture, Password};
 
 use crate::sign::Signer;
 
-/// How long a token is good for, which is the longest that RDS takes.
+/// How long a token is valid: the longest time that RDS allows.
 const EXPIRES_IN: Duration = Duration::from_secs(900);
 
 /// Makes a token for each connection, from the credentials of the function.
@@ -30,7 +30,7 @@ impl IamToken {
         Self::at(signer, SystemTime::now)
     }
 
-    /// Tokens of the time that `now` tells.
+    /// Tokens with the time of `now`.
     pub fn at(signer: Signer, now: fn() -> SystemTime) -> Self {
         Self { signer, now }
     }

@@ -1,4 +1,4 @@
-//! Secrets Manager: the values of variables that must not stand in a function's configuration.
+//! Secrets Manager: the values of variables that must not be in a function's configuration.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -9,12 +9,12 @@ use zerocart_core::{Env, StartError, error::chain};
 
 use crate::env::{self, Wanted};
 
-/// `env` with the values of the secrets that it names. Each secret is read once, all at the same
-/// time; without any, nothing is asked.
+/// `env` with the values of the secrets that it names. All secrets are read at the same time, each
+/// once. Without secrets, there is no request.
 ///
 /// # Errors
 ///
-/// All that cannot be read, by the variable, without any value.
+/// Every secret that cannot be read, with its variable, without any value.
 pub async fn resolve(env: Env, aws: &SdkConfig) -> Result<Env, StartError> {
     let wanted = env::secrets(&env);
     if wanted.is_empty() {
@@ -47,7 +47,7 @@ pub async fn resolve(env: Env, aws: &SdkConfig) -> Result<Env, StartError> {
     }
 }
 
-/// Why there is no value. Holds none.
+/// Why there is no value. It has no value in it.
 #[derive(Clone, Debug)]
 struct Problem(String);
 

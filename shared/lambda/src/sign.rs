@@ -1,4 +1,4 @@
-//! Signature Version 4, of a request's headers or of its URL.
+//! AWS Signature Version 4, in a request's headers or in its URL.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,21 +10,21 @@ use aws_sigv4::{
 use http::{Request, header};
 use zerocart_core::error::BoxError;
 
-/// Who signs, and for which region.
+/// A signer: credentials and region.
 #[derive(Clone, Debug)]
 pub struct Signer {
-    /// Where the credentials come from: asked for each signature, because they change.
+    /// The source of the credentials. It is asked for each signature, because credentials change.
     pub credentials: SharedCredentialsProvider,
-    /// The region of what is called.
+    /// The region of the service that is called.
     pub region: String,
 }
 
 impl Signer {
-    /// Signs `request`, whose body is `body`, for `service` at `now`: its headers, or with
-    /// `expires_in` its URL, which is then good for so long.
+    /// Signs `request` with the body `body`, for `service`, at the time `now`. The signature is in
+    /// the headers, or with `expires_in` in the URL, which is then valid for that time.
     ///
-    /// Of its headers those are signed that say where it goes and what it holds; a proxy may change
-    /// the others.
+    /// Only headers about the destination and the content are signed; a proxy may change the
+    /// others.
     ///
     /// # Errors
     ///

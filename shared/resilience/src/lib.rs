@@ -1,30 +1,30 @@
-//! What stands between a caller and a dependency that may be slow, overloaded or gone.
+//! Resilience layers for calls to a dependency that may be slow, overloaded or gone.
 //!
-//! Four tower layers, each of which works alone, and tower's own time limit per attempt. Around a
-//! call to another function they go in this order, outermost first:
+//! There are four tower layers, each of which also works alone, and tower's own time limit per
+//! attempt. Around a call to another function they are in this order, outermost first:
 //!
-//! 1. [`breaker`]: around everything, so that a call with all its attempts is one outcome; in memory,
-//!    or [shared](breaker::shared) by a fleet.
-//! 2. [`deadline`]: nothing below may outlive what the caller is willing to wait. Inside the breaker,
-//!    so that it can be judged when the time runs out.
+//! 1. [`breaker`]: around everything, so that a call with all its attempts is one outcome. Its
+//!    state is in memory, or [shared](breaker::shared) by a fleet.
+//! 2. [`deadline`]: no layer below may take longer than the caller is willing to wait. It is inside
+//!    the breaker, so that the breaker sees a call whose time ran out.
 //! 3. [`retry`]: inside the deadline, so that all attempts and pauses share one budget of time.
 //! 4. [`bulkhead`]: inside retry, so that no slot is held during a pause.
-//! 5. [`attempt`]: innermost, so that waiting for a slot is not held against the dependency.
+//! 5. [`attempt`]: innermost, so that the time of waiting for a slot does not count.
 //!
 //! # Errors
 //!
-//! A layer adds its own named error to those of the service it wraps, and asks only
-//! `S::Error: From<TheNamedError>`. A client with one error enum keeps it through the whole stack
-//! and matches on it exhaustively, without downcasts; a stack of [`tower::BoxError`] satisfies the
-//! same bound, so tower's own layers mix in. Where tower boxes (its timeout), one `map_err` above
-//! it restores the enum.
+//! A layer adds its own named error to those of the service that it wraps. It requires only
+//! `S::Error: From<TheNamedError>`. A client with one error enum keeps it through the whole stack,
+//! and matches on it exhaustively, without downcasts. A stack of [`tower::BoxError`] satisfies the
+//! same bound, so tower's own layers can be mixed in. tower's timeout boxes its error; one
+//! `map_err` above it restores the enum.
 //!
 //! # Readiness
 //!
-//! Nothing waits in `poll_ready`: it is always ready, and the wrapped service is awaited inside
-//! the future of `call`, where the deadline covers it and its permit is held. tower's timeout is
-//! the exception: it starts in `call`, so what it wraps should be always ready, as hyper's and
-//! tonic's clients are, or be limited by [`deadline::Layer::after`] instead, which covers both.
+//! Nothing waits in `poll_ready`, which is always ready. The wrapped service is awaited inside the
+//! future of `call`, where the deadline covers it and the permit is held. tower's timeout is the
+//! exception: it starts in `call`. So the service that it wraps should always be ready, as hyper's
+//! and tonic's clients are. Otherwise use [`deadline::Layer::after`], which covers both.
 //!
 //! ```
 //! use std::time::Duration;
@@ -58,8 +58,8 @@ pub mod retry;
 
 /// The time limit of one attempt: tower's own timeout, under the names of this crate.
 ///
-/// Its error is boxed, and a type of its own: an attempt that took too long is not a deadline
-/// that has passed, and only the former is worth another attempt.
+/// Its error is boxed, and is another type than that of a deadline: only an attempt that took too
+/// long is worth another attempt, not a deadline that has passed.
 pub mod attempt {
     pub use tower::timeout::error::Elapsed;
     pub use tower::timeout::{Timeout as Service, TimeoutLayer as Layer};
@@ -67,7 +67,7 @@ pub mod attempt {
 
 /// A value that a layer cannot work with.
 ///
-/// Constructors return it, so that a bad setting stops a process at its start.
+/// Constructors return it, so a bad setting stops a process at its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {problem}")]
 pub struct InvalidConfig {

@@ -7,7 +7,7 @@ use super::*;
 use crate::launcher::Stop;
 use crate::log::Tail;
 
-/// Runs that take as long as they are told.
+/// Runs that take a given time.
 #[derive(Clone, Default)]
 struct Fake(Arc<State>);
 

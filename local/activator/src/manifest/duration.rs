@@ -1,4 +1,4 @@
-//! Durations as Go writes them, which is how Knative's annotations are written.
+//! Durations in Go's syntax, which Knative's annotations use.
 
 use std::time::Duration;
 

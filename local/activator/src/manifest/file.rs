@@ -18,7 +18,7 @@ pub(super) struct Service {
 #[serde(deny_unknown_fields)]
 pub(super) struct Metadata {
     pub(super) name: Spanned<String>,
-    /// On a cluster: everything of this machine is one namespace.
+    /// Only for a cluster. A machine has no namespaces.
     #[serde(rename = "namespace")]
     _namespace: Option<String>,
 }
@@ -64,7 +64,7 @@ pub(super) struct Annotations {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct RevisionSpec {
-    /// On a cluster.
+    /// Only for a cluster.
     #[serde(rename = "automountServiceAccountToken")]
     _automount_service_account_token: Option<bool>,
     pub(super) container_concurrency: Option<Spanned<i64>>,
@@ -104,7 +104,7 @@ pub(super) struct EnvVar {
     pub(super) value: String,
 }
 
-/// A Secret of a cluster, whose keys become variables. Here the engine has what is in them.
+/// A Secret of a cluster, whose keys become variables. Here the engine sets these variables.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EnvFrom {
@@ -119,7 +119,7 @@ pub(super) struct SecretRef {
     _name: String,
 }
 
-/// What a container of a cluster may do. A process of this machine may do what its user may.
+/// The rights of a container on a cluster. A process on this machine has the rights of its user.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SecurityContext {
@@ -197,14 +197,14 @@ pub(super) struct HttpGet {
 
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     let options = serde_saphyr::options! {
-        // Kubernetes refuses a number where a string belongs; so do we.
+        // Kubernetes refuses a number in place of a string, and so do we.
         no_schema: true,
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options)
 }
 
-/// The message of an error without its place, which is reported in front of it.
+/// The message of an error without its position, which is reported before it.
 pub(super) fn message(error: &Error) -> String {
     let text = error.to_string();
     let cut = error.location().and_then(|location| {

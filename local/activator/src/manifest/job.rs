@@ -1,4 +1,4 @@
-//! The fields of a CronJob file that are understood, and what they must be. Any other is an error.
+//! The fields of a CronJob file that are understood, and their rules. Any other field is an error.
 
 use std::path::Path;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl Check<'_> {
                 None
             }
         };
-        // The only one of the three policies that is kept here.
+        // The only one of the three policies that this engine supports.
         self.is("concurrencyPolicy", &spec.concurrency_policy, "Forbid");
         let spec = &spec.job_template.spec;
         self.number("backoffLimit", Some(&spec.backoff_limit), 0, 0..=0);

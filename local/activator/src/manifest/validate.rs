@@ -1,5 +1,5 @@
-//! The values of a Knative Service file, held to the rules of Knative Serving 1.23 and a few
-//! of our own.
+//! Checks the values of a Knative Service file: the rules of Knative Serving 1.23, and a few of our
+//! own.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -197,7 +197,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// An image of its own, under a tag that says which one: `…/create-user:0.1.0`.
+    /// The function's own image, with a tag: `…/create-user:0.1.0`.
     pub(super) fn image(&mut self, image: Option<&Spanned<String>>, name: &str) {
         let Some(image) = image else { return };
         let last = image.value.rsplit('/').next().unwrap_or_default();
@@ -241,7 +241,7 @@ impl<'a> Check<'a> {
             }
         }
         if let Some(value) = &annotations.target_burst_capacity {
-            // Where the activator stands in the way of a request is the same here in any case.
+            // Here the activator is in the path of every request in any case.
             let _: Option<f64> = self.parsed("target-burst-capacity", value);
         }
         let mut utilization = 100.0;

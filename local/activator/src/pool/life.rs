@@ -1,4 +1,4 @@
-//! The lives of a pool's instances: when they begin, what each goes through, when they end.
+//! The life of a pool's instances: start, readiness, drain and end.
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Weak};
@@ -58,8 +58,7 @@ impl Pool {
         }
     }
 
-    /// Looks at the load and starts or ends instances; answers whether there is anything to
-    /// look at again.
+    /// Reads the load, and starts or ends instances. Returns whether it must run again.
     fn tick(self: &Arc<Self>) -> bool {
         let mut state = self.lock();
         let state = &mut *state;
@@ -82,7 +81,8 @@ impl Pool {
             .iter_mut()
             .filter(|slot| slot.state == InstanceState::Ready)
             .collect();
-        // The least busy go first, and of those the newest. One that starts can go later.
+        // Ends the least busy instances first, and of those the newest. An instance that is
+        // starting can end later.
         ready.sort_by_key(|slot| (slot.in_flight, Reverse(slot.id)));
         let surplus = ready.len().saturating_sub(desired);
         for slot in ready.into_iter().take(surplus) {
@@ -166,8 +166,8 @@ impl Pool {
         }
     }
 
-    /// A start failed: everyone who waits for this function and for no other instance of it gets
-    /// the answer, and so does whoever asks within the back-off.
+    /// A start failed. All requests that wait for this function get the answer, unless another
+    /// instance is starting. Requests during the back-off get it, too.
     fn failed(self: &Arc<Self>, id: u64, refusal: Refusal) {
         let detail = &refusal.detail;
         tracing::warn!(
@@ -199,8 +199,8 @@ impl Pool {
         if let Some(refusal) = state.refusal() {
             state.refuse_queue(&refusal);
         }
-        // Whoever is queued may have waited for this very instance. Without a queue nobody
-        // needs another: the requests that it had fail with it.
+        // A queued request may have waited for this instance, so another one may be needed. Without
+        // a queue, none is needed: the requests that the instance had fail together with it.
         if !state.queue.is_empty() {
             self.grow(&mut state);
         }

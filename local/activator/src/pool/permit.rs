@@ -1,4 +1,4 @@
-//! What a request holds: its place at an instance, or its place in the queue.
+//! The place of a request: at an instance, or in the queue.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// Takes the instance, which has died, out of use before its own task does.
+    /// Takes an instance that has died out of use, before its own task does.
     pub(crate) fn retire(self) {
         self.pool.leave(self.slot);
     }

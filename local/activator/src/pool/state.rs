@@ -1,4 +1,4 @@
-//! What a pool knows: its instances, its queue, its counts. Everything here is under its lock.
+//! The state of a pool: its instances, its queue, its counts. All of it is under the pool's lock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,11 +34,11 @@ pub(super) struct Slot {
     pub(super) state: InstanceState,
     pub(super) in_flight: usize,
     pub(super) instance: Option<Arc<Instance>>,
-    /// To be ended now: it has nothing left to do, or no time left to do it.
+    /// To be ended now: it has no requests left, or its time is over.
     pub(super) end: Arc<Notify>,
 }
 
-/// The last start failed; until the back-off has passed, its answer is everyone's.
+/// The last start failed. Until the back-off has passed, all requests get its answer.
 pub(super) struct Failed {
     pub(super) refusal: Refusal,
     pub(super) until: Instant,
@@ -79,7 +79,7 @@ impl State {
         self.last_request = now;
     }
 
-    /// The answer of a failed start, while it holds and nothing else could serve.
+    /// The answer of a failed start, during the back-off and if no other instance can serve.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         let failed = self.failed.as_ref()?;
         let left = failed.until.saturating_duration_since(Instant::now());
@@ -91,7 +91,7 @@ impl State {
 
     pub(super) fn refuse_queue(&mut self, refusal: &Refusal) {
         for (_, waiter) in std::mem::take(&mut self.queue) {
-            // One that has given up meanwhile does not miss the answer.
+            // A request that has given up needs no answer.
             let _ = waiter.send(Err(refusal.clone()));
             self.left();
         }

@@ -1,12 +1,11 @@
-//! A function for the tests of the activator, well or badly behaved as its environment and its
-//! requests say.
+//! A function for the tests of the activator. Its environment and its requests say how it behaves.
 //!
 //! Without `LISTEN` it is a job: it says `working`, waits for the file `$FINISH` if that is set,
 //! prints its environment and exits with the status `$EXIT`, 0 without it.
 //!
 //! `START_GATE`: a file without which it answers its readiness probe 503. `NEEDS`: a file without
-//! which it exits at once. `IGNORE_TERM`: it does not end on SIGTERM; else it ends at once,
-//! whatever it is doing, so that a signal that comes too early costs a request.
+//! which it exits at once. `IGNORE_TERM`: it does not end on SIGTERM. Without it, it ends at once,
+//! even during a request, so that a signal that comes too early costs a request.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

@@ -11,10 +11,10 @@ use super::error::ConfigError;
 use super::tree::{Path, Tree};
 use crate::plugins::jwt::{self, Credential, Credentials, Identity};
 
-/// A public key that signs tokens, and the name that tokens call it.
+/// The public half of a key that signs tokens, and the name by which tokens refer to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtKey {
-    /// What a token's key claim holds, such as its `kid`.
+    /// The value of a token's key claim, such as its `kid`.
     pub key: String,
     /// Ed25519 public key in PEM (`-----BEGIN PUBLIC KEY-----`).
     pub rsa_public_key: String,
@@ -22,8 +22,8 @@ pub struct JwtKey {
 
 /// Kong's consumers with their JWT credentials.
 ///
-/// The committed file carries no keys: a deployment merges them into it, the local engine hands
-/// them over as this type.
+/// The committed file has no keys. A deployment merges its keys into the file; the local engine
+/// passes them as this type.
 #[derive(Debug, Clone, Default)]
 pub struct Consumers(Vec<Consumer>);
 

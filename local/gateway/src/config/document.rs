@@ -1,7 +1,7 @@
 //! The shape of a Kong 3.x declarative file, as far as the local gateway serves it.
 //!
-//! Every struct refuses fields that it does not know: what the local gateway would silently
-//! ignore, real Kong would do, and the two would drift apart.
+//! Every struct refuses fields that it does not know. Otherwise the local gateway would ignore what
+//! Kong obeys, and the two would behave differently.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Document {
     /// A note for the reader, which Kong ignores.
     #[serde(rename = "_comment", default)]
     _comment: Option<String>,
-    /// Kong ignores what is kept here; anchors may be defined in it.
+    /// Kong ignores this field. YAML anchors may be defined in it.
     #[serde(rename = "_ignore", default)]
     _ignore: Option<Vec<Value>>,
     #[serde(default)]
@@ -107,7 +107,7 @@ pub(super) struct Plugin {
     pub(super) config: Option<Value>,
     #[serde(default = "yes")]
     pub(super) enabled: bool,
-    /// The route that it is for, by its name; of a plugin that stands at the top alone.
+    /// The name of the route that it is for. Only for a plugin at the top level.
     pub(super) route: Option<String>,
     #[serde(default)]
     pub(super) tags: Vec<String>,

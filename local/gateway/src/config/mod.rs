@@ -1,5 +1,5 @@
-//! Loads a Kong 3.x DB-less file and checks it as Kong would, and more strictly: what the local
-//! gateway does not serve is refused, so that the file cannot mean two things.
+//! Loads a Kong 3.x DB-less file and checks it as Kong does. It is stricter in one point: what the
+//! local gateway does not serve is refused, so that the file means the same to both.
 
 mod build;
 mod consumers;
@@ -22,7 +22,7 @@ use crate::upstream::Protocol;
 
 /// A Kong file that passed all checks.
 ///
-/// Plugins keep their counters in here, so two gateways need a load each.
+/// The plugins' counters are in here. Two gateways must each load their own.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) routes: Vec<Route>,
@@ -48,7 +48,7 @@ impl Config {
         Self::parse(&file, &text)
     }
 
-    /// Checks `text`; `file` is how errors call it.
+    /// Checks `text`. Errors name it `file`.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -56,8 +56,8 @@ impl Config {
         build::config(&tree::Tree::parse(file, text)?)
     }
 
-    /// Adds what a deployment adds: the file `text`, which holds nothing but `_format_version` and
-    /// plugins of routes. `file` is how errors call it.
+    /// Adds the plugins that a deployment adds: `text` has nothing but `_format_version` and
+    /// plugins of routes. Errors name it `file`.
     ///
     /// # Errors
     /// As [`load`](Self::load), and when the file holds anything else.
@@ -82,7 +82,7 @@ pub struct Service {
     pub port: u16,
     /// What the upstream speaks.
     pub protocol: Protocol,
-    /// Put before the request's path.
+    /// A prefix that is put before the request's path.
     pub path: Option<String>,
     /// How often a failed attempt is repeated.
     pub retries: u32,

@@ -1,4 +1,4 @@
-//! A YAML document that remembers where each of its nodes stands.
+//! A YAML document that knows the line and column of each node.
 //!
 //! Typed deserialisation and validation work on paths; this tree turns a path into the line and
 //! column that the reader of an error needs.
@@ -19,7 +19,7 @@ enum Step {
     Index(usize),
 }
 
-/// Where a value stands in the document.
+/// The path of a value in the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Path(Vec<Step>);
 

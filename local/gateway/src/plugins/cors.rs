@@ -70,7 +70,8 @@ pub(crate) struct Cors {
 #[derive(Debug)]
 enum Origins {
     Any,
-    /// One literal origin is always answered, whatever the request's is: the browser compares.
+    /// A single literal origin is sent in every answer, for any origin of the request: the browser
+    /// compares.
     One(HeaderValue),
     Several(Vec<OriginRule>),
 }
@@ -114,7 +115,7 @@ impl Cors {
         })
     }
 
-    /// What to do with a request that is a preflight; `None` when it is not one.
+    /// The result for a preflight request; `None` for any other request.
     pub(crate) fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<Preflight> {
         let origin = request.get(ORIGIN)?;
         if method != Method::OPTIONS || !request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
@@ -189,7 +190,7 @@ impl Cors {
     }
 }
 
-/// What becomes of a preflight request.
+/// The result for a preflight request.
 #[derive(Debug)]
 pub(crate) enum Preflight {
     /// The gateway answers.

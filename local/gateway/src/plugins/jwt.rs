@@ -68,7 +68,7 @@ enum Claim {
     Nbf,
 }
 
-/// Whom a verified token speaks for: Kong's consumer and its credential.
+/// The consumer and the credential of a verified token.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) consumer_id: String,
@@ -77,7 +77,7 @@ pub(crate) struct Identity {
     pub(crate) key: String,
 }
 
-/// A consumer's public key, by the name that tokens call it.
+/// A consumer's public key, with the name by which tokens refer to it.
 #[derive(Debug)]
 pub(crate) struct Credential {
     pub(crate) identity: Arc<Identity>,
@@ -282,7 +282,7 @@ pub(crate) fn identify(identity: Option<&Identity>, headers: &mut HeaderMap) {
             .and_then(get)
             .and_then(|text| HeaderValue::from_str(text).ok())
     };
-    // Kong leaves these alone on routes without authentication. Nobody outside may set them here.
+    // Kong keeps these headers on routes without authentication. Here, no client may set them.
     for (name, value) in [
         (CONSUMER_ID, known(|identity| Some(&identity.consumer_id))),
         (

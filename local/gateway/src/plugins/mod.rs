@@ -43,8 +43,8 @@ pub(crate) struct PluginSet {
 }
 
 impl PluginSet {
-    /// What runs where `self` is configured on something inside of `outer`: of one plugin, the
-    /// most specific instance alone.
+    /// The plugins that run where `self` is configured inside `outer`. For each plugin, only the
+    /// most specific instance runs.
     pub(crate) fn within(&self, outer: &Self) -> Self {
         fn pick<T>(inner: &Option<Arc<T>>, outer: &Option<Arc<T>>) -> Option<Arc<T>> {
             inner.as_ref().or(outer.as_ref()).cloned()

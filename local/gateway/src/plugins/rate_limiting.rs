@@ -1,9 +1,9 @@
 //! rate-limiting with `policy: local`: fixed windows that begin with the clock's second, minute,
 //! hour or day (UTC), counted in this process.
 //!
-//! Where Kong counts after the answer and so admits more in a burst, this counts on entry and is
-//! exact. A clone of the configuration on another route counts apart; one global instance counts
-//! all routes together.
+//! Kong counts after the answer, and so admits more in a burst. This counts on entry, and is exact.
+//! The same configuration on another route counts separately; one global instance counts all routes
+//! together.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -78,7 +78,7 @@ enum LimitBy {
     Path,
 }
 
-/// Whom a request is counted for.
+/// The client that a request is counted for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Client {
     Ip(IpAddr),
@@ -200,7 +200,7 @@ impl RateLimiting {
                 .and_then(|value| value.to_str().ok()),
             LimitBy::Path => Some(subject.path).filter(|path| Some(*path) == self.path.as_deref()),
         };
-        // As Kong does, whoever cannot be told apart otherwise is told apart by address.
+        // A client without another identity is identified by its address, as in Kong.
         named.map_or(Client::Ip(subject.ip), |name| Client::Named(name.into()))
     }
 

@@ -1,4 +1,4 @@
-//! request-termination: answers by itself, whatever is asked. What it answers wakes nothing.
+//! request-termination: answers every request by itself, without starting a function.
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -43,7 +43,7 @@ enum Answer {
 
 impl RequestTermination {
     pub(crate) fn new(config: Config) -> Result<Self, FieldError> {
-        // Kong takes 1xx too, which is no answer to a request.
+        // Kong accepts 1xx, too, which is not a final answer.
         let status = StatusCode::from_u16(config.status_code)
             .ok()
             .filter(|status| (200..600).contains(&status.as_u16()))
@@ -83,7 +83,7 @@ impl RequestTermination {
     }
 }
 
-/// What Kong says where nothing is configured.
+/// Kong's message if none is configured.
 fn default(status: StatusCode) -> Option<String> {
     let message = match status.as_u16() {
         401 => "Unauthorized",

@@ -15,7 +15,7 @@ const ROUTE: &str = "{name: r, paths: [/], strip_path: false}";
 /// What an upstream does with a connection once it has read a request's head.
 #[derive(Clone, Copy)]
 enum Deed {
-    /// Closes without a word.
+    /// Closes without an answer.
     Close,
     /// Never answers.
     Hang,
@@ -25,7 +25,7 @@ enum Deed {
     Half,
 }
 
-/// An upstream that does one deed after the other, and the last one again and again.
+/// An upstream that performs a list of actions in order, and then repeats the last one.
 async fn upstream(deeds: &'static [Deed]) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! Limits on how much and how often.
+//! Limits of size and of rate.
 
 use bytes::Bytes;
 use http::Request;

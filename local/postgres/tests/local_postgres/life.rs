@@ -34,7 +34,7 @@ async fn data_and_passwords_survive_a_restart_of_the_owner() {
         let is = ask(&admin, &format!("SELECT current_setting('{setting}')")).await;
         assert_eq!(is.unwrap(), value, "{setting}");
     }
-    // Not only ASCII: an e-mail is the same whatever the case of its letters.
+    // Not only ASCII: an e-mail is the same in all cases of its letters.
     assert_eq!(ask(&admin, "SELECT lower('ÄÖÉ')").await.unwrap(), "äöé");
     drop(server);
     assert!(!runs(pid));

@@ -1,4 +1,4 @@
-//! A real server: its life, its death, its data, its roles and its migrations.
+//! A real server: start, stop, crash, data, roles and migrations.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

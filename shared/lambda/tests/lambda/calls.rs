@@ -1,4 +1,4 @@
-//! Calls between functions as Lambda has them.
+//! Calls between functions on Lambda.
 
 use std::{
     net::SocketAddr,
@@ -147,7 +147,7 @@ async fn a_call_is_signed_and_still_the_callers() {
     assert!(headers.contains_key("grpc-timeout") && headers.contains_key("traceparent"));
     assert!(!headers.contains_key("te"));
 
-    // Nobody's token is nobody, whoever signed.
+    // Without a token there is no identity, even with a valid signature.
     let failure = client
         .call(&Call::internal(PATIENCE), &my_cart())
         .await

@@ -1,18 +1,19 @@
-//! Stops calling a dependency that keeps failing, and finds out when it works again.
+//! Circuit breaker: stops calls to a dependency that keeps failing, and finds out when it works
+//! again.
 //!
-//! Closed, calls pass, and a run of failures opens the breaker. Open, calls are rejected with
-//! [`BreakerOpen`] and not made. After a while the next call passes as a probe (half-open): enough
-//! successful probes close the breaker, one failed probe opens it again.
+//! When it is closed, calls pass, and several failures in a row open it. When it is open, calls are
+//! rejected with [`BreakerOpen`] and are not made. After a while it is half-open: the next call
+//! passes as a probe. Enough successful probes close the breaker; one failed probe opens it again.
 //!
-//! What counts as a failure is the caller's choice: an answer that the caller does not like
-//! ("not found") is still a sign of life. A call without a verdict (cancelled, panicked) counts as
-//! nothing and frees its probe's slot. So limit each call inside the breaker: one that hangs until
-//! a deadline outside cuts it off is never counted. And repeat it inside the breaker: three attempts at
-//! one call are one failure, not three.
+//! The caller decides what is a failure. An answer such as "not found" is a success, because the
+//! dependency works. A call without a verdict (cancelled, panicked) does not count, and frees its
+//! probe's slot. So put the time limit inside the breaker: a call that hangs until a deadline
+//! outside cuts it off never counts. Put retries inside the breaker, too: three attempts of one
+//! call are one failure, not three.
 //!
 //! Clones of a [`Breaker`] share its state, and so do all services that one layer makes. The state
-//! lives as long as the process; [`shared`] keeps it in a store instead, for a whole fleet. The rules
-//! of both are in [`state`].
+//! lives as long as the process. [`shared`] keeps it in a store instead, for a whole fleet.
+//! [`state`] has the rules of both.
 
 mod layer;
 pub mod shared;
@@ -63,8 +64,8 @@ impl Breaker {
 
     /// Calls `listener` at every transition from now on, on the thread that caused it.
     ///
-    /// The breaker is not locked meanwhile, so the listener may look at it. Transitions that two
-    /// threads cause may be told out of order; their generations say which came first.
+    /// The breaker is not locked meanwhile, so the listener may read it. Transitions that two
+    /// threads cause may be reported out of order; their generations say which came first.
     pub fn on_transition(&self, listener: impl Fn(Transition) + Send + Sync + 'static) {
         lock(&self.shared.listeners).push(Arc::new(listener));
     }
@@ -133,7 +134,7 @@ impl Breaker {
         });
     }
 
-    /// Takes one step of the machine and tells of the transition, if it was one.
+    /// Takes one step of the machine, and reports the transition, if there was one.
     fn step<T>(&self, step: impl FnOnce(Machine) -> (Machine, T)) -> T {
         let (transition, result) = {
             let mut machine = lock(&self.shared.machine);
@@ -161,7 +162,7 @@ impl fmt::Debug for Breaker {
     }
 }
 
-/// The leave to make one call. Dropped without a verdict, it counts as [`Outcome::Ignore`].
+/// The permission to make one call. Dropped without a verdict, it counts as [`Outcome::Ignore`].
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once says nothing about the call"]
 pub struct Permit {
@@ -204,7 +205,8 @@ impl Drop for Permit {
     }
 }
 
-/// Locks, whoever panicked meanwhile: every value stored here is whole.
+/// Locks, even if another thread panicked with the lock: every value that is stored here is
+/// complete.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -21,8 +21,8 @@ pub struct Config {
     pub half_open_probes: u32,
     /// How long a probe may keep its slot without a verdict. Default `None`: without end.
     ///
-    /// In memory a dropped permit frees its slot. Where the state outlives the process that
-    /// probes, a crash would keep the slot for good: there, set it longer than a call can take.
+    /// In memory, a dropped permit frees its slot. If the state outlives the process, a crash would
+    /// keep the slot for ever. Then set this longer than a call can take.
     pub probe_lease: Option<Duration>,
 }
 
@@ -103,14 +103,15 @@ impl fmt::Display for State {
     }
 }
 
-/// What a call's result says about the dependency.
+/// The verdict of a call about the dependency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It works.
+    /// The dependency works.
     Success,
-    /// It does not.
+    /// The dependency does not work.
     Failure,
-    /// Nothing: the call was cancelled, never reached it, or found it still starting.
+    /// No verdict: the call was cancelled, never reached the dependency, or found it still
+    /// starting.
     Ignore,
 }
 
@@ -129,11 +130,11 @@ pub struct Transition {
     pub from: State,
     /// The state after.
     pub to: State,
-    /// The generation that began: it orders transitions that are heard of out of order.
+    /// The generation that began. It orders transitions that are reported out of order.
     pub generation: u64,
 }
 
-/// What can be seen of a breaker at one moment.
+/// A breaker at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The state. An open breaker stays so until the first call after `open_for`.
@@ -148,7 +149,7 @@ pub struct Snapshot {
     pub probes_in_flight: u32,
     /// How long ago the breaker last opened; `None` when closed.
     pub opened_for: Option<Duration>,
-    /// What a call would be told now; `None` when it would pass.
+    /// The wait that a call would be told now; `None` if it would pass.
     pub retry_after: Option<Duration>,
 }
 
@@ -184,8 +185,8 @@ pub enum Phase {
 
 /// The whole state of a breaker.
 ///
-/// The generation changes with every transition. A permit carries the generation that admitted
-/// it; a verdict from another one says nothing about the present state and changes nothing.
+/// The generation changes with every transition. A permit has the generation that admitted it. A
+/// verdict of another generation says nothing about the present state, and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Machine {
     /// Counts the transitions, and the probes whose lease lapsed.
@@ -194,9 +195,9 @@ pub struct Machine {
     pub phase: Phase,
 }
 
-/// How long a call is told to wait for a probe's verdict, at most.
+/// The longest wait for a probe's verdict that a call is told.
 ///
-/// A probe takes as long as one call; a second is the least that HTTP's `Retry-After` can say.
+/// A probe takes as long as one call. One second is the smallest value of HTTP's `Retry-After`.
 const PROBE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl Machine {
@@ -254,7 +255,8 @@ impl Machine {
                     };
                     Self { phase, ..self }.admit()
                 } else if lapsed {
-                    // Silence proves nothing either way: what earlier probes found still counts.
+                    // A probe without a verdict proves nothing: the results of earlier probes still
+                    // count.
                     self.enter(first_probe(failures, opened_at, successes, now))
                         .admit()
                 } else {
@@ -271,7 +273,7 @@ impl Machine {
             return self;
         }
         match (self.phase, outcome) {
-            // An open breaker admits nothing, so no permit bears its generation.
+            // An open breaker admits nothing, so no permit has its generation.
             (Phase::Open { .. }, _) | (Phase::Closed { .. }, Outcome::Ignore) => self,
             (Phase::Closed { .. }, Outcome::Success) => Self {
                 phase: Phase::Closed { failures: 0 },
@@ -322,7 +324,7 @@ impl Machine {
         }
     }
 
-    /// What can be seen of it now.
+    /// The breaker at the time `now`.
     pub fn snapshot(&self, config: &Config, now: Duration) -> Snapshot {
         let (consecutive_failures, opened_at, probe_successes, probes_in_flight) = match self.phase
         {
@@ -354,7 +356,7 @@ impl Machine {
         }
     }
 
-    /// The transition that led from `before` to this state, if it is another.
+    /// The transition from `before` to this state, if the state is another one.
     pub fn transition_from(&self, before: &Self) -> Option<Transition> {
         let (from, to) = (before.state(), self.state());
         (from != to).then_some(Transition {

@@ -1,4 +1,5 @@
-//! Threads that race for the breaker: here, because they need its private clock argument.
+//! Threads that race for the breaker. The tests are here because they need its private clock
+//! argument.
 
 use super::*;
 use std::sync::Barrier;

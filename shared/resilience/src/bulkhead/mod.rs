@@ -1,4 +1,5 @@
-//! Lets at most N calls run at once, and a bounded number wait a bounded time for a slot.
+//! Bulkhead: at most N calls run at once, and a bounded number of calls waits a bounded time for a
+//! slot.
 //!
 //! A call takes a slot when it is made and holds it until it ends or is dropped. When no slot is
 //! free it takes a place in the queue; when the queue is full, or the wait too long, it is
@@ -30,11 +31,13 @@ pub struct BulkheadFull {
 pub struct Config {
     /// Calls that may run at once. Default 16. The next one waits.
     pub max_in_flight: usize,
-    /// Calls that may wait for a slot. Default 16; 0 rejects whatever cannot run at once.
+    /// Calls that may wait for a slot. Default 16; with 0, every call that cannot run at once is
+    /// rejected.
     pub max_waiting: usize,
     /// The longest that a call waits for a slot. Default 100 ms. Not used without a queue.
     pub max_wait: Duration,
-    /// What a rejected call is told. Default 1 s, the least that HTTP's `Retry-After` can say.
+    /// The wait that a rejected call is told. Default 1 s, the smallest value of HTTP's
+    /// `Retry-After`.
     pub retry_after: Duration,
 }
 
@@ -70,7 +73,7 @@ impl Config {
     }
 }
 
-/// The slots and the queue. A clone shares both.
+/// The slots and the queue. Clones share both.
 #[derive(Clone)]
 pub struct Bulkhead {
     shared: Arc<Shared>,
@@ -89,7 +92,7 @@ pub struct Permit {
     _slot: OwnedSemaphorePermit,
 }
 
-/// What became of a call at the door.
+/// The result of asking for a slot.
 enum Entry {
     Admitted(Permit),
     Queued(Pin<Box<dyn Future<Output = Result<Permit, BulkheadFull>> + Send>>),
@@ -162,7 +165,7 @@ impl Bulkhead {
             let _place = place;
             match turn.await {
                 Ok(Ok(slot)) => Ok(Permit { _slot: slot }),
-                // The semaphore is never closed; the arm is there for the types.
+                // The semaphore is never closed. Only the types need this arm.
                 Ok(Err(_)) | Err(_) => Err(full),
             }
         }))

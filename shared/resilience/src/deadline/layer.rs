@@ -84,8 +84,8 @@ pin_project! {
     /// The answer, or [`Elapsed`] at the deadline.
     #[derive(Debug)]
     pub struct ResponseFuture<F> {
-        // None once the deadline has passed: what the call holds is let go at that moment, not
-        // when somebody drops this future.
+        // `None` when the deadline has passed: the call's resources are freed at that moment, and
+        // not only when this future is dropped.
         #[pin]
         call: Option<F>,
         #[pin]
@@ -105,7 +105,7 @@ where
         let Some(call) = this.call.as_mut().as_pin_mut() else {
             return Poll::Ready(Err(Elapsed.into()));
         };
-        // The answer first: one that is there at the last moment is still an answer.
+        // The answer is polled first: an answer at the last moment still counts.
         if let Poll::Ready(result) = call.poll(cx) {
             return Poll::Ready(result);
         }

@@ -1,4 +1,4 @@
-//! Ends a call at its deadline.
+//! Deadline: ends a call at an instant.
 //!
 //! The deadline of a call is an instant that its request carries, or a fixed time after the call
 //! started. When it passes, the call's future is dropped (which cancels everything below it) and
@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 /// The deadline passed before the answer came.
 ///
-/// The work may have been done all the same: whoever repeats it needs a key that makes the
-/// repetition harmless.
+/// The work may have been done all the same. To repeat it safely, a caller needs an idempotency
+/// key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, thiserror::Error)]
 #[error("the deadline passed before the answer came")]
 #[non_exhaustive]
@@ -61,7 +61,7 @@ impl After {
 }
 
 impl<Req> Source<Req> for After {
-    /// A budget that reaches past the end of the clock limits nothing.
+    /// A budget beyond the end of the clock limits nothing.
     fn deadline(&self, _: &Req) -> Option<Instant> {
         Instant::now().checked_add(self.0)
     }

@@ -7,9 +7,9 @@ use std::time::Duration;
 /// Exponential backoff with full jitter: before retry n, from zero, any time up to
 /// `min(cap, base × 2ⁿ)`.
 ///
-/// Full jitter spreads clients that failed together over the whole interval (AWS Architecture
-/// Blog, "Exponential Backoff And Jitter"). tower's own backoff adds its jitter on top of the
-/// exponential part, so that nobody comes back early and the crowd stays together.
+/// Full jitter spreads clients that failed together over the whole interval (AWS Architecture Blog,
+/// "Exponential Backoff And Jitter"). tower's own backoff adds its jitter to the exponential part,
+/// so no client comes back early, and they stay together.
 ///
 /// A clone shares the sequence of random numbers.
 #[derive(Clone, Debug)]

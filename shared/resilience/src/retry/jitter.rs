@@ -8,9 +8,9 @@ use tower::util::rng::{HasherRng, Rng};
 
 /// Random pauses, from one sequence that all clones share.
 ///
-/// Shared, because a clone that began the sequence anew would make concurrent calls pause alike,
-/// which is what jitter is there to prevent. The numbers come from tower's small generator:
-/// spreading calls out needs no cryptography.
+/// The sequence is shared: a clone with its own sequence would make concurrent calls pause alike,
+/// which jitter must prevent. The numbers come from tower's small generator, because this needs no
+/// cryptography.
 #[derive(Clone)]
 pub struct Jitter {
     rng: Arc<Mutex<Box<dyn Rng + Send>>>,

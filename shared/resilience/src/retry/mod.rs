@@ -1,14 +1,14 @@
-//! Repeats a failed attempt after a pause, within a budget.
+//! Retry: repeats a failed attempt after a pause, within a budget.
 //!
-//! A [`Policy`] for tower's own retry service. The caller's [`Rules`] say what is safe to repeat.
-//! An attempt is not repeated, and its result returned as it is, when the rules say no, the
-//! attempts are used up, the pause would reach the deadline, or the budget is empty: there is no
-//! error of its own, the last real one says more.
+//! This is a [`Policy`] for tower's own retry service. The caller's [`Rules`] say what is safe to
+//! repeat. An attempt is not repeated, and its result is returned as it is, if the rules say no,
+//! the attempts are used up, the pause would reach the deadline, or the budget is empty. Retry has
+//! no error of its own, because the last real error says more.
 //!
-//! Pauses are exponential with full jitter. The budget is what keeps retries from amplifying an
-//! outage: answers pay into it, retries draw from it, so that when most calls fail most of them
-//! fail at once. An instance that is gone is no overload: once in a call it is replaced at once, and
-//! costs the budget nothing.
+//! Pauses are exponential with full jitter. The budget keeps retries from amplifying an outage:
+//! answers pay into it and retries draw from it, so when most calls fail, most of them are not
+//! repeated. An instance that is gone is not an overload: once per call, the attempt is repeated at
+//! once on another instance, without drawing from the budget.
 //!
 //! Clones share the budget and the sequence of random numbers; the count of attempts belongs to
 //! one call.
@@ -29,7 +29,7 @@ use tower::retry::budget::Budget as _;
 /// Repeats the failed attempts of a service: tower's layer, over our [`Policy`].
 pub type Layer<R> = tower::retry::RetryLayer<Policy<R>>;
 
-/// What to make of an attempt's result.
+/// The verdict on an attempt's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The dependency answered, be it with a refusal. Pays into the budget.
@@ -54,7 +54,7 @@ pub trait Rules<Req, Res, E> {
     /// A copy of the request for another attempt, or `None` when it must not be sent twice.
     fn copy(&self, request: &Req) -> Option<Req>;
 
-    /// What to make of an attempt's result.
+    /// The verdict on an attempt's result.
     fn judge(&self, request: &Req, result: &Result<Res, E>) -> Verdict;
 
     /// When the whole call ends: no pause reaches it. Asked once, before the first attempt.

@@ -1,20 +1,21 @@
-//! A breaker whose state outlives the process, in a store that a fleet shares.
+//! A circuit breaker whose state outlives the process, in a store that a fleet shares.
 //!
-//! A breaker in memory forgets everything when its process scales to zero, and a hundred instances
-//! of one function would each have to find out for themselves. Here all of them go by one
-//! [`state::Machine`], kept in a [`Store`] with the store's own clock.
+//! A breaker in memory forgets everything when its process scales to zero, and each of a hundred
+//! instances would have to learn the same. Here all instances use one [`state::Machine`], which is
+//! in a [`Store`] with the store's own clock.
 //!
-//! - **Reads** are cached for a moment ([`Config::cache_for`]), and one at a time. A breaker that
-//!   is known to be open is not read again before it may be tried: nothing can close it earlier.
-//! - **Writes** are the changes: failures, the success that ends a run of them, transitions, and
+//! - **Reads** are cached for a short time ([`Config::cache_for`]), and happen one at a time. A
+//!   breaker that is known to be open is not read again before a probe is possible: nothing can
+//!   close it earlier.
+//! - **Writes** are for changes only: failures, the success after failures, transitions, and
 //!   probes. A healthy system writes nothing.
-//! - **Half-open**, a probe is leased through the store, so the whole fleet has one; a prober that
-//!   dies loses it when its lease lapses.
-//! - **Without its store** the breaker is open to traffic: whoever cannot read the state, or not in
-//!   time, calls. Only a breaker that is already known to be open still rejects.
+//! - **Half-open:** the store leases the probe, so the whole fleet has one. If the process of a
+//!   probe dies, its lease lapses.
+//! - **Without its store** the breaker lets calls pass: if the state cannot be read in time, the
+//!   call is made. Only a breaker that is already known to be open still rejects.
 //!
-//! Clones share everything. There is no layer of it: whoever calls holds a [`Permit`], because what a
-//! call says about its callee may be more than its result shows.
+//! Clones share everything. There is no layer for it. The caller holds a [`Permit`], because the
+//! verdict on a call may need more than its result.
 
 mod store;
 
@@ -33,12 +34,12 @@ use tokio::time::{Instant, timeout};
 pub struct Config {
     /// The breaker's own rules. Its `probe_lease` must be set, longer than a call can take.
     pub breaker: state::Config,
-    /// How long a state that was read is good. Default 1 s.
+    /// How long a state that was read is used. Default 1 s.
     pub cache_for: Duration,
-    /// The longest that a call waits for the state. Default 250 ms; then it passes.
+    /// The longest time that a call waits for the state. Default 250 ms; then the call passes.
     pub read_timeout: Duration,
-    /// The longest that a change may take, and the first read, for which a connection may have to
-    /// be made. Default 1 s; then the verdict is lost, or the probe passes without a lease.
+    /// The longest time for a change, and for the first read, which may need a new connection.
+    /// Default 1 s; then the verdict is lost, or the probe passes without a lease.
     pub write_timeout: Duration,
 }
 
@@ -84,7 +85,7 @@ struct Inner {
     config: Config,
     store: Box<dyn Store>,
     seen: Mutex<Seen>,
-    /// Held by whoever reads, so that the others wait for that same answer.
+    /// Held by the caller that reads, so that the others wait for the same answer.
     turn: tokio::sync::Mutex<()>,
     listeners: Mutex<Vec<Listener>>,
 }
@@ -92,7 +93,7 @@ struct Inner {
 #[derive(Default)]
 struct Seen {
     known: Option<Known>,
-    /// When the store was last asked, and whether it answered.
+    /// When the store was last read, and whether it answered.
     asked: Option<(Instant, bool)>,
 }
 
@@ -107,20 +108,20 @@ struct Known {
 }
 
 impl Known {
-    /// The store's time, by this process's clock since it was last told.
+    /// The store's time: the last known one, plus the time since then on this process's clock.
     fn now(&self) -> Duration {
         self.now.saturating_add(self.at.elapsed())
     }
 }
 
-/// What the cache is worth.
+/// Whether the cache can be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cache {
-    /// The store answered a moment ago.
+    /// Yes: the store answered a moment ago.
     Fresh,
-    /// It was asked a moment ago, in vain.
+    /// There is no state: the store was read a moment ago, and did not answer.
     Unreadable,
-    /// It has to be asked.
+    /// No: the store must be read.
     Stale,
 }
 
@@ -160,8 +161,8 @@ impl Shared {
 
     /// Calls `listener` at every transition that this process sees or causes, from now on.
     ///
-    /// Others of the fleet cause transitions, too; of several between two reads only the sum is
-    /// seen. The breaker is not locked meanwhile.
+    /// Other instances cause transitions, too. If there are several between two reads, only the sum
+    /// is seen. The breaker is not locked meanwhile.
     pub fn on_transition(&self, listener: impl Fn(Transition) + Send + Sync + 'static) {
         lock(&self.inner.listeners).push(Arc::new(listener));
     }
@@ -184,11 +185,11 @@ impl Shared {
         };
         let (after, result) = known.machine.acquire(&config, known.now());
         match result {
-            // Open for certain, or half-open by a state that is fresh.
+            // Certainly open, or half-open in a fresh state.
             Err(open) if cache == Cache::Fresh || known.machine.state() == State::Open => Err(open),
             Err(_) => Ok(self.permit(None, false)),
             Ok(generation) if after == known.machine => Ok(self.permit(Some(generation), false)),
-            // A probe: the store says whether it is ours.
+            // A probe: the store decides whether this call gets it.
             Ok(_) => match self
                 .change(&|machine, now| machine.acquire(&config, now).0)
                 .await
@@ -205,8 +206,8 @@ impl Shared {
 
     /// How long a call would be told to wait now; `None` when it would pass.
     ///
-    /// Reads the state like [`acquire`](Self::acquire), but takes no probe: for a caller that wants
-    /// to know before it does what only makes sense together with the call.
+    /// Reads the state like [`acquire`](Self::acquire), but takes no probe. It is for a caller that
+    /// must do something before the call, which makes sense only if the call is made.
     pub async fn would_reject(&self) -> Option<Duration> {
         let cache = self.refreshed().await;
         let known = self.known()?;
@@ -218,7 +219,7 @@ impl Shared {
             .filter(|_| cache == Cache::Fresh || snapshot.state == State::Open)
     }
 
-    /// What was last known of the state, without asking the store: for health and metrics.
+    /// The last known state, without reading the store: for health and metrics.
     pub fn snapshot(&self) -> Snapshot {
         let (machine, now) = match self.known() {
             Some(known) => (known.machine, known.now()),
@@ -252,13 +253,13 @@ impl Shared {
         }
     }
 
-    /// Reads the state when it is stale and matters.
+    /// Reads the state if it is stale and needed.
     async fn refreshed(&self) -> Cache {
         let cache = self.cache();
         if cache != Cache::Stale {
             return cache;
         }
-        // Nothing but time ends this state.
+        // Only time ends this state.
         let waits = self.known().is_some_and(|known| {
             known.machine.state() == State::Open
                 && known
@@ -300,7 +301,7 @@ impl Shared {
         Some(changed)
     }
 
-    /// What the store answers in time.
+    /// The store's answer, if it comes in time.
     async fn bounded<T>(
         &self,
         limit: Duration,
@@ -325,15 +326,15 @@ impl Shared {
         None
     }
 
-    /// Keeps what the store said, and tells of the transition, if it is one.
+    /// Keeps the store's answer, and reports the transition, if there was one.
     fn learn(&self, machine: Machine, now: Duration) {
         let at = Instant::now();
         let before = {
             let mut seen = lock(&self.inner.seen);
             seen.asked = Some((at, true));
             let before = seen.known;
-            // Answers may overtake each other. An older one counts only where the newer one is
-            // stale: then the store's clock was set back.
+            // Answers may overtake each other. An older one is used only if the newer one is stale:
+            // then the store's clock was set back.
             let newer = before.is_none_or(|before| {
                 before.now <= now || before.at.elapsed() >= self.inner.config.cache_for
             });
@@ -362,7 +363,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// The leave to make one call. Dropped without a verdict, it counts as [`Outcome::Ignore`].
+/// The permission to make one call. Dropped without a verdict, it counts as [`Outcome::Ignore`].
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once says nothing about the call"]
 pub struct Permit {
@@ -380,12 +381,12 @@ impl Permit {
         self.generation
     }
 
-    /// Gives the verdict, and waits until it is kept, where it changes anything.
+    /// Gives the verdict, and waits until it is stored if it changes anything.
     ///
-    /// Dropping this future loses nothing: what is to be written is written all the same.
+    /// Dropping this future loses nothing: the change is written in any case.
     pub async fn settle(mut self, outcome: Outcome) {
         if let Some(write) = self.verdict(outcome) {
-            // A task that panics has said so itself.
+            // A panic of the task is reported elsewhere.
             let _ = tokio::spawn(write).await;
         }
     }

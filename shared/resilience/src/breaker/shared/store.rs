@@ -1,4 +1,4 @@
-//! Where the state of a shared breaker is kept.
+//! The store of a shared breaker's state.
 
 use super::super::state::Machine;
 use std::pin::Pin;
@@ -33,15 +33,15 @@ pub struct Changed {
     pub now: Duration,
 }
 
-/// The state of one breaker, in a place that all who share it can reach.
+/// The state of one breaker, in a place that all its sharers can reach.
 ///
-/// The time is the store's, so that clocks of the fleet that differ do not matter. Whoever calls
-/// drops a future that takes too long; the store must then be as before, or as after the step.
+/// The time is the store's, so differing clocks of the fleet do not matter. A caller drops a future
+/// that takes too long. The store must then have the state before the step, or the state after it.
 pub trait Store: Send + Sync + 'static {
     /// Reads the state.
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BoxError>>;
 
-    /// Takes a step, alone: no other step happens between its reading and its writing. A step that
-    /// changes nothing writes nothing.
+    /// Takes a step atomically: no other step happens between its reading and its writing. A step
+    /// that changes nothing writes nothing.
     fn change<'a>(&'a self, step: Step<'a>) -> BoxFuture<'a, Result<Changed, BoxError>>;
 }

@@ -6,7 +6,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const OPEN_FOR: Duration = Duration::from_secs(30);
 const LEASE: Duration = Duration::from_secs(15);
 
-/// When the store's clock began: it has nothing to do with this process's.
+/// The start of the store's clock, which is independent of this process's.
 const EPOCH: Duration = Duration::from_secs(1_790_000_000);
 
 const fn ms(ms: u64) -> Duration {
@@ -205,7 +205,7 @@ async fn failures_of_the_fleet_add_up_and_a_fresh_instance_rejects_at_once() {
     assert_eq!(rejected.retry_after, SECOND * 20);
     assert_eq!(fresh.would_reject().await, Some(SECOND * 20));
 
-    // Nothing can close it now, so nobody asks; not even when what is known is old.
+    // Nothing can close it now, so it is not read, even if the known state is old.
     advance(SECOND * 19).await;
     assert_eq!(fresh.acquire().await.unwrap_err().retry_after, SECOND);
     assert_eq!(memory.uses().0, reads);
@@ -289,7 +289,7 @@ async fn a_prober_that_dies_loses_its_lease() {
     assert!(lives.acquire().await.is_err());
     advance(ms(1)).await;
     let probe = lives.acquire().await.unwrap();
-    // It was only slow; but its verdict is about a time that has passed.
+    // The call was only slow, but its verdict belongs to an earlier phase.
     lost.settle(Outcome::Failure).await;
     assert_eq!(state_of(&memory), State::HalfOpen);
     probe.settle(Outcome::Success).await;
@@ -346,7 +346,7 @@ async fn a_store_that_cannot_be_read_lets_traffic_flow() {
             call(&breaker, Outcome::Failure).await.unwrap();
             assert_eq!(breaker.would_reject().await, None);
         }
-        // The first read has more time; then nobody waits for a moment.
+        // The first read has more time. After it, no call waits for a moment.
         assert!(begin.elapsed() <= config().write_timeout);
         assert_eq!(memory.uses().0, 2);
         assert_eq!(breaker.snapshot().state, State::Closed);
@@ -367,7 +367,7 @@ async fn a_call_waits_a_moment_for_the_state_and_then_passes() {
     let begin = Instant::now();
     let permit = breaker.acquire().await.unwrap();
     assert_eq!(begin.elapsed(), config().read_timeout);
-    // By what was known: so its verdict still counts, once the store is back.
+    // It passed by the known state, so its verdict still counts when the store is back.
     memory.set(Mode::Works);
     permit.settle(Outcome::Failure).await;
     assert_eq!(memory.machine().phase, Phase::Closed { failures: 1 });
@@ -385,7 +385,7 @@ async fn without_the_store_only_what_is_known_to_be_open_rejects() {
     assert!(breaker.acquire().await.is_ok());
     assert!(breaker.acquire().await.is_ok());
 
-    // Half-open is hearsay.
+    // Half-open is only known from an earlier read.
     memory.set(Mode::Works);
     let _probe = breaker.acquire().await.unwrap();
     assert!(waits.acquire().await.is_err());

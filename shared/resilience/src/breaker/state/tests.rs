@@ -110,7 +110,7 @@ fn table() {
         (half_open(1, 1, due), none, Settle(Success), lapsed, closed(0), None),
         (half_open(0, 1, due), none, Settle(Ignore), lapsed, half_open(0, 0, due), None),
         (half_open(1, 1, due), none, Settle(Ignore), lapsed, half_open(1, 0, due), None),
-        // A silent probe keeps its slot for good, unless it has a lease.
+        // A probe without a verdict keeps its slot for ever, unless it has a lease.
         (half_open(1, 1, due), none, Acquire, lapsed, half_open(1, 1, due), Some(false)),
         (half_open(1, 1, due), lease, Acquire, lapsed - TICK, half_open(1, 1, due), Some(false)),
         (half_open(1, 1, due), lease, Acquire, lapsed, half_open(1, 1, lapsed), Some(true)),
@@ -157,7 +157,7 @@ fn essence(
     (phase, permits)
 }
 
-/// What must hold after each single step, whatever the state.
+/// The properties that must hold after each step, in every state.
 fn check_step(
     config: &Config,
     before: Machine,
@@ -210,7 +210,7 @@ fn check_step(
             );
         }
         Event::Acquire => {
-            // A snapshot foretells exactly what a call would be told.
+            // A snapshot says exactly what a call would be told.
             let told = before
                 .acquire(config, now)
                 .1
