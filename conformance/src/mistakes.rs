@@ -12,6 +12,8 @@ pub(super) const NOT_JSON_TYPE: &str = "has the wrong type, or is out of range";
 /// A value that breaks a rule.
 pub(super) enum Mistake {
     Text(String),
+    /// No text, where the field itself may be absent.
+    Empty,
     Int(i32),
     Double(f64),
     /// A value that only JSON can say.
@@ -29,6 +31,7 @@ impl Mistake {
         match self {
             Self::Text(text) if text.is_empty() => request.without(field),
             Self::Text(text) => request.text(field, text),
+            Self::Empty => request.text(field, ""),
             Self::Int(value) => request.int(field, *value),
             Self::Double(value) => request.double(field, *value),
             Self::Json(value) => {
@@ -58,7 +61,7 @@ pub(super) type Broken = (&'static str, Mistake, String);
 /// Each rule of a field, broken.
 pub(super) fn mistakes(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
     let mut mistakes = by_kind(field, rules);
-    if rules.required || rules.present {
+    if (rules.required || rules.present) && !rules.optional {
         // Null is absent.
         let zero = rules.required && matches!(field.kind(), Kind::Int32 | Kind::Double);
         let says = if zero {
@@ -98,6 +101,9 @@ fn texts(rules: &Rules) -> Vec<Broken> {
         min_len, max_len, ..
     } = *rules;
     let mut mistakes = Vec::new();
+    if rules.required && rules.optional {
+        mistakes.push(("empty", Mistake::Empty, "must not be blank".to_owned()));
+    }
     let mut add = |what, text: String, says: String| {
         mistakes.push((what, Mistake::Text(text), says));
     };
@@ -122,7 +128,9 @@ fn texts(rules: &Rules) -> Vec<Broken> {
         }
     }
     if rules.required {
-        add("absent", String::new(), "is required".into());
+        if !rules.optional {
+            add("absent", String::new(), "is required".into());
+        }
         let blank = " ".repeat(min_len.max(1));
         add("blank", blank, "must not be blank".into());
     }

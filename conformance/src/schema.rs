@@ -45,6 +45,8 @@ pub(super) struct Rules {
     pub(super) max_items: usize,
     /// JSON must have it.
     pub(super) present: bool,
+    /// The field may be absent, which is not the same as its default value.
+    pub(super) optional: bool,
 }
 
 /// The rules of a field.
@@ -78,6 +80,7 @@ pub(super) fn rules(field: &FieldDescriptor) -> Rules {
         max_decimals: given("max_decimals").then(|| number("max_decimals")),
         max_items: number("max_items"),
         present: get("present").and_then(|value| value.as_bool()) == Some(true),
+        optional: field.field_descriptor_proto().proto3_optional(),
     }
 }
 

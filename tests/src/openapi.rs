@@ -493,8 +493,10 @@ fn rules(pool: &DescriptorPool, field: &FieldDescriptor) -> Option<DynamicMessag
 
 /// Whether a request is refused without this field.
 fn always_given(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {
+    let optional = field.field_descriptor_proto().proto3_optional();
     rules(pool, field).is_some_and(|rules| {
-        flag(&rules, "required") || (flag(&rules, "present") && unless(pool, field).is_none())
+        let present = flag(&rules, "present") && unless(pool, field).is_none();
+        !optional && (flag(&rules, "required") || present)
     })
 }
 

@@ -63,8 +63,7 @@ pub(crate) fn operation(
         // Without a body all of its fields have their default values.
         let mut required = false;
         for field in request.fields().filter(|f| !in_path.contains(&f.name())) {
-            let rules = schemas.rules(&field)?;
-            required |= rules.required || rules.present;
+            required |= schemas.rules(&field)?.needed();
         }
         let schema = schemas.request(&request, &in_path)?;
         operation["requestBody"] = json!({

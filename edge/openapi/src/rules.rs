@@ -11,7 +11,7 @@ use zerocart_proto::characters::{BIDI_CONTROL, BLANK_BRAILLE, INVISIBLE};
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub(crate) struct Rules {
-    pub(crate) required: bool,
+    required: bool,
     min_len: u32,
     max_len: Option<u32>,
     format: Format,
@@ -20,8 +20,11 @@ pub(crate) struct Rules {
     max_decimals: Option<u32>,
     secret: bool,
     pub(crate) max_items: Option<u32>,
-    pub(crate) present: bool,
+    present: bool,
     pub(crate) present_unless: String,
+    /// Whether the field itself says that it may be absent.
+    #[serde(skip)]
+    optional: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -50,13 +53,16 @@ impl Reader {
     /// The rules of `field`; none when it has none.
     pub(crate) fn of(&self, field: &FieldDescriptor) -> Result<Rules> {
         let options = field.options();
+        let optional = field.field_descriptor_proto().proto3_optional();
         if !options.has_extension(&self.0) {
-            return Ok(Rules::default());
+            return Ok(Rules { optional, ..Rules::default() });
         }
         let value = options.get_extension(&self.0);
         let message = value.as_message().context("zerocart.rules is a message")?;
         let json = serde_json::to_value(message)?;
-        serde_json::from_value(json).with_context(|| format!("the rules of {}", field.full_name()))
+        let rules: Rules = serde_json::from_value(json)
+            .with_context(|| format!("the rules of {}", field.full_name()))?;
+        Ok(Rules { optional, ..rules })
     }
 }
 
@@ -130,7 +136,12 @@ fn name() -> String {
 impl Rules {
     /// Whether a request is refused without the field, whatever else it holds.
     pub(crate) fn always_given(&self) -> bool {
-        self.required || (self.present && self.present_unless.is_empty())
+        self.needed() && self.present_unless.is_empty()
+    }
+
+    /// Whether a request of other fields alone may be refused without the field.
+    pub(crate) fn needed(&self) -> bool {
+        (self.required || self.present) && !self.optional
     }
 
     /// Those of a value that must be there.

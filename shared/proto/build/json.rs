@@ -53,15 +53,23 @@ fn attribute(
     let optional = field.field_descriptor_proto().proto3_optional();
     let list = field.is_list();
     let (read, write) = match field.kind() {
+        // Serde's own reader of an option takes null for absent, as proto3 JSON does.
+        Kind::String if optional => ("optional".to_owned(), None),
         Kind::String | Kind::Bool if !list && !optional => ("absent_or".to_owned(), None),
         Kind::Int32 if optional => ("optional_number".to_owned(), None),
         Kind::Int32 if !list => ("number".to_owned(), None),
-        Kind::Double if !list && !optional => {
+        Kind::Double if !list => {
             let read = match options::rules(pool, field)?.max_decimals {
                 Some(places) => format!("decimal::<{places}, _>"),
                 None => "number".to_owned(),
             };
-            (read, Some("write_double".to_owned()))
+            match optional {
+                true => (
+                    format!("optional_{read}"),
+                    Some("write_optional_double".to_owned()),
+                ),
+                false => (read, Some("write_double".to_owned())),
+            }
         }
         Kind::Enum(kind) if !optional => {
             let path = format!("crate::{}::{}", kind.package_name(), kind.name());

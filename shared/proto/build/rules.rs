@@ -174,36 +174,29 @@ fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
         return list(field, rules);
     }
     if field.field_descriptor_proto().proto3_optional() {
+        let check = match field.kind() {
+            Kind::String => {
+                let rules = text(field, rules)?;
+                format!("violations.optional_text({name:?}, value, {rules});")
+            }
+            Kind::Int32 | Kind::Double => {
+                let rules = number(rules);
+                format!("violations.number({name:?}, f64::from(*value), {rules});")
+            }
+            other => bail!("{}: {other:?} cannot be optional", field.full_name()),
+        };
         ensure!(
-            field.kind() == Kind::Int32 && !required,
-            "{}: only an int32 may be absent",
+            rules.format.as_deref() != Some("UUID") && !rules.present,
+            "{}: an optional field is neither a UUID nor `present`",
             field.full_name()
         );
-        return Ok(format!(
-            "if let Some(value) = self.{name} {{ violations.number({name:?}, f64::from(value), {}); }}",
-            number(rules)
-        ));
+        return Ok(format!("if let Some(value) = &self.{name} {{ {check} }}"));
     }
     Ok(match field.kind() {
-        Kind::String => {
-            let Some(max) = rules.max_len else {
-                bail!("{}: a string of a request needs max_len", field.full_name());
-            };
-            let format = match rules.format.as_deref() {
-                None => "Any",
-                Some("UUID") => "Uuid",
-                Some("EMAIL") => "Email",
-                Some("NO_CARD_NUMBER") => "NoCardNumber",
-                Some("NAME") => "Name",
-                Some("LINES") => "Lines",
-                Some("OPAQUE") => "Opaque",
-                Some(other) => bail!("{}: unknown format {other}", field.full_name()),
-            };
-            let min = rules.min_len;
-            format!(
-                "violations.text({name:?}, &self.{name}, Text {{ required: {required}, min: {min}, max: {max}, format: Format::{format} }});"
-            )
-        }
+        Kind::String => format!(
+            "violations.text({name:?}, &self.{name}, {});",
+            text(field, rules)?
+        ),
         Kind::Int32 => format!(
             "violations.number({name:?}, f64::from(self.{name}), {});",
             number(rules)
@@ -245,6 +238,26 @@ fn list(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
     };
     Ok(format!(
         "violations.list({name:?}, &self.{name}, {max}, |item, violations| {{ {element} }});"
+    ))
+}
+
+fn text(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
+    let Some(max) = rules.max_len else {
+        bail!("{}: a string of a request needs max_len", field.full_name());
+    };
+    let format = match rules.format.as_deref() {
+        None => "Any",
+        Some("UUID") => "Uuid",
+        Some("EMAIL") => "Email",
+        Some("NO_CARD_NUMBER") => "NoCardNumber",
+        Some("NAME") => "Name",
+        Some("LINES") => "Lines",
+        Some("OPAQUE") => "Opaque",
+        Some(other) => bail!("{}: unknown format {other}", field.full_name()),
+    };
+    let (required, min) = (rules.required, rules.min_len);
+    Ok(format!(
+        "Text {{ required: {required}, min: {min}, max: {max}, format: Format::{format} }}"
     ))
 }
 

@@ -67,6 +67,13 @@ pub(crate) fn absent_or<'de, T: Deserialize<'de> + Default, D: Deserializer<'de>
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A string that may be absent.
+pub(crate) fn optional<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
 /// A message that may be absent.
 pub(crate) fn message<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
@@ -104,8 +111,15 @@ pub(crate) fn optional_number<'de, T: Number, D: Deserializer<'de>>(
 pub(crate) fn decimal<'de, const PLACES: u32, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<f64, D::Error> {
+    Ok(optional_decimal::<PLACES, D>(deserializer)?.unwrap_or_default())
+}
+
+/// Such a double that may be absent.
+pub(crate) fn optional_decimal<'de, const PLACES: u32, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
     let Some(token) = Token::read(deserializer)? else {
-        return Ok(0.0);
+        return Ok(None);
     };
     let value = f64::of(&token.text).ok_or_else(wrong_type)?;
     let written = Decimal::parse(&token.text).map_or(0, |decimal| decimal.places());
@@ -113,7 +127,7 @@ pub(crate) fn decimal<'de, const PLACES: u32, D: Deserializer<'de>>(
         let says = crate::validate::too_exact(PLACES);
         return Err(D::Error::custom(says));
     }
-    Ok(value)
+    Ok(Some(value))
 }
 
 /// A value of an enum: its name or its number. The rules of the field refuse an unknown number.
@@ -211,6 +225,17 @@ pub(crate) fn write_double<S: Serializer>(value: &f64, serializer: S) -> Result<
         value if value.is_nan() => serializer.serialize_str("NaN"),
         value if value > 0.0 => serializer.serialize_str("Infinity"),
         _ => serializer.serialize_str("-Infinity"),
+    }
+}
+
+/// Writes a double that may be absent.
+pub(crate) fn write_optional_double<S: Serializer>(
+    value: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => write_double(value, serializer),
+        None => serializer.serialize_none(),
     }
 }
 

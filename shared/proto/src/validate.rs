@@ -217,6 +217,14 @@ impl Violations {
         }
     }
 
+    /// Checks a string that is there, and need not be.
+    pub fn optional_text(&mut self, field: &str, value: &str, rules: Text) {
+        match value.is_empty() && rules.required {
+            true => self.add(field, "must not be blank"),
+            false => self.text(field, value, rules),
+        }
+    }
+
     /// Checks a number.
     pub fn number(&mut self, field: &str, value: f64, rules: Number) {
         if !value.is_finite() {
