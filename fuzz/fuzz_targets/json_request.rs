@@ -108,14 +108,7 @@ impl Served {
                 routers.push((&rpc::$rpc::INFO, built.expect("it needs no more").router));
             )*};
         }
-        serve!(
-            CreateUser AuthenticateUser GetUser
-            CreateProduct GetProduct ListProducts UpdateInventory
-            AddToCart GetCart UpdateCartItem RemoveFromCart ClearCart
-            CreateOrder GetOrder ListUserOrders UpdateOrderStatus
-            ProcessPayment GetPaymentStatus SetFailureRate
-        );
-        assert_eq!(routers.len(), rpc::ALL.len(), "an RPC is left out");
+        zerocart_proto::for_each_rpc!(serve);
         let sign = |issuer, keys: &KeySet, subject, role| {
             let token =
                 Signer::new(issuer, keys.current()).issue(subject, role, TTL, SystemTime::now());

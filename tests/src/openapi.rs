@@ -10,7 +10,7 @@ use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage,
 };
 use regress::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zerocart_proto::rpc::Info;
 
 /// What has a form, and what does not.
@@ -125,10 +125,17 @@ impl<'a> Check<'a> {
         self.expect(operation["operationId"] == rpc, || {
             format!("{name}: its id is not {rpc}")
         });
-        let open = operation["security"].as_array().is_some_and(Vec::is_empty);
+        let ways = operation["security"].as_array();
+        let ways = ways.map(Vec::as_slice).unwrap_or_default();
+        let open = ways.is_empty() || ways.contains(&json!({}));
         self.expect(open == info.access.anyone, || {
             format!("{name}: who needs a token is wrong")
         });
+        let reads_token = ways.iter().any(|way| way["bearer"].is_array());
+        self.expect(
+            reads_token == (!open || !info.recognises.is_empty()),
+            || format!("{name}: whether a token is read is wrong"),
+        );
         self.expect(has_text(&operation["summary"]), || {
             format!("{name}: no summary")
         });

@@ -52,11 +52,13 @@ pub(crate) fn operation(
         "description": description,
         "parameters": parameters::of(info, method, schemas)?,
         "responses": responses,
-        "security": [],
+        "security": match (info.access.anyone, info.recognises) {
+            (true, []) => json!([]),
+            // The first of these says that it can be called without a token.
+            (true, _) => json!([{}, { (BEARER): [] }]),
+            (false, _) => json!([{ (BEARER): [] }]),
+        },
     });
-    if !info.access.anyone {
-        operation["security"] = json!([{ (BEARER): [] }]);
-    }
     if info.http_body {
         let request = method.input();
         let in_path = parameters::of_path(info.http_path);

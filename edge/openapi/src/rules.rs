@@ -55,7 +55,10 @@ impl Reader {
         let options = field.options();
         let optional = field.field_descriptor_proto().proto3_optional();
         if !options.has_extension(&self.0) {
-            return Ok(Rules { optional, ..Rules::default() });
+            return Ok(Rules {
+                optional,
+                ..Rules::default()
+            });
         }
         let value = options.get_extension(&self.0);
         let message = value.as_message().context("zerocart.rules is a message")?;

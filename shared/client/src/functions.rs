@@ -20,6 +20,7 @@ use crate::{
     attempt::Attempt,
     callee::Callee,
     client::{Client, Inner as ClientInner, Options},
+    identity::Identity,
     stack::Stack,
     transport::{H2c, Transport, Way},
 };
@@ -111,8 +112,11 @@ impl Functions {
     pub fn client<R: Rpc>(
         &self,
         setup: &mut Setup,
-        options: Options,
+        mut options: Options,
     ) -> Result<Client<R>, Invalid> {
+        if R::INFO.access.anyone {
+            options.identity = Identity::Nobody;
+        }
         let limit = options.attempt_timeout.unwrap_or(R::INFO.timeout());
         let inner = self.prepare(R::INFO.name, R::INFO.grpc_path, limit, options);
         inner.map(Client::new).map_err(|problem| {

@@ -21,6 +21,9 @@ pub enum Identity {
     /// Of the call's own caller: its token is passed on; nobody's when it has none.
     #[default]
     Caller,
+    /// Nobody's: no token is sent. So is what anyone may call asked, whatever the options say: no token
+    /// goes where none is needed, and the answer is the same for every caller.
+    Nobody,
     /// Of the calling function itself.
     Service(ServiceToken),
 }
@@ -29,6 +32,7 @@ impl Identity {
     pub(crate) fn token(&self, cx: &Call) -> Result<Option<Token>, IssueError> {
         match self {
             Self::Caller => Ok(cx.token.clone()),
+            Self::Nobody => Ok(None),
             Self::Service(service) => service.token(SystemTime::now()).map(Some),
         }
     }

@@ -19,6 +19,7 @@ pub(crate) struct Function {
     pub(crate) self_field: Option<String>,
     pub(crate) owner: bool,
     pub(crate) roles: Vec<String>,
+    pub(crate) recognised: Vec<String>,
     pub(crate) timeout_ms: u32,
     pub(crate) writes: bool,
     pub(crate) location: Option<String>,
@@ -84,6 +85,7 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
         self_field: Some(text(&access, "self")).filter(|field| !field.is_empty()),
         owner: flag(&access, "owner"),
         roles: enums(&access, "roles"),
+        recognised: enums(&access, "recognised"),
         timeout_ms: number(&message, "timeout_ms"),
         writes: flag(&message, "writes"),
         location: Some(text(&message, "location")).filter(|path| !path.is_empty()),
@@ -100,6 +102,10 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
             || function.self_field.is_some()
             || !function.roles.is_empty(),
         "{name}: nobody may call it"
+    );
+    ensure!(
+        function.anyone || function.recognised.is_empty(),
+        "{name}: access.recognised is for what anyone may call; elsewhere every caller is known"
     );
     ensure!(
         (function.anyone && function.writes) == function.subject.is_some(),

@@ -12,11 +12,13 @@ pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String
     let mut types = String::new();
     let mut table = String::new();
     let mut jobs = String::new();
+    let mut names = Vec::new();
     for domain in domains {
         for service in pool.services().filter(|s| s.package_name() == *domain) {
             for method in service.methods() {
                 emit(pool, &method, &mut types)?;
                 writeln!(table, "    <{} as Rpc>::INFO,", method.name())?;
+                names.push(method.name().to_owned());
             }
             for job in options::jobs(pool, &service)? {
                 emit_job(domain, &job, &mut jobs, &mut types)?;
@@ -26,7 +28,11 @@ pub(crate) fn generate(pool: &DescriptorPool, domains: &[&str]) -> Result<String
     Ok(format!(
         "{types}\n/// Every RPC of the contract, in the order of `proto/`.\n\
          pub const ALL: &[Info] = &[\n{table}];\n\n\
-         /// Every job.\npub const JOBS: &[JobInfo] = &[\n{jobs}];\n"
+         /// Every job.\npub const JOBS: &[JobInfo] = &[\n{jobs}];\n\n\
+         /// Calls a macro with the types of all RPCs: `each!(CreateUser GetUser ...)`.\n\
+         #[macro_export]\nmacro_rules! for_each_rpc {{\n    \
+         ($each:ident) => {{ $each!({names}); }};\n}}\n",
+        names = names.join(" ")
     ))
 }
 
@@ -45,11 +51,10 @@ fn emit(pool: &DescriptorPool, method: &MethodDescriptor, out: &mut String) -> R
     for field in function.self_field.iter().chain(&function.subject) {
         require_string(&request, field)?;
     }
-    let roles: Vec<_> = function
-        .roles
-        .iter()
-        .map(|role| format!("Role::{}", pascal(role)))
-        .collect();
+    let roles = |names: &[String]| {
+        let roles = names.iter().map(|role| format!("Role::{}", pascal(role)));
+        roles.collect::<Vec<_>>().join(", ")
+    };
     let calls: Vec<_> = function
         .calls
         .iter()
@@ -85,6 +90,7 @@ impl Rpc for {name} {{
         refuses: {refuses:?},
         calls: &{calls:?},
         signs_tokens: {signs_tokens},
+        recognises: &[{recognises}],
     }};"#,
         full = method.full_name(),
         method = http.method,
@@ -97,7 +103,8 @@ impl Rpc for {name} {{
         anyone = function.anyone,
         self_field = function.self_field,
         owner = function.owner,
-        roles = roles.join(", "),
+        roles = roles(&function.roles),
+        recognises = roles(&function.recognised),
         timeout = function.timeout_ms,
         writes = function.writes,
         creates = function.location.is_some(),

@@ -75,6 +75,8 @@ pub struct Info {
     pub calls: &'static [&'static str],
     /// Whether it signs the tokens of people.
     pub signs_tokens: bool,
+    /// The roles of callers whom the handler knows, though anyone may call.
+    pub recognises: &'static [Role],
 }
 
 impl Info {

@@ -293,23 +293,6 @@ fn a_request_is_an_object() {
     }
 }
 
-/// Calls `$check::<R>()` for every RPC.
-macro_rules! for_every_rpc {
-    ($check:ident) => {
-        for_every_rpc!($check:
-            CreateUser AuthenticateUser GetUser
-            CreateProduct GetProduct ListProducts UpdateInventory
-            AddToCart GetCart UpdateCartItem RemoveFromCart ClearCart
-            CreateOrder GetOrder ListUserOrders UpdateOrderStatus
-            ProcessPayment GetPaymentStatus SetFailureRate
-        )
-    };
-    ($check:ident: $($rpc:ident)*) => {
-        let checked = [$({ $check::<rpc::$rpc>(); rpc::$rpc::INFO.name }),*];
-        assert_eq!(checked.len(), rpc::ALL.len(), "an RPC is left out");
-    };
-}
-
 #[test]
 fn null_is_absent_in_every_field_and_no_field_comes_twice() {
     fn check<R: Rpc>() {
@@ -326,7 +309,10 @@ fn null_is_absent_in_every_field_and_no_field_comes_twice() {
             }
         }
     }
-    for_every_rpc!(check);
+    macro_rules! each {
+        ($($rpc:ident)*) => { $(check::<rpc::$rpc>();)* };
+    }
+    zerocart_proto::for_each_rpc!(each);
 }
 
 #[test]
@@ -358,7 +344,10 @@ fn an_id_is_in_lower_case_wherever_it_is() {
             );
         }
     }
-    for_every_rpc!(check);
+    macro_rules! each {
+        ($($rpc:ident)*) => { $(check::<rpc::$rpc>();)* };
+    }
+    zerocart_proto::for_each_rpc!(each);
 
     let mut request = zerocart_proto::cart::ClearCartRequest {
         bought: vec![zerocart_proto::cart::BoughtItem {

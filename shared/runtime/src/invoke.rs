@@ -299,10 +299,22 @@ impl<F: Function> Runtime<F> {
     }
 
     fn identify(&self, headers: &HeaderMap) -> Result<Option<(Token, Identity)>, Error> {
+        let Info {
+            access, recognises, ..
+        } = Self::INFO;
         // What needs no identity reads none: a client whose token is stale can sign in again.
-        if Self::INFO.access.anyone {
+        if !access.anyone {
+            return self.verify(headers);
+        }
+        if recognises.is_empty() {
             return Ok(None);
         }
+        let known = self.verify(headers).ok().flatten();
+        Ok(known.filter(|(_, identity)| recognises.contains(&identity.role)))
+    }
+
+    /// The caller whom a token names; none without a token.
+    fn verify(&self, headers: &HeaderMap) -> Result<Option<(Token, Identity)>, Error> {
         let values = headers
             .get_all(http::header::AUTHORIZATION)
             .iter()

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use http::Request;
 use zerocart_gateway::{Config, Gateway, HttpUpstream, Protocol, Route};
+use zerocart_proto::rpc;
 
 use crate::support::{Echo, Running, Signer};
 
@@ -20,31 +21,9 @@ fn every_function_has_its_routes() {
         .iter()
         .map(|route| (route.name.as_str(), route))
         .collect();
-    let guarded = [
-        "get-user",
-        "create-product",
-        "update-inventory",
-        "add-to-cart",
-        "get-cart",
-        "update-cart-item",
-        "remove-from-cart",
-        "clear-cart",
-        "process-payment",
-        "get-payment-status",
-        "set-failure-rate",
-        "create-order",
-        "get-order",
-        "list-user-orders",
-        "update-order-status",
-    ];
-    let open = [
-        "create-user",
-        "authenticate-user",
-        "get-product",
-        "list-products",
-    ];
-    for function in guarded.iter().chain(&open) {
-        let rest = routes[*function];
+    for info in rpc::ALL {
+        let function = info.name;
+        let rest = routes[function];
         let grpc = routes[format!("{function}-grpc").as_str()];
         for route in [rest, grpc] {
             let service = &route.service;
@@ -59,7 +38,7 @@ fn every_function_has_its_routes() {
             assert_eq!(service.retries, 3);
             assert_eq!(
                 route.requires_token(),
-                guarded.contains(function),
+                !info.access.anyone,
                 "{}",
                 route.name
             );
@@ -80,7 +59,7 @@ fn every_function_has_its_routes() {
         assert!(route.limits_rate() && !route.requires_token(), "{name}");
     }
     let refusing = routes.values().filter(|route| route.answers().is_some());
-    let named = 2 * (guarded.len() + open.len()) + 2;
+    let named = 2 * rpc::ALL.len() + 2;
     assert_eq!(routes.len(), named + refusing.count());
 }
 
@@ -108,35 +87,27 @@ async fn it_routes_every_function() {
     let gateway = Gateway::new(config, signer.consumers(), HttpUpstream::new()).unwrap();
     let running = Running::of(gateway).await;
 
-    let calls = [
-        ("POST", "/users", "create-user"),
-        ("POST", "/auth/login", "authenticate-user"),
-        ("GET", "/users/1", "get-user"),
-        ("POST", "/products", "create-product"),
-        ("GET", "/products/1", "get-product"),
-        ("GET", "/products?limit=1", "list-products"),
-        ("PATCH", "/products/1/inventory", "update-inventory"),
-        ("POST", "/carts/1/items", "add-to-cart"),
-        ("GET", "/carts/1", "get-cart"),
-        ("PUT", "/carts/1/items/2", "update-cart-item"),
-        ("DELETE", "/carts/1/items/2", "remove-from-cart"),
-        ("DELETE", "/carts/1", "clear-cart"),
-        ("POST", "/payments", "process-payment"),
-        ("GET", "/payments/1", "get-payment-status"),
-        ("POST", "/admin/failure-rate", "set-failure-rate"),
-        ("POST", "/orders", "create-order"),
-        ("GET", "/orders/1", "get-order"),
-        ("GET", "/users/1/orders?limit=1", "list-user-orders"),
-        ("PATCH", "/orders/1/status", "update-order-status"),
-    ];
-    for (method, path, route) in calls {
+    // One segment for each parameter, and a query, which routes do not look at.
+    let calls: Vec<_> = rpc::ALL
+        .iter()
+        .map(|info| {
+            let segments = info.http_path.split('/');
+            let segments = segments.map(|part| if part.starts_with('{') { "1" } else { part });
+            (
+                info,
+                format!("{}?limit=1", segments.collect::<Vec<_>>().join("/")),
+            )
+        })
+        .collect();
+    for (info, path) in &calls {
+        let route = info.name;
         let request = Request::builder()
-            .method(method)
+            .method(info.http_method)
             .uri(path)
             .header("authorization", format!("Bearer {}", signer.token(60)));
         let answer = running.send(request, "").await;
         assert_eq!(answer.status, 200, "{route}");
-        assert_eq!(answer.json()["uri"], path);
+        assert_eq!(answer.json()["uri"], *path);
         let limit = if route == "authenticate-user" {
             "10"
         } else {
@@ -146,9 +117,11 @@ async fn it_routes_every_function() {
         answer.header("x-correlation-id");
     }
     // HEAD goes where GET does, with its limits and its token, and has no body.
-    for (_, path, route) in calls.iter().filter(|(method, ..)| *method == "GET") {
+    let reads = calls.iter().filter(|(info, _)| info.http_method == "GET");
+    for (info, path) in reads {
+        let route = info.name;
         let of = |authorization: String| {
-            let request = Request::head(*path).header("authorization", authorization);
+            let request = Request::head(path).header("authorization", authorization);
             running.send(request, "")
         };
         let answer = of(format!("Bearer {}", signer.token(60))).await;
@@ -156,39 +129,36 @@ async fn it_routes_every_function() {
         assert!(answer.body.is_empty(), "{route}");
         assert_ne!(answer.header("content-length"), "0", "{route}");
         assert_eq!(answer.header("x-ratelimit-limit-minute"), "100", "{route}");
-        let anyone = ["get-product", "list-products"].contains(route);
         let refused = of("Bearer junk".into()).await;
-        assert_eq!(refused.status, if anyone { 200 } else { 401 }, "{route}");
+        let status = if info.access.anyone { 200 } else { 401 };
+        assert_eq!(refused.status, status, "{route}");
         assert!(refused.body.is_empty(), "{route}");
     }
     let asked = echo.seen();
     // Another method of a path is refused with those that it has, and goes nowhere.
-    for (method, path, allow) in [
-        ("GET", "/users", "POST"),
-        ("POST", "/products/1", "GET, HEAD"),
-        ("PUT", "/products", "GET, HEAD, POST"),
-        ("OPTIONS", "/products", "GET, HEAD, POST"),
-        ("PROPFIND", "/products", "GET, HEAD, POST"),
-        ("HEAD", "/auth/login", "POST"),
-        ("DELETE", "/orders", "POST"),
-        ("GET", "/carts/1/items", "POST"),
-        ("PATCH", "/carts/1", "GET, HEAD, DELETE"),
-        ("POST", "/carts/1/items/2", "PUT, DELETE"),
-        ("PUT", "/orders/1/status", "PATCH"),
-        ("POST", "/openapi.json", "GET, HEAD"),
-    ] {
-        let request = Request::builder().method(method).uri(path);
-        let answer = running.send(request, "").await;
-        assert_eq!(answer.status, 405, "{method} {path}");
-        assert_eq!(answer.header("allow"), allow, "{method} {path}");
-        assert_eq!(
-            answer.header("cache-control"),
-            "no-store",
-            "{method} {path}"
-        );
-        answer.header("x-correlation-id");
-        if method != "HEAD" {
-            assert_eq!(answer.message(), "Method not allowed", "{method} {path}");
+    let mut paths: Vec<_> = calls
+        .iter()
+        .map(|(info, path)| (path, rpc::methods(rpc::ALL, info.http_path)))
+        .collect();
+    let openapi = "/openapi.json".to_owned();
+    paths.push((&openapi, vec!["GET", "HEAD"]));
+    for (path, allowed) in &paths {
+        let others = ["HEAD", "PUT", "OPTIONS", "PROPFIND"].into_iter();
+        for method in others.filter(|method| !allowed.contains(method)) {
+            let request = Request::builder().method(method).uri(*path);
+            let answer = running.send(request, "").await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(
+                answer.header("allow"),
+                allowed.join(", "),
+                "{method} {path}"
+            );
+            let cache = answer.header("cache-control");
+            assert_eq!(cache, "no-store", "{method} {path}");
+            answer.header("x-correlation-id");
+            if method != "HEAD" {
+                assert_eq!(answer.message(), "Method not allowed", "{method} {path}");
+            }
         }
     }
     // A preflight is no such method: the browser asks for what the path has.
@@ -217,20 +187,15 @@ async fn it_routes_every_function() {
         assert!(answer.starts_with(&expected), "{method} {path}: {answer}");
     }
     assert_eq!(echo.seen(), asked, "nothing was woken");
-    let open = [
-        "create-user",
-        "authenticate-user",
-        "get-product",
-        "list-products",
-    ];
-    for (method, path, route) in calls {
-        let request = Request::builder().method(method).uri(path);
+    for (info, path) in &calls {
+        let request = Request::builder().method(info.http_method).uri(path);
         let status = running.send(request, "").await.status;
-        let wanted = if open.contains(&route) { 200 } else { 401 };
-        assert_eq!(status, wanted, "{method} {path} without a token");
+        let wanted = if info.access.anyone { 200 } else { 401 };
+        assert_eq!(status, wanted, "{} without a token", info.name);
     }
     let counted = running.gateway.metrics_text();
-    for (_, _, route) in calls {
+    for (info, _) in &calls {
+        let route = info.name;
         let label = format!("service=\"{route}\",route=\"{route}\",code=\"200\"");
         assert!(counted.contains(&label), "{label} is not in\n{counted}");
     }
