@@ -1,9 +1,9 @@
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::Database;
-use zerocart_proto::{money::Cents, product::ProductResponse, rpc};
+use zerocart_proto::{product::ProductResponse, rpc};
 
-use crate::{database, product, product_columns};
+use crate::{cents, database, product, product_columns};
 
 const INSERT: &str = concat!(
     "INSERT INTO products (id, name, description, price, inventory)
@@ -27,8 +27,7 @@ impl Function for CreateProduct {
     }
 
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<ProductResponse, Error> {
-        let price = Cents::from_wire(request.price)
-            .ok_or_else(|| Error::field("price", "must have at most 2 decimal places"))?;
+        let cents = cents(request.price)?;
         self.database
             .write_one(
                 cx,
@@ -37,7 +36,7 @@ impl Function for CreateProduct {
                     &Uuid::now_v7(),
                     &request.name,
                     &request.description,
-                    &price.get(),
+                    &cents,
                     &request.inventory,
                 ],
                 |inserted| {

@@ -2,7 +2,7 @@ use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::Database;
 use zerocart_proto::{product::ProductResponse, rpc};
 
-use crate::{database, product, product_columns};
+use crate::{database, product, product_columns, unknown_product};
 
 const SELECT: &str = concat!(
     "SELECT ",
@@ -33,7 +33,7 @@ impl Function for GetProduct {
             .await?
             .query_opt(SELECT, &[&id])
             .await?
-            .ok_or_else(|| Error::not_found("there is no such product"))?;
+            .ok_or_else(unknown_product)?;
         Ok(ProductResponse {
             product: Some(product(&row)),
             message: String::new(),

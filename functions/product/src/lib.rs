@@ -32,7 +32,7 @@ pub const JOBS: &[zerocart_runtime::JobEntry] = &[
 ];
 // end of generated: functions
 
-use zerocart_core::{Invalid, Setup};
+use zerocart_core::{Error, Invalid, Setup};
 use zerocart_postgres::{Database, Options, Row, breaker_rules};
 use zerocart_proto::{money::Cents, product::Product};
 
@@ -40,6 +40,16 @@ use zerocart_proto::{money::Cents, product::Product};
 fn database(setup: &mut Setup, prepare: &'static [&'static str]) -> Result<Database, Invalid> {
     let breaker = Some(breaker_rules(setup)?);
     Database::from_setup(setup, Options { breaker, prepare })
+}
+
+fn unknown_product() -> Error {
+    Error::not_found("there is no such product")
+}
+
+/// A price from the wire, in cents.
+fn cents(price: f64) -> Result<i64, Error> {
+    let cents = Cents::from_wire(price).map(Cents::get);
+    cents.ok_or_else(|| Error::field("price", "must have at most 2 decimal places"))
 }
 
 /// The columns of [`product`], in its order.

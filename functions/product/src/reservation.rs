@@ -12,6 +12,8 @@ use zerocart_core::{Call, Error, Kind};
 use zerocart_postgres::{Database, ErrorExt, Row, RowExt};
 use zerocart_proto::product::InventoryResponse;
 
+use crate::unknown_product;
+
 /// $1 product, $2 reservation, $3 units, $4 this call.
 ///
 /// What was sold out when the statement began, with nothing reserved, is refused without any lock:
@@ -137,10 +139,6 @@ fn answer(row: &Row, message: &str) -> Result<InventoryResponse, Error> {
         new_inventory: row.column("inventory")?,
         message: message.into(),
     })
-}
-
-pub(crate) fn unknown_product() -> Error {
-    Error::not_found("there is no such product")
 }
 
 pub(crate) fn not_enough() -> Error {

@@ -5,7 +5,8 @@ use zerocart_proto::{product::InventoryResponse, rpc};
 
 use crate::{
     database,
-    reservation::{self, RELEASE, RESERVE, not_enough, too_many, unknown_product},
+    reservation::{self, RELEASE, RESERVE, not_enough, too_many},
+    unknown_product,
 };
 
 /// One conditional statement: the row is locked, looked at and changed at once. The second column
