@@ -87,7 +87,7 @@ async fn bad_keys(shop: &Shop) -> Result<(), Failed> {
 
 /// Asks, asks again after `meanwhile`, and gets the same answer; another request under that key is
 /// refused.
-async fn twice<R: Rpc>(
+pub(super) async fn twice<R: Rpc>(
     shop: &Shop,
     who: &Who,
     (request, other): (R::Request, R::Request),

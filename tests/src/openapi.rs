@@ -126,8 +126,8 @@ impl<'a> Check<'a> {
             format!("{name}: its id is not {rpc}")
         });
         let ways = operation["security"].as_array();
+        let open = ways.is_some_and(|ways| ways.is_empty() || ways.contains(&json!({})));
         let ways = ways.map(Vec::as_slice).unwrap_or_default();
-        let open = ways.is_empty() || ways.contains(&json!({}));
         self.expect(open == info.access.anyone, || {
             format!("{name}: who needs a token is wrong")
         });

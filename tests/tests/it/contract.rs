@@ -61,10 +61,11 @@ fn the_copy_of_the_contract_is_the_contract() {
         let text = fs::read_to_string(path).expect("a table");
         access::rows(&text).unwrap_or_else(|error| panic!("{error:#}"))
     };
-    let mut copy = table(root().join("tests/contract/access.md"));
-    // Named in a sentence after the table.
-    copy.retain(|row| row.rpc != "payment.PaymentService/SetFailureRate");
-    assert_eq!(copy, table(published.join("README.md")));
+    // The copy has the RPCs, too, that came after the contract.
+    let copy = table(root().join("tests/contract/access.md"));
+    for row in table(published.join("README.md")) {
+        assert!(copy.contains(&row), "access.md has another line for {row:?}");
+    }
     let protos = fs::read_dir(&published)
         .expect("it can be listed")
         .filter(|entry| {
