@@ -130,15 +130,38 @@ impl Database {
         R: Answer,
         F: FnOnce(Result<Row, QueryError>) -> Result<R, Error> + Send,
     {
+        self.write_opt(cx, statement, params, |result| {
+            answer(result.and_then(|row| row.ok_or_else(|| QueryError::rows(0))))
+        })
+        .await
+    }
+
+    /// Runs one statement, which gives one row, or none where it changed nothing: otherwise as
+    /// [`write_one`](Self::write_one).
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::write`]; INTERNAL for more rows.
+    pub async fn write_opt<R, F>(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+        answer: F,
+    ) -> Result<R, Error>
+    where
+        R: Answer,
+        F: FnOnce(Result<Option<Row>, QueryError>) -> Result<R, Error> + Send,
+    {
         if cx.idempotency.is_some() {
             return self
                 .write(cx, |tx: &mut Transaction<'_>| {
-                    Box::pin(async move { answer(tx.query_one(statement, params).await) })
+                    Box::pin(async move { answer(tx.query_opt(statement, params).await) })
                 })
                 .await;
         }
         let session = self.session(cx).await?;
-        let result = session.query_one(statement, params).await;
+        let result = session.query_opt(statement, params).await;
         answer(result.map_err(QueryError::unless_definite))
     }
 }
