@@ -64,7 +64,10 @@ fn the_copy_of_the_contract_is_the_contract() {
     // The copy has the RPCs, too, that came after the contract.
     let copy = table(root().join("tests/contract/access.md"));
     for row in table(published.join("README.md")) {
-        assert!(copy.contains(&row), "access.md has another line for {row:?}");
+        assert!(
+            copy.contains(&row),
+            "access.md has another line for {row:?}"
+        );
     }
     let protos = fs::read_dir(&published)
         .expect("it can be listed")
