@@ -1,9 +1,21 @@
 //! For each function, a request that it answers from its own database alone.
+//!
+//! The field rules give the least request. What a domain decides beside that stands in
+//! `functions/<domain>/bench.toml`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::LazyLock,
+};
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
-use zerocart_proto::rpc::Info;
+use zerocart_conformance::Things;
+use zerocart_proto::rpc::{self, Info};
+use zerocart_wires::bind;
 
 use crate::http::Request;
 
@@ -34,58 +46,51 @@ pub(crate) struct Seeds {
 /// A request, and the answer to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
-    pub(crate) method: &'static str,
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) token: Option<String>,
     pub(crate) body: Option<String>,
     /// The status of the answer.
     pub(crate) status: u16,
     /// A description of the request, if the name of the function does not say it.
-    pub(crate) note: &'static str,
+    pub(crate) note: String,
 }
 
 impl Case {
     /// A GET without token.
     pub(crate) fn get(path: &str) -> Self {
         Self {
-            method: "GET",
+            method: "GET".to_owned(),
             path: path.to_owned(),
             token: None,
             body: None,
             status: 200,
-            note: "",
+            note: String::new(),
         }
     }
 
-    /// The call of a function: the values of its path's parameters, then its body.
-    pub(crate) fn call(
-        info: &Info,
-        token: &str,
-        parameters: &[(&str, &str)],
-        body: Option<Value>,
-    ) -> Self {
+    /// The call of a function with these fields, an object.
+    pub(crate) fn call(info: &Info, token: &str, fields: Value) -> Self {
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        let (method, path, body) = bind(info, fields);
+        let body = String::from_utf8_lossy(&body).into_owned();
         Self {
-            method: info.http_method,
-            path: fill(info.http_path, parameters),
+            method: method.to_string(),
+            path,
             token: (!info.access.anyone).then(|| token.to_owned()),
-            body: body.map(|body| body.to_string()),
+            body: info.http_body.then_some(body),
             status: if info.creates { 201 } else { 200 },
-            note: "",
-        }
-    }
-
-    fn answers(self, status: u16, note: &'static str) -> Self {
-        Self {
-            status,
-            note,
-            ..self
+            note: String::new(),
         }
     }
 
     /// The request as bytes.
     pub(crate) fn request(&self) -> Request {
         let (token, body) = (self.token.as_deref(), self.body.as_deref());
-        Request::new(self.method, &self.path, token, body)
+        Request::new(&self.method, &self.path, token, body)
     }
 }
 
@@ -99,86 +104,97 @@ pub(crate) enum Apart {
     Calls,
 }
 
+/// What a domain decides about the request to one of its functions.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Decided {
+    /// Fields of the request, beside those that the field rules require.
+    request: Map<String, Value>,
+    /// Whose token is sent.
+    caller: Caller,
+    /// The status of the answer, where it is no success.
+    status: Option<u16>,
+    /// A description of the request, if the name of the function does not say it.
+    note: String,
+    /// Whether a call hashes a password.
+    hashes_password: bool,
+    /// Why the function is only asked whether it is ready.
+    only_ready: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Caller {
+    #[default]
+    Admin,
+    /// The customer of whom another order is being made.
+    Busy,
+}
+
+/// What the domains decide, by the names of functions.
+static DECIDED: LazyLock<BTreeMap<String, Decided>> = LazyLock::new(|| {
+    let functions = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions");
+    let domains: BTreeSet<_> = rpc::ALL.iter().map(|info| info.domain).collect();
+    let tables = domains.into_iter().flat_map(|domain| {
+        let path = functions.join(domain).join("bench.toml");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        toml::from_str::<BTreeMap<String, Decided>>(&text)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    });
+    tables.collect()
+});
+
 /// Whether this function is one of those.
 pub(crate) fn apart(name: &str) -> Option<Apart> {
-    match name {
-        "create-user" | "authenticate-user" => Some(Apart::Hashes),
-        "add-to-cart" => Some(Apart::Calls),
-        _ => None,
+    let decided = DECIDED.get(name)?;
+    match decided.hashes_password {
+        true => Some(Apart::Hashes),
+        false => (!decided.only_ready.is_empty()).then_some(Apart::Calls),
     }
 }
 
-/// The request for the function of `info`, while no other function runs. `n` is a new number each
-/// time, so no e-mail is used twice.
-///
-/// # Errors
-///
-/// For a function that this table does not know yet.
-pub(crate) fn case(info: &Info, seeds: &Seeds, n: u32) -> Result<Case> {
-    let call = |parameters: &[(&str, &str)], body| Case::call(info, &seeds.token, parameters, body);
-    let (user, product) = (seeds.user_id.as_str(), seeds.product_id.as_str());
-    let case = match info.name {
-        "create-user" => {
-            let email = email(n);
-            let body = json!({"email": email, "name": "Ada Lovelace", "password": PASSWORD});
-            call(&[], Some(body))
-        }
-        "authenticate-user" => {
-            let body = json!({"email": seeds.email, "password": PASSWORD});
-            call(&[], Some(body))
-        }
-        "get-user" => call(&[("id", user)], None),
-        "create-product" => call(&[], Some(self::product(n))),
-        "get-product" => call(&[("id", product)], None),
-        "list-products" => call(&[], None),
-        "update-inventory" => {
-            let body = json!({"quantity_change": 1});
-            call(&[("product_id", product)], Some(body))
-        }
-        "add-to-cart" => Case::get("/ready").answers(200, "only /ready: it needs get-product"),
-        "get-cart" => call(&[("user_id", user)], None),
-        "update-cart-item" => {
-            let nothing = Uuid::now_v7().to_string();
-            let line = [("user_id", user), ("product_id", &*nothing)];
-            call(&line, Some(json!({"new_quantity": 0})))
-                .answers(404, "0 of a line that is not there")
-        }
-        "remove-from-cart" => {
-            let nothing = Uuid::now_v7().to_string();
-            call(&[("user_id", user), ("product_id", &nothing)], None)
-                .answers(404, "a line that is not there")
-        }
-        "clear-cart" => {
-            let nobody = Uuid::now_v7().to_string();
-            call(&[("user_id", &nobody)], None).answers(200, "a cart that never had a line")
-        }
-        "create-order" => {
-            let body = json!({"user_id": seeds.busy_user_id});
-            Case::call(info, &seeds.busy_token, &[], Some(body))
-                .answers(409, "another order of the cart is being made")
-        }
-        "get-order" => call(&[("id", seeds.order_id.as_str())], None),
-        "list-user-orders" => call(&[("user_id", user)], None),
-        "update-order-status" => {
-            let body = json!({"status": "DELIVERED"});
-            call(&[("order_id", seeds.order_id.as_str())], Some(body))
-                .answers(409, "not allowed for an order that is PAID")
-        }
-        "process-payment" => {
-            let order = Uuid::now_v7().to_string();
-            let body = json!({"order_id": order, "user_id": user, "amount": 39.9});
-            call(&[], Some(body)).answers(200, "a charge, without delay")
-        }
-        "get-payment-status" => call(&[("payment_id", seeds.payment_id.as_str())], None),
-        "set-failure-rate" => call(&[], Some(at_once())),
-        name => anyhow::bail!("bench/src/cases.rs has no request for {name}"),
+/// The request for the function of `info`, while no other function runs. `n` is another number each
+/// time: no e-mail is taken twice.
+pub(crate) fn case(info: &Info, seeds: &Seeds, n: u32) -> Case {
+    let nothing = Decided::default();
+    let decided = DECIDED.get(info.name).unwrap_or(&nothing);
+    if !decided.only_ready.is_empty() {
+        return Case {
+            note: decided.only_ready.clone(),
+            ..Case::get("/ready")
+        };
+    }
+    let things = Things {
+        user: seeds.user_id.clone(),
+        product: seeds.product_id.clone(),
+        order: seeds.order_id.clone(),
+        payment: seeds.payment_id.clone(),
     };
-    Ok(case)
+    let mut fields = zerocart_conformance::sample(info, &things);
+    let more = decided.request.iter();
+    fields.extend(more.map(|(name, value)| (name.clone(), filled(value, seeds, n))));
+    let token = match decided.caller {
+        Caller::Admin => &seeds.token,
+        Caller::Busy => &seeds.busy_token,
+    };
+    let case = Case::call(info, token, fields.into());
+    Case {
+        status: decided.status.unwrap_or(case.status),
+        note: decided.note.clone(),
+        ..case
+    }
 }
 
-/// The body that makes the simulated payment gateway answer at once and never fail.
-pub(crate) fn at_once() -> Value {
-    json!({"failure_rate": 0, "min_delay_ms": 0, "max_delay_ms": 0})
+/// A value of `bench.toml`, or the one that it stands for.
+fn filled(value: &Value, seeds: &Seeds, n: u32) -> Value {
+    match value.as_str() {
+        Some("$email") => email(n).into(),
+        Some("$known-email") => seeds.email.clone().into(),
+        Some("$password") => PASSWORD.into(),
+        Some("$new-id") => Uuid::now_v7().to_string().into(),
+        Some("$busy-user") => seeds.busy_user_id.clone().into(),
+        _ => value.clone(),
+    }
 }
 
 /// The e-mail of the `n`th account.
@@ -195,50 +211,23 @@ pub(crate) fn text(answer: &str, pointer: &str) -> Result<String> {
         .to_owned())
 }
 
-fn product(n: u32) -> Value {
-    json!({
-        "name": format!("Teapot {n}"),
-        "description": "Stoneware, 1.2 litres, with an infuser of stainless steel.",
-        "price": 39.9,
-        "inventory": 1_000_000,
-    })
-}
-
-/// The path of a template.
-fn fill(template: &str, parameters: &[(&str, &str)]) -> String {
-    let mut path = template.to_owned();
-    for (name, value) in parameters {
-        path = path.replace(&format!("{{{name}}}"), value);
-    }
-    path
-}
-
 #[cfg(test)]
 mod tests {
-    use zerocart_proto::rpc;
-
     use super::*;
     use crate::binaries::entries;
 
     #[test]
     fn every_function_has_a_request() {
         for info in rpc::ALL {
-            let case = case(info, &Seeds::default(), 0).unwrap();
+            let case = case(info, &Seeds::default(), 0);
             assert!(!case.path.contains('{'), "{}: {}", info.name, case.path);
+        }
+        for name in DECIDED.keys() {
+            assert!(rpc::ALL.iter().any(|info| info.name == name), "{name}");
         }
         let known: Vec<_> = entries().iter().map(|entry| entry.info.name).collect();
         assert!(rpc::ALL.iter().all(|info| known.contains(&info.name)));
         assert_eq!(known.len(), rpc::ALL.len());
-    }
-
-    #[test]
-    fn paths_are_filled() {
-        let line = [("user_id", "7"), ("product_id", "8")];
-        assert_eq!(
-            fill("/carts/{user_id}/items/{product_id}", &line),
-            "/carts/7/items/8"
-        );
-        assert_eq!(fill("/users", &[]), "/users");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
 use zerocart_activator::{Activator, Guard, ProcessLauncher, load_dir};
-use zerocart_proto::rpc;
+use zerocart_proto::rpc::{self, Rpc};
 
 use crate::{
     binaries::{entries, workspace_root},
@@ -119,7 +119,7 @@ impl Fleet {
     /// For an answer of another status.
     pub(crate) async fn ask(&self, function: &str, case: &Case) -> Result<(String, Duration)> {
         let mut request = Request::builder()
-            .method(case.method)
+            .method(case.method.as_str())
             .uri(&case.path)
             .header(header::HOST, "localhost");
         if let Some(token) = &case.token {
@@ -171,29 +171,28 @@ impl Fleet {
             ..Seeds::default()
         };
         let admin = seeds.token.clone();
-        let at_once = Case::call(
-            &info("set-failure-rate")?,
-            &admin,
-            &[],
-            Some(cases::at_once()),
+        // The provider answers at once and never fails.
+        let (set, user, product) = (
+            rpc::SetFailureRate::INFO,
+            rpc::CreateUser::INFO,
+            rpc::CreateProduct::INFO,
         );
-        self.ask("set-failure-rate", &at_once).await?;
-        for (name, times) in [("create-user", 1), ("create-product", PRODUCTS)] {
-            for n in 0..times {
-                let case = cases::case(&info(name)?, &seeds, n)?;
-                let (answer, _) = self.ask(name, &case).await?;
-                match name {
-                    "create-user" => seeds.user_id = cases::text(&answer, "/user/id")?,
-                    _ => seeds.product_id = cases::text(&answer, "/product/id")?,
-                }
-            }
+        self.ask(set.name, &cases::case(&set, &seeds, 0)).await?;
+        let (made, _) = self.ask(user.name, &cases::case(&user, &seeds, 0)).await?;
+        seeds.user_id = cases::text(&made, "/user/id")?;
+        for n in 0..PRODUCTS {
+            let case = cases::case(&product, &seeds, n);
+            let (made, _) = self.ask(product.name, &case).await?;
+            seeds.product_id = cases::text(&made, "/product/id")?;
         }
         seeds.busy_user_id = Uuid::now_v7().to_string();
         seeds.busy_token = stand.customer_token(&seeds.busy_user_id)?;
         let token = stand.customer_token(&seeds.user_id)?;
         let (product, user) = (seeds.product_id.clone(), seeds.user_id.clone());
         self.fill_cart(&user, &product, &admin).await?;
-        let (paid, _) = self.ask("create-order", &order(&user, &token)?).await?;
+        let (paid, _) = self
+            .ask(rpc::CreateOrder::INFO.name, &order(&user, &token))
+            .await?;
         seeds.order_id = cases::text(&paid, "/order/id")?;
         seeds.payment_id = cases::text(&paid, "/order/payment_id")?;
         // The order has taken what was in the cart.
@@ -201,39 +200,25 @@ impl Fleet {
 
         let (busy, token) = (seeds.busy_user_id.clone(), seeds.busy_token.clone());
         self.fill_cart(&busy, &product, &admin).await?;
-        let (paid, _) = self.ask("create-order", &order(&busy, &token)?).await?;
+        let (paid, _) = self
+            .ask(rpc::CreateOrder::INFO.name, &order(&busy, &token))
+            .await?;
         stand.reopen(&cases::text(&paid, "/order/id")?).await?;
         Ok(seeds)
     }
 
     /// Puts a unit of a product into somebody's cart.
     pub(crate) async fn fill_cart(&self, user: &str, product: &str, admin: &str) -> Result<()> {
-        let body = json!({"product_id": product, "quantity": 1});
-        let case = Case::call(
-            &info("add-to-cart")?,
-            admin,
-            &[("user_id", user)],
-            Some(body),
-        );
-        let case = Case {
-            status: 200,
-            ..case
-        };
-        self.ask("add-to-cart", &case).await.map(drop)
+        let info = rpc::AddToCart::INFO;
+        let line = json!({"user_id": user, "product_id": product, "quantity": 1});
+        let case = Case::call(&info, admin, line);
+        self.ask(info.name, &case).await.map(drop)
     }
 }
 
 /// The order of somebody's cart.
-pub(crate) fn order(user: &str, token: &str) -> Result<Case> {
-    let body = json!({"user_id": user});
-    Ok(Case::call(&info("create-order")?, token, &[], Some(body)))
-}
-
-/// The facts of a function.
-pub(crate) fn info(name: &str) -> Result<rpc::Info> {
-    let info = rpc::ALL.iter().find(|info| info.name == name);
-    info.copied()
-        .with_context(|| format!("there is no function {name}"))
+pub(crate) fn order(user: &str, token: &str) -> Case {
+    Case::call(&rpc::CreateOrder::INFO, token, json!({"user_id": user}))
 }
 
 /// The address between functions that answers wake-ups itself, so that they start nothing.

@@ -57,6 +57,7 @@ use zerocart_wires::Wire;
 pub use answer::Failed;
 pub use edge::Edge;
 use payments::Found;
+pub use schema::{Things, sample};
 use shop::Shop;
 pub use transcript::Transcript;
 

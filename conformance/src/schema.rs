@@ -86,11 +86,15 @@ pub(super) fn rules(field: &FieldDescriptor) -> Rules {
 
 /// The ids of what a story has made, for requests that speak of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Things {
-    pub(super) user: String,
-    pub(super) product: String,
-    pub(super) order: String,
-    pub(super) payment: String,
+pub struct Things {
+    /// A user.
+    pub user: String,
+    /// A product.
+    pub product: String,
+    /// An order.
+    pub order: String,
+    /// A payment.
+    pub payment: String,
 }
 
 impl Things {
@@ -108,6 +112,11 @@ impl Things {
             _ => "",
         }
     }
+}
+
+/// The fields of a request that breaks no rule, with those that are required: as JSON.
+pub fn sample(info: &Info, things: &Things) -> Map<String, Value> {
+    Request::good(info, things).json
 }
 
 /// A request in both of its forms.

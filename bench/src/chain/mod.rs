@@ -38,6 +38,7 @@ use anyhow::{Context, Result, bail};
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::json;
 use uuid::Uuid;
+use zerocart_proto::rpc::{self, Info, Rpc};
 
 use crate::{
     binaries,
@@ -51,12 +52,12 @@ use crate::{
 
 /// The functions that an order goes through, in this order. get-payment-status is woken, too, but
 /// called only if the outcome of a charge is unknown.
-const CHAIN: [&str; 5] = [
-    "create-order",
-    "get-cart",
-    "update-inventory",
-    "process-payment",
-    "clear-cart",
+const CHAIN: [Info; 5] = [
+    rpc::CreateOrder::INFO,
+    rpc::GetCart::INFO,
+    rpc::UpdateInventory::INFO,
+    rpc::ProcessPayment::INFO,
+    rpc::ClearCart::INFO,
 ];
 
 /// How many warm requests follow.
@@ -153,7 +154,7 @@ async fn measure(args: &Args) -> Result<bool> {
         progress("building");
         binaries::build(&domains)?;
     }
-    for name in CHAIN {
+    for Info { name, .. } in CHAIN {
         binaries::find(&folder, name)?;
     }
     progress("starting PostgreSQL");
@@ -252,9 +253,9 @@ impl Bench {
     /// The first answer of a fleet at zero, and the median of the warm answers.
     async fn measure(&mut self, subject: Subject) -> Result<Times> {
         let (name, paths) = match subject {
-            Subject::Order { woken: true } => (CHAIN[0], Paths::Open),
-            Subject::Order { woken: false } => (CHAIN[0], Paths::Sleepy),
-            Subject::Alone(i) => (CHAIN[i], Paths::Closed(self.closed)),
+            Subject::Order { woken: true } => (CHAIN[0].name, Paths::Open),
+            Subject::Order { woken: false } => (CHAIN[0].name, Paths::Sleepy),
+            Subject::Alone(i) => (CHAIN[i].name, Paths::Closed(self.closed)),
         };
         // Made before the clock starts.
         let cases: Vec<_> = (0..=WARM)
@@ -279,20 +280,19 @@ impl Bench {
     fn case(&mut self, subject: Subject) -> Result<Case> {
         let Subject::Alone(i) = subject else {
             let (user, token) = self.customers.pop().context("too few carts are filled")?;
-            return fleet::order(&user, &token);
+            return Ok(fleet::order(&user, &token));
         };
-        let info = fleet::info(CHAIN[i])?;
-        let seeds = &self.seeds;
-        let id = Uuid::now_v7().to_string();
-        Ok(match info.name {
-            // The requests of an order's own steps.
-            "update-inventory" => {
-                let body = json!({"quantity_change": -1, "reservation_id": id});
-                let product = [("product_id", seeds.product_id.as_str())];
-                Case::call(&info, &seeds.token, &product, Some(body))
-            }
-            _ => cases::case(&info, seeds, 0)?,
-        })
+        let (info, seeds) = (&CHAIN[i], &self.seeds);
+        if info.name == rpc::UpdateInventory::INFO.name {
+            // As a step of an order asks for it.
+            let reservation = json!({
+                "product_id": seeds.product_id,
+                "quantity_change": -1,
+                "reservation_id": Uuid::now_v7().to_string(),
+            });
+            return Ok(Case::call(info, &seeds.token, reservation));
+        }
+        Ok(cases::case(info, seeds, 0))
     }
 }
 

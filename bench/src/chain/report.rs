@@ -7,6 +7,8 @@ use crate::{
     stats::{max, median, quantile},
 };
 
+use zerocart_proto::rpc::Info;
+
 use super::{CHAIN, Record, Records, WARM};
 
 /// The target: what the first order waits for, as a multiple of the slowest start.
@@ -26,7 +28,7 @@ pub(super) struct Run {
 pub(super) fn print(run: &Run, records: &Records) -> bool {
     println!("| function, alone | from zero, ms | warm, ms | CPU time, ms | its start, ms |");
     println!("|---|--:|--:|--:|--:|");
-    for (name, record) in CHAIN.iter().zip(&records.alone) {
+    for (Info { name, .. }, record) in CHAIN.iter().zip(&records.alone) {
         row(name, record, "");
     }
     let starts: Vec<_> = records.alone.iter().map(|r| median(&r.start)).collect();
