@@ -1,5 +1,7 @@
 //! What is refused because of how things are, and what is answered in the corners.
 
+use std::future::ready;
+
 use uuid::Uuid;
 use zerocart_proto::{
     cart::{
@@ -11,7 +13,9 @@ use zerocart_proto::{
         GatewayFailure, GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest,
         SetFailureRateRequest,
     },
-    product::{GetProductRequest, ListProductsRequest, UpdateInventoryRequest},
+    product::{
+        GetProductRequest, ListProductsRequest, UpdateInventoryRequest, UpdateProductRequest,
+    },
     rpc,
 };
 
@@ -19,6 +23,7 @@ use tonic::Code;
 
 use super::{
     answer::Failed,
+    keys::twice,
     payments,
     refusal::Refusal,
     shop::{Shop, Who},
@@ -69,6 +74,7 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
     let late = change(&spoon.id, -3, &reservation).await?;
     late.refused(&Refusal::not_now(barred)).end()?;
 
+    product_changes(shop).await?;
     let sand = shop.product("Sand", 1, 1_000_000_000).await?;
     change(&sand.id, 1_000_000_000, "").await?.ok().end()?;
     let full = "the stock of this product would be too large to count";
@@ -101,6 +107,46 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
     let both =
         Refusal::field("limit", "must be at most 100").and_field("offset", "must be at least 0");
     list(101, -1, "").await?.refused(&both).end()
+}
+
+/// A product is changed, once under a key: what is absent stays as it is.
+async fn product_changes(shop: &Shop) -> Result<(), Failed> {
+    let fork = shop.product("Fork", 250, 4).await?;
+    let request = UpdateProductRequest {
+        id: fork.id.clone(),
+        name: Some(shop.unique("Fork of silver")),
+        price: Some(2.75),
+        ..Default::default()
+    };
+    let dearer = UpdateProductRequest {
+        price: Some(3.0),
+        ..request.clone()
+    };
+    let changed =
+        twice::<rpc::UpdateProduct>(shop, &shop.admin, (request, dearer), ready(Ok(()))).await?;
+    let product = changed.product.unwrap_or_default();
+    let nobody = Who::nobody();
+    let read = GetProductRequest { id: fork.id };
+    let read = shop.ask::<rpc::GetProduct>(&nobody, read).await?.ok();
+    read.is(
+        "price",
+        |r| r.product.clone().unwrap_or_default().price,
+        2.75,
+    )
+    .is(
+        "inventory",
+        |r| r.product.clone().unwrap_or_default().inventory,
+        4,
+    )
+    .same("as it was answered", |r| r.product.clone(), &Some(product))
+    .end()?;
+    let unknown = UpdateProductRequest {
+        id: unknown(),
+        ..Default::default()
+    };
+    let none = Refusal::not_found("there is no such product");
+    let answer = shop.ask::<rpc::UpdateProduct>(&shop.admin, unknown).await?;
+    answer.refused(&none).end()
 }
 
 /// Lines that are set, removed and not there, more than is in stock.

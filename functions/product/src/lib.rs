@@ -11,11 +11,13 @@ mod create_product;
 mod get_product;
 mod list_products;
 mod update_inventory;
+mod update_product;
 
 pub use create_product::CreateProduct;
 pub use get_product::GetProduct;
 pub use list_products::ListProducts;
 pub use update_inventory::UpdateInventory;
+pub use update_product::UpdateProduct;
 
 /// The functions of this domain.
 #[rustfmt::skip]
@@ -23,6 +25,7 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<CreateProduct>(),
     zerocart_runtime::Entry::of::<GetProduct>(),
     zerocart_runtime::Entry::of::<ListProducts>(),
+    zerocart_runtime::Entry::of::<UpdateProduct>(),
     zerocart_runtime::Entry::of::<UpdateInventory>(),
 ];
 

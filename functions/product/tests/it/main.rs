@@ -12,6 +12,7 @@ mod get_product;
 mod list_products;
 mod reservations;
 mod update_inventory;
+mod update_product;
 
 use std::time::Duration;
 
