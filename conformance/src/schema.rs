@@ -249,8 +249,8 @@ fn message(descriptor: &MessageDescriptor, json: &Value, path: &str) -> Option<S
         let at = format!("{path}{}", field.name());
         let value = fields.get(field.name());
         match value {
-            // A message may be absent: an account, without success.
-            None if matches!(field.kind(), Kind::Message(_)) && !field.is_list() => None,
+            // What may be absent is absent when there is none: an account, without success.
+            None if field.supports_presence() && !field.is_list() => None,
             None => Some(format!("{at} is missing")),
             Some(Value::Array(list)) if field.is_list() => list
                 .iter()

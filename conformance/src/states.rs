@@ -14,7 +14,8 @@ use zerocart_proto::{
         SetFailureRateRequest,
     },
     product::{
-        GetProductRequest, ListProductsRequest, UpdateInventoryRequest, UpdateProductRequest,
+        ArchiveProductRequest, GetProductRequest, ListProductsRequest, UpdateInventoryRequest,
+        UpdateProductRequest,
     },
     rpc,
 };
@@ -75,6 +76,7 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
     late.refused(&Refusal::not_now(barred)).end()?;
 
     product_changes(shop).await?;
+    archive(shop).await?;
     let sand = shop.product("Sand", 1, 1_000_000_000).await?;
     change(&sand.id, 1_000_000_000, "").await?.ok().end()?;
     let full = "the stock of this product would be too large to count";
@@ -147,6 +149,52 @@ async fn product_changes(shop: &Shop) -> Result<(), Failed> {
     let none = Refusal::not_found("there is no such product");
     let answer = shop.ask::<rpc::UpdateProduct>(&shop.admin, unknown).await?;
     answer.refused(&none).end()
+}
+
+/// A product that is archived cannot be bought by anyone, is read by admins alone, and stays in orders.
+async fn archive(shop: &Shop) -> Result<(), Failed> {
+    let (buyer, admin, nobody) = (&shop.buyer, &shop.admin, Who::nobody());
+    let kettle = shop.product("Kettle", 4000, 5).await?;
+    shop.fill(buyer, &[(&kettle, 1)]).await?;
+    let bought = shop.buy(buyer, &[(&kettle, 1)]).await?;
+    shop.fill(buyer, &[(&kettle, 2)]).await?;
+
+    let request = |id: &str| ArchiveProductRequest { id: id.to_owned() };
+    let requests = (request(&kettle.id), request(&unknown()));
+    let archived = twice::<rpc::ArchiveProduct>(shop, admin, requests, ready(Ok(()))).await?;
+    let product = archived.product.unwrap_or_default();
+    let none = Refusal::not_found("there is no such product");
+    let read = || GetProductRequest {
+        id: kettle.id.clone(),
+    };
+    for who in [&nobody, buyer] {
+        let answer = shop.ask::<rpc::GetProduct>(who, read()).await?;
+        answer.refused(&none).end()?;
+    }
+    let answer = shop.ask::<rpc::GetProduct>(admin, read()).await?.ok();
+    answer
+        .holds("when it was archived", |r| {
+            r.product.clone().unwrap_or_default().archived_at.is_some()
+        })
+        .same("as it was answered", |r| r.product.clone(), &Some(product))
+        .end()?;
+
+    for (who, cart) in [(buyer, buyer), (admin, buyer)] {
+        let request = AddToCartRequest {
+            user_id: cart.id.clone(),
+            product_id: kettle.id.clone(),
+            quantity: 1,
+        };
+        let answer = shop.ask::<rpc::AddToCart>(who, request).await?;
+        answer.refused(&none).end()?;
+    }
+    // It was in the cart before.
+    let failed = shop.fail_to_buy(buyer).await?;
+    shop.look(buyer, &failed.id, OrderStatus::Failed).await?;
+    shop.clear_cart(buyer).await?;
+    shop.look(buyer, &bought.id, OrderStatus::Paid).await?;
+    let answer = shop.ask::<rpc::ArchiveProduct>(admin, request(&unknown()));
+    answer.await?.refused(&none).end()
 }
 
 /// Lines that are set, removed and not there, more than is in stock.

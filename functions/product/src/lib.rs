@@ -7,12 +7,14 @@ mod page;
 mod reservation;
 
 // generated: functions (cargo zerocart generate)
+mod archive_product;
 mod create_product;
 mod get_product;
 mod list_products;
 mod update_inventory;
 mod update_product;
 
+pub use archive_product::ArchiveProduct;
 pub use create_product::CreateProduct;
 pub use get_product::GetProduct;
 pub use list_products::ListProducts;
@@ -26,6 +28,7 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<GetProduct>(),
     zerocart_runtime::Entry::of::<ListProducts>(),
     zerocart_runtime::Entry::of::<UpdateProduct>(),
+    zerocart_runtime::Entry::of::<ArchiveProduct>(),
     zerocart_runtime::Entry::of::<UpdateInventory>(),
 ];
 
@@ -59,7 +62,8 @@ fn cents(price: f64) -> Result<i64, Error> {
 macro_rules! product_columns {
     () => {
         "id, name, description, (price * 100)::bigint, inventory, \
-         to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+         to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+         to_char(archived_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
     };
 }
 pub(crate) use product_columns;
@@ -73,5 +77,6 @@ fn product(row: &Row) -> Product {
         price: Cents::new(row.get(3)).to_wire(),
         inventory: row.get(4),
         created_at: row.get(5),
+        archived_at: row.get(6),
     }
 }

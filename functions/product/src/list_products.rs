@@ -17,7 +17,8 @@ macro_rules! page {
         concat!(
             "SELECT ",
             product_columns!(),
-            ", created_at, (SELECT count(*) FROM products) FROM products ",
+            ", created_at, (SELECT count(*) FROM products WHERE archived_at IS NULL) \
+             FROM products WHERE archived_at IS NULL ",
             $after,
             " ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2"
         )
@@ -28,10 +29,10 @@ macro_rules! page {
 const NEWEST: &str = page!("");
 
 /// From a place on: a statement of its own, so that the index leads there however deep it is.
-const AFTER: &str = page!("WHERE (created_at, id) < ($3, $4)");
+const AFTER: &str = page!("AND (created_at, id) < ($3, $4)");
 
 /// For a page without rows.
-const COUNT: &str = "SELECT count(*) FROM products";
+const COUNT: &str = "SELECT count(*) FROM products WHERE archived_at IS NULL";
 
 /// `list-products`: a page of the catalogue, newest first.
 #[derive(Debug)]
@@ -58,13 +59,13 @@ impl Function for ListProducts {
         // One more than the page, to know whether there is another.
         let rows = rows(&session, limit + 1, request.offset.into(), after).await?;
         let total: i64 = match rows.first() {
-            Some(row) => row.get(7),
+            Some(row) => row.get(8),
             None => session.query_one(COUNT, &[]).await?.get(0),
         };
         let page = &rows[..rows.len().min(limit as usize)];
         let next_page_token = match page.last() {
             Some(last) if rows.len() > page.len() => Place {
-                created_at: last.get(6),
+                created_at: last.get(7),
                 id: last.get(0),
             }
             .to_token(),

@@ -17,12 +17,12 @@ use crate::unknown_product;
 /// $1 product, $2 reservation, $3 units, $4 this call.
 ///
 /// What was sold out when the statement began, with nothing reserved, is refused without any lock:
-/// most of those who come for the last unit.
+/// most of those who come for the last unit. So is what was archived: it is not known any more.
 pub(crate) const RESERVE: &str = "
     WITH ledger AS (
         INSERT INTO reservations AS kept (product_id, reservation_id, quantity, reserved_by)
         SELECT id, $2::uuid, $3::integer, $4::uuid FROM products
-        WHERE id = $1 AND (inventory >= $3 OR EXISTS (
+        WHERE id = $1 AND (archived_at IS NULL AND inventory >= $3 OR EXISTS (
             SELECT FROM reservations WHERE reservation_id = $2 AND product_id = $1
         ))
         ON CONFLICT (reservation_id, product_id) DO UPDATE SET quantity = kept.quantity
@@ -33,7 +33,7 @@ pub(crate) const RESERVE: &str = "
         FROM ledger WHERE id = $1 AND NOT released
         RETURNING inventory
     )
-    SELECT EXISTS (SELECT FROM products WHERE id = $1) AS known,
+    SELECT EXISTS (SELECT FROM products WHERE id = $1 AND archived_at IS NULL) AS known,
         (SELECT inventory FROM stock) AS inventory,
         (SELECT quantity FROM ledger) AS quantity,
         (SELECT released FROM ledger) AS released";

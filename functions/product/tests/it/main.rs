@@ -6,6 +6,7 @@
     reason = "clippy exempts test functions, but not their helpers"
 )]
 
+mod archive_product;
 mod breaker;
 mod create_product;
 mod get_product;
