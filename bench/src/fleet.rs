@@ -163,7 +163,7 @@ impl Fleet {
     }
 
     /// An account, products, an order that is paid and one that is being made, all through the
-    /// functions that make them, with a payment gateway that answers at once and never fails.
+    /// functions that make them, with a payment provider that answers at once and never fails.
     pub(crate) async fn seed(&self, stand: &Stand) -> Result<Seeds> {
         let mut seeds = Seeds {
             token: stand.admin_token()?,

@@ -3,7 +3,7 @@
 use zerocart_proto::{
     cart::AddToCartRequest,
     order::OrderStatus,
-    payment::{GatewayFailure, GetPaymentStatusRequest, PaymentStatus},
+    payment::{GetPaymentStatusRequest, PaymentStatus, ProviderFailure},
     product::UpdateInventoryRequest,
     rpc,
 };
@@ -75,7 +75,7 @@ pub(super) async fn declined(shop: &Shop) -> Result<(), Failed> {
     let clock = shop.product("Clock", 12_050, 4).await?;
     let wanted = [(&clock, 3)];
     shop.fill(buyer, &wanted).await?;
-    payments::always(shop, GatewayFailure::InsufficientFunds).await?;
+    payments::always(shop, ProviderFailure::InsufficientFunds).await?;
     let failed = shop.fail_to_buy(buyer).await?;
     payments::never(shop).await?;
     let failed = shop.look(buyer, &failed.id, OrderStatus::Failed).await?;

@@ -17,7 +17,7 @@
 //! - [`answer`], [`refusal`]: what is expected of an answer, and the words for it;
 //! - [`transcript`]: every answer, to be held against that of another engine;
 //! - [`steps`]: what several stories do;
-//! - [`payments`]: the simulated payment gateway, as it was found and as stories want it.
+//! - [`payments`]: the simulated payment provider, as it was found and as stories want it.
 //!
 //! Bad inputs, and who may call whom, are not listed: they are derived from the descriptors, for
 //! every RPC and every field.
@@ -158,7 +158,7 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "payments",
-        about: "an order is charged once, refunded once, and by a gateway that may fail",
+        about: "an order is charged once, refunded once, and by a provider that may fail",
         tell: |shop| Box::pin(states::payments(shop)),
     },
     Story {
@@ -184,7 +184,7 @@ pub struct Plan {
     pub sources: Vec<IpAddr>,
     /// The names of the stories; empty means all.
     pub only: Vec<String>,
-    /// The failure rate that the payment gateway has afterwards, 0 to 1: it cannot be asked for
+    /// The failure rate that the payment provider has afterwards, 0 to 1: it cannot be asked for
     /// that which it had.
     pub failure_rate: f64,
 }
@@ -240,7 +240,7 @@ pub enum Stop {
 
 /// Tells the stories of `plan`, one after the other, until `stop` resolves.
 ///
-/// Meanwhile the simulated payment gateway answers at once and never fails, unless a story says so.
+/// Meanwhile the simulated payment provider answers at once and never fails, unless a story says so.
 /// Whatever happens, in the end it gets back the delays that it had, `plan.failure_rate`, and all
 /// kinds of failure.
 ///
@@ -260,13 +260,13 @@ pub async fn run(
         return Ok(Told::default());
     };
     let shop = Shop::of_admin(plan, *first, Arc::clone(&say))?;
-    say("the payment gateway: no failures, no delays");
+    say("the payment provider: no failures, no delays");
     let found = Found::prepare(&shop).await?;
     let told = match select(pin!(tell(plan, &say)), pin!(stop)).await {
         Either::Left((told, _)) => told.map_err(Stop::from),
         Either::Right(_) => Err(Stop::Asked),
     };
-    say("the payment gateway: as before");
+    say("the payment provider: as before");
     let restored = found.restore(&shop, plan.failure_rate).await;
     let mut told = told?;
     restored?;

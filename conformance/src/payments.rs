@@ -1,13 +1,13 @@
-//! The simulated payment gateway, as it was found and as stories want it.
+//! The simulated payment provider, as it was found and as stories want it.
 
 use zerocart_proto::{
-    payment::{GatewayFailure, SetFailureRateRequest, SetFailureRateResponse},
+    payment::{ProviderFailure, SetFailureRateRequest, SetFailureRateResponse},
     rpc,
 };
 
 use super::{answer::Failed, shop::Shop};
 
-/// What the payment gateway was like. Its failure rate and its kinds of failure cannot be asked
+/// What the payment provider was like. Its failure rate and its kinds of failure cannot be asked
 /// for: whoever sets one of them sets both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -16,7 +16,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Makes the payment gateway answer at once and never fail.
+    /// Makes the payment provider answer at once and never fail.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ pub async fn takes(shop: &Shop, delay_ms: i32) -> Result<(), Failed> {
 /// # Errors
 ///
 /// When that cannot be set.
-pub async fn always(shop: &Shop, failure: GatewayFailure) -> Result<(), Failed> {
+pub async fn always(shop: &Shop, failure: ProviderFailure) -> Result<(), Failed> {
     let request = SetFailureRateRequest {
         failure_rate: 1.0,
         failures: vec![failure.into()],
@@ -97,9 +97,9 @@ async fn set(
     } = request.clone();
     let failures = if failures.is_empty() {
         let all = [
-            GatewayFailure::GatewayTimeout,
-            GatewayFailure::InsufficientFunds,
-            GatewayFailure::TemporarilyUnavailable,
+            ProviderFailure::GatewayTimeout,
+            ProviderFailure::InsufficientFunds,
+            ProviderFailure::TemporarilyUnavailable,
         ];
         all.map(i32::from).to_vec()
     } else {

@@ -10,7 +10,7 @@ use zerocart_proto::{
     },
     order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
     payment::{
-        GatewayFailure, GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest,
+        GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest, ProviderFailure,
         SetFailureRateRequest,
     },
     product::{
@@ -336,7 +336,7 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
     Ok(())
 }
 
-/// An order is charged once, refunded once, and by a gateway that may fail.
+/// An order is charged once, refunded once, and by a provider that may fail.
 pub(super) async fn payments(shop: &Shop) -> Result<(), Failed> {
     let admin = &shop.admin;
     let read = |id: &str| {
@@ -390,18 +390,18 @@ pub(super) async fn payments(shop: &Shop) -> Result<(), Failed> {
         .is("amount", |r| r.amount, 19.99)
         .end()?;
 
-    payments::always(shop, GatewayFailure::TemporarilyUnavailable).await?;
+    payments::always(shop, ProviderFailure::TemporarilyUnavailable).await?;
     let order_id = unknown();
     let failed = pay(&order_id, user_id, 5.0, false).await?;
     let payment = read(&order_id).await?.ok().response()?;
-    let says = "the payment gateway is temporarily unavailable";
+    let says = "the payment provider is temporarily unavailable";
     let refusal = Refusal::new(Code::Unavailable, 503, says)
         .with("payment_id", payment.payment_id)
         .with("charged", "no")
         .with_retry_after(1);
     failed.refused(&refusal).end()?;
     payments::never(shop).await?;
-    // The same charge goes through once the gateway works.
+    // The same charge goes through once the provider works.
     pay(&order_id, user_id, 5.0, false).await?.ok().end()?;
 
     let delays = SetFailureRateRequest {

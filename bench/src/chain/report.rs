@@ -58,7 +58,7 @@ pub(super) fn print(run: &Run, records: &Records) -> bool {
         "Median (p90) of n = {}, each on a fleet at zero; warm is the median of the {WARM} same \
          requests after it, start is the one less the other. CPU time is that of the functions and \
          of their sessions at PostgreSQL until the first answer. PostgreSQL does not wait for the \
-         disk, the payment gateway answers at once.",
+         disk, the payment provider answers at once.",
         run.rounds
     );
     let cores = thread::available_parallelism().map_or(1, usize::from);

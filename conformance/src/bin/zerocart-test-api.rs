@@ -30,7 +30,7 @@ const TOKEN: &str = "ZEROCART_TOKEN";
 /// Kong limits the requests of each address; this waits when it says so. On one machine it can call
 /// from several addresses instead: from=127.0.1.1,127.0.1.2.
 ///
-/// It makes accounts, products and orders of its own. While it runs, the simulated payment gateway
+/// It makes accounts, products and orders of its own. While it runs, the simulated payment provider
 /// neither waits nor fails; afterwards it has its delays back, and `failure_rate`.
 #[derive(Parser)]
 #[command(name = "just test-api", version)]

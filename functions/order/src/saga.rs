@@ -148,7 +148,7 @@ pub(crate) enum Action {
     /// Reserve the units of a line.
     Reserve { line: u32 },
     /// Look whether a charge may be asked for at all, before it is recorded that one was.
-    CheckGateway,
+    CheckProvider,
     /// Charge, or find out that it was charged.
     Charge,
     /// Take what was bought from the cart.
@@ -198,7 +198,7 @@ impl Saga {
     pub(crate) fn action(self) -> Option<Action> {
         Some(match self.step {
             Step::Reserving { line } => Action::Reserve { line },
-            Step::Charging { asked: false } => Action::CheckGateway,
+            Step::Charging { asked: false } => Action::CheckProvider,
             Step::Charging { asked: true } => Action::Charge,
             Step::Clearing => Action::ClearCart,
             Step::Refunding => Action::Refund,

@@ -150,7 +150,7 @@ impl Services {
     pub(crate) async fn perform(&self, cx: &Call, order: &Order, action: Action) -> Report {
         match action {
             Action::Reserve { line } => self.reserve(cx, order, line).await,
-            Action::CheckGateway => self.check_gateway().await,
+            Action::CheckProvider => self.check_provider().await,
             Action::Charge => self.charge(cx, order).await,
             Action::ClearCart => self.clear_cart(cx, order).await,
             Action::Refund => self.refund(cx, order).await,
@@ -192,10 +192,10 @@ impl Services {
         }
     }
 
-    async fn check_gateway(&self) -> Report {
+    async fn check_provider(&self) -> Report {
         match self.payment_breaker.would_reject().await {
             None => Report::DONE,
-            Some(_) => Report::unavailable(GATEWAY_UNAVAILABLE),
+            Some(_) => Report::unavailable(PROVIDER_UNAVAILABLE),
         }
     }
 
@@ -223,7 +223,7 @@ impl Services {
             payment_id: order.id.to_string(),
         };
         let Ok(payment) = self.payment_status.call(cx, &asked).await else {
-            return Report::unavailable(GATEWAY_UNAVAILABLE);
+            return Report::unavailable(PROVIDER_UNAVAILABLE);
         };
         let refusal = failure.filter(|failure| answer(failure) == Some(Kind::FailedPrecondition));
         match (payment.status(), refusal) {
@@ -234,7 +234,7 @@ impl Services {
                 Report::refused(reason.unwrap_or_else(|| "the payment was declined".to_owned()))
             }
             // Also a charge that somebody made under the order's id, and that is not this one.
-            _ => Report::unavailable(GATEWAY_UNAVAILABLE),
+            _ => Report::unavailable(PROVIDER_UNAVAILABLE),
         }
     }
 
@@ -266,10 +266,10 @@ impl Services {
         };
         match until_free(cx, || self.refund.call(cx, &request)).await {
             Ok(PaymentResponse { success: true, .. }) => Report::DONE,
-            Ok(_) => Report::unavailable(GATEWAY_UNAVAILABLE),
+            Ok(_) => Report::unavailable(PROVIDER_UNAVAILABLE),
             Err(failure) => {
                 report("refund", &failure);
-                Report::unavailable(GATEWAY_UNAVAILABLE)
+                Report::unavailable(PROVIDER_UNAVAILABLE)
             }
         }
     }
@@ -294,7 +294,7 @@ impl Services {
     }
 }
 
-const GATEWAY_UNAVAILABLE: &str = "the payment gateway is unavailable";
+const PROVIDER_UNAVAILABLE: &str = "the payment provider is unavailable";
 
 fn paid(payment_id: &str) -> Report {
     Report {

@@ -1,4 +1,4 @@
-//! Whoever drives a payment: asks the gateway, and records before and after.
+//! Whoever drives a payment: asks the provider, and records before and after.
 
 use std::time::Duration;
 
@@ -12,18 +12,18 @@ use zerocart_proto::payment::{
 };
 
 use crate::{
-    gateway::{Gateway, GatewayError},
     ledger::{Ledger, Order, Step},
     payment::{Asked, Payment, Progress, Purpose, Question, Reply, Verdict},
+    provider::{Provider, ProviderError},
     simulator::Simulator,
 };
 
-/// The longest that one request to the gateway may take. A charge that is not answered is asked
+/// The longest that one request to the provider may take. A charge that is not answered is asked
 /// about once more, and one that was undone meanwhile is refunded: no request takes more than three
 /// quarters of the time that its call has left.
-const GATEWAY_TIMEOUT: Duration = Duration::from_secs(4);
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long others leave a request to the gateway alone. A little longer than it may take, so that
+/// How long others leave a request to the provider alone. A little longer than it may take, so that
 /// its sender has the time to record the answer; others who come earlier would do no harm.
 const LEASE: Duration = Duration::from_secs(6);
 
@@ -33,7 +33,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Drives payments.
 #[derive(Debug)]
 pub(crate) struct Cashier<G> {
-    gateway: G,
+    provider: G,
     ledger: Ledger,
     timeout: Duration,
 }
@@ -48,25 +48,25 @@ impl Cashier<Simulator> {
         setup: &mut Setup,
         database: &Result<Database, Invalid>,
     ) -> Result<Self, Invalid> {
-        let timeout = setup.millis("PAYMENT_GATEWAY_TIMEOUT_MS", GATEWAY_TIMEOUT);
+        let timeout = setup.millis("PAYMENT_PROVIDER_TIMEOUT_MS", PROVIDER_TIMEOUT);
         let lease = setup.millis("PAYMENT_LEASE_MS", LEASE);
         let seed = setup.optional("PAYMENT_SEED");
         let database = database.as_ref().map_err(|invalid| *invalid)?;
         Ok(Self {
-            gateway: Simulator::new(database.clone(), seed?),
+            provider: Simulator::new(database.clone(), seed?),
             ledger: Ledger::new(database.clone(), lease?),
             timeout: timeout?,
         })
     }
 }
 
-impl<G: Gateway> Cashier<G> {
+impl<G: Provider> Cashier<G> {
     /// Charges an order, or undoes that, as `order` says.
     ///
     /// # Errors
     ///
     /// FAILED_PRECONDITION when that is not possible, ABORTED while another call does it,
-    /// UNAVAILABLE when the gateway is, and those of the database.
+    /// UNAVAILABLE when the provider is, and those of the database.
     pub(crate) async fn process(&self, cx: &Call, order: &Order) -> Result<PaymentResponse, Error> {
         let (payment, verdict) = self.drive(cx, order).await?;
         match verdict {
@@ -84,7 +84,7 @@ impl<G: Gateway> Cashier<G> {
         }
     }
 
-    /// Brings the payment of an order to its end, if nobody drives it and the gateway knows an end:
+    /// Brings the payment of an order to its end, if nobody drives it and the provider knows an end:
     /// gives its status.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl<G: Gateway> Cashier<G> {
         self.ledger.abandoned(cx, limit).await
     }
 
-    /// Takes step after step until there is nothing to ask the gateway: gives what came of it.
+    /// Takes step after step until there is nothing to ask the provider: gives what came of it.
     async fn drive(&self, cx: &Call, order: &Order) -> Result<(Payment, Verdict), Error> {
         let mut progress = Progress::Fresh;
         let mut asked = None;
@@ -138,7 +138,7 @@ impl<G: Gateway> Cashier<G> {
         }
     }
 
-    /// Asks the gateway. A quarter of the call's time is left for recording the answer.
+    /// Asks the provider. A quarter of the call's time is left for recording the answer.
     async fn ask(&self, cx: &Call, order: &Order, question: Question) -> Reply {
         let deadline = Instant::now() + self.timeout.min(cx.remaining() * 3 / 4);
         let cx = cx.with_deadline(deadline);
@@ -147,15 +147,15 @@ impl<G: Gateway> Cashier<G> {
             match question {
                 Question::Charge => {
                     let (amount, method) = (order.amount, &order.method);
-                    self.gateway.charge(&cx, key, amount, method).await.into()
+                    self.provider.charge(&cx, key, amount, method).await.into()
                 }
-                Question::Find => self.gateway.find(&cx, key).await.into(),
-                Question::Refund => self.gateway.refund(&cx, key).await.into(),
+                Question::Find => self.provider.find(&cx, key).await.into(),
+                Question::Refund => self.provider.refund(&cx, key).await.into(),
             }
         };
         timeout_at(deadline, asked)
             .await
-            .unwrap_or(Reply::Failed(GatewayError::Timeout))
+            .unwrap_or(Reply::Failed(ProviderError::Timeout))
     }
 }
 
@@ -175,12 +175,12 @@ fn response(purpose: Purpose, payment: &Payment) -> PaymentResponse {
     }
 }
 
-/// The gateway cannot be used: whether money was taken, a program reads from `charged`.
-fn failure(payment: &Payment, error: GatewayError) -> Error {
+/// The provider cannot be used: whether money was taken, a program reads from `charged`.
+fn failure(payment: &Payment, error: ProviderError) -> Error {
     let message = match (payment.barred, error) {
-        (false, GatewayError::Timeout) => "the charge was not answered: gateway timeout",
-        (true, GatewayError::Timeout) => "the refund was not answered: gateway timeout",
-        (_, GatewayError::Unavailable) => "the payment gateway is temporarily unavailable",
+        (false, ProviderError::Timeout) => "the charge was not answered: gateway timeout",
+        (true, ProviderError::Timeout) => "the refund was not answered: gateway timeout",
+        (_, ProviderError::Unavailable) => "the payment provider is temporarily unavailable",
     };
     let charged = match payment.status {
         Pending => "no",

@@ -14,7 +14,7 @@ const SELECT: &str = concat!(
 );
 
 /// `get-payment-status`: reads a payment, by its own id or by its order. One that nobody drives is
-/// settled first, as far as the gateway knows what became of it.
+/// settled first, as far as the provider knows what became of it.
 ///
 /// Its variables are those of [`ProcessPayment`](crate::ProcessPayment).
 #[derive(Debug)]

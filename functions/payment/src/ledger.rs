@@ -32,7 +32,7 @@ const LOCK: &str = "
 /// who.
 const CLAIM: &str = "UPDATE payments SET charged_by = $2 WHERE id = $1";
 
-/// Completes the record of a request to the gateway.
+/// Completes the record of a request to the provider.
 const END: &str = "
     UPDATE payment_attempts SET ended_at = clock_timestamp(), outcome = $3
     WHERE payment_id = $1 AND number = $2 AND ended_at IS NULL";
@@ -120,7 +120,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Payments whose requests to the gateway are left alone for `lease`.
+    /// Payments whose requests to the provider are left alone for `lease`.
     pub(crate) fn new(database: Database, lease: Duration) -> Self {
         Self { database, lease }
     }

@@ -1,21 +1,21 @@
 //! The payment domain: at most one charge per order, and none where it was undone.
 //!
-//! - `gateway`: what a payment service provider offers, and `simulator`, the one that ships.
+//! - `provider`: what a payment service provider offers, and `simulator`, the one that ships.
 //! - `payment`: one payment as a state machine, without I/O.
 //! - `ledger`: that state in the database, a transaction per step, none across a request to the
-//!   gateway.
+//!   provider.
 //! - `cashier`: drives the state machine, for whoever has to.
 //! - One module per function and job.
 //!
-//! Money moves at the gateway, which no transaction here can span. So every request to it carries
+//! Money moves at the provider, which no transaction here can span. So every request to it carries
 //! the order's id as its key, under which it acts once; is recorded before it is sent; and is fenced
 //! by its number. A process that dies leaves a lease that lapses and a state that says what to ask:
 //! the next caller asks it, or whoever looks, or the job.
 
 mod cashier;
-mod gateway;
 mod ledger;
 mod payment;
+mod provider;
 mod simulator;
 
 // generated: functions (cargo zerocart generate)

@@ -6,7 +6,7 @@ use zerocart_proto::{
     payment::PaymentStatus::{self, Cancelled, Failed, Pending, Processing, Success},
 };
 
-use crate::gateway::{GatewayError, Record, Undone};
+use crate::provider::{ProviderError, Record, Undone};
 
 /// What a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,11 +15,11 @@ pub(crate) enum Purpose {
     Charge,
     /// That no charge of it stands, now and for ever.
     Refund,
-    /// That what nobody drives any more comes to its end, as far as the gateway knows it.
+    /// That what nobody drives any more comes to its end, as far as the provider knows it.
     Settle,
 }
 
-/// What the gateway is asked.
+/// What the provider is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Question {
     /// To charge.
@@ -49,7 +49,7 @@ pub(crate) enum Reply {
     /// There is nothing on record.
     Nothing,
     /// No answer.
-    Failed(GatewayError),
+    Failed(ProviderError),
 }
 
 impl Reply {
@@ -61,8 +61,8 @@ impl Reply {
             Self::Record(Record::Refunded) => "REFUNDED",
             Self::Record(Record::Voided) => "VOIDED",
             Self::Nothing => "NOT_FOUND",
-            Self::Failed(GatewayError::Timeout) => "GATEWAY_TIMEOUT",
-            Self::Failed(GatewayError::Unavailable) => "TEMPORARILY_UNAVAILABLE",
+            Self::Failed(ProviderError::Timeout) => "GATEWAY_TIMEOUT",
+            Self::Failed(ProviderError::Unavailable) => "TEMPORARILY_UNAVAILABLE",
         }
     }
 }
@@ -88,13 +88,13 @@ impl From<Undone> for Reply {
     }
 }
 
-impl<T: Into<Self>> From<Result<T, GatewayError>> for Reply {
-    fn from(result: Result<T, GatewayError>) -> Self {
+impl<T: Into<Self>> From<Result<T, ProviderError>> for Reply {
+    fn from(result: Result<T, ProviderError>) -> Self {
         result.map_or_else(Self::Failed, Into::into)
     }
 }
 
-/// How far one call has come with the gateway.
+/// How far one call has come with the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Progress {
     /// It has not asked yet.
@@ -103,10 +103,10 @@ pub(crate) enum Progress {
     Unfound,
     /// Its charge was not answered.
     Lost,
-    /// The gateway cannot be used now.
-    Failed(GatewayError),
-    /// The gateway did not do the refund, or did not say that it did.
-    Unrefunded(GatewayError),
+    /// The provider cannot be used now.
+    Failed(ProviderError),
+    /// The provider did not do the refund, or did not say that it did.
+    Unrefunded(ProviderError),
     /// It has an answer, or another call has taken over: the payment's state says all.
     Told,
 }
@@ -117,16 +117,16 @@ impl Progress {
         match (question, reply) {
             (_, Reply::Record(_)) => Self::Told,
             (Question::Refund, Reply::Failed(error)) => Self::Unrefunded(*error),
-            (Question::Charge, Reply::Failed(GatewayError::Timeout)) => Self::Lost,
+            (Question::Charge, Reply::Failed(ProviderError::Timeout)) => Self::Lost,
             // The charge that was asked about may still be on its way.
-            (Question::Find, _) if self == Self::Lost => Self::Failed(GatewayError::Timeout),
+            (Question::Find, _) if self == Self::Lost => Self::Failed(ProviderError::Timeout),
             (_, Reply::Nothing) => Self::Unfound,
             (_, Reply::Failed(error)) => Self::Failed(*error),
         }
     }
 }
 
-/// A request to the gateway that has ended.
+/// A request to the provider that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
     pub(crate) number: i32,
@@ -141,14 +141,14 @@ pub(crate) struct Asked {
 pub(crate) enum Verdict {
     /// The state is the answer.
     Answer,
-    /// The gateway is to be asked.
+    /// The provider is to be asked.
     Ask(Question),
     /// No charge, because a refund was asked for.
     Barred,
-    /// Another call is talking to the gateway.
+    /// Another call is talking to the provider.
     Busy,
-    /// The gateway cannot be used now.
-    Failed(GatewayError),
+    /// The provider cannot be used now.
+    Failed(ProviderError),
 }
 
 /// A payment.
@@ -165,7 +165,7 @@ pub(crate) struct Payment {
     pub(crate) reason: Option<String>,
     /// A refund was asked for: no charge is begun any more, and none stands in the end.
     pub(crate) barred: bool,
-    /// The number of the last request to the gateway.
+    /// The number of the last request to the provider.
     pub(crate) attempts: i32,
     /// Whether its sender may still be waiting for the answer.
     pub(crate) in_flight: bool,
@@ -192,7 +192,7 @@ impl Payment {
                 // What is on record is true, whoever asked for it.
                 Reply::Record(record) => self.take_in(record),
                 // This charge was not made; of an earlier one that says nothing.
-                Reply::Failed(GatewayError::Unavailable)
+                Reply::Failed(ProviderError::Unavailable)
                     if last && asked.question == Question::Charge && self.status == Processing =>
                 {
                     self.status = asked.before;
@@ -212,7 +212,7 @@ impl Payment {
         (verdict, before)
     }
 
-    /// Takes in what the gateway has on record. All but a charge is final there, and a charge can
+    /// Takes in what the provider has on record. All but a charge is final there, and a charge can
     /// only be undone by a refund, before which the payment is barred.
     fn take_in(&mut self, record: &Record) {
         if matches!(self.status, Failed | Cancelled) {
@@ -273,7 +273,7 @@ impl Payment {
     }
 
     /// Towards a state in which no charge stands. It does not wait for another request to the
-    /// gateway: a refund may be made beside a charge or another refund, in any order.
+    /// provider: a refund may be made beside a charge or another refund, in any order.
     fn undo(&mut self, progress: Progress) -> Verdict {
         match (self.status, progress) {
             (Failed | Cancelled, _) => Verdict::Answer,

@@ -17,9 +17,9 @@ use crate::{
 ///
 /// | variable | default |
 /// |---|---|
-/// | `PAYMENT_GATEWAY_TIMEOUT_MS` | 4000: the longest that one request to the gateway may take |
+/// | `PAYMENT_PROVIDER_TIMEOUT_MS` | 4000: the longest that one request to the provider may take |
 /// | `PAYMENT_LEASE_MS` | 6000: how long others leave such a request alone |
-/// | `PAYMENT_SEED` | random; a number makes the simulated gateway's choices repeat |
+/// | `PAYMENT_SEED` | random; a number makes the simulated provider's choices repeat |
 #[derive(Debug)]
 pub struct ProcessPayment {
     database: Database,
@@ -43,7 +43,7 @@ impl Function for ProcessPayment {
             .as_ref()
             .map_or("", |caller| caller.role.as_str());
         let order = order(request, role)?;
-        // On the heap: a conversation with a gateway is a large future.
+        // On the heap: a conversation with a provider is a large future.
         let work = Box::pin(self.cashier.process(cx, &order));
         self.database.once(cx, work).await
     }

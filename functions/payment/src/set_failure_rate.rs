@@ -4,7 +4,7 @@ use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, ErrorExt, Options};
 use zerocart_proto::{
     payment::{
-        GatewayFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
+        ProviderFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
         SetFailureRateRequest, SetFailureRateResponse,
     },
     rpc,
@@ -20,7 +20,7 @@ const UPDATE: &str = concat!(
     settings_columns!()
 );
 
-/// `set-failure-rate`: sets how the simulated payment gateway behaves, for every instance at once.
+/// `set-failure-rate`: sets how the simulated payment provider behaves, for every instance at once.
 #[derive(Debug)]
 pub struct SetFailureRate {
     database: Database,
@@ -62,7 +62,7 @@ impl Function for SetFailureRate {
                     let settings = Settings::read(&row);
                     Ok(SetFailureRateResponse {
                         failure_rate: settings.failure_rate,
-                        message: "the simulated payment gateway behaves so from now on".into(),
+                        message: "the simulated payment provider behaves so from now on".into(),
                         min_delay_ms: settings.min_delay_ms,
                         max_delay_ms: settings.max_delay_ms,
                         failures: settings.failures.into_iter().map(i32::from).collect(),
@@ -77,12 +77,12 @@ impl Function for SetFailureRate {
 fn failures(request: &SetFailureRateRequest) -> Result<Vec<&'static str>, Error> {
     let mut given = BTreeSet::new();
     for (index, failure) in request.failures.iter().enumerate() {
-        match GatewayFailure::try_from(*failure) {
-            Ok(failure) if failure != GatewayFailure::Unspecified => given.insert(failure),
+        match ProviderFailure::try_from(*failure) {
+            Ok(failure) if failure != ProviderFailure::Unspecified => given.insert(failure),
             _ => {
                 return Err(Error::field(
                     format!("failures[{index}]"),
-                    "must be a failure of the gateway",
+                    "must be a failure of the provider",
                 ));
             }
         };
@@ -90,5 +90,5 @@ fn failures(request: &SetFailureRateRequest) -> Result<Vec<&'static str>, Error>
     if given.is_empty() {
         given.extend([GatewayTimeout, InsufficientFunds, TemporarilyUnavailable]);
     }
-    Ok(given.iter().map(GatewayFailure::as_str_name).collect())
+    Ok(given.iter().map(ProviderFailure::as_str_name).collect())
 }

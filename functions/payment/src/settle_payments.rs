@@ -16,7 +16,7 @@ const AT_ONCE: usize = 8;
 /// How many payments are looked up at once.
 const BATCH: i64 = 100;
 
-/// `settle-payments`: settles every payment that nobody drives any more, as far as the gateway knows
+/// `settle-payments`: settles every payment that nobody drives any more, as far as the provider knows
 /// what became of it, and refunds those that were undone.
 ///
 /// Its variables are those of [`ProcessPayment`](crate::ProcessPayment).

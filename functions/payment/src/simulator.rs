@@ -1,4 +1,4 @@
-//! The payment gateway that ships: a simulator.
+//! The payment provider that ships: a simulator.
 //!
 //! Its own books are tables of the payments database that stand for the provider's side. They are
 //! read at each request, so that every instance of the function sees the same provider at once.
@@ -8,7 +8,7 @@
 //! - At the failure rate, a charge fails in one of the ways that are set. A charge that times out
 //!   was made half of the time.
 //! - With a failure rate of 1 the provider is down: finding and refunding fail, too, each time that
-//!   the failure drawn is one of the gateway's. Below that they succeed.
+//!   the failure drawn is one of the provider's. Below that they succeed.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -22,10 +22,10 @@ use zerocart_core::{Call, Error};
 use zerocart_postgres::{Database, Row, ToSql};
 use zerocart_proto::{
     money::Cents,
-    payment::GatewayFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
+    payment::ProviderFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
 };
 
-use crate::gateway::{Gateway, GatewayError, Record, Undone};
+use crate::provider::{Provider, ProviderError, Record, Undone};
 
 /// The columns of [`Settings::read`], in its order.
 macro_rules! settings_columns {
@@ -65,7 +65,7 @@ pub(crate) struct Settings {
     pub(crate) min_delay_ms: i32,
     pub(crate) max_delay_ms: i32,
     /// Each occurs as often as the others.
-    pub(crate) failures: Vec<GatewayFailure>,
+    pub(crate) failures: Vec<ProviderFailure>,
 }
 
 impl Settings {
@@ -78,7 +78,7 @@ impl Settings {
             max_delay_ms: row.get(2),
             failures: failures
                 .into_iter()
-                .filter_map(GatewayFailure::from_str_name)
+                .filter_map(ProviderFailure::from_str_name)
                 .collect(),
         }
     }
@@ -91,7 +91,7 @@ impl Settings {
 /// What becomes of one request.
 #[derive(Debug)]
 struct Fate {
-    failure: Option<GatewayFailure>,
+    failure: Option<ProviderFailure>,
     /// Whether it takes effect although it times out.
     lost: bool,
     /// The time before and after the moment of its effect.
@@ -99,7 +99,7 @@ struct Fate {
     after: Duration,
 }
 
-/// The simulated payment gateway.
+/// The simulated payment provider.
 #[derive(Debug)]
 pub(crate) struct Simulator {
     database: Database,
@@ -117,14 +117,14 @@ impl Simulator {
     }
 
     /// The settings of this moment.
-    async fn settings(&self, cx: &Call) -> Result<Settings, GatewayError> {
+    async fn settings(&self, cx: &Call) -> Result<Settings, ProviderError> {
         let read = async {
             let session = self.database.session(cx).await?;
             Ok::<_, Error>(Settings::read(&session.query_one(SETTINGS, &[]).await?))
         };
         // Nothing was done yet.
         read.await
-            .map_err(|error| broken(&error, GatewayError::Unavailable))
+            .map_err(|error| broken(&error, ProviderError::Unavailable))
     }
 
     fn fate(&self, settings: &Settings) -> Fate {
@@ -156,17 +156,17 @@ impl Simulator {
         cx: &Call,
         statement: &str,
         params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Record, GatewayError> {
+    ) -> Result<Record, ProviderError> {
         let change = async {
             let session = self.database.session(cx).await?;
             Ok::<_, Error>(session.query_one(statement, params).await?)
         };
         let row = change.await;
-        let row = row.map_err(|error| broken(&error, GatewayError::Timeout))?;
+        let row = row.map_err(|error| broken(&error, ProviderError::Timeout))?;
         record(row.get(0))
     }
 
-    async fn undo(&self, cx: &Call, key: Uuid) -> Result<Undone, GatewayError> {
+    async fn undo(&self, cx: &Call, key: Uuid) -> Result<Undone, ProviderError> {
         Ok(match self.change(cx, REFUND, &[&key]).await? {
             Record::Refunded => Undone::Refunded,
             Record::Charged | Record::Declined { .. } | Record::Voided => Undone::NeverCharged,
@@ -174,14 +174,14 @@ impl Simulator {
     }
 }
 
-impl Gateway for Simulator {
+impl Provider for Simulator {
     async fn charge(
         &self,
         cx: &Call,
         key: Uuid,
         amount: Cents,
         _method: &str,
-    ) -> Result<Record, GatewayError> {
+    ) -> Result<Record, ProviderError> {
         let fate = self.fate(&self.settings(cx).await?);
         sleep(fate.before).await;
         let amount = amount.get();
@@ -189,36 +189,36 @@ impl Gateway for Simulator {
         let result = match fate.failure {
             None => self.change(cx, CHARGE, &charged).await,
             Some(InsufficientFunds) => self.change(cx, CHARGE, &[&key, &"DECLINED", &amount]).await,
-            Some(TemporarilyUnavailable) => Err(GatewayError::Unavailable),
-            Some(GatewayTimeout | GatewayFailure::Unspecified) => {
+            Some(TemporarilyUnavailable) => Err(ProviderError::Unavailable),
+            Some(GatewayTimeout | ProviderFailure::Unspecified) => {
                 let made = match fate.lost {
                     true => self.change(cx, CHARGE, &charged).await.map(drop),
                     false => Ok(()),
                 };
-                made.and(Err(GatewayError::Timeout))
+                made.and(Err(ProviderError::Timeout))
             }
         };
         sleep(fate.after).await;
         result
     }
 
-    async fn find(&self, cx: &Call, key: Uuid) -> Result<Option<Record>, GatewayError> {
+    async fn find(&self, cx: &Call, key: Uuid) -> Result<Option<Record>, ProviderError> {
         let settings = self.settings(cx).await?;
         outage(&settings, &self.fate(&settings)).map_or(Ok(()), Err)?;
         let state = self.state(cx, key).await;
-        let state = state.map_err(|error| broken(&error, GatewayError::Unavailable))?;
+        let state = state.map_err(|error| broken(&error, ProviderError::Unavailable))?;
         state.as_deref().map(record).transpose()
     }
 
-    async fn refund(&self, cx: &Call, key: Uuid) -> Result<Undone, GatewayError> {
+    async fn refund(&self, cx: &Call, key: Uuid) -> Result<Undone, ProviderError> {
         let settings = self.settings(cx).await?;
         let fate = self.fate(&settings);
         let failure = outage(&settings, &fate);
         sleep(fate.before).await;
         let undone = match failure {
             None => self.undo(cx, key).await,
-            Some(GatewayError::Timeout) if fate.lost => {
-                self.undo(cx, key).await.and(Err(GatewayError::Timeout))
+            Some(ProviderError::Timeout) if fate.lost => {
+                self.undo(cx, key).await.and(Err(ProviderError::Timeout))
             }
             Some(error) => Err(error),
         };
@@ -228,16 +228,16 @@ impl Gateway for Simulator {
 }
 
 /// How a request other than a charge fails, while the provider is down.
-fn outage(settings: &Settings, fate: &Fate) -> Option<GatewayError> {
+fn outage(settings: &Settings, fate: &Fate) -> Option<ProviderError> {
     match fate.failure.filter(|_| settings.is_down())? {
-        TemporarilyUnavailable => Some(GatewayError::Unavailable),
-        GatewayTimeout => Some(GatewayError::Timeout),
-        InsufficientFunds | GatewayFailure::Unspecified => None,
+        TemporarilyUnavailable => Some(ProviderError::Unavailable),
+        GatewayTimeout => Some(ProviderError::Timeout),
+        InsufficientFunds | ProviderFailure::Unspecified => None,
     }
 }
 
 /// A row's state as a record.
-fn record(state: &str) -> Result<Record, GatewayError> {
+fn record(state: &str) -> Result<Record, ProviderError> {
     match state {
         "CHARGED" => Ok(Record::Charged),
         "DECLINED" => Ok(Record::Declined {
@@ -245,16 +245,16 @@ fn record(state: &str) -> Result<Record, GatewayError> {
         }),
         "REFUNDED" => Ok(Record::Refunded),
         "VOIDED" => Ok(Record::Voided),
-        _ => Err(GatewayError::Timeout),
+        _ => Err(ProviderError::Timeout),
     }
 }
 
 /// The books cannot be used: to the shop, the provider fails.
-fn broken(error: &Error, failure: GatewayError) -> GatewayError {
+fn broken(error: &Error, failure: ProviderError) -> ProviderError {
     tracing::warn!(
         error = error.message(),
         cause = std::error::Error::source(error),
-        "the simulated payment gateway cannot use its books"
+        "the simulated payment provider cannot use its books"
     );
     failure
 }

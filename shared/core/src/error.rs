@@ -1,7 +1,7 @@
 //! The one error type of handlers and of everything around them.
 //!
 //! It knows no transport. Its kinds mirror the gRPC codes; the runtime turns it into a problem
-//! document or a gRPC status once, at the edge, and logs it there once.
+//! document or a gRPC status once, when the answer goes out, and logs it there once.
 
 use std::{borrow::Cow, fmt, time::Duration};
 

@@ -258,7 +258,7 @@ struct Attacked {
     said: Vec<Said>,
 }
 
-/// A product with enough in stock, and a payment gateway that works.
+/// A product with enough in stock, and a payment provider that works.
 async fn shop(engine: &Engine) -> String {
     let admin = engine.sign_in_admin().await;
     let http = engine.http();

@@ -45,7 +45,7 @@ fn worlds(world: World, action: Option<Action>, event: Event) -> Vec<World> {
             reserved: world.reserved | 1 << line,
             ..world
         },
-        Action::CheckGateway => world,
+        Action::CheckProvider => world,
         Action::Charge => World {
             charged: true,
             paid: true,

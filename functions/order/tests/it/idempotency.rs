@@ -127,7 +127,7 @@ async fn a_failed_order_stays_the_answer() {
 }
 
 #[tokio::test]
-async fn an_order_that_the_gateway_failed_stays_the_answer() {
+async fn an_order_that_the_provider_failed_stays_the_answer() {
     for first_wire in Wire::ALL {
         let shop = Shop::new().await;
         let function = shop.start::<CreateOrder>().await;

@@ -8,12 +8,12 @@
 
 mod configuration;
 mod create_order;
-mod gateway_down;
 mod get_order;
 mod idempotency;
 mod interrupted;
 mod left;
 mod list_user_orders;
+mod provider_down;
 mod recover_orders;
 mod ship;
 mod update_order_status;

@@ -17,7 +17,7 @@ use crate::{
     world::{DECLINED, Fault, Gate, Spot, Standing},
 };
 
-const UNAVAILABLE: &str = "the payment gateway is unavailable";
+const UNAVAILABLE: &str = "the payment provider is unavailable";
 
 /// How an order ends: status, cause, reason.
 type End = (&'static str, Option<&'static str>, &'static str);

@@ -19,7 +19,7 @@ use zerocart_proto::{
 };
 use zerocart_test_support::functions::{Authority, Running, Script};
 
-/// What the gateway says when it declines.
+/// What the provider says when it declines.
 pub(crate) const DECLINED: &str = "insufficient funds";
 
 /// What a function is asked for.

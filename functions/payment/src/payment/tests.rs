@@ -1,4 +1,4 @@
-//! Every interleaving of calls that charge, refund and settle, and a gateway that loses, delays and
+//! Every interleaving of calls that charge, refund and settle, and a provider that loses, delays and
 //! refuses, with leases that lapse and callers that die at any moment.
 
 use std::collections::HashSet;
@@ -18,13 +18,13 @@ enum Phase {
     Idle,
     /// About to take the next step.
     Ready(Progress, Option<Asked>),
-    /// The gateway was asked.
+    /// The provider was asked.
     Waiting {
         progress: Progress,
         number: i32,
         question: Question,
         before: PaymentStatus,
-        /// What the gateway did, once it has.
+        /// What the provider did, once it has.
         reply: Option<Reply>,
     },
 }
@@ -33,7 +33,7 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct World {
     payment: Payment,
-    /// What the gateway has on record.
+    /// What the provider has on record.
     record: Option<Record>,
     callers: Vec<Caller>,
     /// Requests on their way that nobody waits for.
@@ -79,7 +79,7 @@ impl World {
         usize::from(self.late_charges) + waiting.count()
     }
 
-    /// What the gateway does with a request that arrives, each way that it may end.
+    /// What the provider does with a request that arrives, each way that it may end.
     fn arrive(&self, question: Question) -> Vec<(Self, Reply)> {
         let declined = Record::Declined { reason: "r".into() };
         let after = match (question, &self.record) {
@@ -131,7 +131,7 @@ impl World {
             },
             _ => Phase::Idle,
         };
-        // What the status says is compared with the gateway's record in every world.
+        // What the status says is compared with the provider's record in every world.
         match (purpose, verdict) {
             (Purpose::Charge, Verdict::Answer) => assert!(
                 matches!(self.payment.status, Success | Failed),
@@ -189,7 +189,7 @@ impl World {
                         };
                         Phase::Ready(progress.after(*question, &asked.reply), Some(asked))
                     };
-                    let timeout = ready(Reply::Failed(GatewayError::Timeout));
+                    let timeout = ready(Reply::Failed(ProviderError::Timeout));
                     for phase in [timeout, Phase::Idle] {
                         add(&mut |world| {
                             world.abandon(n);
@@ -201,7 +201,7 @@ impl World {
                             add(&mut |world| world.callers[n].phase = ready(reply.clone()));
                         }
                         None => {
-                            let refused = Reply::Failed(GatewayError::Unavailable);
+                            let refused = Reply::Failed(ProviderError::Unavailable);
                             add(&mut |world| world.callers[n].phase = ready(refused.clone()));
                             for (after, given) in self.arrive(*question) {
                                 add(&mut |world| {
@@ -244,7 +244,7 @@ impl World {
                 Verdict::Ask(question) => question,
                 Verdict::Answer if purpose != Purpose::Settle => return,
                 Verdict::Barred if purpose == Purpose::Charge => return,
-                // Only a charge that the gateway does not know, and that is wanted, stays unknown.
+                // Only a charge that the provider does not know, and that is wanted, stays unknown.
                 Verdict::Answer => {
                     let unknown = world.payment.status == Processing;
                     let may = world.record.is_none() && !world.payment.barred;
@@ -266,7 +266,7 @@ impl World {
         panic!("no end from {self:?}");
     }
 
-    /// Expects that what is recorded agrees with the gateway.
+    /// Expects that what is recorded agrees with the provider.
     fn assert_agrees(&self) {
         let never = self.record.is_none() && self.charges_on_their_way() == 0;
         let agrees = match self.payment.status {

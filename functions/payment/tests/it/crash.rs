@@ -1,4 +1,4 @@
-//! Processes that are killed while the gateway works.
+//! Processes that are killed while the provider works.
 
 use rustix::process::Signal;
 use tonic::Code;
@@ -19,10 +19,10 @@ use crate::{DOWN, Domain, GATED, answer, assert_answer, charge, order, refund, u
 
 const BINARY: &str = env!("CARGO_BIN_EXE_process-payment");
 
-/// With it, the first request to the gateway takes effect after a fortieth of its time.
+/// With it, the first request to the provider takes effect after a fortieth of its time.
 pub(crate) const EARLY: &str = "45";
 
-/// The time of a request to the gateway of which an early moment is to be met.
+/// The time of a request to the provider of which an early moment is to be met.
 pub(crate) const LONG_MS: i32 = 8000;
 
 /// Calls a process of its own, and kills it once `moment` has come.
@@ -46,9 +46,9 @@ pub(crate) async fn killed(
     assert!(!process.ended().await.status.success());
 }
 
-/// Waits until the gateway has this on record.
+/// Waits until the provider has this on record.
 pub(crate) async fn recorded(domain: &Domain, order: &str, state: &str) {
-    until("the gateway has done it", async || {
+    until("the provider has done it", async || {
         domain.on_record(order).await.as_deref() == Some(state)
     })
     .await;
@@ -59,13 +59,13 @@ async fn killed_before_the_charge_took_effect_it_is_charged_later() {
     let domain = Domain::new().await;
     let other = domain.start::<ProcessPayment>().await;
     let order = order();
-    domain.gateway(0.0, DOWN, 10_000_000..=10_000_000).await;
+    domain.provider(0.0, DOWN, 10_000_000..=10_000_000).await;
     killed(&domain, charge(&order), async || {
         domain.asked(&order, 1).await;
     })
     .await;
     assert_eq!(domain.status(&order).await.as_deref(), Some("PROCESSING"));
-    domain.gateway(0.0, DOWN, 0..=0).await;
+    domain.provider(0.0, DOWN, 0..=0).await;
     let client = domain.service(Wire::Http1, &other);
     let outcome = answer::<Rpc>(&client, &charge(&order)).await;
     assert_answer(outcome, Success, true, "the order is paid");
@@ -79,12 +79,12 @@ async fn killed_after_the_charge_took_effect_it_is_found_and_not_made_again() {
     let domain = Domain::new().await;
     let other = domain.start::<ProcessPayment>().await;
     let order = order();
-    domain.gateway(0.0, DOWN, LONG_MS..=LONG_MS).await;
+    domain.provider(0.0, DOWN, LONG_MS..=LONG_MS).await;
     killed(&domain, charge(&order), async || {
         recorded(&domain, &order, "CHARGED").await;
     })
     .await;
-    domain.gateway(0.0, DOWN, 0..=0).await;
+    domain.provider(0.0, DOWN, 0..=0).await;
     let client = domain.service(Wire::Http2, &other);
     let outcome = answer::<Rpc>(&client, &charge(&order)).await;
     assert_answer(outcome, Success, true, "the order is paid");
@@ -98,12 +98,12 @@ async fn killed_after_the_charge_took_effect_it_is_undone_by_a_refund() {
     let domain = Domain::new().await;
     let other = domain.start::<ProcessPayment>().await;
     let order = order();
-    domain.gateway(0.0, DOWN, LONG_MS..=LONG_MS).await;
+    domain.provider(0.0, DOWN, LONG_MS..=LONG_MS).await;
     killed(&domain, charge(&order), async || {
         recorded(&domain, &order, "CHARGED").await;
     })
     .await;
-    domain.gateway(0.0, DOWN, 0..=0).await;
+    domain.provider(0.0, DOWN, 0..=0).await;
     let client = domain.service(Wire::GrpcWeb, &other);
     let outcome = answer::<Rpc>(&client, &refund(&order)).await;
     assert_answer(outcome, Cancelled, true, "refunded");
@@ -149,10 +149,10 @@ async fn killed_in_a_refund_it_is_refunded_later() {
     let client = domain.service(Wire::Grpc, &other);
     for refunded_before in [false, true] {
         let order = order();
-        domain.gateway(0.0, DOWN, 0..=0).await;
+        domain.provider(0.0, DOWN, 0..=0).await;
         assert_eq!(client.call::<Rpc>(&charge(&order)).await.code, Code::Ok);
         let delay_ms = if refunded_before { LONG_MS } else { 10_000_000 };
-        domain.gateway(0.0, DOWN, delay_ms..=delay_ms).await;
+        domain.provider(0.0, DOWN, delay_ms..=delay_ms).await;
         killed(&domain, refund(&order), async || match refunded_before {
             false => domain.asked(&order, 2).await,
             true => recorded(&domain, &order, "REFUNDED").await,
@@ -160,7 +160,7 @@ async fn killed_in_a_refund_it_is_refunded_later() {
         .await;
         // It may be refunded at any moment.
         assert_eq!(domain.status(&order).await.as_deref(), Some("PROCESSING"));
-        domain.gateway(0.0, DOWN, 0..=0).await;
+        domain.provider(0.0, DOWN, 0..=0).await;
         // It is never charged again, also while it is not refunded yet.
         let outcome = answer::<Rpc>(&client, &charge(&order)).await;
         assert_eq!(outcome.code, Code::FailedPrecondition);

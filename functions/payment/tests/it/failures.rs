@@ -1,4 +1,4 @@
-//! A gateway that fails, is slow, or loses its answers; and callers that do not wait.
+//! A provider that fails, is slow, or loses its answers; and callers that do not wait.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn while_it_is_unavailable_nothing_is_charged_and_then_it_is() {
     for wire in Wire::ALL {
         let client = domain.service(wire, &function);
         let order = order();
-        domain.gateway(1.0, DOWN, 0..=0).await;
+        domain.provider(1.0, DOWN, 0..=0).await;
         for _ in 0..2 {
             let outcome = client.call::<Rpc>(&charge(&order)).await;
             assert_unavailable(&outcome, "temporarily unavailable", "no");
@@ -38,7 +38,7 @@ async fn while_it_is_unavailable_nothing_is_charged_and_then_it_is() {
             assert_eq!(domain.status(&order).await.as_deref(), Some("PENDING"));
             assert_eq!(domain.on_record(&order).await, None);
         }
-        domain.gateway(0.0, DOWN, 0..=0).await;
+        domain.provider(0.0, DOWN, 0..=0).await;
         let outcome = client.call::<Rpc>(&charge(&order)).await;
         assert_answer(outcome, Success, true, "the order is paid");
         let refused = ("CHARGE", "TEMPORARILY_UNAVAILABLE");
@@ -51,7 +51,7 @@ async fn while_it_is_unavailable_nothing_is_charged_and_then_it_is() {
 #[tokio::test]
 async fn a_lost_answer_is_found_again_in_the_same_call() {
     let domain = Domain::new().await;
-    domain.gateway(NEARLY_ALWAYS, TIMEOUT, 0..=0).await;
+    domain.provider(NEARLY_ALWAYS, TIMEOUT, 0..=0).await;
     let seed = [("PAYMENT_SEED", "1")];
     let function = domain.start_with::<ProcessPayment>(&seed).await;
     let (mut found, mut unknown) = (0, Vec::new());
@@ -75,7 +75,7 @@ async fn a_lost_answer_is_found_again_in_the_same_call() {
         }
     }
     assert!(found > 0 && !unknown.is_empty(), "{found} of 16");
-    domain.gateway(0.0, TIMEOUT, 0..=0).await;
+    domain.provider(0.0, TIMEOUT, 0..=0).await;
     for order in unknown {
         let client = domain.service(Wire::Grpc, &function);
         let outcome = client.call::<Rpc>(&charge(&order)).await;
@@ -90,7 +90,7 @@ async fn a_lost_answer_is_found_again_in_the_same_call() {
 #[tokio::test]
 async fn a_lost_answer_is_found_again_by_a_later_call_of_another_instance() {
     let domain = Domain::new().await;
-    domain.gateway(1.0, TIMEOUT, 0..=0).await;
+    domain.provider(1.0, TIMEOUT, 0..=0).await;
     let seed = [("PAYMENT_SEED", "1")];
     let function = domain.start_with::<ProcessPayment>(&seed).await;
     let orders: Vec<_> = (0..16).map(|_| order()).collect();
@@ -99,7 +99,7 @@ async fn a_lost_answer_is_found_again_by_a_later_call_of_another_instance() {
         let client = domain.service(Wire::ALL[n % 4], &function);
         let outcome = client.call::<Rpc>(&charge(order)).await;
         assert_unavailable(&outcome, "gateway timeout", "unknown");
-        // The gateway is down: it does not say either what became of it.
+        // The provider is down: it does not say either what became of it.
         let timeout = "GATEWAY_TIMEOUT";
         domain
             .assert_attempts(order, &[("CHARGE", timeout), ("FIND", timeout)])
@@ -107,7 +107,7 @@ async fn a_lost_answer_is_found_again_by_a_later_call_of_another_instance() {
         charged += i32::from(domain.on_record(order).await.is_some());
     }
     assert!(charged > 0 && charged < 16, "{charged}");
-    domain.gateway(0.0, TIMEOUT, 0..=0).await;
+    domain.provider(0.0, TIMEOUT, 0..=0).await;
     let other = domain.start::<ProcessPayment>().await;
     for order in &orders {
         let known = domain.on_record(order).await.is_some();
@@ -122,10 +122,10 @@ async fn a_lost_answer_is_found_again_by_a_later_call_of_another_instance() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_too_slow_is_a_timeout() {
+async fn a_provider_that_is_too_slow_is_a_timeout() {
     let domain = Domain::new().await;
-    domain.gateway(0.0, TIMEOUT, 60_000..=60_000).await;
-    let limit = [("PAYMENT_GATEWAY_TIMEOUT_MS", "100")];
+    domain.provider(0.0, TIMEOUT, 60_000..=60_000).await;
+    let limit = [("PAYMENT_PROVIDER_TIMEOUT_MS", "100")];
     let function = domain.start_with::<ProcessPayment>(&limit).await;
     for wire in Wire::ALL {
         let client = domain.service(wire, &function);
@@ -145,28 +145,28 @@ async fn a_short_deadline_ends_the_call_and_leaves_what_can_be_resolved() {
     let lease = [("PAYMENT_LEASE_MS", "500")];
     let function = domain.start_with::<ProcessPayment>(&lease).await;
     for wire in Wire::ALL {
-        domain.gateway(0.0, TIMEOUT, 60_000..=60_000).await;
+        domain.provider(0.0, TIMEOUT, 60_000..=60_000).await;
         let order = order();
         let client = domain.service(wire, &function);
         let hasty = client.clone().header("grpc-timeout", "300m");
         let outcome = hasty.call::<Rpc>(&charge(&order)).await;
         let late = [Code::Unavailable, Code::DeadlineExceeded];
         assert!(late.contains(&outcome.code), "{outcome:?}");
-        domain.gateway(0.0, TIMEOUT, 0..=0).await;
+        domain.provider(0.0, TIMEOUT, 0..=0).await;
         let outcome = answer::<Rpc>(&client, &charge(&order)).await;
         assert_answer(outcome, Success, true, "the order is paid");
         assert_eq!(domain.on_record(&order).await.as_deref(), Some("CHARGED"));
     }
 }
 
-/// On one connection: it is not held while the gateway works.
+/// On one connection: it is not held while the provider works.
 #[tokio::test]
 async fn a_second_call_is_told_that_the_first_is_under_way() {
     let domain = Domain::new().await;
-    domain.gateway(0.0, TIMEOUT, 60_000..=60_000).await;
+    domain.provider(0.0, TIMEOUT, 60_000..=60_000).await;
     let settings = [
         ("DATABASE_POOL_SIZE", "1"),
-        ("PAYMENT_GATEWAY_TIMEOUT_MS", "9000"),
+        ("PAYMENT_PROVIDER_TIMEOUT_MS", "9000"),
         ("PAYMENT_LEASE_MS", "60000"),
     ];
     let function = domain.start_with::<ProcessPayment>(&settings).await;
@@ -191,9 +191,9 @@ async fn a_second_call_is_told_that_the_first_is_under_way() {
     let open = domain.sql.query_one(open, &[]).await.unwrap();
     assert_eq!(open.get::<_, i64>(0), 0);
     assert!(!first.is_finished());
-    // A caller that goes away leaves a request to the gateway without an answer.
+    // A caller that goes away leaves a request to the provider without an answer.
     first.abort();
-    domain.gateway(0.0, TIMEOUT, 0..=0).await;
+    domain.provider(0.0, TIMEOUT, 0..=0).await;
     let lapse = "UPDATE payments SET attempt_until = now()";
     assert_eq!(domain.sql.execute(lapse, &[]).await.unwrap(), 1);
     let client = domain.service(Wire::Http1, &function);
@@ -204,7 +204,7 @@ async fn a_second_call_is_told_that_the_first_is_under_way() {
 }
 
 #[tokio::test]
-async fn a_refund_waits_until_the_gateway_is_back() {
+async fn a_refund_waits_until_the_provider_is_back() {
     let domain = Domain::new().await;
     let function = domain.start::<ProcessPayment>().await;
     for wire in Wire::ALL {
@@ -213,17 +213,17 @@ async fn a_refund_waits_until_the_gateway_is_back() {
             (DOWN, "temporarily unavailable"),
             (TIMEOUT, "gateway timeout"),
         ] {
-            domain.gateway(0.0, failures, 0..=0).await;
+            domain.provider(0.0, failures, 0..=0).await;
             let order = order();
             assert_eq!(client.call::<Rpc>(&charge(&order)).await.code, Code::Ok);
-            domain.gateway(1.0, failures, 0..=0).await;
+            domain.provider(1.0, failures, 0..=0).await;
             let outcome = client.call::<Rpc>(&refund(&order)).await;
             assert_unavailable(&outcome, says, "unknown");
             // It may be refunded by now, and nothing is charged any more.
             assert_eq!(domain.status(&order).await.as_deref(), Some("PROCESSING"));
             let outcome = client.call::<Rpc>(&charge(&order)).await;
             assert_unavailable(&outcome, says, "unknown");
-            domain.gateway(NEARLY_ALWAYS, failures, 0..=0).await;
+            domain.provider(NEARLY_ALWAYS, failures, 0..=0).await;
             let outcome = client.call::<Rpc>(&refund(&order)).await;
             assert!(outcome.ok().success, "{wire:?}");
             assert_eq!(domain.status(&order).await.as_deref(), Some("CANCELLED"));

@@ -37,7 +37,7 @@ async fn every_status_is_read_by_payment_and_by_order() {
             (Cancelled, 0.0, DOWN, true),
         ] {
             let order = order();
-            domain.gateway(rate, failures, 0..=0).await;
+            domain.provider(rate, failures, 0..=0).await;
             client.call::<Process>(&charge(&order)).await;
             if undone {
                 client.call::<Process>(&refund(&order)).await;

@@ -70,10 +70,10 @@ async fn a_failure_is_no_answer_and_is_tried_anew_under_the_same_key() {
     for wire in Wire::ALL {
         let order = order();
         let client = keyed(&domain, wire, &function, &order);
-        domain.gateway(1.0, DOWN, 0..=0).await;
+        domain.provider(1.0, DOWN, 0..=0).await;
         let outcome = client.call::<Rpc>(&charge(&order)).await;
         assert_eq!(outcome.code, Code::Unavailable, "{wire:?}");
-        domain.gateway(0.0, DOWN, 0..=0).await;
+        domain.provider(0.0, DOWN, 0..=0).await;
         let outcome = client.call::<Rpc>(&charge(&order)).await;
         assert_answer(outcome, Success, true, "the order is paid");
     }
@@ -82,7 +82,7 @@ async fn a_failure_is_no_answer_and_is_tried_anew_under_the_same_key() {
 #[tokio::test]
 async fn many_at_once_under_one_key_make_one_charge_and_one_answer() {
     let domain = Domain::new().await;
-    domain.gateway(0.0, DOWN, 0..=30).await;
+    domain.provider(0.0, DOWN, 0..=30).await;
     let functions = [
         domain.start::<ProcessPayment>().await,
         domain.start::<ProcessPayment>().await,

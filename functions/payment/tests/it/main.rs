@@ -54,11 +54,11 @@ const ALL: &[&str] = &[
 
 /// Settings of a function that is to wait at the gate for as long as a call may take.
 const GATED: [(&str, &str); 2] = [
-    ("PAYMENT_GATEWAY_TIMEOUT_MS", "9000"),
+    ("PAYMENT_PROVIDER_TIMEOUT_MS", "9000"),
     ("DATABASE_STATEMENT_TIMEOUT_MS", "60000"),
 ];
 
-/// As good as always, and yet the gateway is not down: finding and refunding work.
+/// As good as always, and yet the provider is not down: finding and refunding work.
 const NEARLY_ALWAYS: f64 = 0.999_999_999;
 
 /// A payment database of one test's own, and the keys of its functions.
@@ -70,7 +70,7 @@ struct Domain {
 }
 
 impl Domain {
-    /// With a gateway that takes no time and never fails.
+    /// With a provider that takes no time and never fails.
     async fn new() -> Self {
         let database = TestDatabase::new("payment").await;
         let (sql, connection) = tokio_postgres::connect(database.admin_url(), NoTls)
@@ -82,7 +82,7 @@ impl Domain {
             database,
             sql,
         };
-        domain.gateway(0.0, ALL, 0..=0).await;
+        domain.provider(0.0, ALL, 0..=0).await;
         domain
     }
 
@@ -101,8 +101,8 @@ impl Domain {
         self.authority.env().into_iter().chain(more).collect()
     }
 
-    /// Sets how the gateway behaves.
-    async fn gateway(
+    /// Sets how the provider behaves.
+    async fn provider(
         &self,
         failure_rate: f64,
         failures: &[&str],
@@ -147,10 +147,10 @@ impl Domain {
         self.sql.batch_execute(open).await.unwrap();
     }
 
-    /// Waits until the gateway was asked so many times for an order.
+    /// Waits until the provider was asked so many times for an order.
     async fn asked(&self, order: &str, times: usize) {
         let asked = async || self.attempts(order).await.len() >= times;
-        until("the gateway is asked", asked).await;
+        until("the provider is asked", asked).await;
     }
 
     /// A client of `function` as create-order.
@@ -163,14 +163,14 @@ impl Domain {
         Client::new(wire, function.address()).bearer(&self.authority.admin(ME))
     }
 
-    /// What the gateway has on record for an order.
+    /// What the provider has on record for an order.
     async fn on_record(&self, order: &str) -> Option<String> {
         let query = "SELECT state FROM simulator_charges WHERE key = $1";
         let row = self.sql.query_opt(query, &[&uuid(order)]).await.unwrap();
         row.map(|row| row.get(0))
     }
 
-    /// How many records the gateway has, of all orders.
+    /// How many records the provider has, of all orders.
     async fn records(&self) -> i64 {
         let count = "SELECT count(*) FROM simulator_charges";
         self.sql.query_one(count, &[]).await.unwrap().get(0)
@@ -188,7 +188,7 @@ impl Domain {
         row.map(|row| row.get(0))
     }
 
-    /// The requests to the gateway for an order, each with its outcome.
+    /// The requests to the provider for an order, each with its outcome.
     async fn attempts(&self, order: &str) -> Vec<(String, Option<String>)> {
         let rows = self
             .sql
@@ -202,7 +202,7 @@ impl Domain {
         rows.iter().map(|row| (row.get(0), row.get(1))).collect()
     }
 
-    /// Expects the requests to the gateway for an order; "" is one without an outcome.
+    /// Expects the requests to the provider for an order; "" is one without an outcome.
     #[track_caller]
     fn assert_attempts<'a>(
         &'a self,

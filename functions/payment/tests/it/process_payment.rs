@@ -112,10 +112,10 @@ async fn a_decline_is_an_answer_and_final() {
     for wire in Wire::ALL {
         let client = domain.service(wire, &function);
         let order = order();
-        domain.gateway(1.0, DECLINE, 0..=0).await;
+        domain.provider(1.0, DECLINE, 0..=0).await;
         let declined = client.call::<Rpc>(&charge(&order)).await;
         let payment = assert_answer(declined, Failed, false, "insufficient funds");
-        domain.gateway(0.0, DECLINE, 0..=0).await;
+        domain.provider(0.0, DECLINE, 0..=0).await;
         let again = client.call::<Rpc>(&charge(&order)).await;
         let same = assert_answer(again, Failed, false, "insufficient funds");
         assert_eq!(same, payment, "{wire:?}");
@@ -238,7 +238,7 @@ async fn a_bad_field_is_named_and_nothing_is_written() {
 #[tokio::test]
 async fn sixteen_at_once_make_one_charge() {
     let domain = Domain::new().await;
-    domain.gateway(0.0, DECLINE, 0..=30).await;
+    domain.provider(0.0, DECLINE, 0..=30).await;
     let functions = [
         domain.start::<ProcessPayment>().await,
         domain.start::<ProcessPayment>().await,

@@ -1,5 +1,5 @@
 //! Charges, refunds and looks of one order at once, by several instances whose leases lapse in the middle,
-//! at a gateway that fails, with callers that do not wait.
+//! at a provider that fails, with callers that do not wait.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const CHARGES: usize = 5;
 /// How often somebody looks at the payment of a round.
 const LOOKS: usize = 3;
 
-/// What is recorded and contradicts the gateway's books, at one moment.
+/// What is recorded and contradicts the provider's books, at one moment.
 const CONTRADICTIONS: &str = "
     SELECT format('%s, barred %s, and on record %s', status, barred, state)
     FROM payments FULL JOIN simulator_charges ON order_id = key
@@ -84,7 +84,7 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
     let mut functions = Vec::new();
     for _ in 0..3 {
         let settings = [
-            // Lapses in the middle of most requests to the gateway.
+            // Lapses in the middle of most requests to the provider.
             ("PAYMENT_LEASE_MS", "10"),
             ("PAYMENT_SEED", &*rng.random::<u32>().to_string()),
         ];
@@ -94,7 +94,7 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
     let look = domain.start_with::<GetPaymentStatus>(&settings).await;
     let mut ends = Vec::new();
     for round in 0..ROUNDS {
-        domain.gateway(0.4, ALL, 0..=30).await;
+        domain.provider(0.4, ALL, 0..=30).await;
         let order = order();
         let refunds = if round % 4 == 0 { 0 } else { 2 };
         let calls = plans(&domain, &functions, &mut rng, refunds);
@@ -150,8 +150,8 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
             assert_ne!(on_record.as_deref(), Some("CHARGED"), "seed {seed}");
         }
 
-        // The gateway works again, and whoever cares drives the payment to its end.
-        domain.gateway(0.0, ALL, 0..=0).await;
+        // The provider works again, and whoever cares drives the payment to its end.
+        domain.provider(0.0, ALL, 0..=0).await;
         let client = domain.service(Wire::Grpc, &functions[0]);
         let request = match refunds {
             0 => charge(&order),

@@ -55,9 +55,9 @@ async fn what_was_charged_is_refunded_once() {
 }
 
 #[tokio::test]
-async fn what_was_never_asked_for_is_barred_without_the_gateway() {
+async fn what_was_never_asked_for_is_barred_without_the_provider() {
     let domain = Domain::new().await;
-    domain.gateway(1.0, DOWN, 0..=0).await;
+    domain.provider(1.0, DOWN, 0..=0).await;
     let function = domain.start::<ProcessPayment>().await;
     for wire in Wire::ALL {
         let client = domain.service(wire, &function);
@@ -84,7 +84,7 @@ async fn what_was_never_asked_for_is_barred_without_the_gateway() {
 #[tokio::test]
 async fn what_was_declined_stays_so() {
     let domain = Domain::new().await;
-    domain.gateway(1.0, DECLINE, 0..=0).await;
+    domain.provider(1.0, DECLINE, 0..=0).await;
     let function = domain.start::<ProcessPayment>().await;
     for wire in Wire::ALL {
         let client = domain.service(wire, &function);
@@ -99,7 +99,7 @@ async fn what_was_declined_stays_so() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_is_undone_at_the_gateway() {
+async fn what_is_unknown_is_undone_at_the_provider() {
     let domain = Domain::new().await;
     let seed = [("PAYMENT_SEED", "1")];
     let function = domain.start_with::<ProcessPayment>(&seed).await;
@@ -107,12 +107,12 @@ async fn what_is_unknown_is_undone_at_the_gateway() {
     for n in 0..16 {
         let client = domain.service(Wire::ALL[n % 4], &function);
         let order = order();
-        domain.gateway(1.0, TIMEOUT, 0..=0).await;
+        domain.provider(1.0, TIMEOUT, 0..=0).await;
         let outcome = client.call::<Rpc>(&charge(&order)).await;
         assert_eq!(outcome.metadata["charged"], "unknown");
         let was_charged = domain.on_record(&order).await.is_some();
         charged += i32::from(was_charged);
-        domain.gateway(0.0, TIMEOUT, 0..=0).await;
+        domain.provider(0.0, TIMEOUT, 0..=0).await;
         let outcome = client.call::<Rpc>(&refund(&order)).await;
         let (undone, on_record) = match was_charged {
             true => ((Cancelled, "refunded"), "REFUNDED"),
@@ -125,7 +125,7 @@ async fn what_is_unknown_is_undone_at_the_gateway() {
     assert!(charged > 0 && charged < 16, "{charged}");
 }
 
-/// Asks for a charge that does not arrive at the gateway until the gate is opened.
+/// Asks for a charge that does not arrive at the provider until the gate is opened.
 async fn charging(
     domain: &Domain,
     function: &Running,
@@ -142,7 +142,7 @@ async fn charging(
     charging
 }
 
-/// Expects that the payment of an order stands so, whoever looks, and the gateway's books agree.
+/// Expects that the payment of an order stands so, whoever looks, and the provider's books agree.
 async fn assert_stands(domain: &Domain, order: &str, status: crate::PaymentStatus, state: &str) {
     let function = domain.start::<GetPaymentStatus>().await;
     let asked = GetPaymentStatusRequest {
@@ -180,22 +180,22 @@ async fn a_refund_does_not_wait_for_a_charge_on_its_way_which_is_then_refused() 
     assert_barred(&client, &order, (Failed, NEVER)).await;
 }
 
-/// The charge has taken effect at the gateway, whose answer is still on its way.
+/// The charge has taken effect at the provider, whose answer is still on its way.
 #[tokio::test]
 async fn a_refund_undoes_a_charge_that_is_not_answered_yet() {
     let domain = Domain::new().await;
     // With it, the charge takes effect after a fortieth of its time.
     let settings = [GATED.as_slice(), &[("PAYMENT_SEED", crate::crash::EARLY)]].concat();
     let function = domain.start_with::<ProcessPayment>(&settings).await;
-    domain.gateway(0.0, DOWN, 4000..=4000).await;
+    domain.provider(0.0, DOWN, 4000..=4000).await;
     let order = order();
     let (client, request) = (domain.service(Wire::Grpc, &function), charge(&order));
     let charging = tokio::spawn(async move { client.call::<Rpc>(&request).await });
-    until("the gateway has charged", async || {
+    until("the provider has charged", async || {
         domain.on_record(&order).await.as_deref() == Some("CHARGED")
     })
     .await;
-    domain.gateway(0.0, DOWN, 0..=0).await;
+    domain.provider(0.0, DOWN, 0..=0).await;
     let client = domain.service(Wire::Http2, &function);
     let outcome = client.call::<Rpc>(&refund(&order)).await;
     assert_answer(outcome, Cancelled, true, "refunded");
@@ -216,7 +216,7 @@ async fn a_charge_that_finds_itself_undone_is_refunded_before_its_caller_is_told
     let function = domain.start_with::<ProcessPayment>(&GATED).await;
     let order = order();
     let charging = charging(&domain, &function, &order).await;
-    domain.gateway(1.0, DOWN, 0..=0).await;
+    domain.provider(1.0, DOWN, 0..=0).await;
     for wire in Wire::ALL {
         let client = domain.service(wire, &function);
         let outcome = client.call::<Rpc>(&refund(&order)).await;
@@ -224,7 +224,7 @@ async fn a_charge_that_finds_itself_undone_is_refunded_before_its_caller_is_told
         assert_eq!(outcome.metadata["charged"], "unknown", "{wire:?}");
     }
     assert_eq!(domain.status(&order).await.as_deref(), Some("PROCESSING"));
-    domain.gateway(0.0, DOWN, 0..=0).await;
+    domain.provider(0.0, DOWN, 0..=0).await;
     domain.open_gate().await;
     let outcome = charging.await.unwrap();
     assert_eq!(outcome.code, Code::FailedPrecondition, "{outcome:?}");

@@ -1,11 +1,11 @@
-//! Setting how the simulated gateway behaves.
+//! Setting how the simulated provider behaves.
 
 use http::Method;
 use tonic::Code;
 use zerocart_payment::{ProcessPayment, SetFailureRate};
 use zerocart_proto::{
     payment::{
-        GatewayFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
+        ProviderFailure::{self, GatewayTimeout, InsufficientFunds, TemporarilyUnavailable},
         SetFailureRateRequest, SetFailureRateResponse,
     },
     rpc::{ProcessPayment as Process, SetFailureRate as Rpc},
@@ -15,12 +15,12 @@ use zerocart_test_support::clients::{Wire, request};
 use crate::{Domain, JSON_WIRES, charge, order};
 
 /// Every failure, in the order in which they are answered.
-const EVERY: [GatewayFailure; 3] = [GatewayTimeout, InsufficientFunds, TemporarilyUnavailable];
+const EVERY: [ProviderFailure; 3] = [GatewayTimeout, InsufficientFunds, TemporarilyUnavailable];
 
 fn set(
     failure_rate: f64,
     delays_ms: (Option<i32>, Option<i32>),
-    failures: &[GatewayFailure],
+    failures: &[ProviderFailure],
 ) -> SetFailureRateRequest {
     SetFailureRateRequest {
         failure_rate,
@@ -35,7 +35,7 @@ fn assert_in_force(
     answer: &SetFailureRateResponse,
     failure_rate: f64,
     delays_ms: (i32, i32),
-    failures: &[GatewayFailure],
+    failures: &[ProviderFailure],
 ) {
     assert_eq!(answer.failure_rate, failure_rate);
     assert_eq!((answer.min_delay_ms, answer.max_delay_ms), delays_ms);
@@ -43,7 +43,7 @@ fn assert_in_force(
 }
 
 #[tokio::test]
-async fn a_new_shop_has_the_gateway_of_the_contract() {
+async fn a_new_shop_has_the_provider_of_the_contract() {
     let domain = Domain::new().await;
     let row = domain
         .sql
@@ -161,7 +161,7 @@ async fn one_key_sets_once() {
 async fn a_bad_field_is_named_and_nothing_is_changed() {
     let domain = Domain::new().await;
     let function = domain.start::<SetFailureRate>().await;
-    domain.gateway(0.5, crate::ALL, 100..=200).await;
+    domain.provider(0.5, crate::ALL, 100..=200).await;
     let failing = |failures: &[i32]| SetFailureRateRequest {
         failures: failures.to_vec(),
         ..set(0.1, (None, None), &[])

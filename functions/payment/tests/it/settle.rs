@@ -24,7 +24,7 @@ enum By {
 /// What a process was killed at.
 #[derive(Clone, Copy, Debug)]
 enum Killed {
-    /// A charge that the gateway has not made.
+    /// A charge that the provider has not made.
     BeforeCharge,
     AfterCharge,
     AfterDecline,
@@ -34,7 +34,7 @@ enum Killed {
 }
 
 impl Killed {
-    /// What the status is in the end, and on record at the gateway.
+    /// What the status is in the end, and on record at the provider.
     fn end(self) -> (&'static str, Option<&'static str>) {
         match self {
             // The order's driver may come again for it.
@@ -64,7 +64,7 @@ impl Killed {
             Self::BeforeRefund => (0.0, DOWN, never, refund(&order)),
             Self::AfterRefund => (0.0, DOWN, LONG_MS, refund(&order)),
         };
-        domain.gateway(rate, failures, delay_ms..=delay_ms).await;
+        domain.provider(rate, failures, delay_ms..=delay_ms).await;
         killed(domain, request, async || match self {
             Self::BeforeCharge => domain.asked(&order, 1).await,
             Self::BeforeRefund => domain.asked(&order, 2).await,
@@ -73,7 +73,7 @@ impl Killed {
             Self::AfterRefund => recorded(domain, &order, "REFUNDED").await,
         })
         .await;
-        domain.gateway(0.0, ALL, 0..=0).await;
+        domain.provider(0.0, ALL, 0..=0).await;
         order
     }
 }
@@ -162,13 +162,13 @@ async fn a_refund_that_dies_during_a_charge_that_dies_is_settled() {
     let domain = Domain::new().await;
     for by in [By::Look(Wire::Http2), By::Look(Wire::GrpcWeb), By::Job] {
         let order = Killed::AfterCharge.leave(&domain).await;
-        domain.gateway(0.0, DOWN, 10_000_000..=10_000_000).await;
+        domain.provider(0.0, DOWN, 10_000_000..=10_000_000).await;
         killed(&domain, refund(&order), async || {
             domain.asked(&order, 2).await
         })
         .await;
         assert_eq!(domain.on_record(&order).await.as_deref(), Some("CHARGED"));
-        domain.gateway(0.0, ALL, 0..=0).await;
+        domain.provider(0.0, ALL, 0..=0).await;
         assert_settled(&domain, &order, Killed::AfterRefund, by).await;
     }
 }
@@ -194,14 +194,14 @@ async fn nobody_waits_for_a_driver_that_lives() {
     assert_eq!(charging.await.unwrap().code, Code::Ok);
 }
 
-/// While the gateway is down it is asked less and less often, and the one who looks is told what is
+/// While the provider is down it is asked less and less often, and the one who looks is told what is
 /// known.
 #[tokio::test]
 async fn what_cannot_be_settled_now_is_left_alone_for_longer_each_time() {
     let domain = Domain::new().await;
     let look = domain.start::<GetPaymentStatus>().await;
     let order = Killed::AfterCharge.leave(&domain).await;
-    domain.gateway(1.0, DOWN, 0..=0).await;
+    domain.provider(1.0, DOWN, 0..=0).await;
     let reader = domain.service(Wire::Http1, &look);
     for pause_s in [1, 2, 4, 8] {
         let abandon = "UPDATE payments SET attempt_until = NULL, settle_at = NULL";
@@ -221,7 +221,7 @@ async fn what_cannot_be_settled_now_is_left_alone_for_longer_each_time() {
         assert_eq!(pause.get::<_, i32>(0), pause_s);
     }
     // It is refunded at once when that is asked for, and a new beginning is not put off.
-    domain.gateway(0.0, DOWN, 0..=0).await;
+    domain.provider(0.0, DOWN, 0..=0).await;
     let process = domain.start::<ProcessPayment>().await;
     let client = domain.service(Wire::Grpc, &process);
     let undone = client.call::<rpc::ProcessPayment>(&refund(&order)).await;

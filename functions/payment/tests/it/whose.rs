@@ -30,10 +30,10 @@ async fn the_charge_of_an_order_is_undone_by_a_service_alone() {
             (1.0, DOWN, "PENDING"),
             (1.0, TIMEOUT, "PROCESSING"),
         ] {
-            domain.gateway(rate, failures, 0..=0).await;
+            domain.provider(rate, failures, 0..=0).await;
             let order = order();
             service.call::<Rpc>(&charge(&order)).await;
-            domain.gateway(0.0, ALL, 0..=0).await;
+            domain.provider(0.0, ALL, 0..=0).await;
             let before = (
                 domain.on_record(&order).await,
                 domain.attempts(&order).await,

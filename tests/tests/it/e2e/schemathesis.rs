@@ -85,7 +85,7 @@ async fn post(http: &Http, token: &str, path: &str, body: Value) -> Value {
 async fn known(http: &Http, admin: &Value) -> Value {
     let token = admin["token"].as_str().expect("it has a token");
     let post = async |path: &str, body| post(http, token, path, body).await;
-    // The simulated payment gateway fails three in ten charges with 503, and takes its time.
+    // The simulated payment provider fails three in ten charges with 503, and takes its time.
     let reliable = json!({"failure_rate": 0, "min_delay_ms": 0, "max_delay_ms": 0});
     post("/admin/failure-rate", reliable).await;
     let tea = json!({"name": "Tea", "price": 4.5, "inventory": 1_000_000});

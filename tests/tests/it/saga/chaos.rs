@@ -1,5 +1,5 @@
 //! Many buyers, some of the same scarce product, while processes are killed all the time, PostgreSQL
-//! now and then, and the payment gateway fails.
+//! now and then, and the payment provider fails.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use zerocart_core::{Env, Setup};
 use super::{
     books::Books,
     refunds::Refunds,
-    stage::Gateway,
+    stage::Provider,
     town::{Bought, Town},
     until,
 };
@@ -30,7 +30,7 @@ struct Load {
     kill_every: Duration,
     /// How often PostgreSQL is killed, in equal parts of the time.
     outages: u32,
-    gateway: Gateway,
+    provider: Provider,
     /// The longest pause between two refunds of an admin.
     refund_every: Duration,
     /// Units of the scarce product, of which all want some.
@@ -48,7 +48,7 @@ const LOAD: Load = Load {
     orders: 100,
     kill_every: Duration::from_millis(333),
     outages: 2,
-    gateway: Gateway {
+    provider: Provider {
         failure_rate: 0.15,
         failures: &[],
         delay_ms: 20,
@@ -148,7 +148,7 @@ impl Drop for Told {
 async fn most_orders_are_paid_whatever_is_killed() {
     let load = LOAD.seeded();
     let _told = Told(load.seed);
-    let town = Town::open(load.gateway).await;
+    let town = Town::open(load.provider).await;
     let products = [
         town.shop.product(475, 1_000_000).await,
         town.shop.product(1_299, 1_000_000).await,
@@ -190,7 +190,7 @@ async fn most_orders_are_paid_whatever_is_killed() {
     assert!(share >= load.paid, "{share}");
 
     // And it was no harm: the next customer is served.
-    town.shop.gateway(Gateway::WORKS).await;
+    town.shop.provider(Provider::WORKS).await;
     let product = town.shop.product(995, 1).await;
     let buyer = town.shop.buyer();
     assert!(town.add(&buyer, product, 1, "in peace").await);

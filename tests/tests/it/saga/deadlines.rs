@@ -15,7 +15,7 @@ use zerocart_test_support::{
 
 use super::{
     forwarder::Addresses,
-    stage::{Buyer, Gateway, Stage, urls},
+    stage::{Buyer, Provider, Stage, urls},
     until,
 };
 
@@ -82,9 +82,9 @@ async fn it_does_not_end_an_order_that_is_being_made() {
     stage.add(&buyer, product, 2).await;
     stage
         .shop
-        .gateway(Gateway {
+        .provider(Provider {
             delay_ms: 2_000,
-            ..Gateway::WORKS
+            ..Provider::WORKS
         })
         .await;
 

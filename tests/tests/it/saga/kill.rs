@@ -15,7 +15,7 @@ use super::{
     boundary::{Crossing, Fate, Stop},
     process::{Process, Tap, tail},
     refunds::Refunds,
-    stage::{Buyer, Gateway, Stage, expect_answer, keyed, post_order, send},
+    stage::{Buyer, Provider, Stage, expect_answer, keyed, post_order, send},
 };
 
 /// More boundaries than any run has.
@@ -33,25 +33,25 @@ enum Path {
     Declined,
     /// There is not enough of the second product.
     SoldOut,
-    /// The gateway refuses to work.
-    GatewayDown,
-    /// The gateway does not answer, and has charged.
+    /// The provider refuses to work.
+    ProviderDown,
+    /// The provider does not answer, and has charged.
     SilentlyCharged,
-    /// The gateway does not answer, and has not charged.
+    /// The provider does not answer, and has not charged.
     Silent,
 }
 
 impl Path {
-    fn gateway(self) -> Gateway {
+    fn provider(self) -> Provider {
         match self {
-            Self::Paid | Self::SoldOut => Gateway::WORKS,
-            Self::Declined => Gateway::DECLINES,
-            Self::GatewayDown => Gateway::DOWN,
-            Self::SilentlyCharged | Self::Silent => Gateway::SILENT,
+            Self::Paid | Self::SoldOut => Provider::WORKS,
+            Self::Declined => Provider::DECLINES,
+            Self::ProviderDown => Provider::DOWN,
+            Self::SilentlyCharged | Self::Silent => Provider::SILENT,
         }
     }
 
-    /// Whether the first charge of a gateway that is silent is made.
+    /// Whether the first charge of a provider that is silent is made.
     fn charges(self) -> Option<bool> {
         match self {
             Self::SilentlyCharged => Some(true),
@@ -66,7 +66,7 @@ impl Path {
             Self::Paid | Self::SilentlyCharged => ("PAID", None),
             Self::Declined => ("FAILED", Some("declined")),
             Self::SoldOut => ("FAILED", Some("refused")),
-            Self::GatewayDown | Self::Silent => ("FAILED", Some("unavailable")),
+            Self::ProviderDown | Self::Silent => ("FAILED", Some("unavailable")),
         }
     }
 }
@@ -86,7 +86,7 @@ enum Heir {
 struct Scene {
     stage: Stage,
     path: Path,
-    /// Makes the simulated gateway choose as the path wants.
+    /// Makes the simulated provider choose as the path wants.
     seed: Option<String>,
 }
 
@@ -106,7 +106,7 @@ impl Scene {
             path,
             seed: None,
         };
-        // Or a gateway that fails would make the way longer, and each kill on it takes time.
+        // Or a provider that fails would make the way longer, and each kill on it takes time.
         scene.stage.charge_attempts = Some("1");
         if let Some(charges) = path.charges() {
             scene.seed = Some(scene.seed_that(charges).await);
@@ -114,7 +114,7 @@ impl Scene {
         scene
     }
 
-    /// A seed with which the first charge of a gateway that is silent is made, or is not.
+    /// A seed with which the first charge of a provider that is silent is made, or is not.
     async fn seed_that(&mut self, charges: bool) -> String {
         for seed in 0..64 {
             let seed = format!("{seed}");
@@ -133,10 +133,10 @@ impl Scene {
                 return seed;
             }
         }
-        panic!("with none of 64 seeds a silent gateway has charged: {charges}");
+        panic!("with none of 64 seeds a silent provider has charged: {charges}");
     }
 
-    /// A new buyer with a cart of two new products, and the gateway as at the beginning.
+    /// A new buyer with a cart of two new products, and the provider as at the beginning.
     async fn case(&mut self) -> Case {
         let shop = &self.stage.shop;
         let (first, second) = (shop.product(475, 20).await, shop.product(1_299, 20).await);
@@ -147,7 +147,7 @@ impl Scene {
         if self.path == Path::SoldOut {
             shop.set_stock(second, 2).await;
         }
-        shop.gateway(self.path.gateway()).await;
+        shop.provider(self.path.provider()).await;
         // One failure opens the breaker.
         shop.close_breakers(2).await;
         if let Some(seed) = self.seed.clone() {
@@ -339,8 +339,8 @@ async fn create_order_is_killed_while_a_product_is_sold_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn create_order_is_killed_while_the_gateway_is_down() {
-    kill_create_order(Path::GatewayDown, Fate::Lost, Heir::Job).await;
+async fn create_order_is_killed_while_the_provider_is_down() {
+    kill_create_order(Path::ProviderDown, Fate::Lost, Heir::Job).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

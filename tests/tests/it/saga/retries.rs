@@ -8,7 +8,7 @@ use zerocart_proto::order::OrderResponse;
 use zerocart_test_support::clients::{self, Reply};
 
 use super::{
-    stage::{Buyer, Gateway, Stage, expect_answer, keyed, post_order, send},
+    stage::{Buyer, Provider, Stage, expect_answer, keyed, post_order, send},
     until,
 };
 
@@ -75,9 +75,9 @@ async fn one_after_the_other_also_when_the_order_has_gone_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_declined_order_stays_declined() {
     let (stage, buyer) = stage().await;
-    stage.shop.gateway(Gateway::DECLINES).await;
+    stage.shop.provider(Provider::DECLINES).await;
     let first = post(&stage, &buyer).await;
-    stage.shop.gateway(Gateway::WORKS).await;
+    stage.shop.provider(Provider::WORKS).await;
     expect_same(&post(&stage, &buyer).await, &first);
     let books = stage.shop.check("a declined order").await;
     let orders = books.orders_of(buyer.id);
@@ -91,9 +91,9 @@ async fn eight_at_once_are_one_order() {
     // So that they meet.
     stage
         .shop
-        .gateway(Gateway {
+        .provider(Provider {
             delay_ms: 300,
-            ..Gateway::WORKS
+            ..Provider::WORKS
         })
         .await;
     let answers = join_all((0..8).map(|_| post(&stage, &buyer))).await;

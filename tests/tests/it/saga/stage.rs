@@ -59,16 +59,16 @@ pub(crate) struct Buyer {
     pub(crate) token: Token,
 }
 
-/// How the simulated gateway behaves.
+/// How the simulated provider behaves.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gateway {
+pub(crate) struct Provider {
     pub(crate) failure_rate: f64,
     /// None means all.
     pub(crate) failures: &'static [&'static str],
     pub(crate) delay_ms: i32,
 }
 
-impl Gateway {
+impl Provider {
     pub(crate) const WORKS: Self = Self {
         failure_rate: 0.0,
         failures: &[],
@@ -221,8 +221,8 @@ impl Shop {
         note(&mut self.put.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sets how the gateway behaves from now on.
-    pub(crate) async fn gateway(&self, gateway: Gateway) {
+    /// Sets how the provider behaves from now on.
+    pub(crate) async fn provider(&self, provider: Provider) {
         let update = "UPDATE simulator_settings
                       SET failure_rate = $1, min_delay_ms = $2, max_delay_ms = $2, failures = $3";
         let all = [
@@ -230,12 +230,12 @@ impl Shop {
             "INSUFFICIENT_FUNDS",
             "TEMPORARILY_UNAVAILABLE",
         ];
-        let failures = match gateway.failures {
+        let failures = match provider.failures {
             [] => &all,
             failures => failures,
         };
         let sql = self.sql("payment").await;
-        let (rate, delay) = (gateway.failure_rate, gateway.delay_ms);
+        let (rate, delay) = (provider.failure_rate, provider.delay_ms);
         let updated = sql.execute(update, &[&rate, &delay, &failures]).await;
         assert_eq!(updated.expect("the settings can be set"), 1);
     }
@@ -288,14 +288,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A stage with a gateway that works at once.
+    /// A stage with a provider that works at once.
     pub(crate) async fn new() -> Self {
         let mut stage = Self {
             shop: Shop::open().await,
             charge_attempts: None,
             functions: BTreeMap::new(),
         };
-        stage.shop.gateway(Gateway::WORKS).await;
+        stage.shop.provider(Provider::WORKS).await;
         for name in FUNCTIONS {
             stage.restart(name, &[]).await;
         }

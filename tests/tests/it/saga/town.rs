@@ -17,7 +17,7 @@ use zerocart_tests::root;
 use super::{
     process::{self, Process},
     refunds::Refunds,
-    stage::{Buyer, Gateway, Shop, entry, keyed, post_order},
+    stage::{Buyer, Provider, Shop, entry, keyed, post_order},
     until,
 };
 use crate::e2e::engine::binaries;
@@ -55,10 +55,10 @@ pub(crate) enum Bought {
 }
 
 impl Town {
-    pub(crate) async fn open(gateway: Gateway) -> Self {
+    pub(crate) async fn open(provider: Provider) -> Self {
         let shop = Shop::open().await;
         shop.keep_commits().await;
-        shop.gateway(gateway).await;
+        shop.provider(provider).await;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.expect("there is a free port");
         let functions = listener

@@ -1,4 +1,4 @@
-//! The payment gateway is down, and comes back.
+//! The payment provider is down, and comes back.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use zerocart_test_support::{
 };
 
 use super::{
-    stage::{Buyer, Gateway, Shop, Stage, entry, expect_answer, post_order, send},
+    stage::{Buyer, Provider, Shop, Stage, entry, expect_answer, post_order, send},
     until,
 };
 
@@ -21,7 +21,7 @@ use super::{
 /// open, and short enough to wait for.
 const OPEN_MS: &str = "400";
 
-/// Charges that the gateway was asked for: when each was begun and ended, in microseconds.
+/// Charges that the provider was asked for: when each was begun and ended, in microseconds.
 async fn charges(shop: &Shop) -> Vec<(i64, i64)> {
     spans(shop, "SELECT number, started_at, ended_at FROM attempts").await
 }
@@ -46,7 +46,7 @@ async fn spans(shop: &Shop, of: &str) -> Vec<(i64, i64)> {
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-/// The requests that the gateway has got, whatever for.
+/// The requests that the provider has got, whatever for.
 async fn attempts(shop: &Shop) -> i64 {
     let count = "SELECT count(*) FROM payment_attempts";
     let row = shop.sql("payment").await.query_one(count, &[]).await;
@@ -75,7 +75,7 @@ async fn health(address: SocketAddr) -> String {
     state.as_str().expect("health shows the breaker").to_owned()
 }
 
-/// Expects that the order failed without the gateway.
+/// Expects that the order failed without the provider.
 fn expect_refused(outcome: &Outcome<OrderResponse>) {
     assert_eq!(outcome.http_status, 503, "{outcome:?}");
     let after = outcome.retry_after.expect("it says when to come back");
@@ -88,7 +88,7 @@ async fn after_three_orders_no_instance_asks_it() {
     let product = stage.shop.product(475, 100).await;
     let (old, address) = stage.start("create-order", stage.order_env(&[])).await;
     assert_eq!(health(address).await, "closed");
-    stage.shop.gateway(Gateway::DOWN).await;
+    stage.shop.provider(Provider::DOWN).await;
     // Three orders, each with all its attempts: what one customer meets refuses nobody else.
     for _ in 0..3 {
         assert_eq!(health(address).await, "closed");
@@ -106,14 +106,14 @@ async fn after_three_orders_no_instance_asks_it() {
             let buyer = buyer(&stage, product).await;
             let outcome = order(address, &buyer).await;
             expect_refused(&outcome);
-            let books = stage.shop.check("an order without a gateway").await;
+            let books = stage.shop.check("an order without a provider").await;
             let order = books.orders_of(buyer.id)[0];
             assert_eq!(
                 (order.status.as_str(), order.cause.as_deref()),
                 ("FAILED", Some("unavailable"))
             );
-            assert_eq!(order.reason, "the payment gateway is unavailable");
-            expect_answer(&outcome, order, "an order without a gateway");
+            assert_eq!(order.reason, "the payment provider is unavailable");
+            expect_answer(&outcome, order, "an order without a provider");
             assert_eq!(books.stock(product), 100);
         }
         assert_eq!(health(address).await, "open");
@@ -137,7 +137,7 @@ async fn ten_instances_probe_it_as_one_until_it_is_back() {
     for _ in &instances {
         buyers.push(buyer(&stage, product).await);
     }
-    stage.shop.gateway(Gateway::DOWN).await;
+    stage.shop.provider(Provider::DOWN).await;
     let all = async || {
         let orders = instances.iter().zip(&buyers);
         join_all(orders.map(|(instance, buyer)| order(instance.address(), buyer))).await
@@ -170,7 +170,7 @@ async fn ten_instances_probe_it_as_one_until_it_is_back() {
     }
     stage.shop.check("an outage").await;
 
-    stage.shop.gateway(Gateway::WORKS).await;
+    stage.shop.provider(Provider::WORKS).await;
     let back = async |n: usize| {
         let buyer = &buyers[n];
         until("an order is paid", async || {

@@ -1,4 +1,4 @@
-//! Orders while the payment gateway cannot be used, and the circuit breaker around it.
+//! Orders while the payment provider cannot be used, and the circuit breaker around it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     world::{Fault, Spot, Standing},
 };
 
-const REASON: &str = "the payment gateway is unavailable";
+const REASON: &str = "the payment provider is unavailable";
 
 /// A customer of their own orders a Tea and a Cup.
 async fn order(shop: &Shop, function: &Running, wire: Wire) -> Outcome<OrderResponse> {
@@ -64,7 +64,7 @@ async fn the_order_fails_with_its_reason_and_gives_all_back() {
 }
 
 #[tokio::test]
-async fn after_three_orders_the_gateway_is_left_alone() {
+async fn after_three_orders_the_provider_is_left_alone() {
     let shop = Shop::new().await;
     let function = shop.start::<CreateOrder>().await;
     assert_eq!(breaker(&function).await["state"], "closed");
@@ -90,7 +90,7 @@ async fn after_three_orders_the_gateway_is_left_alone() {
             assert!(wait > Duration::from_secs(3000), "{wire:?} {wait:?}");
             let stored = shop.order(&outcome.metadata["order_id"]).await;
             assert_eq!(stored.end(), ("FAILED", Some("unavailable"), REASON));
-            // It was certainly not charged: nothing is asked of the gateway at all.
+            // It was certainly not charged: nothing is asked of the provider at all.
             assert_eq!(
                 shop.world.did(&stored.id),
                 [
@@ -110,7 +110,7 @@ async fn after_three_orders_the_gateway_is_left_alone() {
 }
 
 #[tokio::test]
-async fn once_the_gateway_is_back_two_orders_close_the_breaker() {
+async fn once_the_provider_is_back_two_orders_close_the_breaker() {
     let shop = Shop::new().await;
     let quick = [("BREAKER_OPEN_MS", "200")];
     let function = shop.start_with::<CreateOrder>(&quick).await;
@@ -190,7 +190,7 @@ async fn a_charge_that_cannot_be_found_is_refunded() {
     }
 }
 
-/// Nothing of the gateway answers: the order is undone when it does.
+/// Nothing of the provider answers: the order is undone when it does.
 #[tokio::test]
 async fn a_refund_that_is_not_possible_is_made_later() {
     for wire in Wire::ALL {

@@ -13,7 +13,7 @@ use zerocart_proto::money::Cents;
 /// before and arrives late. So the same request may always be sent again.
 ///
 /// A request ends by the deadline of `cx`; dropped before, it may or may not have taken effect.
-pub(crate) trait Gateway: Send + Sync + 'static {
+pub(crate) trait Provider: Send + Sync + 'static {
     /// Takes `amount` by `method`.
     fn charge(
         &self,
@@ -21,21 +21,21 @@ pub(crate) trait Gateway: Send + Sync + 'static {
         key: Uuid,
         amount: Cents,
         method: &str,
-    ) -> impl Future<Output = Result<Record, GatewayError>> + Send;
+    ) -> impl Future<Output = Result<Record, ProviderError>> + Send;
 
     /// What is on record under `key`. Nothing is no promise: a charge may still be on its way.
     fn find(
         &self,
         cx: &Call,
         key: Uuid,
-    ) -> impl Future<Output = Result<Option<Record>, GatewayError>> + Send;
+    ) -> impl Future<Output = Result<Option<Record>, ProviderError>> + Send;
 
     /// Gives back what was charged under `key`, and refuses every charge under it from now on.
     fn refund(
         &self,
         cx: &Call,
         key: Uuid,
-    ) -> impl Future<Output = Result<Undone, GatewayError>> + Send;
+    ) -> impl Future<Output = Result<Undone, ProviderError>> + Send;
 }
 
 /// What a provider has on record under a key.
@@ -65,7 +65,7 @@ pub(crate) enum Undone {
 
 /// Why a provider gave no answer. `Display` gives the contract's name of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub(crate) enum GatewayError {
+pub(crate) enum ProviderError {
     /// No answer in time: whether it was done is not known.
     #[error("gateway timeout")]
     Timeout,
