@@ -6,7 +6,7 @@
 //! wait for little more than the slowest start.
 //!
 //! The functions run as in the local engine: as processes, by its activator, with the manifests
-//! that are deployed, calling each other through the activator; the payment gateway answers at
+//! that are deployed, calling each other through the activator; the payment provider answers at
 //! once. Each measurement begins with all of them at zero and no session at PostgreSQL. It asks
 //! once (cold), and then asks the same several times (warm). The cost of a start is the difference:
 //! connections, prepared statements and everything else that only the first request waits for,

@@ -3,7 +3,7 @@
 use futures_util::future::join3;
 use uuid::Uuid;
 use zerocart_core::{Error, Kind};
-use zerocart_postgres::{Row, RowExt, Session, ToSql, Transaction};
+use zerocart_postgres::{Row, RowExt, Session, ToSql, Transaction, rfc3339};
 use zerocart_proto::{
     cart::{Cart, CartItem, CartResponse},
     money::Cents,
@@ -24,11 +24,14 @@ pub(crate) const LOCK: &str = "SELECT 1 FROM carts WHERE user_id = $1 FOR NO KEY
 
 /// The lines in the order in which they were first added; for a cart without lines one row of
 /// nulls, for no cart none.
-pub(crate) const READ: &str = "
-    SELECT to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
+pub(crate) const READ: &str = concat!(
+    "SELECT ",
+    rfc3339!("updated_at"),
+    ",
         product_id, name, (price * 100)::bigint, quantity
     FROM carts LEFT JOIN cart_items USING (user_id)
-    WHERE user_id = $1 ORDER BY position";
+    WHERE user_id = $1 ORDER BY position"
+);
 
 /// When a cart is changed: later than every change before, whatever the clock does.
 macro_rules! now {

@@ -43,12 +43,16 @@ pub(crate) struct Line {
 /// The columns of [`Order::of_row`], in its order.
 macro_rules! order_columns {
     () => {
-        "id, user_id, payment_method, (total * 100)::bigint, status, step, place, asked, cause, \
-         reason, payment_id, \
-         to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-         to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-         to_char(paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-         steps, fence, step <> 'ended' AND lease_until <= clock_timestamp()"
+        concat!(
+            "id, user_id, payment_method, (total * 100)::bigint, status, step, place, asked, cause, \
+             reason, payment_id, ",
+            zerocart_postgres::rfc3339!("created_at"),
+            ", ",
+            zerocart_postgres::rfc3339!("updated_at"),
+            ", ",
+            zerocart_postgres::rfc3339!("paid_at"),
+            ", steps, fence, step <> 'ended' AND lease_until <= clock_timestamp()"
+        )
     };
 }
 pub(crate) use order_columns;

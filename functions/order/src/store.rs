@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future;
 use uuid::Uuid;
 use zerocart_core::{Call, Error, error::BoxError};
-use zerocart_postgres::{Answer, Database, ErrorExt, Session, Transaction};
+use zerocart_postgres::{Answer, Database, ErrorExt, Session, Transaction, rfc3339};
 use zerocart_proto::order::OrderResponse;
 
 use crate::{
@@ -78,8 +78,8 @@ const RENEW: &str = "\
 /// Repeated after an unknown outcome it changes nothing more. `now()` is that of the statement, so
 /// that an order that becomes PAID is changed and paid at one time. Taking over is no progress: it
 /// leaves the number of tries as it is.
-const RECORD: &str = "\
-    WITH moved AS ( \
+const RECORD: &str = concat!(
+    "WITH moved AS ( \
         UPDATE orders SET status = $3, step = $4, place = $5, asked = $6, cause = $7, \
             reason = $8, payment_id = coalesce($9, payment_id), steps = $10, \
             tries = CASE WHEN (step, place) = ($4, $5) THEN tries ELSE 0 END, \
@@ -96,10 +96,12 @@ const RECORD: &str = "\
         SELECT $1, $10, $13, $2 FROM moved WHERE $4 <> 'ended' \
         ON CONFLICT DO NOTHING \
     ) \
-    SELECT cancel_asked, \
-        to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-        to_char(paid_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
-    FROM moved";
+    SELECT cancel_asked, ",
+    rfc3339!("updated_at"),
+    ", ",
+    rfc3339!("paid_at"),
+    " FROM moved"
+);
 
 /// The next try comes later each time: 1 s, 2 s, 4 s, … at most 5 minutes.
 const PARK: &str = "\

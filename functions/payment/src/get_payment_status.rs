@@ -1,14 +1,15 @@
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
-use zerocart_postgres::{Database, Options};
+use zerocart_postgres::{Database, Options, rfc3339};
 use zerocart_proto::{money::Cents, payment::PaymentStatusResponse, rpc};
 
 use crate::{cashier::Cashier, ledger::abandoned, simulator::Simulator, status};
 
 /// Should an order bear the id of another's payment, the payment of that id is meant.
 const SELECT: &str = concat!(
-    "SELECT id, order_id, user_id, (amount * 100)::bigint, status,
-           to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), ",
+    "SELECT id, order_id, user_id, (amount * 100)::bigint, status, ",
+    rfc3339!("created_at"),
+    ", ",
     abandoned!(),
     " FROM payments WHERE id = $1 OR order_id = $1 ORDER BY id = $1 DESC LIMIT 1"
 );

@@ -61,9 +61,12 @@ fn cents(price: f64) -> Result<i64, Error> {
 /// The columns of [`product`], in its order.
 macro_rules! product_columns {
     () => {
-        "id, name, description, (price * 100)::bigint, inventory, \
-         to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-         to_char(archived_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        concat!(
+            "id, name, description, (price * 100)::bigint, inventory, ",
+            zerocart_postgres::rfc3339!("created_at"),
+            ", ",
+            zerocart_postgres::rfc3339!("archived_at")
+        )
     };
 }
 pub(crate) use product_columns;

@@ -41,7 +41,10 @@ use zerocart_proto::user::User;
 /// The columns of [`user`], in its order.
 macro_rules! user_columns {
     () => {
-        "id, email, name, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        concat!(
+            "id, email, name, ",
+            zerocart_postgres::rfc3339!("created_at")
+        )
     };
 }
 pub(crate) use user_columns;

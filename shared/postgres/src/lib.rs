@@ -14,6 +14,8 @@
 //! - [`breaker_rules`] are the contract's; [`shared_breaker`] keeps the state of a circuit breaker
 //!   around another function, for all instances of the caller.
 //!
+//! - [`rfc3339!`] is the SQL of a time for clients.
+//!
 //! The only SQL here is that of sessions and of two tables: `idempotency_keys`, which
 //! `migrations/<domain>/0002_idempotency_keys.sql` creates, and `circuit_breakers`
 //! (`0003_circuit_breakers.sql`), for domains that call others. Everything else belongs to the
@@ -28,6 +30,23 @@
 //! # Settings
 //!
 //! See [`Config::from_setup`].
+
+/// The SQL that gives a `timestamptz` as clients read it: RFC 3339, in UTC, with microseconds.
+///
+/// ```
+/// # use zerocart_postgres::rfc3339;
+/// const SELECT: &str = concat!("SELECT ", rfc3339!("created_at"), " FROM users");
+/// ```
+#[macro_export]
+macro_rules! rfc3339 {
+    ($column:literal) => {
+        concat!(
+            "to_char(",
+            $column,
+            " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+        )
+    };
+}
 
 mod answer;
 mod breaker;

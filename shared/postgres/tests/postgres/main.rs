@@ -12,5 +12,6 @@ mod limits;
 mod proxy;
 mod shared_breaker;
 mod support;
+mod times;
 mod tls;
 mod writing;
