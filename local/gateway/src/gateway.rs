@@ -169,12 +169,10 @@ async fn exchange<U: Upstream>(
     check_protocol(route, &parts)?;
 
     let limit_bytes = plugins(shared, connection, route, &path, &mut parts, seen, marks)?;
-    let mut place = None;
+    let mut whole = None;
     if let (Some(limit_bytes), Some(unread)) = (limit_bytes, body.as_mut()) {
-        let whole = shared.room.take(unread, limit_bytes).await;
-        let whole = whole.map_err(|why| not_taken(why, &parts.headers))?;
-        *body = Some(Body::from(whole.bytes.clone()));
-        place = Some(whole);
+        let taken = shared.room.take(unread, limit_bytes).await;
+        whole = Some(taken.map_err(|why| not_taken(why, &parts.headers))?);
     }
 
     let service = &route.service;
@@ -198,15 +196,19 @@ async fn exchange<U: Upstream>(
         .map_err(|_| Reply::failure(StatusCode::BAD_REQUEST))?;
     headers::address(&mut parts.headers, &host, grpc);
 
+    let unread = body.take().unwrap_or_default();
     let outbound = Outbound {
         method: parts.method,
         uri: uri(authority, &upstream_path, parts.uri.query())?,
         headers: parts.headers,
-        body: body.take().unwrap_or_default(),
+        body: match &whole {
+            Some(whole) => whole.bytes.clone().into(),
+            None => unread.into(),
+        },
     };
     seen.sent = Some(tokio::time::Instant::now());
     let response = proxy::forward(&shared.upstream, service, outbound).await?;
-    drop(place);
+    drop(whole);
     seen.answered = Some(tokio::time::Instant::now());
     Ok(response)
 }

@@ -26,10 +26,10 @@ mod intake;
 mod path;
 mod plugins;
 mod proxy;
-mod replay;
 mod reply;
 mod router;
 mod routes;
+mod sending;
 mod server;
 mod upstream;
 

@@ -13,8 +13,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::access::Observation;
 use crate::config::Service;
 use crate::headers::is_idempotent;
-use crate::replay::{Deadline, Replay};
 use crate::reply::Reply;
+use crate::sending::{Broken, Deadline, RequestBody, Sending};
 use crate::upstream::{BoxError, Protocol, Target, Upstream, UpstreamError, is_connect_timeout};
 
 /// A request as the upstream is to see it.
@@ -23,12 +23,19 @@ pub(crate) struct Outbound {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: Body,
+    pub(crate) body: RequestBody,
 }
 
 enum Failure {
     Upstream(UpstreamError),
     ClientTimeout,
+    ClientGone,
+}
+
+impl From<Broken> for Failure {
+    fn from(_: Broken) -> Self {
+        Self::ClientGone
+    }
 }
 
 /// Sends `request` to `service`, again where Kong would.
@@ -57,18 +64,15 @@ pub(crate) async fn forward<U: Upstream>(
         Protocol::Grpc => Version::HTTP_2,
     };
     let idempotent = is_idempotent(&method);
-    let replay = Replay::new(body, idempotent);
     let mut attempt = 0;
     loop {
-        let mut request = Request::new(replay.attempt());
+        let (attempt_body, sending) = body.attempt();
+        let mut request = Request::new(attempt_body);
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri.clone();
         *request.version_mut() = version;
         *request.headers_mut() = headers.clone();
-        let sent = send(upstream, service, target.clone(), request, &replay).await;
-        if replay.failure().is_some() {
-            return Err(Reply::failure(StatusCode::BAD_REQUEST));
-        }
+        let sent = send(upstream, service, target.clone(), request, &sending).await;
         let error = match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 return Err(Reply::failure(StatusCode::BAD_GATEWAY));
@@ -77,6 +81,7 @@ pub(crate) async fn forward<U: Upstream>(
             Err(Failure::ClientTimeout) => {
                 return Err(Reply::failure(StatusCode::REQUEST_TIMEOUT));
             }
+            Err(Failure::ClientGone) => return Err(Reply::failure(StatusCode::BAD_REQUEST)),
             Err(Failure::Upstream(error)) => error,
         };
         let repeatable = match &error {
@@ -90,7 +95,7 @@ pub(crate) async fn forward<U: Upstream>(
             error = &error as &dyn std::error::Error,
             "the upstream failed"
         );
-        if !repeatable || attempt >= service.retries || !replay.is_whole() {
+        if !repeatable || attempt >= service.retries || !body.is_whole() {
             return Err(answer(&error));
         }
         attempt += 1;
@@ -103,21 +108,25 @@ async fn send<U: Upstream>(
     service: &Service,
     target: Target,
     request: Request<Body>,
-    replay: &Replay,
+    sending: &Sending,
 ) -> Result<Response<Body>, Failure> {
-    let mut sending = std::pin::pin!(upstream.send(target, request));
+    let mut answer = std::pin::pin!(upstream.send(target, request));
+    let deadline = || sending.deadline(service.write_timeout, service.read_timeout);
     loop {
         // While the body is sent, the gateway waits for the client and the upstream in turn, so the
         // deadline changes.
-        let (Deadline::Client(until) | Deadline::Upstream(until)) =
-            replay.deadline(service.write_timeout, service.read_timeout);
+        let (Deadline::Client(until) | Deadline::Upstream(until)) = deadline()?;
         tokio::select! {
             biased;
-            sent = &mut sending => return sent.map_err(Failure::Upstream),
-            () = replay.turned() => continue,
+            answer = &mut answer => {
+                // A body that broke off explains whatever came of it.
+                deadline()?;
+                return answer.map_err(Failure::Upstream);
+            }
+            () = sending.turned() => continue,
             () = sleep_until(until) => {}
         }
-        match replay.deadline(service.write_timeout, service.read_timeout) {
+        match deadline()? {
             Deadline::Upstream(until) if until <= Instant::now() => {
                 return Err(Failure::Upstream(UpstreamError::Timeout));
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use http_body_util::{BodyExt as _, Channel};
 
 use super::*;
-use crate::replay::BodyFailure;
+use crate::sending::Broken;
 
 /// What the upstream does with an attempt.
 #[derive(Debug, Clone, Copy)]
@@ -98,12 +98,12 @@ fn service() -> Service {
     }
 }
 
-async fn status(script: &Script, method: Method, body: Body) -> u16 {
+async fn status(script: &Script, method: Method, body: impl Into<RequestBody>) -> u16 {
     let outbound = Outbound {
         method,
         uri: Uri::from_static("http://h/"),
         headers: HeaderMap::new(),
-        body,
+        body: body.into(),
     };
     match forward(script, &service(), outbound).await {
         Ok(response) => response.status().as_u16(),
@@ -146,7 +146,7 @@ async fn what_is_repeated_and_what_becomes_of_it() {
     ];
     for (method, deeds, expected) in cases {
         let script = Script::new(deeds);
-        let got = status(&script, method.clone(), Body::from("body")).await;
+        let got = status(&script, method.clone(), Bytes::from_static(b"body")).await;
         assert_eq!(got, expected, "{method} {deeds:?}");
         assert!(
             script.deeds.lock().unwrap().is_empty(),
@@ -164,7 +164,7 @@ async fn writing_and_reading_have_limits_of_their_own() {
     status(
         &Script::new(&[Deed::Ignore]),
         Method::POST,
-        Body::from("body"),
+        Bytes::from_static(b"body"),
     )
     .await;
     assert_eq!(start.elapsed().as_secs(), 10);
@@ -172,7 +172,7 @@ async fn writing_and_reading_have_limits_of_their_own() {
     status(
         &Script::new(&[Deed::AnswerAfter(99)]),
         Method::POST,
-        Body::from("body"),
+        Bytes::from_static(b"body"),
     )
     .await;
     assert_eq!(start.elapsed().as_secs(), 30);
@@ -180,7 +180,7 @@ async fn writing_and_reading_have_limits_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_client_is_not_the_upstreams_fault() {
-    let (mut client, body) = Channel::<Bytes, BodyFailure>::new(1);
+    let (mut client, body) = Channel::<Bytes, Broken>::new(1);
     let script = Script::new(&[Deed::AnswerAfter(1)]);
     let sending = async {
         for _ in 0..4 {
@@ -192,7 +192,7 @@ async fn a_slow_client_is_not_the_upstreams_fault() {
     let (got, ()) = tokio::join!(status(&script, Method::POST, Body::new(body)), sending);
     assert_eq!(got, 200);
 
-    let (_silent, body) = Channel::<Bytes, BodyFailure>::new(1);
+    let (_silent, body) = Channel::<Bytes, Broken>::new(1);
     let start = Instant::now();
     let script = Script::new(&[Deed::AnswerAfter(1)]);
     assert_eq!(status(&script, Method::POST, Body::new(body)).await, 408);
