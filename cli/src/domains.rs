@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
-use zerocart_activator::{Function, Job};
+use zerocart_activator::{Job, Ksvc};
 use zerocart_deploy::unit::{self, Secret};
 use zerocart_proto::rpc;
 use zerocart_registry::{DOMAINS, EDGE};
@@ -37,7 +37,7 @@ pub(crate) fn secrets(name: &str) -> Vec<Secret> {
 }
 
 /// Refuses manifests that are not exactly those of the functions, the edge and the jobs.
-pub(crate) fn check(manifests: &[Function], at_edge: &[Function], crons: &[Job]) -> Result<()> {
+pub(crate) fn check(manifests: &[Ksvc], at_edge: &[Ksvc], crons: &[Job]) -> Result<()> {
     let (have, want) = (
         manifests.iter().map(|f| f.name.as_str()),
         functions().map(|entry| entry.info.name),

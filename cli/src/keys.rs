@@ -108,7 +108,7 @@ fn issuers(which: Option<Which>) -> &'static [Issuer] {
 /// How long after its replacement a key may be needed.
 fn keep() -> Result<Duration> {
     let manifests = zerocart_activator::load_dir(&Project::find()?.services())?;
-    let signs = |function: &&zerocart_activator::Function| function.name == "authenticate-user";
+    let signs = |function: &&zerocart_activator::Ksvc| function.name == "authenticate-user";
     let mut env = manifests
         .iter()
         .find(signs)

@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use zerocart_local_postgres::{Error, Options, Report, Server, Source};
+use zerocart_local_postgres::{Error, Options, Reporter, Server, Source};
 
 use crate::{console, layout::Data};
 
@@ -28,7 +28,7 @@ pub(crate) async fn start(data: &Data, source: Source, max_connections: u16) -> 
     let mut options = Options::new(data.postgres());
     options.source = source;
     options.max_connections = max_connections;
-    options.report = Report::new(console::doing);
+    options.report = Reporter::new(console::doing);
     match Server::start(options).await {
         Err(Error::AlreadyRunning { pid, .. }) => bail!(
             "already running from {}{}: see it with `cargo zerocart ps`, or use another --data",

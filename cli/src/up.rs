@@ -99,7 +99,7 @@ async fn start(
     project: &Project,
     data: &Data,
     config: Config,
-    manifests: Vec<zerocart_activator::Function>,
+    manifests: Vec<zerocart_activator::Ksvc>,
     crons: Vec<Job>,
 ) -> Result<Up> {
     let binary_dir = compile::binary_dir()?;

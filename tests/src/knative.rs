@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use anyhow::Result;
-use zerocart_activator::{Function, Job};
+use zerocart_activator::{Job, Ksvc};
 
 /// What `knative/` says.
 #[derive(Clone, Debug)]
 pub struct Manifests {
     /// `services/`.
-    pub functions: Vec<Function>,
+    pub functions: Vec<Ksvc>,
     /// `edge/`.
-    pub edge: Vec<Function>,
+    pub edge: Vec<Ksvc>,
     /// `jobs/`.
     pub jobs: Vec<Job>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zerocart_activator::{Function, Job};
+use zerocart_activator::{Job, Ksvc};
 use zerocart_gateway::Route;
 use zerocart_proto::rpc::{Info, JobInfo};
 
@@ -16,7 +16,7 @@ const DRAIN: Duration = Duration::from_secs(35);
 /// A unary answer begins and ends at once, so Knative's limit for it is
 /// `responseStartTimeoutSeconds`. `timeoutSeconds` is also the grace of a pod that is drained, and
 /// is 35 s at the least.
-pub fn times(functions: &[Info], manifests: &[Function], routes: &[Route]) -> Vec<String> {
+pub fn times(functions: &[Info], manifests: &[Ksvc], routes: &[Route]) -> Vec<String> {
     let mut wrong = Vec::new();
     for function in functions {
         let name = function.name;
@@ -99,7 +99,7 @@ pub fn callers(rpcs: &[Info], jobs: &[JobInfo]) -> Vec<String> {
 
 /// All instances of all functions and a run of each job, each with a full pool, fit into
 /// `max_connections`.
-pub fn connections(functions: &[Function], jobs: &[Job], max_connections: u64) -> Vec<String> {
+pub fn connections(functions: &[Ksvc], jobs: &[Job], max_connections: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut sum = 0;
     let functions = functions.iter().map(|f| (&f.name, &f.env, f.limits.max));
@@ -128,9 +128,9 @@ mod tests {
         sample::{FUNCTIONS, JOBS, only},
     };
 
-    fn manifests() -> Vec<Function> {
+    fn manifests() -> Vec<Ksvc> {
         let manifest = |f: &Info| {
-            let mut manifest = Function::new(f.name);
+            let mut manifest = Ksvc::new(f.name);
             manifest.response_start_timeout = Duration::from_secs(20);
             manifest.timeout = DRAIN;
             manifest.limits.max = 4;

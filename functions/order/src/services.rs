@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
-use zerocart_client::{Caller, Cause, Client, Failure, Functions, Identity, Options, ServiceToken};
+use zerocart_client::{
+    Caller, Client, Delivery, Failure, Functions, Identity, Options, ServiceToken,
+};
 use zerocart_core::{Call, Invalid, Kind, Setup};
 use zerocart_postgres::{Database, shared_breaker};
 use zerocart_proto::{
@@ -171,7 +173,7 @@ impl Services {
                     Report::refused(format!("{} is not sold any more", line.name))
                 }
                 _ => {
-                    report("reserve", &failure);
+                    log_failure("reserve", &failure);
                     Report::unavailable("the stock cannot be reserved at the moment")
                 }
             },
@@ -186,7 +188,7 @@ impl Services {
             // There is nothing that it could be given back to.
             Err(failure) if answer(&failure) == Some(Kind::NotFound) => Report::DONE,
             Err(failure) => {
-                report("release", &failure);
+                log_failure("release", &failure);
                 Report::unavailable("the stock cannot be released at the moment")
             }
         }
@@ -216,7 +218,7 @@ impl Services {
             Err(failure) => Some(failure),
         };
         if let Some(failure) = &failure {
-            report("charge", failure);
+            log_failure("charge", failure);
         }
         // The charge may have been made, and only its answer lost.
         let asked = GetPaymentStatusRequest {
@@ -268,7 +270,7 @@ impl Services {
             Ok(PaymentResponse { success: true, .. }) => Report::DONE,
             Ok(_) => Report::unavailable(PROVIDER_UNAVAILABLE),
             Err(failure) => {
-                report("refund", &failure);
+                log_failure("refund", &failure);
                 Report::unavailable(PROVIDER_UNAVAILABLE)
             }
         }
@@ -287,7 +289,7 @@ impl Services {
         match self.clear_cart.call(cx, &request).await {
             Ok(_) => Report::DONE,
             Err(failure) => {
-                report("clear the cart", &failure);
+                log_failure("clear the cart", &failure);
                 Report::unavailable("the cart cannot be cleared at the moment")
             }
         }
@@ -334,16 +336,16 @@ where
 /// What the function itself said; none for the word of anything in between, which knows nothing of
 /// what was done.
 fn answer(failure: &Failure) -> Option<Kind> {
-    (failure.cause == Cause::Answered).then_some(failure.kind)
+    (failure.delivery == Delivery::Answered).then_some(failure.kind)
 }
 
 /// The log's line of a call that failed; the order's own trace is in the span.
-fn report(what: &str, failure: &Failure) {
+fn log_failure(what: &str, failure: &Failure) {
     tracing::warn!(
         action = what,
         code = failure.kind.name(),
         reason = failure.message,
-        cause = ?failure.cause,
+        delivery = ?failure.delivery,
         "a step of an order was not done"
     );
 }

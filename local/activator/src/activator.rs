@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::answer::{Caller, Kind, Refusal};
 use crate::connection::SendError;
 use crate::launcher::Launcher;
-use crate::manifest::Function;
+use crate::manifest::Ksvc;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::status::FunctionStatus;
@@ -51,12 +51,12 @@ impl Activator {
     /// Must be called inside a tokio runtime. Call [`shutdown`](Self::shutdown) at the end.
     #[must_use]
     pub fn new(
-        functions: impl IntoIterator<Item = Function>,
+        functions: impl IntoIterator<Item = Ksvc>,
         launcher: impl Launcher,
         options: Options,
     ) -> Self {
         let launcher: Arc<dyn Launcher> = Arc::new(launcher);
-        let pool = |function: Function| {
+        let pool = |function: Ksvc| {
             let name = function.name.clone();
             (
                 name,

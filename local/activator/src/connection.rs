@@ -26,14 +26,14 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) enum SendError {
     /// Nothing of the request was sent: it can go to another instance.
-    Unsent(Box<Request<Body>>, Cause),
+    Unsent(Box<Request<Body>>, ConnectionError),
     /// The connection broke; the instance may have acted.
-    Broken(Cause),
+    Broken(ConnectionError),
 }
 
 /// What went wrong on the connection.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Cause {
+pub(crate) enum ConnectionError {
     #[error("cannot connect: {0}")]
     Connect(#[from] io::Error),
     #[error("{0}")]
@@ -82,7 +82,7 @@ impl Connection {
             .is_ok_and(|response| good(response.status().as_u16()))
     }
 
-    async fn sender(&self) -> Result<SendRequest<Body>, Cause> {
+    async fn sender(&self) -> Result<SendRequest<Body>, ConnectionError> {
         let mut current = self.sender.lock().await;
         if let Some(sender) = &*current
             && !sender.is_closed()

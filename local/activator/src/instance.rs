@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::answer::{Kind, Refusal};
 use crate::connection::{Connection, SendError};
 use crate::launcher::{Exit, Launch, Launcher, Running};
-use crate::manifest::{Function, Liveness};
+use crate::manifest::{Ksvc, Liveness};
 use crate::options::Options;
 
 /// A probe that is not answered is given up after this time and sent again.
@@ -31,7 +31,7 @@ pub(crate) struct Instance {
 impl Instance {
     /// Binds the socket and launches; the instance is not ready yet.
     pub(crate) fn launch(
-        function: &Function,
+        function: &Ksvc,
         revision: String,
         launcher: &dyn Launcher,
     ) -> Result<Self, Refusal> {
@@ -64,7 +64,7 @@ impl Instance {
     /// Waits until the readiness probe succeeds, and answers how long that took.
     pub(crate) async fn ready(
         &self,
-        function: &Function,
+        function: &Ksvc,
         options: &Options,
     ) -> Result<Duration, Refusal> {
         let path = path(&function.readiness_path);

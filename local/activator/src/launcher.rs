@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::log::Tail;
-use crate::manifest::{Function, Job};
+use crate::manifest::{Job, Ksvc};
 
 /// Makes instances. The shipped one is [`ProcessLauncher`](crate::ProcessLauncher).
 pub trait Launcher: Send + Sync + 'static {
@@ -52,7 +52,7 @@ impl<L: JobLauncher> JobLauncher for Arc<L> {
 #[derive(Debug)]
 pub struct Launch<'a> {
     /// The function, from its manifest.
-    pub function: &'a Function,
+    pub function: &'a Ksvc,
     /// A socket that is bound and listens already: connections queue in it from now on.
     pub listener: TcpListener,
     /// The name of the revision, for `K_REVISION`.

@@ -52,7 +52,7 @@ pub use guard::Guard;
 pub use jobs::{JobRun, JobStatus, Jobs};
 pub use launcher::{Exit, JobLauncher, Launch, Launcher, Running, Stop};
 pub use log::Tail;
-pub use manifest::{Function, Job, LoadError, load_dir, load_jobs};
+pub use manifest::{Job, Ksvc, LoadError, load_dir, load_jobs};
 pub use options::Options;
 pub use process::ProcessLauncher;
 pub use schedule::Schedule;

@@ -24,7 +24,7 @@ const DEFAULT_TARGET: f64 = 100.0;
 
 /// A function, as its Knative Service file describes it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Function {
+pub struct Ksvc {
     /// Its name: of the Service, of the binary, and the first label of its host name.
     pub name: String,
     /// Its limits of scale.
@@ -45,7 +45,7 @@ pub struct Function {
     pub liveness: Option<Liveness>,
 }
 
-impl Function {
+impl Ksvc {
     /// A function with Knative's defaults and one instance at most.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
@@ -149,7 +149,7 @@ impl fmt::Display for Lines<'_> {
 /// # Errors
 ///
 /// When the folder cannot be read or is empty, and when a file holds anything unknown or wrong.
-pub fn load_dir(path: &Path) -> Result<Vec<Function>, LoadError> {
+pub fn load_dir(path: &Path) -> Result<Vec<Ksvc>, LoadError> {
     load(path, parse)
 }
 
@@ -205,7 +205,7 @@ fn load<T>(
 /// # Errors
 ///
 /// Everything that is unknown or wrong in the text.
-pub fn parse(file: &Path, text: &str) -> Result<Function, Vec<Invalid>> {
+pub fn parse(file: &Path, text: &str) -> Result<Ksvc, Vec<Invalid>> {
     validate::function(file, &read(file, text)?)
 }
 

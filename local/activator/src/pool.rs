@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::answer::{Kind, Refusal};
 use crate::instance::Instance;
 use crate::launcher::Launcher;
-use crate::manifest::Function;
+use crate::manifest::Ksvc;
 use crate::options::Options;
 use crate::scale::{self, Meter};
 use crate::status::{FunctionStatus, InstanceState, InstanceStatus};
@@ -31,7 +31,7 @@ use self::state::State;
 type Granted = Result<Permit, Refusal>;
 
 pub(crate) struct Pool {
-    pub(crate) function: Function,
+    pub(crate) function: Ksvc,
     launcher: Arc<dyn Launcher>,
     options: Options,
     state: Mutex<State>,
@@ -43,11 +43,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Must be called inside a tokio runtime: the pool's scaling task runs on it.
-    pub(crate) fn new(
-        function: Function,
-        launcher: Arc<dyn Launcher>,
-        options: Options,
-    ) -> Arc<Self> {
+    pub(crate) fn new(function: Ksvc, launcher: Arc<dyn Launcher>, options: Options) -> Arc<Self> {
         let now = Instant::now();
         let tick =
             (function.limits.window / 20).clamp(Duration::from_millis(20), Duration::from_secs(2));

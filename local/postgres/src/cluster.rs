@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use crate::account::Account;
 use crate::find::Installation;
 use crate::passwords::{Password, SUPERUSER};
-use crate::{Error, Progress, Report};
+use crate::{Error, Progress, Reporter};
 
 /// How often a state outside of this process is polled.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
@@ -204,7 +204,7 @@ impl PidFile {
 /// The caller holds the folder's lock, so a server that still uses it was left behind by an owner
 /// that was killed. A pid file may also name an unrelated process, for example after a restart of a
 /// container, where numbers repeat. PostgreSQL would then refuse to start.
-pub(crate) async fn clear(cluster: &Path, report: &Report) -> Result<(), Error> {
+pub(crate) async fn clear(cluster: &Path, report: &Reporter) -> Result<(), Error> {
     let Some(file) = PidFile::read(cluster) else {
         return Ok(());
     };
@@ -341,7 +341,7 @@ mod tests {
             format!("{own}\n{}\n", cluster.display()),
         )
         .unwrap();
-        clear(&cluster, &Report::default()).await.unwrap();
+        clear(&cluster, &Reporter::default()).await.unwrap();
         assert!(!PidFile::path(&cluster).exists());
     }
 

@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::account::{Account, make_folder};
 use crate::find::{Installation, newest};
 use crate::lock::FileLock;
-use crate::{Error, Progress, Report};
+use crate::{Error, Progress, Reporter};
 
 /// The major version that is fetched for a new cluster.
 pub const FETCHED_MAJOR: u32 = 18;
@@ -36,7 +36,7 @@ pub(crate) async fn fetched(
     folder: &Path,
     account: &Account,
     major: u32,
-    report: &Report,
+    report: &Reporter,
 ) -> Result<Installation, Error> {
     make_folder(folder)?;
     let folder = account.reachable(folder)?;
@@ -56,7 +56,7 @@ async fn fetch(
     folder: &Path,
     account: &Account,
     major: u32,
-    report: &Report,
+    report: &Reporter,
 ) -> Result<Installation, Error> {
     report.tell(Progress::LookingUp { major });
     let wanted =
@@ -103,7 +103,11 @@ async fn fetch(
 }
 
 /// Waits for the download, and says every other second that it goes on.
-async fn while_telling<T>(report: &Report, version: &str, download: impl Future<Output = T>) -> T {
+async fn while_telling<T>(
+    report: &Reporter,
+    version: &str,
+    download: impl Future<Output = T>,
+) -> T {
     let mut download = std::pin::pin!(download);
     let every = Duration::from_secs(2);
     let mut ticks = interval(every);
@@ -184,7 +188,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_long_download_says_every_two_seconds_that_it_goes_on() {
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let report = Report::new({
+        let report = Reporter::new({
             let seen = Arc::clone(&seen);
             move |progress| seen.lock().unwrap().push(progress.to_string())
         });

@@ -28,7 +28,7 @@ pub use find::{Installation, OLDEST_MAJOR, find};
 pub use guard::{Guard, Signal};
 pub use lock::FileLock;
 pub use migrate::migrate;
-pub use options::{Folder, Options, Progress, Report, Source};
+pub use options::{Folder, Options, Progress, Reporter, Source};
 pub use passwords::Url;
 pub use provision::{Database, provision};
 pub use server::Server;

@@ -55,7 +55,7 @@ pub struct Options {
     /// How long a start may take, crash recovery included.
     pub start_limit: Duration,
     /// Who gets progress reports.
-    pub report: Report,
+    pub report: Reporter,
 }
 
 impl Options {
@@ -69,7 +69,7 @@ impl Options {
             max_connections: 100,
             durable: true,
             start_limit: Duration::from_secs(120),
-            report: Report::default(),
+            report: Reporter::default(),
         }
     }
 
@@ -203,9 +203,9 @@ impl fmt::Display for Progress {
 
 /// A receiver of [`Progress`]; the default drops it.
 #[derive(Clone)]
-pub struct Report(Arc<dyn Fn(Progress) + Send + Sync>);
+pub struct Reporter(Arc<dyn Fn(Progress) + Send + Sync>);
 
-impl Report {
+impl Reporter {
     /// Calls this function, on the task that starts the server: it must not block.
     pub fn new(tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
@@ -216,14 +216,14 @@ impl Report {
     }
 }
 
-impl Default for Report {
+impl Default for Reporter {
     fn default() -> Self {
         Self::new(drop)
     }
 }
 
-impl fmt::Debug for Report {
+impl fmt::Debug for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Report")
+        f.write_str("Reporter")
     }
 }

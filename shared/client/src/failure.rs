@@ -14,7 +14,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What is known of a call that gave no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub enum Delivery {
     /// The function answered with this status. It may be that it does not know itself: UNAVAILABLE
     /// and DEADLINE_EXCEEDED are its word that it came to no end.
     Answered,
@@ -47,12 +47,17 @@ pub struct Failure {
     /// The fields that are wrong: the answer's google.rpc.BadRequest.
     pub violations: Vec<Violation>,
     /// What is known of its effect.
-    pub cause: Cause,
+    pub delivery: Delivery,
     source: Option<BoxError>,
 }
 
 impl Failure {
-    fn new(callee: &'static str, kind: Kind, cause: Cause, message: impl Into<String>) -> Self {
+    fn new(
+        callee: &'static str,
+        kind: Kind,
+        delivery: Delivery,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             callee,
             kind,
@@ -60,14 +65,14 @@ impl Failure {
             retry_after: None,
             metadata: BTreeMap::new(),
             violations: Vec::new(),
-            cause,
+            delivery,
             source: None,
         }
     }
 
     /// This side's own fault, before anything was sent.
     pub(crate) fn ours(callee: &'static str, source: impl Into<BoxError>) -> Self {
-        let mut failure = Self::new(callee, Kind::Internal, Cause::Unsent, "was not called");
+        let mut failure = Self::new(callee, Kind::Internal, Delivery::Unsent, "was not called");
         failure.source = Some(source.into());
         failure
     }
@@ -75,7 +80,7 @@ impl Failure {
     /// An answer that cannot be read.
     pub(crate) fn unreadable(callee: &'static str, source: impl Into<BoxError>) -> Self {
         let message = "the answer cannot be read";
-        let mut failure = Self::new(callee, Kind::Internal, Cause::Answered, message);
+        let mut failure = Self::new(callee, Kind::Internal, Delivery::Answered, message);
         failure.source = Some(source.into());
         failure
     }
@@ -83,9 +88,9 @@ impl Failure {
     /// What the stack's error is to a caller, after what `trail` says of all attempts.
     pub(crate) fn of(callee: &'static str, error: CallError, trail: &Trail) -> Self {
         let unanswered = if trail.was_sent() {
-            Cause::Unknown
+            Delivery::Unknown
         } else {
-            Cause::Unsent
+            Delivery::Unsent
         };
         let new = |kind, message: &str| Self::new(callee, kind, unanswered, message);
         let (mut failure, source): (Self, BoxError) = match error {
@@ -123,13 +128,13 @@ impl Failure {
 
     fn answered(callee: &'static str, status: Status, trail: &Trail) -> Self {
         let kind = kind(status.code());
-        let cause = if trail.all_answered() || is_verdict(kind) {
-            Cause::Answered
+        let delivery = if trail.all_answered() || is_verdict(kind) {
+            Delivery::Answered
         } else {
-            Cause::Unknown
+            Delivery::Unknown
         };
         let details = status.get_error_details();
-        let mut failure = Self::new(callee, kind, cause, status.message());
+        let mut failure = Self::new(callee, kind, delivery, status.message());
         failure.retry_after = details.retry_info().and_then(|info| info.retry_delay);
         if let Some(info) = details.error_info() {
             failure.metadata.extend(info.metadata.clone());

@@ -5,7 +5,7 @@
 //! gives a [`Client`] of one RPC, and [`Client::call`] passes on what belongs to a call: its
 //! deadline, its trace, its identity. What stands between a call and its callee is in one file,
 //! `stack.rs`. A call without a response is a [`Failure`], which says whether the callee may have
-//! done what it was asked ([`Cause`]).
+//! done what it was asked ([`Delivery`]).
 //!
 //! Nothing connects before the first call or [`Functions::wake_all`].
 //!
@@ -32,6 +32,6 @@ mod stack;
 pub mod transport;
 
 pub use client::{Client, Options};
-pub use failure::{Cause, Failure};
+pub use failure::{Delivery, Failure};
 pub use functions::{Caller, Functions, health};
 pub use identity::{Identity, ServiceToken};

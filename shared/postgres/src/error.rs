@@ -18,9 +18,9 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Becomes the runtime's [`Error`] with `?`; nothing of SQL or of the server's text is in the
 /// message of that, only in its source, for the log. The source leaves out what the server says in
 /// `DETAIL`, which repeats values of rows.
-pub struct QueryError(Box<Cause>);
+pub struct QueryError(Box<Reason>);
 
-enum Cause {
+enum Reason {
     /// The server refused the statement.
     Server(ServerError),
     /// The connection was lost, or could not be used.
@@ -41,15 +41,15 @@ enum Cause {
 
 impl QueryError {
     pub(crate) fn deadline() -> Self {
-        Cause::Deadline.into()
+        Reason::Deadline.into()
     }
 
     pub(crate) fn rows(found: usize) -> Self {
-        Cause::Rows(found).into()
+        Reason::Rows(found).into()
     }
 
     pub(crate) fn failed() -> Self {
-        Cause::Failed.into()
+        Reason::Failed.into()
     }
 
     /// For a statement after which the effect may stand although its answer never came.
@@ -58,11 +58,11 @@ impl QueryError {
     /// or broken (58, XX): those may come after the commit was written.
     pub(crate) fn unless_definite(self) -> Self {
         match *self.0 {
-            Cause::Server(error) if error.is_of(&["08", "57", "58", "XX"]) => {
-                Cause::Unknown(Some(Box::new(error))).into()
+            Reason::Server(error) if error.is_of(&["08", "57", "58", "XX"]) => {
+                Reason::Unknown(Some(Box::new(error))).into()
             }
-            Cause::Lost(error) => Cause::Unknown(Some(Box::new(error))).into(),
-            Cause::Deadline => Cause::Unknown(None).into(),
+            Reason::Lost(error) => Reason::Unknown(Some(Box::new(error))).into(),
+            Reason::Deadline => Reason::Unknown(None).into(),
             cause => cause.into(),
         }
     }
@@ -70,7 +70,7 @@ impl QueryError {
     /// The constraint that was violated.
     pub fn constraint(&self) -> Option<&str> {
         match &*self.0 {
-            Cause::Server(error) => error.constraint.as_deref(),
+            Reason::Server(error) => error.constraint.as_deref(),
             _ => None,
         }
     }
@@ -82,20 +82,20 @@ impl QueryError {
         match &*self.0 {
             // 08 connection, 53 resources, 57 operator (shutdown, timeout), 58 system, XX internal;
             // 25006 is a server that has become a read-only replica.
-            Cause::Server(error) => {
+            Reason::Server(error) => {
                 error.is_of(&["08", "53", "57", "58", "XX"])
                     || error.code == SqlState::READ_ONLY_SQL_TRANSACTION
             }
-            Cause::Lost(_) | Cause::Unknown(_) | Cause::Deadline => true,
-            Cause::Rows(_) | Cause::Failed | Cause::Misuse(_) | Cause::Answer(_) => false,
+            Reason::Lost(_) | Reason::Unknown(_) | Reason::Deadline => true,
+            Reason::Rows(_) | Reason::Failed | Reason::Misuse(_) | Reason::Answer(_) => false,
         }
     }
 
     /// Whether the connection has ended: lost, or closed by a server that ends or has crashed.
     pub(crate) fn is_lost_connection(&self) -> bool {
         match &*self.0 {
-            Cause::Lost(_) => true,
-            Cause::Server(error) => {
+            Reason::Lost(_) => true,
+            Reason::Server(error) => {
                 error.is_of(&["08"])
                     || error.code == SqlState::ADMIN_SHUTDOWN
                     || error.code == SqlState::CRASH_SHUTDOWN
@@ -106,7 +106,7 @@ impl QueryError {
 
     /// Whether the server refused a statement, which ends what a transaction can do.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(&*self.0, Cause::Server(_))
+        matches!(&*self.0, Reason::Server(_))
     }
 
     /// Whether the connection is of no further use, though the server answers.
@@ -114,7 +114,7 @@ impl QueryError {
     /// A prepared statement is gone or no longer fits its table (a migration ran), or the server
     /// has become a replica. Another connection helps; this one fails for ever.
     pub(crate) fn spoils_connection(&self) -> bool {
-        let Cause::Server(error) = &*self.0 else {
+        let Reason::Server(error) = &*self.0 else {
             return false;
         };
         [
@@ -127,10 +127,10 @@ impl QueryError {
 
     fn into_error(self) -> Error {
         match *self.0 {
-            Cause::Answer(error) => error,
-            Cause::Deadline => Error::new(Kind::DeadlineExceeded, "the time ran out"),
-            Cause::Lost(error) => unavailable().with_source(error),
-            Cause::Unknown(source) => {
+            Reason::Answer(error) => error,
+            Reason::Deadline => Error::new(Kind::DeadlineExceeded, "the time ran out"),
+            Reason::Lost(error) => unavailable().with_source(error),
+            Reason::Unknown(source) => {
                 let error = Error::unavailable(
                     "it is not known whether the request took effect; repeat it with the same \
                      idempotency-key to find out",
@@ -141,7 +141,7 @@ impl QueryError {
                     None => error,
                 }
             }
-            Cause::Server(error) => {
+            Reason::Server(error) => {
                 let kind = error.kind();
                 match kind {
                     Kind::Unavailable => unavailable().with_source(error),
@@ -158,9 +158,9 @@ impl QueryError {
                     _ => Error::internal(error),
                 }
             }
-            Cause::Misuse(error) => Error::internal(error),
-            Cause::Rows(found) => Error::internal(Rows(found)),
-            Cause::Failed => Error::internal(TransactionFailed),
+            Reason::Misuse(error) => Error::internal(error),
+            Reason::Rows(found) => Error::internal(Rows(found)),
+            Reason::Failed => Error::internal(TransactionFailed),
         }
     }
 }
@@ -170,8 +170,8 @@ pub(crate) fn unavailable() -> Error {
     Error::unavailable("the database is unavailable", RETRY_AFTER)
 }
 
-impl From<Cause> for QueryError {
-    fn from(cause: Cause) -> Self {
+impl From<Reason> for QueryError {
+    fn from(cause: Reason) -> Self {
         Self(Box::new(cause))
     }
 }
@@ -179,9 +179,9 @@ impl From<Cause> for QueryError {
 impl From<tokio_postgres::Error> for QueryError {
     fn from(error: tokio_postgres::Error) -> Self {
         match error.as_db_error() {
-            Some(refusal) => Cause::Server(ServerError::new(refusal)).into(),
-            None if is_transport(&error) => Cause::Lost(error).into(),
-            None => Cause::Misuse(error).into(),
+            Some(refusal) => Reason::Server(ServerError::new(refusal)).into(),
+            None if is_transport(&error) => Reason::Lost(error).into(),
+            None => Reason::Misuse(error).into(),
         }
     }
 }
@@ -285,14 +285,14 @@ struct TransactionFailed;
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &*self.0 {
-            Cause::Server(_) => "the server refused the statement",
-            Cause::Lost(_) => "the connection was lost",
-            Cause::Unknown(_) => "the outcome is not known",
-            Cause::Deadline => "the deadline passed",
-            Cause::Rows(_) => "an unexpected number of rows",
-            Cause::Failed => "the transaction had failed",
-            Cause::Misuse(_) => "the driver was misused",
-            Cause::Answer(error) => error.message(),
+            Reason::Server(_) => "the server refused the statement",
+            Reason::Lost(_) => "the connection was lost",
+            Reason::Unknown(_) => "the outcome is not known",
+            Reason::Deadline => "the deadline passed",
+            Reason::Rows(_) => "an unexpected number of rows",
+            Reason::Failed => "the transaction had failed",
+            Reason::Misuse(_) => "the driver was misused",
+            Reason::Answer(error) => error.message(),
         })
     }
 }
@@ -309,11 +309,11 @@ impl fmt::Debug for QueryError {
 impl std::error::Error for QueryError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &*self.0 {
-            Cause::Server(error) => Some(error),
-            Cause::Lost(error) | Cause::Misuse(error) => Some(error),
-            Cause::Unknown(source) => source.as_deref().map(|source| source as _),
-            Cause::Answer(error) => std::error::Error::source(error),
-            Cause::Deadline | Cause::Rows(_) | Cause::Failed => None,
+            Reason::Server(error) => Some(error),
+            Reason::Lost(error) | Reason::Misuse(error) => Some(error),
+            Reason::Unknown(source) => source.as_deref().map(|source| source as _),
+            Reason::Answer(error) => std::error::Error::source(error),
+            Reason::Deadline | Reason::Rows(_) | Reason::Failed => None,
         }
     }
 }
@@ -333,7 +333,7 @@ impl<T> ErrorExt<T> for Result<T, QueryError> {
     fn on_constraint(self, name: &str, error: impl FnOnce() -> Error) -> Self {
         self.map_err(|failure| {
             if failure.constraint() == Some(name) {
-                Cause::Answer(error()).into()
+                Reason::Answer(error()).into()
             } else {
                 failure
             }
@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     fn server(code: &str) -> QueryError {
-        Cause::Server(ServerError {
+        Reason::Server(ServerError {
             code: SqlState::from_code(code),
             severity: "ERROR".into(),
             message: "text of the server".into(),

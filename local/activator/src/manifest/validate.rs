@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_saphyr::{Location, Spanned};
 
 use super::file::{Annotations, Container, EnvVar, LivenessProbe, Service};
-use super::{DEFAULT_TARGET, Function, Invalid, Liveness, duration};
+use super::{DEFAULT_TARGET, Invalid, Ksvc, Liveness, duration};
 use crate::scale::Limits;
 
 /// Ports of the queue-proxy and of profiling.
@@ -38,7 +38,7 @@ pub(super) struct Check<'a> {
     pub(super) wrong: Vec<Invalid>,
 }
 
-pub(super) fn function(file: &Path, service: &Service) -> Result<Function, Vec<Invalid>> {
+pub(super) fn function(file: &Path, service: &Service) -> Result<Ksvc, Vec<Invalid>> {
     let mut check = Check::new(file);
     let function = check.service(service);
     match function {
@@ -103,7 +103,7 @@ impl<'a> Check<'a> {
         number
     }
 
-    fn service(&mut self, service: &Service) -> Option<Function> {
+    fn service(&mut self, service: &Service) -> Option<Ksvc> {
         self.is("apiVersion", &service.api_version, "serving.knative.dev/v1");
         self.is("kind", &service.kind, "Service");
         let name = &service.metadata.name;
@@ -157,7 +157,7 @@ impl<'a> Check<'a> {
             .liveness_probe
             .as_ref()
             .map(|probe| self.liveness(probe));
-        Some(Function {
+        Some(Ksvc {
             name: name.value.clone(),
             limits,
             container_concurrency,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
-use zerocart_activator::{Activator, Function, Guard, Job, Jobs, Options, ProcessLauncher};
+use zerocart_activator::{Activator, Guard, Job, Jobs, Ksvc, Options, ProcessLauncher};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
@@ -39,7 +39,7 @@ async fn main() -> io::Result<()> {
         writeln!(io::stdout(), "{pid}")?;
         return std::future::pending().await;
     }
-    let activator = Activator::new([Function::new(&name)], launcher, Options::default());
+    let activator = Activator::new([Ksvc::new(&name)], launcher, Options::default());
     let request = Request::get("/pid").body(Body::empty());
     let response = activator
         .handle(&name, request.expect("a valid request"))

@@ -7,7 +7,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use zerocart_activator::manifest::Liveness;
-use zerocart_activator::{Function, Options};
+use zerocart_activator::{Ksvc, Options};
 
 use super::harness::{Bed, get, text};
 
@@ -21,7 +21,7 @@ fn patient() -> Options {
 
 #[tokio::test]
 async fn a_crash_at_start_answers_502_and_backs_off() {
-    let bed = Bed::with([Function::new("f"), Function::new("sound")], patient());
+    let bed = Bed::with([Ksvc::new("f"), Ksvc::new("sound")], patient());
     bed.close("f.needs");
     let response = bed.activator.handle("f", get("/pid")).await;
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
@@ -57,7 +57,7 @@ async fn a_crash_at_start_answers_502_and_backs_off() {
 #[tokio::test]
 async fn after_the_back_off_it_is_tried_again() {
     let bed = Bed::with(
-        [Function::new("f")],
+        [Ksvc::new("f")],
         Options {
             backoff: Duration::from_millis(1),
             max_backoff: Duration::from_millis(1),
@@ -74,7 +74,7 @@ async fn after_the_back_off_it_is_tried_again() {
 
 #[tokio::test]
 async fn grpc_gets_a_status_instead_of_a_problem() {
-    let bed = Bed::with([Function::new("f")], patient());
+    let bed = Bed::with([Ksvc::new("f")], patient());
     bed.close("f.needs");
     let request = || {
         Request::post("/test.Echo/Echo")
@@ -94,7 +94,7 @@ async fn grpc_gets_a_status_instead_of_a_problem() {
 
 #[tokio::test]
 async fn a_missing_binary_answers_502() {
-    let bed = Bed::with([Function::new("f")], patient());
+    let bed = Bed::with([Ksvc::new("f")], patient());
     std::fs::remove_file(bed.folder.path().join("bin/f")).unwrap();
     let (status, body) = bed.get("f", "/pid").await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
@@ -105,7 +105,7 @@ async fn a_missing_binary_answers_502() {
 #[tokio::test]
 async fn never_ready_answers_504_and_leaves_nothing() {
     let bed = Bed::with(
-        [Function::new("f")],
+        [Ksvc::new("f")],
         Options {
             start_timeout: Duration::from_millis(700),
             ..patient()
@@ -127,7 +127,7 @@ async fn never_ready_answers_504_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_crash_during_a_request_answers_502() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     let (_, first) = bed.get("f", "/pid").await;
     let (status, body) = bed.get("f", "/crash").await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
@@ -146,7 +146,7 @@ async fn a_crash_during_a_request_answers_502() {
 
 #[tokio::test]
 async fn a_crash_takes_only_its_own_requests_along() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.limits.max = 2;
     function.limits.target = 1.0;
     function.container_concurrency = Some(1);
@@ -164,7 +164,7 @@ async fn a_crash_takes_only_its_own_requests_along() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_begin_in_time_is_a_504() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.response_start_timeout = Duration::from_secs(1);
     let bed = Bed::new([function]);
     let (status, body) = bed.get("f", "/hold/never").await;
@@ -179,7 +179,7 @@ async fn an_answer_that_does_not_begin_in_time_is_a_504() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_end_in_time_is_cut_off() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.timeout = Duration::from_secs(2);
     let bed = Bed::new([function]);
     let response = bed.activator.handle("f", get("/endless")).await;
@@ -192,7 +192,7 @@ async fn an_answer_that_does_not_end_in_time_is_cut_off() {
 
 #[tokio::test]
 async fn a_hung_instance_is_ended_by_its_liveness_probe() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.liveness = Some(Liveness {
         path: "/live".to_owned(),
         initial_delay: Duration::ZERO,

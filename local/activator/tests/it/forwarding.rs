@@ -10,13 +10,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use zerocart_activator::Function;
+use zerocart_activator::Ksvc;
 
 use super::harness::{Bed, eventually, text};
 
 #[tokio::test]
 async fn grpc_streams_both_ways_and_trailers_pass() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     let (mut sender, body) = Channel::<Bytes>::new(1);
     let request = Request::post("/test.Echo/Echo")
         .header("content-type", "application/grpc")
@@ -51,7 +51,7 @@ async fn grpc_streams_both_ways_and_trailers_pass() {
 
 #[tokio::test]
 async fn a_head_that_no_function_takes_wakes_none() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     for (name, status, grpc) in [("x", 431, None), ("content-type", 200, Some("8"))] {
         let large = format!("application/grpc{}", "x".repeat(64 * 1024));
         let request = Request::get("/pid").header(name, large);
@@ -73,7 +73,7 @@ async fn a_head_that_no_function_takes_wakes_none() {
 
 #[tokio::test]
 async fn the_listener_dispatches_by_host_in_both_versions() {
-    let bed = Bed::new([Function::new("first"), Function::new("second")]);
+    let bed = Bed::new([Ksvc::new("first"), Ksvc::new("second")]);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -150,7 +150,7 @@ async fn connected(
 #[tokio::test]
 async fn one_connection_carries_many_calls_at_once() {
     const CALLS: usize = 150;
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     let (http2, serving) = connected(&bed).await;
     let calls: Vec<_> = (0..CALLS)
         .map(|_| {
@@ -177,7 +177,7 @@ async fn one_connection_carries_many_calls_at_once() {
 
 #[tokio::test]
 async fn a_call_that_its_caller_gives_up_is_given_up_at_the_function() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     let (http2, serving) = connected(&bed).await;
     let call = |mark: &str| {
         let mut http2 = http2.clone();
@@ -221,7 +221,7 @@ async fn a_call_that_its_caller_gives_up_is_given_up_at_the_function() {
 
 #[tokio::test]
 async fn the_environment_is_clean_and_the_log_is_kept() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.env = vec![
         ("FROM_MANIFEST".to_owned(), "yes".to_owned()),
         ("GATES".to_owned(), "overridden by the launcher".to_owned()),
@@ -253,7 +253,7 @@ async fn the_environment_is_clean_and_the_log_is_kept() {
 
 #[tokio::test]
 async fn the_status_survives_json() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     assert_eq!(bed.get("f", "/pid").await.0, StatusCode::OK);
     let status = bed.activator.status();
     let json = serde_json::to_string(&status).unwrap();

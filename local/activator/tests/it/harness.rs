@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use zerocart_activator::{Activator, Function, FunctionStatus, Guard, Options, ProcessLauncher};
+use zerocart_activator::{Activator, FunctionStatus, Guard, Ksvc, Options, ProcessLauncher};
 
 /// Far beyond what anything here takes: only a failure waits this long.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -20,13 +20,13 @@ pub(crate) struct Bed {
 
 impl Bed {
     /// Must be called inside a tokio runtime.
-    pub(crate) fn new(functions: impl IntoIterator<Item = Function>) -> Self {
+    pub(crate) fn new(functions: impl IntoIterator<Item = Ksvc>) -> Self {
         Self::with(functions, Options::default())
     }
 
-    pub(crate) fn with(functions: impl IntoIterator<Item = Function>, options: Options) -> Self {
+    pub(crate) fn with(functions: impl IntoIterator<Item = Ksvc>, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let functions: Vec<Function> = functions.into_iter().collect();
+        let functions: Vec<Ksvc> = functions.into_iter().collect();
         let names = functions.iter().map(|function| function.name.as_str());
         let binaries = binaries(folder.path(), names);
         let gates = folder.path().to_str().unwrap().to_owned();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use zerocart_activator::{Function, Job, LoadError, load_dir, load_jobs, manifest};
+use zerocart_activator::{Job, Ksvc, LoadError, load_dir, load_jobs, manifest};
 
 const GOOD: &str = r#"apiVersion: serving.knative.dev/v1
 kind: Service
@@ -39,7 +39,7 @@ spec:
             periodSeconds: 15
 "#;
 
-fn parse(text: &str) -> Result<Function, Vec<String>> {
+fn parse(text: &str) -> Result<Ksvc, Vec<String>> {
     manifest::parse(Path::new("services/f.yaml"), text)
         .map_err(|wrong| wrong.iter().map(ToString::to_string).collect())
 }
@@ -79,7 +79,7 @@ spec:
         - ports: [{name: h2c, containerPort: 8080}]
           readinessProbe: {httpGet: {path: /health}, periodSeconds: 0}
 "#;
-    assert_eq!(parse(text).unwrap(), Function::new("f"));
+    assert_eq!(parse(text).unwrap(), Ksvc::new("f"));
 }
 
 /// (what, the text to replace, its replacement, where it is refused, part of the message)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::StatusCode;
-use zerocart_activator::{Function, FunctionStatus, InstanceState, Options};
+use zerocart_activator::{FunctionStatus, InstanceState, Ksvc, Options};
 
 use super::harness::{Bed, eventually, get, runs, text};
 
@@ -19,7 +19,7 @@ fn ready(status: &FunctionStatus) -> usize {
 
 #[tokio::test]
 async fn a_cold_start_holds_requests_and_they_share_it() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     bed.close("f.start");
     let requests: Vec<_> = (0..20).map(|_| bed.start("f", "/pid")).collect();
     bed.until("f", |status| {
@@ -50,7 +50,7 @@ async fn more_held_requests_than_allowed_are_refused() {
         max_held: 3,
         ..Options::default()
     };
-    let bed = Bed::with([Function::new("f")], options);
+    let bed = Bed::with([Ksvc::new("f")], options);
     bed.close("f.start");
     let held: Vec<_> = (0..3).map(|_| bed.start("f", "/pid")).collect();
     bed.until("f", |status| status.held == 3).await;
@@ -71,7 +71,7 @@ async fn more_held_requests_than_allowed_are_refused() {
 
 #[tokio::test]
 async fn concurrency_scales_out_to_the_maximum_and_the_rest_is_queued() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.limits.max = 3;
     function.limits.target = 1.0;
     function.container_concurrency = Some(1);
@@ -105,7 +105,7 @@ async fn concurrency_scales_out_to_the_maximum_and_the_rest_is_queued() {
 
 #[tokio::test]
 async fn it_goes_back_to_zero_after_the_window_and_comes_again() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.limits.window = Duration::from_millis(300);
     let bed = Bed::new([function]);
     let (_, first) = bed.get("f", "/pid").await;
@@ -122,7 +122,7 @@ async fn it_goes_back_to_zero_after_the_window_and_comes_again() {
 
 #[tokio::test]
 async fn a_request_keeps_its_instance_beyond_the_window() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.limits.window = Duration::from_millis(50);
     let bed = Bed::new([function]);
     let held = bed.start("f", "/hold/gate");
@@ -138,7 +138,7 @@ async fn a_request_keeps_its_instance_beyond_the_window() {
 
 #[tokio::test]
 async fn scaling_in_loses_no_request() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.limits.max = 3;
     function.limits.target = 1.0;
     function.limits.window = Duration::from_millis(400);
@@ -167,7 +167,7 @@ async fn scaling_in_loses_no_request() {
 
 #[tokio::test]
 async fn a_minimum_runs_without_being_asked_for() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.limits.min = 1;
     function.limits.window = Duration::from_millis(50);
     let bed = Bed::with(
@@ -187,7 +187,7 @@ async fn a_minimum_runs_without_being_asked_for() {
 
 #[tokio::test]
 async fn renewed_instances_finish_what_they_have_and_get_no_more() {
-    let bed = Bed::new([Function::new("f"), Function::new("g")]);
+    let bed = Bed::new([Ksvc::new("f"), Ksvc::new("g")]);
     let held = bed.start("f", "/hold/gate");
     bed.until("f", |status| ready(status) == 1 && status.held == 0)
         .await;
@@ -208,7 +208,7 @@ async fn renewed_instances_finish_what_they_have_and_get_no_more() {
 
 #[tokio::test]
 async fn who_waits_for_an_instance_that_is_renewed_gets_another() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     bed.close("f.start");
     let waits = bed.start("f", "/pid");
     bed.until("f", |status| {
@@ -227,7 +227,7 @@ async fn who_waits_for_an_instance_that_is_renewed_gets_another() {
 
 #[tokio::test]
 async fn shutdown_lets_requests_finish_and_takes_no_more() {
-    let bed = Bed::new([Function::new("f"), Function::new("g")]);
+    let bed = Bed::new([Ksvc::new("f"), Ksvc::new("g")]);
     let held = bed.start("f", "/hold/gate");
     bed.until("f", |status| ready(status) == 1 && status.held == 0)
         .await;
@@ -252,7 +252,7 @@ async fn shutdown_lets_requests_finish_and_takes_no_more() {
 
 #[tokio::test]
 async fn a_function_that_ignores_sigterm_is_killed() {
-    let mut function = Function::new("f");
+    let mut function = Ksvc::new("f");
     function.env = vec![("IGNORE_TERM".to_owned(), "1".to_owned())];
     let bed = Bed::with(
         [function],
@@ -270,7 +270,7 @@ async fn a_function_that_ignores_sigterm_is_killed() {
 
 #[tokio::test]
 async fn shutdown_ends_a_function_that_is_still_starting() {
-    let bed = Bed::new([Function::new("f")]);
+    let bed = Bed::new([Ksvc::new("f")]);
     bed.close("f.start");
     let held = bed.start("f", "/pid");
     bed.until("f", |status| {

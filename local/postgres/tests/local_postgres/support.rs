@@ -9,7 +9,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
-use zerocart_local_postgres::{Options, Progress, Report, Url};
+use zerocart_local_postgres::{Options, Progress, Reporter, Url};
 
 /// Longer than anything takes on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -34,9 +34,9 @@ pub(crate) fn options(folder: &Path) -> Options {
 pub(crate) struct Seen(Arc<Mutex<Vec<Progress>>>);
 
 impl Seen {
-    pub(crate) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Reporter {
         let seen = self.clone();
-        Report::new(move |progress| seen.0.lock().unwrap().push(progress))
+        Reporter::new(move |progress| seen.0.lock().unwrap().push(progress))
     }
 
     pub(crate) fn any(&self, is: impl Fn(&Progress) -> bool) -> bool {

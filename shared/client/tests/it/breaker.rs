@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 use tokio_postgres::NoTls;
-use zerocart_client::{Cause, Client, Options, health};
+use zerocart_client::{Client, Delivery, Options, health};
 use zerocart_core::{Env, Error, Kind, Setup};
 use zerocart_postgres::{BreakerStore, Database};
 use zerocart_proto::rpc::GetCart;
@@ -42,14 +42,14 @@ async fn three_calls_open_it_however_often_each_is_repeated() {
         let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
         assert_eq!(calls.get(), 4 * n);
         assert_eq!(failure.message, "down");
-        assert_eq!(failure.cause, Cause::Answered);
+        assert_eq!(failure.delivery, Delivery::Answered);
         assert_eq!(failures(&client), n);
     }
 
     let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
     assert_eq!(calls.get(), 12);
     assert_eq!(failure.kind, Kind::Unavailable);
-    assert_eq!(failure.cause, Cause::Unsent);
+    assert_eq!(failure.delivery, Delivery::Unsent);
     assert!(failure.retry_after.unwrap() > Duration::ZERO);
 
     let shown = health(client.breaker().unwrap());
@@ -381,9 +381,9 @@ impl Fleet {
         })
     }
 
-    async fn call(&self, client: &Client<GetCart>) -> Result<(), Cause> {
+    async fn call(&self, client: &Client<GetCart>) -> Result<(), Delivery> {
         let result = client.call(&self.world.call(), &my_cart()).await;
-        result.map(drop).map_err(|failure| failure.cause)
+        result.map(drop).map_err(|failure| failure.delivery)
     }
 
     /// The time of an open breaker passes.
@@ -402,9 +402,9 @@ async fn processes_share_one_breaker_and_a_new_one_knows_it() {
     let fleet = Fleet::new().await;
     let (one, other) = (fleet.instance(), fleet.instance());
     for client in [&one, &other, &one] {
-        assert_eq!(fleet.call(client).await, Err(Cause::Answered));
+        assert_eq!(fleet.call(client).await, Err(Delivery::Answered));
     }
-    assert_eq!(fleet.call(&fleet.instance()).await, Err(Cause::Unsent));
+    assert_eq!(fleet.call(&fleet.instance()).await, Err(Delivery::Unsent));
     assert_eq!(fleet.calls.get(), 3);
 
     // Still down: one of ten finds out, and that is all.

@@ -4,7 +4,7 @@ use std::{sync::Mutex, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 use zerocart_auth::Role;
-use zerocart_client::{Caller, Cause, Functions, Identity, Options, ServiceToken};
+use zerocart_client::{Caller, Delivery, Functions, Identity, Options, ServiceToken};
 use zerocart_core::{Call, Env, Kind, Setup};
 use zerocart_proto::rpc::{self, GetCart, Rpc, UpdateInventory};
 use zerocart_test_support::functions::{PATIENCE, Running, Script};
@@ -49,7 +49,7 @@ async fn deadline_trace_and_the_callers_identity_are_passed_on() {
         .await
         .unwrap_err();
     assert_eq!(failure.kind, Kind::Unauthenticated);
-    assert_eq!(failure.cause, Cause::Answered);
+    assert_eq!(failure.delivery, Delivery::Answered);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{error::Error as _, time::Duration};
 use axum::{Router, body::Body, http::Response};
 use tokio::{io::AsyncReadExt, net::TcpListener, net::TcpStream};
 use tower::ServiceExt as _;
-use zerocart_client::{Cause, Options};
+use zerocart_client::{Delivery, Options};
 use zerocart_core::{Call, Env, Error, Kind};
 use zerocart_proto::{rpc::GetCart, validate::Violations};
 use zerocart_test_support::functions::{PATIENCE, Script, Scripted};
@@ -19,7 +19,7 @@ async fn a_port_where_nobody_listens_got_nothing() {
     let client = world.client::<GetCart>(attempts(2));
     let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Unavailable);
-    assert_eq!(failure.cause, Cause::Unsent);
+    assert_eq!(failure.delivery, Delivery::Unsent);
     assert!(failure.source().is_some());
 }
 
@@ -41,7 +41,7 @@ async fn a_connection_that_is_cut_may_have_carried_it() {
     let client = world.client::<GetCart>(attempts(2));
     let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Unavailable);
-    assert_eq!(failure.cause, Cause::Unknown);
+    assert_eq!(failure.delivery, Delivery::Unknown);
     assert_eq!(connections.get(), 2);
 }
 
@@ -59,7 +59,7 @@ async fn what_a_later_attempt_finds_does_not_tell_of_the_first() {
     let client = world.client::<GetCart>(attempts(2));
     let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
     once.await.unwrap();
-    assert_eq!(failure.cause, Cause::Unknown);
+    assert_eq!(failure.delivery, Delivery::Unknown);
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn silence_is_unknown() {
         let cx = world.call_within(time);
         let failure = client.call(&cx, &my_cart()).await.unwrap_err();
         assert_eq!(failure.kind, Kind::DeadlineExceeded);
-        assert_eq!(failure.cause, Cause::Unknown);
+        assert_eq!(failure.delivery, Delivery::Unknown);
     }
 }
 
@@ -88,7 +88,7 @@ async fn a_deadline_that_has_passed_sends_nothing() {
     let cx = world.call_within(Duration::ZERO);
     let failure = client.call(&cx, &my_cart()).await.unwrap_err();
     assert_eq!(failure.kind, Kind::DeadlineExceeded);
-    assert_eq!((failure.cause, calls.get()), (Cause::Unsent, 0));
+    assert_eq!((failure.delivery, calls.get()), (Delivery::Unsent, 0));
 }
 
 #[tokio::test]
@@ -211,8 +211,8 @@ async fn the_word_of_something_in_between_is_not_the_functions() {
         let client = world.client::<GetCart>(attempts(1));
         let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
         assert_eq!(
-            (failure.kind, failure.cause, failure.retry_after),
-            (kind, Cause::Unknown, retry_after),
+            (failure.kind, failure.delivery, failure.retry_after),
+            (kind, Delivery::Unknown, retry_after),
             "{status} {grpc_status:?}"
         );
     }

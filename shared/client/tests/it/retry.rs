@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zerocart_client::Cause;
+use zerocart_client::Delivery;
 use zerocart_core::{Error, Kind};
 use zerocart_proto::rpc::GetCart;
 use zerocart_test_support::functions::PATIENCE;
@@ -20,7 +20,7 @@ async fn unavailable_is_tried_again_as_often_as_was_asked_for() {
         assert_eq!(calls.get(), n);
         assert_eq!(failure.kind, Kind::Unavailable);
         assert_eq!(failure.message, "not now");
-        assert_eq!(failure.cause, Cause::Answered);
+        assert_eq!(failure.delivery, Delivery::Answered);
     }
 }
 
@@ -55,7 +55,7 @@ async fn answers_are_not_repeated() {
         let client = world.client::<GetCart>(attempts(3));
         let failure = client.call(&world.call(), &my_cart()).await.unwrap_err();
         assert_eq!((calls.get(), failure.kind), (1, kind));
-        assert_eq!(failure.cause, Cause::Answered);
+        assert_eq!(failure.delivery, Delivery::Answered);
     }
 }
 

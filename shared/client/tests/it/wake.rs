@@ -88,7 +88,7 @@ async fn all_are_woken_at_once_over_the_connection_of_the_calls() {
         .call(&world.call(), &Default::default())
         .await
         .unwrap_err();
-    assert_eq!(failure.cause, zerocart_client::Cause::Unsent);
+    assert_eq!(failure.delivery, zerocart_client::Delivery::Unsent);
 }
 
 #[tokio::test]

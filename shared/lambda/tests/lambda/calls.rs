@@ -15,7 +15,7 @@ use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use tokio::net::TcpListener;
 use tower::util::MapRequestLayer;
 use zerocart_client::{
-    Cause, Functions, Options,
+    Delivery, Functions, Options,
     transport::{Transport, Way},
 };
 use zerocart_core::{Call, Env, Error, Kind, Platform, Setup};
@@ -153,7 +153,7 @@ async fn a_call_is_signed_and_still_the_callers() {
         .await
         .unwrap_err();
     assert_eq!(failure.kind, Kind::Unauthenticated);
-    assert_eq!(failure.cause, Cause::Answered);
+    assert_eq!(failure.delivery, Delivery::Answered);
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn a_refusal_comes_with_its_details() {
         .await
         .unwrap_err();
     assert_eq!(failure.kind, Kind::Unavailable);
-    assert_eq!(failure.cause, Cause::Answered);
+    assert_eq!(failure.delivery, Delivery::Answered);
     assert_eq!(failure.retry_after, Some(Duration::from_secs(7)));
 }
 
@@ -197,7 +197,7 @@ async fn what_lambda_itself_says_is_not_the_functions_word() {
     let cx = Call::internal(PATIENCE);
     let failure = client(address, 1).call(&cx, &my_cart()).await.unwrap_err();
     assert_eq!(failure.kind, Kind::Unavailable);
-    assert_eq!(failure.cause, Cause::Unknown);
+    assert_eq!(failure.delivery, Delivery::Unknown);
     assert!(failure.to_string().contains("403"), "{failure}");
 
     let base = format!("http://{address}").parse().unwrap();

@@ -56,6 +56,7 @@ fn tea() -> ProductResponse {
             price: 19.99,
             inventory: 7,
             created_at: "2026-11-22T10:00:00.000001Z".into(),
+            ..Default::default()
         }),
         message: "found".into(),
     }
