@@ -10,8 +10,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use cargo_metadata::Metadata;
 use clap::Args as ClapArgs;
-use serde_json::Value;
 use zerocart_core::Env;
 
 use super::{binaries, template, tool};
@@ -44,9 +44,10 @@ pub(super) async fn run(args: Args) -> Result<()> {
         false => args.names,
     };
     let metadata = tool::metadata(&project).await?;
-    let target = metadata["target_directory"].as_str();
-    let target = Path::new(target.context("cargo names no target directory")?).join("lambda");
-    let zips = zips(&target, &names)?;
+    let zips = zips(
+        metadata.target_directory.join("lambda").as_std_path(),
+        &names,
+    )?;
 
     console::say("This will create or update in your AWS account:");
     for (name, bytes) in &zips {
@@ -101,9 +102,9 @@ fn zips(target: &Path, names: &[String]) -> Result<Vec<(String, u64)>> {
 }
 
 /// Memory and time limit of a function, from its crate's manifest, where cargo-lambda reads them.
-fn settings(metadata: &Value, name: &str) -> String {
-    let packages = metadata["packages"].as_array().into_iter().flatten();
-    let mut deploy = packages.map(|package| &package["metadata"]["lambda"]["bin"][name]["deploy"]);
+fn settings(metadata: &Metadata, name: &str) -> String {
+    let packages = metadata.packages.iter();
+    let mut deploy = packages.map(|package| &package.metadata["lambda"]["bin"][name]["deploy"]);
     let Some(deploy) = deploy.find(|deploy| deploy.is_object()) else {
         return "no settings".to_owned();
     };

@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use cargo_metadata::{Metadata, MetadataCommand};
 use tokio::process::Command;
 
 use crate::{exit::Exit, layout::Project};
@@ -54,15 +54,9 @@ pub(super) fn succeeded(status: ExitStatus, what: &str) -> Result<()> {
 }
 
 /// What cargo knows of the workspace.
-pub(super) async fn metadata(project: &Project) -> Result<Value> {
-    let output = Command::from(zerocart_local_cargo::command())
-        .current_dir(project.root())
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .output()
-        .await
-        .context("cannot run cargo")?;
-    if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
-    }
-    serde_json::from_slice(&output.stdout).context("cargo's metadata")
+pub(super) async fn metadata(project: &Project) -> Result<Metadata> {
+    let mut command = MetadataCommand::new();
+    command.current_dir(project.root()).no_deps();
+    let metadata = tokio::task::spawn_blocking(move || command.exec()).await?;
+    metadata.context("cargo's metadata")
 }
