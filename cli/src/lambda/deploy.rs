@@ -44,10 +44,8 @@ pub(super) async fn run(args: Args) -> Result<()> {
         false => args.names,
     };
     let metadata = tool::metadata(&project).await?;
-    let zips = zips(
-        metadata.target_directory.join("lambda").as_std_path(),
-        &names,
-    )?;
+    let target = metadata.target_directory.join("lambda").into_std_path_buf();
+    let zips = zips(&target, &names)?;
 
     console::say("This will create or update in your AWS account:");
     for (name, bytes) in &zips {
