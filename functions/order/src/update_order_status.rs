@@ -49,7 +49,7 @@ impl Function for UpdateOrderStatus {
             // That takes other functions, and so more than one transaction.
             Status::Cancelled => database.once(cx, Box::pin(self.call_off(cx, id))).await,
             Status::Shipped => {
-                let unpaid = self.is_unpaid(cx, id);
+                let unpaid = Box::pin(self.is_unpaid(cx, id));
                 database
                     .write_after_lookup(cx, unpaid, move |tx: &mut Transaction<'_>, unpaid| {
                         Box::pin(move_on(tx, id, status, unpaid))
