@@ -27,16 +27,19 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
     let mut cargo = Command::from(zerocart_local_cargo::command());
     cargo
         .current_dir(project.root())
-        .args(["build", "--quiet", "--bins"])
+        .args(["build", "--quiet"])
         .args(["--profile", profile(binary_dir)?])
-        // With the engine itself, so that cargo picks the same features of shared dependencies
-        // as in the build before this one, and builds none of them again.
+        // The engine's package is selected, and its program is not: so cargo picks the features of shared
+        // dependencies that it picked for the engine, and builds none of them again.
         .args(["--package", "zerocart"]);
     for package in domains::edge_packages() {
         cargo.args(["--package", package]);
     }
     for domain in domains::names() {
         cargo.args(["--package", &format!("zerocart-{domain}")]);
+    }
+    for name in domains::programs() {
+        cargo.args(["--bin", name]);
     }
     let status = cargo.kill_on_drop(true).status().await.context(
         "cannot run cargo; without it, build the functions elsewhere and pass --no-build",
@@ -49,10 +52,7 @@ pub(crate) async fn functions(project: &Project, binary_dir: &Path) -> Result<()
 
 /// Refuses a folder in which something that runs is missing.
 pub(crate) fn check(binary_dir: &Path) -> Result<()> {
-    let missing: Vec<_> = domains::functions()
-        .map(|entry| entry.info.name)
-        .chain(domains::edge().map(|service| service.name))
-        .chain(domains::job_names())
+    let missing: Vec<_> = domains::programs()
         .filter(|name| !binary_dir.join(name).is_file())
         .collect();
     if !missing.is_empty() {

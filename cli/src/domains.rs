@@ -25,6 +25,14 @@ pub(crate) fn job_names() -> Vec<&'static str> {
     jobs().map(|entry| entry.info.name).collect()
 }
 
+/// The names of all programs that run: functions, services of the edge, jobs.
+pub(crate) fn programs() -> impl Iterator<Item = &'static str> {
+    functions()
+        .map(|entry| entry.info.name)
+        .chain(edge().map(|service| service.name))
+        .chain(job_names())
+}
+
 /// The secrets that a function, a job or a service of the edge gets.
 pub(crate) fn secrets(name: &str) -> Vec<Secret> {
     if let Some(function) = function(name) {

@@ -22,6 +22,7 @@ mod run_job;
 mod status;
 mod stop;
 mod up;
+mod watch;
 
 use std::{path::PathBuf, process::ExitCode};
 

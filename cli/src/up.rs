@@ -29,6 +29,7 @@ use crate::{
     reload::Reload,
     status::{self, Engine},
     stop::Stop,
+    watch::Watch,
 };
 
 /// `zerocart up`.
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// Use the functions' binaries as they are, beside this program
     #[arg(long)]
     no_build: bool,
+    /// Build again whenever a source file changes, and start the next instances from what was built
+    #[arg(long, conflicts_with = "in_process")]
+    watch: bool,
     #[command(flatten)]
     foundation: foundation::Args,
 }
@@ -92,6 +96,7 @@ struct Up {
     calls: TcpListener,
     crons: Vec<Job>,
     launcher: Arc<AnyLauncher>,
+    watch: Option<Watch>,
 }
 
 async fn start(
@@ -140,6 +145,7 @@ async fn start(
     )?);
     let activator = Activator::new(manifests, Arc::clone(&launcher), Default::default());
     let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
+    let watch = args.watch.then(|| Watch::start(project)).transpose()?;
     console::done("keys, activator and gateway", step.elapsed());
     Ok(Up {
         server,
@@ -149,6 +155,7 @@ async fn start(
         calls,
         crons,
         launcher,
+        watch,
     })
 }
 
@@ -219,6 +226,8 @@ impl Up {
             })
         };
         greet(address, began.elapsed());
+        let activator = self.activator.clone();
+        let watching = self.watch.map(|watch| tokio::spawn(watch.run(activator)));
 
         stop.asked().await;
         console::say("\nstopping …");
@@ -229,6 +238,9 @@ impl Up {
             () = stop.asked() => console::say("not waiting for the calls that still run"),
         }
         self.activator.shutdown().await;
+        if let Some(watching) = watching {
+            watching.abort();
+        }
         // With the last function gone, nobody is left to call another.
         calling.abort();
         close_database.send_replace(true);

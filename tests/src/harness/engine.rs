@@ -35,6 +35,9 @@ use super::{
 /// How long anything may take that is about to happen; never reached by a test that passes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How tests start an engine: with the programs that are built, at a port that is free.
+pub const UP: [&str; 4] = ["up", "--no-build", "--port", "0"];
+
 /// A data folder that is removed with this.
 #[derive(Debug)]
 pub struct Data(TempDir);
@@ -103,12 +106,16 @@ impl Engine {
 
     /// `zerocart up` with more options.
     pub async fn start_with(data: &Data, options: &[&str]) -> Self {
+        let mut command = zerocart(&data.path());
+        command.args(UP).args(options);
+        Self::start_command(data, command).await
+    }
+
+    /// The engine that `command` starts, with `--data` and [`UP`] among its arguments.
+    pub async fn start_command(data: &Data, mut command: Command) -> Self {
         let log = data.file("output");
         let output = File::create(&log).expect("the log can be made");
-        let mut command = zerocart(&data.path());
         command
-            .args(["up", "--no-build", "--port", "0"])
-            .args(options)
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file can be cloned"))
             .stderr(output)

@@ -14,6 +14,7 @@ mod reflection;
 mod schemathesis;
 mod secrets;
 mod story;
+mod watch;
 mod writes;
 mod zero;
 
