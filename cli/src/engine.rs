@@ -24,7 +24,7 @@ pub(crate) const CONSUMER: &str = "zerocart-users";
 #[derive(Clone)]
 pub(crate) struct Environment {
     databases: BTreeMap<&'static str, String>,
-    /// The same for all clones: a change reaches whatever is started after it.
+    /// Shared by all clones: a change affects every process that starts after it.
     tokens: Arc<RwLock<TokenKeys>>,
     function_url_template: String,
     log_level: String,
@@ -107,8 +107,8 @@ impl Environment {
             .collect()
     }
 
-    /// The variables of whatever has this name. Only those that call others know where these are, and
-    /// only those that sign get the key that they sign with.
+    /// The variables of the function or job of this name. Only those that call others get
+    /// addresses, and only those that sign get a signing key.
     pub(crate) fn of(&self, name: &str) -> Vec<(String, String)> {
         let tokens = self.tokens.read();
         let tokens = tokens.unwrap_or_else(PoisonError::into_inner);
@@ -233,7 +233,7 @@ mod tests {
         for name in ["create-order", "get-order", "update-order-status"] {
             assert_eq!(names(&environment, name), service);
         }
-        // Whoever gets a key to sign with is renewed when it changes.
+        // Functions with a signing key are renewed when the key changes.
         for function in domains::functions() {
             let name = function.info.name;
             let names = names(&environment, name);

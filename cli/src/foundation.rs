@@ -1,4 +1,4 @@
-//! What functions stand on, whatever runs them: databases, keys, and a first admin.
+//! What functions need on every local engine: databases, keys, and a first admin.
 
 use std::{path::PathBuf, time::Instant};
 
@@ -72,7 +72,7 @@ impl Foundation {
         );
 
         let keys = Keys::load_or_make(data)?;
-        // Shown at once: whatever fails after this, the password is not lost.
+        // Shown at once, so that the password is not lost if a later step fails.
         if let Some(credential) = first_admin(&databases).await? {
             bootstrap::show(&credential);
         }

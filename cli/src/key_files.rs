@@ -1,7 +1,7 @@
 //! The keys that sign tokens: made at the first start, kept in files that only their owner reads.
 //!
-//! Each issuer has one file, which is replaced as a whole: whatever dies at whatever moment leaves
-//! each file as it was before or as it is after, and any such pair works.
+//! Each issuer has one file, which is replaced as a whole. After a crash at any moment, each file
+//! is either the old one or the new one, and every such pair works.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -92,7 +92,7 @@ fn load_or_make(path: &Path) -> Result<KeySet> {
     }
 }
 
-/// Written beside and moved: whoever dies here leaves no half a key.
+/// Written to another file and renamed, so that a crash leaves no incomplete key.
 fn write(path: &Path, keys: &KeySet) -> Result<()> {
     let draft = path.with_extension("new");
     let _ = fs::remove_file(&draft);

@@ -96,7 +96,7 @@ fn sign_up(email: &str, password: &str) -> CreateUserRequest {
     }
 }
 
-/// However an e-mail is spelled, it is one account.
+/// All spellings of an e-mail are one account.
 async fn spellings(shop: &Shop) -> Result<(), Failed> {
     let nobody = Who::nobody();
     let name = shop.key("spelled");
@@ -157,7 +157,7 @@ async fn spellings(shop: &Shop) -> Result<(), Failed> {
     Ok(())
 }
 
-/// However an accent or a space is sent, it is one password.
+/// All encodings of an accent or a space are one password.
 async fn passwords(shop: &Shop) -> Result<(), Failed> {
     let nobody = Who::nobody();
     let composed = "caf\u{e9} cr\u{e8}me";

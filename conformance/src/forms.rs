@@ -1,4 +1,4 @@
-//! What means the same is the same request, in whatever form it comes.
+//! Requests in different forms with one meaning are one request.
 
 use http::Method;
 use serde_json::json;

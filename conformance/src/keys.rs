@@ -28,7 +28,7 @@ use super::{
 /// The longest key, in characters.
 const MAX_KEY_LEN: usize = 255;
 
-/// Whatever writes does it once under one idempotency key. Orders have a story of their own.
+/// Every function that writes does it once under one idempotency key. Orders have their own story.
 pub(super) async fn keys(shop: &Shop) -> Result<(), Failed> {
     bad_keys(shop).await?;
     users(shop).await?;
@@ -181,7 +181,7 @@ async fn products(shop: &Shop) -> Result<(), Failed> {
         }
     };
     look(16).await?;
-    // "Not enough" is an answer, too: it stays, whatever is in stock by then.
+    // "Not enough" is an answer, too. It stays, even if there is enough stock by now.
     let key = shop.key("not-enough");
     let not_enough = Refusal::not_now("there is not enough of this product in stock");
     for _ in 0..2 {

@@ -1,13 +1,13 @@
 //! The conformance suite: stories of what clients rely on, told against the address of any engine, over
 //! REST and over gRPC.
 //!
-//! A story is a function over a [`Shop`]; it calls functions and says what it expects of each
-//! answer. Everything that it makes has a name of its own, so stories can be told again and again
-//! on one system. They know the public contract and nothing else: no database, no process, no
-//! engine but for its [`Edge`]. [`run`] tells all of them, stops at the first thing that is not so,
-//! and finds out when an RPC is not told of, good and bad. What it gives is also the transcript: two
-//! engines whose [differences](Transcript::differences) are none behave alike, whatever stories
-//! look at.
+//! A story is a function over a [`Shop`]. It calls functions and says what it expects of each
+//! answer. Everything that it makes has a new name, so stories can run many times on one system.
+//! They know only the public contract: no database, no process, and of the engine only its
+//! [`Edge`]. [`run`] runs all of them, stops at the first wrong answer, and fails if an RPC is
+//! never called with success or never with a refusal. It also returns the transcript of all
+//! answers. Two engines behave alike if their transcripts have no
+//! [differences](Transcript::differences), also in what no story checks.
 //!
 //! A gateway limits requests (per client and function 100 a minute, 10 of them to sign in). Stories
 //! wait when it says so, or call from several [sources](Plan::sources).
@@ -240,8 +240,8 @@ pub enum Stop {
 
 /// Tells the stories of `plan`, one after the other, until `stop` resolves.
 ///
-/// Meanwhile the simulated payment provider answers at once and never fails, unless a story says so.
-/// Whatever happens, in the end it gets back the delays that it had, `plan.failure_rate`, and all
+/// Meanwhile the simulated payment provider answers at once and never fails, unless a story says
+/// so. In any case, it gets back at the end the delays that it had, `plan.failure_rate`, and all
 /// kinds of failure.
 ///
 /// # Errors

@@ -120,7 +120,7 @@ fn texts(rules: &Rules) -> Vec<Broken> {
     match rules.format.as_str() {
         "OPAQUE" => {}
         "LINES" => add("with an escape", with('\u{1b}'), control.into()),
-        // A path may not hold it, whatever the edge.
+        // A path must not contain it, at any edge.
         "UUID" => {}
         _ => {
             add("with an escape", with('\u{1b}'), control.into());

@@ -7,8 +7,8 @@ use zerocart_proto::{
 
 use super::{answer::Failed, shop::Shop};
 
-/// What the payment provider was like. Its failure rate and its kinds of failure cannot be asked
-/// for: whoever sets one of them sets both.
+/// What the payment provider was like. Its failure rate and its kinds of failure cannot be read,
+/// and setting one of them sets both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     min_delay_ms: i32,

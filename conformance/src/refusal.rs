@@ -109,7 +109,7 @@ impl Refusal {
         Self::new(Code::Unauthenticated, 401, detail)
     }
 
-    /// Whoever calls may not.
+    /// The caller is not allowed.
     pub fn denied() -> Self {
         Self::new(Code::PermissionDenied, 403, "the caller may not do this")
     }

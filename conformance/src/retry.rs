@@ -48,7 +48,7 @@ pub(super) async fn retry(shop: &Shop) -> Result<(), Failed> {
         .is("total", |r| r.total, before + 1)
         .end()?;
 
-    // Whatever becomes of the order, the answer to its making stays.
+    // The answer to making an order stays, even if the order changes.
     let shipped = shop
         .move_on(&shop.admin, &paid.id, OrderStatus::Shipped)
         .await?

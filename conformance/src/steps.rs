@@ -150,7 +150,7 @@ impl Shop {
             .end()
     }
 
-    /// The cart is emptied, whatever is in it.
+    /// The cart is emptied, with any content.
     ///
     /// # Errors
     ///

@@ -64,7 +64,8 @@ pub(super) async fn tokens(shop: &Shop) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What anyone may do, `who` may, whatever Authorization header they send: above all, sign in again.
+/// What anyone may do, `who` may do with any Authorization header. The most important case is
+/// signing in again.
 async fn open(shop: &Shop, who: &Who, things: &Things) -> Result<(), Failed> {
     let email = format!("{}@example.com", shop.key(&who.name.replace(' ', "-")));
     let sign_up = CreateUserRequest {

@@ -74,7 +74,7 @@ fn plugins(unit: &Unit, rpc: &Info) -> String {
     text
 }
 
-/// The methods of a route: HEAD wherever GET is (RFC 9110, section 9.3.2).
+/// The methods of a route: HEAD for every GET (RFC 9110, section 9.3.2).
 fn methods(method: &str) -> &[&str] {
     match method {
         "GET" => &["GET", "HEAD"],

@@ -70,8 +70,8 @@ pub struct Row {
     pub who: Who,
 }
 
-/// The lines of the table of RPCs in a Markdown text: the columns that are called `RPC`, and whatever
-/// begins with `route` or `public REST route` and with `who`.
+/// The lines of the table of RPCs in a Markdown text: the columns `RPC`, those that begin with
+/// `route` or `public REST route`, and those that begin with `who`.
 ///
 /// # Errors
 ///

@@ -18,7 +18,7 @@ const PARAMETERS: [&str; 4] = [
 const OPENAPI: &str = "openapi";
 const OPENAPI_PATH: &str = "/openapi.json";
 
-/// The service that gives the descriptors to whoever asks, and the paths of its two versions.
+/// The reflection service, and the paths of its two versions.
 const REFLECTION: &str = "grpc-reflection";
 const REFLECTION_PATHS: [&str; 2] = [
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -172,7 +172,7 @@ fn reflection(route: &Route, host: &str, wrong: &mut Vec<String>) {
 
 fn rest(function: &Info, route: &Route, wrong: &mut Vec<String>) {
     let name = &route.name;
-    // HEAD wherever GET is (RFC 9110, section 9.3.2).
+    // HEAD for every GET (RFC 9110, section 9.3.2).
     let wanted = match function.http_method {
         "GET" => &["GET", "HEAD"][..],
         method => &[method],

@@ -11,7 +11,8 @@ use crate::units;
 /// What the queue-proxy's drain (30 s) and a pod's grace need at the least.
 const DRAIN: Duration = Duration::from_secs(35);
 
-/// Whoever is asked gives up before whoever asks: a function before Knative, Knative before Kong.
+/// A callee's time limit is shorter than its caller's: a function's than Knative's, Knative's than
+/// Kong's.
 ///
 /// A unary answer begins and ends at once, so Knative's limit for it is
 /// `responseStartTimeoutSeconds`. `timeoutSeconds` is also the grace of a pod that is drained, and

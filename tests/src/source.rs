@@ -35,7 +35,7 @@ pub fn read(root: &Path) -> std::io::Result<Vec<Source>> {
     let files = WalkDir::new(root).sort_by_file_name().into_iter();
     let files = files.filter_entry(|entry| {
         let name = entry.file_name().to_string_lossy();
-        // A data folder of the engine, whatever it is called, is none of the project's.
+        // A data folder of the engine, of any name, is not part of the project.
         !BUILT.contains(&name.as_ref())
             && !entry.path().join("engine.json").exists()
             && name != ".zerocart"

@@ -34,7 +34,7 @@ use crate::{
     stop::Stop,
 };
 
-/// The emulator looks at no signature; whoever is signed in to AWS here stays out of it.
+/// The emulator checks no signature, so the AWS credentials of this machine are not used.
 const AWS: [(&str, &str); 3] = [
     ("AWS_REGION", "local"),
     ("AWS_ACCESS_KEY_ID", "local"),

@@ -75,8 +75,8 @@ impl Client {
         Self::to(wire, base.expect("an address is a URI")).expect("http needs no certificates")
     }
 
-    /// A client of whatever answers at the URL `base`: `http` or `https`, a host, and perhaps a
-    /// path that goes before all others.
+    /// A client of the server at the URL `base`: `http` or `https`, a host, and perhaps a path that
+    /// goes before all others.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Client {
         }
     }
 
-    /// Calls a gRPC path with these bytes as the message, whatever they are.
+    /// Calls a gRPC path with any bytes as the message.
     ///
     /// # Errors
     ///

@@ -29,7 +29,7 @@ fn wrong<T>(what: impl Into<String>) -> Result<T, Unusable> {
 pub struct Outcome<T> {
     /// OK, or the error's code: over JSON the problem's `code`.
     pub code: Code,
-    /// The status of the HTTP response: 200 over gRPC, whatever `code` is.
+    /// The status of the HTTP response: over gRPC always 200.
     pub http_status: u16,
     /// The error's message: over JSON the problem's `detail`. Empty for OK.
     pub message: String,

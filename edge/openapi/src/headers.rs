@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// What every answer may have, whoever gives it.
+/// Headers that every answer may have, from the gateway or from a function.
 pub(crate) const COMMON: [&str; 2] = ["traceresponse", "X-Correlation-Id"];
 /// What the gateway tells of its limits.
 pub(crate) const LIMITS: [&str; 3] = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"];

@@ -137,7 +137,7 @@ fn name() -> String {
 }
 
 impl Rules {
-    /// Whether a request is refused without the field, whatever else it holds.
+    /// Whether a request without the field is refused, with any other content.
     pub(crate) fn always_given(&self) -> bool {
         self.needed() && self.present_unless.is_empty()
     }

@@ -5,9 +5,10 @@
 //! the same public address. It knows the descriptors and nothing else: no database, no keys, nobody's
 //! data. So anyone may ask, as with `/openapi.json`.
 //!
-//! A client counts against the gateway's limit once for each stream, however much it asks on it, so a
-//! stream has limits of its own: what it asks, what it is answered, and the time that `knative/edge`
-//! gives. Who reaches one is told RESOURCE_EXHAUSTED, and may begin another.
+//! At the gateway, a stream counts once against the client's limit, for any number of questions. So
+//! a stream has its own limits: the size of the questions, the size of the answers, and the time
+//! that `knative/edge` allows. At a limit, the stream ends with RESOURCE_EXHAUSTED, and the client
+//! may begin another.
 
 mod bounded;
 

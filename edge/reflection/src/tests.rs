@@ -196,7 +196,7 @@ fn symbols() -> impl Iterator<Item = String> {
     })
 }
 
-/// What cannot be read is neither answered nor passed over, wherever its bytes are parted.
+/// A question that cannot be read is neither answered nor skipped, for all ways to split its bytes.
 #[tokio::test]
 async fn a_question_that_cannot_be_read_is_told_so() {
     // ListServices

@@ -19,7 +19,7 @@ const MAX_LINES: usize = 1000;
 /// the next.
 const MAX_TOTAL_CENTS: i64 = 100 << 46;
 
-/// Whoever changes a cart has its row first. A cart that is not there yet has nothing to lock.
+/// Every change of a cart locks its row first. A cart that does not exist yet has no row to lock.
 pub(crate) const LOCK: &str = "SELECT 1 FROM carts WHERE user_id = $1 FOR NO KEY UPDATE";
 
 /// The lines in the order in which they were first added; for a cart without lines one row of
@@ -33,7 +33,8 @@ pub(crate) const READ: &str = concat!(
     WHERE user_id = $1 ORDER BY position"
 );
 
-/// When a cart is changed: later than every change before, whatever the clock does.
+/// The time of a change of a cart: always later than the change before, even if the clock was set
+/// back.
 macro_rules! now {
     () => {
         "greatest(clock_timestamp(), carts.updated_at + interval '1 microsecond')"

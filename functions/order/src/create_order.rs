@@ -155,7 +155,7 @@ impl CreateOrder {
     ) -> Result<OrderResponse, Error> {
         match driven {
             Driven::Here(order) => self.answer(&order),
-            // Whoever took it over may have brought it to its end.
+            // The driver that took it over may have brought it to its end.
             Driven::Lost => self.answer(&self.load(cx, id).await?),
         }
     }
@@ -166,8 +166,7 @@ impl CreateOrder {
         order.ok_or_else(|| Error::internal("an order is gone"))
     }
 
-    /// What became of the order when it was made. The same at any later time, whatever becomes of
-    /// the order then.
+    /// The outcome of making the order. It stays the same, even if the order changes later.
     fn answer(&self, order: &Order) -> Result<OrderResponse, Error> {
         if let Some(paid_at) = &order.paid_at {
             let mut message = order.to_message();

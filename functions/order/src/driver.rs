@@ -1,4 +1,4 @@
-//! Whoever drives an order: does what the saga wants, and records what came of it.
+//! The driver of an order: executes the steps of the saga, and records their outcome.
 //!
 //! A driver holds the order's lease. It says that it lives while a step takes long, and finds out at
 //! its next record when another has taken over, after which it does nothing any more. When its
@@ -32,7 +32,7 @@ const ALL: Duration = Duration::from_secs(26);
 /// The pause before an order is taken up again that could not be brought to its end.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Drives orders. A clone is the same.
+/// Drives orders. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Driver {
     pub(crate) store: Store,

@@ -207,7 +207,7 @@ impl Saga {
         })
     }
 
-    /// Whether the step is tried until it is done, however long that takes: there is no way but on.
+    /// Whether the step is retried until it is done, because the saga cannot go back from here.
     pub(crate) fn must_go_on(self) -> bool {
         matches!(
             self.step,
@@ -288,7 +288,7 @@ impl Saga {
         }
     }
 
-    /// Whether an admin may move the order to `status`, whatever its driver is doing.
+    /// Whether an admin may set the order's status to `status`, in every state of its driver.
     pub(crate) fn may_become(self, status: Status) -> bool {
         let event = match status {
             Status::Cancelled => Event::CancelAsked,

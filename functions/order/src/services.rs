@@ -98,7 +98,7 @@ impl Services {
         let inventory_breaker = breaker(rpc::UpdateInventory::INFO.name);
         let attempts = setup.or("CHARGE_ATTEMPTS", Options::default().attempts);
         let functions = functions?;
-        // Made whatever else is missing, so that every address that is missing is told, too.
+        // Made even if other values are missing, so that all missing addresses are reported, too.
         let options = |breaker: Option<&breaker::shared::Shared>| Options {
             identity: identity.clone().unwrap_or_default(),
             breaker: breaker.cloned(),

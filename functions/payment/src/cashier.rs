@@ -1,4 +1,4 @@
-//! Whoever drives a payment: asks the provider, and records before and after.
+//! The driver of a payment: asks the provider, and records before and after.
 
 use std::time::Duration;
 

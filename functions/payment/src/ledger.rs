@@ -245,7 +245,7 @@ async fn admit(
     let another = |what| refused(format!("this order has a payment with another {what}"));
     let (service, of_order) = (order.role == SERVICE, charged_by == Some(SERVICE));
     if order.purpose == Purpose::Refund && service && !of_order {
-        // An order that fails leaves no charge under its id, whoever made it and for whom.
+        // An order that fails leaves no charge under its id, by any caller and for any user.
         return Ok(());
     }
     if payment.user_id != order.user_id {

@@ -4,13 +4,13 @@
 //! - `payment`: one payment as a state machine, without I/O.
 //! - `ledger`: that state in the database, a transaction per step, none across a request to the
 //!   provider.
-//! - `cashier`: drives the state machine, for whoever has to.
+//! - `cashier`: drives the state machine of a payment.
 //! - One module per function and job.
 //!
 //! Money moves at the provider, which no transaction here can span. So every request to it carries
-//! the order's id as its key, under which it acts once; is recorded before it is sent; and is fenced
-//! by its number. A process that dies leaves a lease that lapses and a state that says what to ask:
-//! the next caller asks it, or whoever looks, or the job.
+//! the order's id as its key, under which it acts once; is recorded before it is sent; and is
+//! fenced by its number. A process that dies leaves a lease that lapses and a state that says what
+//! to ask: the next charge or refund asks it, or get-payment-status, or the job.
 
 mod cashier;
 mod ledger;

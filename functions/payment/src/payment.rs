@@ -189,7 +189,7 @@ impl Payment {
                 self.in_flight = false;
             }
             match &asked.reply {
-                // What is on record is true, whoever asked for it.
+                // The provider's record is true, for every caller that asked for it.
                 Reply::Record(record) => self.take_in(record),
                 // This charge was not made; of an earlier one that says nothing.
                 Reply::Failed(ProviderError::Unavailable)

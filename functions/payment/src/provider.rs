@@ -8,9 +8,9 @@ use zerocart_proto::money::Cents;
 
 /// A payment service provider.
 ///
-/// It acts once per key, whoever asks and however often: a charge under a known key gives what is
-/// on record, and a key that was undone is never charged, also not by a charge that was sent
-/// before and arrives late. So the same request may always be sent again.
+/// It acts once for each key, for all callers and all repetitions: a charge under a known key gives
+/// what is on record, and a key that was undone is never charged, also not by a charge that was
+/// sent before and arrives late. So the same request may always be sent again.
 ///
 /// A request ends by the deadline of `cx`; dropped before, it may or may not have taken effect.
 pub(crate) trait Provider: Send + Sync + 'static {

@@ -3,8 +3,8 @@
 //! Its own books are tables of the payments database that stand for the provider's side. They are
 //! read at each request, so that every instance of the function sees the same provider at once.
 //!
-//! - A charge or a refund takes its time, and takes effect at some moment within it: whoever goes
-//!   away meanwhile does not know whether it did. No connection is held while time passes.
+//! - A charge or a refund takes its time, and takes effect at some moment within it: a caller that
+//!   goes away meanwhile does not know whether it did. No connection is held while time passes.
 //! - At the failure rate, a charge fails in one of the ways that are set. A charge that times out
 //!   was made half of the time.
 //! - With a failure rate of 1 the provider is down: finding and refunding fail, too, each time that

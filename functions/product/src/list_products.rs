@@ -28,7 +28,7 @@ macro_rules! page {
 /// From the newest on.
 const NEWEST: &str = page!("");
 
-/// From a place on: a statement of its own, so that the index leads there however deep it is.
+/// From a position on. It is a separate statement, so that the index finds any depth.
 const AFTER: &str = page!("AND (created_at, id) < ($3, $4)");
 
 /// For a page without rows.

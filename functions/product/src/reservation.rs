@@ -1,11 +1,11 @@
-//! Units held for something, such as an order: taken once and given back once, whatever is
-//! repeated, lost or overtaken on the way.
+//! Units held for something, such as an order: taken once and given back once, even if calls are
+//! repeated, lost or overtaken.
 //!
-//! Each statement first settles who comes first, on the ledger's row: `ON CONFLICT DO UPDATE` waits
-//! for whoever holds that row and then sees what they left, where a plain read would see what was
-//! there before. Only then it changes the stock, on the product's row. That order is the same in
-//! both, so that they cannot wait for each other. A stock that would not be right violates
-//! `products_inventory_not_negative`, and that takes the ledger's row back as well.
+//! Each statement first locks the ledger's row. `ON CONFLICT DO UPDATE` waits for the transaction
+//! that holds the row, and then sees its result; a plain read would see the state before. After
+//! that, it changes the stock in the product's row. Both statements lock in this order, so they
+//! cannot deadlock. A negative stock violates `products_inventory_not_negative`, which also undoes
+//! the ledger's row.
 
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Kind};

@@ -1,8 +1,9 @@
 //! How often somebody may try to sign in to one account.
 //!
-//! The gateway limits attempts per address of the network; whoever has many of them is slowed down here,
-//! per e-mail. All spellings of an e-mail count together. An attempt counts before its password is looked at, so that many at once count too; success forgets
-//! all of them. An e-mail without an account is counted alike: the limit tells nothing about accounts.
+//! The gateway limits attempts for each network address. A caller with many addresses is slowed
+//! down here, for each e-mail. All spellings of an e-mail count together. An attempt counts before
+//! its password is looked at, so that many at once count too; a success resets the count. An e-mail
+//! without an account is counted in the same way, so the limit says nothing about accounts.
 
 use std::time::Duration;
 
@@ -169,7 +170,7 @@ impl Attempts {
             return Err(Error::new(Kind::ResourceExhausted, message).with_retry_after(wait));
         }
         let account = if row.get::<_, bool>(8) {
-            // Whatever this e-mail is: how long it takes tells nothing about it.
+            // Done for every e-mail, so the time says nothing about the account.
             accounts::adopt(database, cx).await?;
             let session = database.session(cx).await?;
             session.query_opt(READ, &[&key, email_key]).await?

@@ -22,8 +22,8 @@ use zerocart_resilience::bulkhead::{self, Bulkhead};
 /// an unknown e-mail is compared with it, so that the answer takes as long.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGtub3dzIGl0$OgGxhcHeANZ7LIxlJRCHMF5eBEwOp7uXWkuZ5Tcy2R8";
 
-/// How long a request waits for its turn. The contract's limit for a call is 5 s; whoever waited
-/// this long still has the time for its own hash and its queries.
+/// How long a request waits for its turn. The contract's limit for a call is 5 s; a request that
+/// waited this long still has time for its own hash and its queries.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
 /// A password with its accents composed (Unicode NFC) and every space the one of ASCII: the mappings of
@@ -129,8 +129,8 @@ impl Passwords {
 #[derive(Clone, Copy, Debug)]
 struct Hasher;
 
-/// A reservation above 32 MiB, of which only what a hash writes to becomes memory. glibc takes such a
-/// piece from the system and gives it back, whatever was freed before (`M_MMAP_THRESHOLD` of
+/// A reservation above 32 MiB, of which only what a hash writes to becomes memory. glibc takes such
+/// a piece from the system and gives it back, independent of earlier frees (`M_MMAP_THRESHOLD` of
 /// mallopt(3): its dynamic threshold ends there); musl does so from 128 KiB on.
 const RESERVED_BLOCKS: usize = 33 << 10;
 

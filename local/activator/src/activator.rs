@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 3;
 /// above what it takes would end that connection for all of them.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// Runs functions as they are asked for. A clone is the same activator.
+/// Runs functions on demand. Clones share everything.
 #[derive(Clone)]
 pub struct Activator {
     pools: Arc<BTreeMap<String, Arc<Pool>>>,

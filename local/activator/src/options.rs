@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What the activator takes from the engine, not from a function's manifest.
+/// The activator's own settings. They come from the engine, and not from a function's manifest.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How long an instance may take to become ready; past it, held requests get a 504.
@@ -37,7 +37,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The back-off after a failure that `streak` others came before.
+    /// The back-off after a failure that follows `streak` other failures in a row.
     pub(crate) fn backoff_after(&self, streak: u32) -> Duration {
         let factor = 2_u32.saturating_pow(streak);
         self.backoff.saturating_mul(factor).min(self.max_backoff)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a function is doing.
+/// The status of a function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionStatus {
     /// Its name.
@@ -21,7 +21,7 @@ pub struct FunctionStatus {
     pub crashes: u64,
 }
 
-/// What an instance is doing.
+/// The status of an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceStatus {
     /// Its process id; none when it runs inside the engine or has not been started yet.
@@ -30,11 +30,11 @@ pub struct InstanceStatus {
     pub started_at_unix_ms: u64,
     /// The requests that it is answering.
     pub in_flight: usize,
-    /// Where it is in its life.
+    /// Its phase.
     pub state: InstanceState,
 }
 
-/// Where an instance is in its life.
+/// The phase of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {

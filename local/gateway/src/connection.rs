@@ -13,7 +13,7 @@ pub(crate) struct Connection {
     /// Counts connections, from 1.
     pub(crate) serial: u64,
     requests: AtomicU64,
-    /// Which of its requests cannot be told from what comes behind them.
+    /// Finds requests whose length can be read in two ways.
     pub(crate) framing: Framing,
 }
 

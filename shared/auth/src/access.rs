@@ -7,10 +7,10 @@ use crate::Identity;
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The RPC wants a token and there is none (gRPC UNAUTHENTICATED, HTTP 401).
+    /// The RPC needs a token, and there is none (gRPC UNAUTHENTICATED, HTTP 401).
     #[error("a token is required")]
     Unauthenticated,
-    /// The caller is known and may not (gRPC PERMISSION_DENIED, HTTP 403).
+    /// The caller is known, and is not allowed (gRPC PERMISSION_DENIED, HTTP 403).
     #[error("the caller may not do this")]
     PermissionDenied,
 }
@@ -46,8 +46,8 @@ pub fn authorize(
 
 /// Decides whether `identity` may see or change a row that belongs to the user `owner_id`.
 ///
-/// The roles in [`Access::roles`] may for every row, a customer only for its own. For an RPC
-/// without [`Access::owner`] only the roles count.
+/// A caller with a role of [`Access::roles`] may do so for every row, a customer only for its own
+/// rows. For an RPC without [`Access::owner`] only the roles count.
 ///
 /// # Errors
 ///

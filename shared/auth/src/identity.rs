@@ -11,7 +11,7 @@ use zerocart_proto::access::Role;
 pub enum Issuer {
     /// Signs for people: customers and admins. The gateway knows it.
     User,
-    /// Signs for functions. The gateway does not know it, so its tokens are no use from outside.
+    /// Signs for functions. The gateway does not know it, so its tokens are refused from outside.
     Service,
 }
 

@@ -1,4 +1,4 @@
-//! Where functions are.
+//! The addresses of functions.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -10,7 +10,7 @@ use crate::transport::Transport;
 const TEMPLATE: &str = "FUNCTION_URL_TEMPLATE";
 const URLS: &str = "FUNCTION_URLS";
 
-/// What stands for the function's name in the template.
+/// The placeholder of the function's name in the template.
 const PLACEHOLDER: &str = "{function}";
 
 /// A name to try the template with; one in kebab-case fits wherever that does.

@@ -1,4 +1,4 @@
-//! One attempt at a call: what goes out, what comes back, and what that says.
+//! One attempt of a call: the request, the response, and its verdict.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -46,7 +46,7 @@ pub(crate) struct Outgoing {
     pub(crate) trail: Arc<Trail>,
 }
 
-/// What became of the attempts of one call.
+/// The results of the attempts of one call.
 #[derive(Debug, Default)]
 pub(crate) struct Trail(Mutex<Steps>);
 

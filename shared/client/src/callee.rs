@@ -1,4 +1,4 @@
-//! One function that is called, as far as this process has heard of it.
+//! One function that is called, and what this process knows about it.
 
 use std::{
     sync::{
@@ -93,7 +93,7 @@ impl Callee {
         }
     }
 
-    /// The leave to wake it; none when it is awake, or somebody is at it.
+    /// The permission to wake it; none if it is awake, or is being woken.
     pub(crate) fn wake(&self) -> Option<Waking<'_>> {
         let awake = {
             let heard = self.heard();

@@ -21,7 +21,7 @@ use crate::{
 /// How one RPC is called.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// In whose name. Default: the call's own caller.
+    /// The identity of the call. Default: the call's own caller.
     pub identity: Identity,
     /// A circuit breaker around each call, for which all attempts together are one outcome. Default:
     /// none. Its probe lease is the longest that a call may take then.
@@ -53,7 +53,7 @@ impl Default for Options {
     }
 }
 
-/// A client of the RPC `R`. A clone shares everything.
+/// A client of the RPC `R`. Clones share everything.
 pub struct Client<R> {
     inner: Arc<Inner>,
     rpc: PhantomData<fn() -> R>,

@@ -1,4 +1,4 @@
-//! Why a call gave no response.
+//! Why a call has no response.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -9,14 +9,14 @@ use zerocart_proto::validate::Violation;
 
 use crate::attempt::{CallError, Trail};
 
-/// When a client may try again, where nobody has said it: the least that HTTP can say.
+/// The default time after which a client may try again: the smallest value of HTTP's `Retry-After`.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What is known of a call that gave no response.
+/// What is known about the effect of a call without a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Delivery {
-    /// The function answered with this status. It may be that it does not know itself: UNAVAILABLE
-    /// and DEADLINE_EXCEEDED are its word that it came to no end.
+    /// The function answered with this status. UNAVAILABLE and DEADLINE_EXCEEDED mean that the
+    /// function itself does not know whether it was done.
     Answered,
     /// It certainly never reached the function's handler: no connection, an open circuit breaker,
     /// a full bulkhead, a deadline that passed before it was sent.
@@ -27,7 +27,7 @@ pub enum Delivery {
     Unknown,
 }
 
-/// Why a call gave no response.
+/// Why a call has no response.
 ///
 /// `Display` is for logs. As the answer of a handler that did not expect it, it becomes an
 /// [`Error`] with `?`: UNAVAILABLE, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED and ABORTED stay what
@@ -40,7 +40,7 @@ pub struct Failure {
     pub kind: Kind,
     /// The function's message when it answered, else one of this side's.
     pub message: String,
-    /// When it is worth trying again, if somebody said so.
+    /// When a retry makes sense, if the answer said so.
     pub retry_after: Option<Duration>,
     /// Facts for programs: the metadata of the answer's google.rpc.ErrorInfo.
     pub metadata: BTreeMap<String, String>,

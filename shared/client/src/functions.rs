@@ -25,10 +25,10 @@ use crate::{
     transport::{H2c, Transport, Way},
 };
 
-/// The longest that anybody waits for a function to wake.
+/// The longest wait for a function to wake.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who calls, and whom it may call.
+/// A caller, and the functions that it may call.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
     /// The name of the function or job.
@@ -55,7 +55,7 @@ impl From<&JobInfo> for Caller {
     }
 }
 
-/// Addresses and connections of the functions that one function calls. A clone shares all.
+/// Addresses and connections of the functions that one function calls. Clones share everything.
 #[derive(Clone)]
 pub struct Functions(Arc<Inner>);
 

@@ -1,8 +1,8 @@
 //! One unary gRPC call as an HTTP/2 exchange
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 //!
-//! tonic's own client makes a status of whatever goes wrong: of the function's word, of a proxy's
-//! 503 and of a connection that was cut. Whoever must not charge twice has to tell them apart, so
+//! tonic's own client turns every problem into a status: the function's own status, a proxy's 503,
+//! and a connection that was cut. A caller that must not charge twice has to distinguish them, so
 //! the frame is read here.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::{failure::kind, transport::Reply};
 /// The `google.rpc.ErrorInfo.domain` that every status of a function carries.
 const DOMAIN: &str = "zerocart";
 
-/// Before a message: whether it is compressed, and its length.
+/// The bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
 /// The most microseconds that fit into the 8 digits of a `grpc-timeout`.
@@ -69,14 +69,14 @@ pub(crate) enum Answer {
         /// Whether it was the first answer of its process.
         cold: bool,
     },
-    /// The function's word that there is none.
+    /// The function's own status: an error.
     Status { status: Box<Status>, cold: bool },
-    /// The word of something in between (an activator, a gateway, a proxy), which may not know
+    /// The answer of a system in between (an activator, a gateway, a proxy), which may not know
     /// what the function did.
     Foreign(Foreign),
 }
 
-/// What something in between said.
+/// The answer of a system in between.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     pub(crate) kind: Kind,

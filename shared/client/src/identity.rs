@@ -1,4 +1,4 @@
-//! In whose name a function is called.
+//! The identity with which a function is called.
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use crate::Caller;
 /// than needed, because nothing can take a token back.
 const TTL: Duration = Duration::from_secs(60);
 
-/// In whose name a function is called.
+/// The identity with which a function is called.
 #[derive(Clone, Debug, Default)]
 pub enum Identity {
     /// Of the call's own caller: its token is passed on; nobody's when it has none.

@@ -18,7 +18,7 @@
 //! | `AUTH_SERVICE_SIGNING_KEY` | the private JWK of the service issuer, for [`ServiceToken`] |
 //!
 //! A base URL is `http://host[:port][/path]`; a host that is `localhost` or ends in `.localhost` is
-//! 127.0.0.1, whatever DNS says (RFC 6761, section 6.3).
+//! 127.0.0.1 without asking DNS (RFC 6761, section 6.3).
 
 mod address;
 mod attempt;

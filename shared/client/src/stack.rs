@@ -1,4 +1,4 @@
-//! What stands between a call and its callee, outermost first.
+//! The layers between a call and its callee, outermost first.
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -42,8 +42,8 @@ const BULKHEAD: bulkhead::Config = bulkhead::Config {
 /// All layers of the calls of one client.
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
-    /// What judges the whole call: around everything, so that a call with all its attempts is one
-    /// outcome, and the attempts that one customer's order needs refuse nobody else.
+    /// The circuit breaker is around everything, so that a call with all its attempts is one
+    /// outcome. The attempts of one customer's order then do not affect other customers.
     breaker: Option<shared::Shared>,
     repeated: BoxCloneSyncService<Outgoing, Bytes, CallError>,
     attempt: Attempt,
@@ -70,7 +70,8 @@ impl Stack {
             },
         )?;
         let repeated = ServiceBuilder::new()
-            // The total deadline: nothing below may outlive what the caller is willing to wait.
+            // The total deadline: no layer below may take longer than the caller is willing to
+            // wait.
             .layer(deadline::Layer::new(|out: &Outgoing| Some(out.deadline)))
             // Retry inside the deadline, so that all attempts and pauses share one budget of time.
             .layer(policy.layer())
@@ -146,7 +147,7 @@ struct Repeat {
 }
 
 impl Rules<Outgoing, Bytes, CallError> for Repeat {
-    /// Whoever asks for more than one attempt says that repeating is safe.
+    /// A client that sets more than one attempt declares that repeating is safe.
     fn copy(&self, out: &Outgoing) -> Option<Outgoing> {
         Some(out.clone())
     }

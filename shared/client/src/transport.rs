@@ -33,15 +33,15 @@ use zerocart_core::error::BoxError;
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Told once that the message is being sent.
+/// Called once, when the message is being sent.
 pub type OnSend = Box<dyn FnOnce() + Send>;
 
 /// The longest that one attempt to connect may take; what is not there after this long is tried
 /// again rather than waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How often a connection that a call waits on is asked whether it still lives, and how long it
-/// may take to say so: a machine that vanished says nothing else.
+/// How often a connection that a call waits on is asked whether it still lives, and how long it may
+/// take to say so: a machine that vanished sends no other sign.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 
 /// The largest answer, in bytes: what gRPC allows by default.

@@ -1,4 +1,4 @@
-//! What a handler knows of the call that it answers.
+//! The context of a call, which a handler gets.
 
 use std::{fmt, time::Duration};
 
@@ -14,16 +14,16 @@ use crate::{
 /// The longest idempotency key, in characters.
 const MAX_KEY_LEN: usize = 255;
 
-/// One call: who asks, until when, under which key and trace.
+/// One call: its caller, deadline, idempotency key and trace.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// Who may call the RPC.
     pub access: &'static Access,
     /// Who calls; none without a token.
     pub identity: Option<Identity>,
-    /// The token that says so, to be passed on to a function that is called for them.
+    /// The caller's token, which is passed on to other functions.
     pub token: Option<Token>,
-    /// When nobody waits for the answer any more.
+    /// The deadline: after it, nobody waits for the answer.
     pub deadline: Instant,
     /// The idempotency key of a call that writes.
     pub idempotency: Option<Idempotency>,
@@ -31,7 +31,7 @@ pub struct Call {
     pub trace: TraceContext,
 }
 
-/// The access of a call that nobody made: the handler alone decides.
+/// The access of a call without a caller: only the handler decides.
 const NOBODY: Access = Access {
     anyone: true,
     roles: &[],
@@ -40,7 +40,7 @@ const NOBODY: Access = Access {
 };
 
 impl Call {
-    /// A call that the system makes of itself, such as a step of a deployment.
+    /// A call that the system makes itself, such as a step of a deployment.
     pub fn internal(limit: Duration) -> Self {
         Self {
             access: &NOBODY,
@@ -95,17 +95,17 @@ impl Call {
 
 /// An idempotency key, bound to its caller, its RPC and its request.
 ///
-/// Strangers are one caller. Where they may write, their request says whom it is for, and that is part of
-/// what a record is found by: two of them may choose one key.
+/// All anonymous callers are one caller. If they may write, a field of their request says whom it
+/// is for. That field is part of the record's digest, because two of them may choose the same key.
 ///
 /// Only digests are kept: a request may hold a password, whose plain hash would be easy to guess.
 /// The fingerprint is keyed with the client's key, which itself is never stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// SHA-256 of caller, RPC, key and, of a stranger, whom the request is for: what a record is found
-    /// by.
+    /// SHA-256 of caller, RPC, key and, for an anonymous caller, whom the request is for. A record
+    /// is found by it.
     pub key: [u8; 32],
-    /// SHA-256 of key and request: what tells another request under the same key.
+    /// SHA-256 of key and request. It differs for another request under the same key.
     pub fingerprint: [u8; 32],
 }
 

@@ -76,13 +76,13 @@ impl fmt::Debug for Env {
     }
 }
 
-/// What a platform gives to all that runs on it beside variables, by type: a way to other functions,
-/// say. Empty where everything is as usual. A clone has the same.
+/// Values that a platform gives to all functions in addition to variables, by type, such as another
+/// way to call functions. Empty on most platforms. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Platform(http::Extensions);
 
 impl Platform {
-    /// The same, and `given` in place of what was there of its type.
+    /// The same with `given`, which replaces a value of its type.
     #[must_use]
     pub fn with<T: Clone + Send + Sync + 'static>(mut self, given: T) -> Self {
         self.0.insert(given);
@@ -90,14 +90,15 @@ impl Platform {
     }
 }
 
-/// A value that could not be had; [`Setup`] has noted why.
+/// A value is missing or bad. [`Setup`] has noted why.
 #[derive(Clone, Copy, Debug)]
 pub struct Invalid;
 
 /// A task that runs beside the server.
 pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What a function is built from: its configuration, and what it starts beside the server.
+/// The parts from which a function is built: its configuration, and the tasks that it starts beside
+/// the server.
 pub struct Setup {
     env: Env,
     platform: Platform,
@@ -220,7 +221,7 @@ impl Setup {
         self.readiness.add(check);
     }
 
-    /// Runs work that must go on after its call. All that one function asks for is the same.
+    /// Runs work that must continue after its call. All parts of a function share it.
     pub fn lasting(&self) -> Lasting {
         self.lasting.clone()
     }
@@ -249,10 +250,10 @@ impl fmt::Debug for Setup {
 /// Why a function did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Environment variables that are missing or bad, all of them.
+    /// All environment variables that are missing or bad.
     #[error("bad configuration: {}", .0.join("; "))]
     Config(Vec<String>),
-    /// The port cannot be had.
+    /// The port cannot be used.
     #[error("cannot listen on {address}")]
     Listen {
         /// Where.

@@ -27,27 +27,27 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {
-    /// The request is wrong whatever the state of the system.
+    /// The request is wrong in every state of the system.
     InvalidArgument,
     /// No valid identity.
     Unauthenticated,
-    /// An identity that may not do this.
+    /// The identity is not allowed to do this.
     PermissionDenied,
-    /// What was asked for does not exist.
+    /// The requested thing does not exist.
     NotFound,
-    /// What was to be created exists.
+    /// The thing to create exists already.
     AlreadyExists,
     /// The state of the system does not allow it.
     FailedPrecondition,
-    /// Something else is under way that conflicts.
+    /// Another operation is running that conflicts.
     Aborted,
-    /// The caller used up what it may use.
+    /// The caller has used up a limit.
     ResourceExhausted,
-    /// The time ran out.
+    /// The deadline has passed.
     DeadlineExceeded,
     /// The caller went away.
     Cancelled,
-    /// It cannot be done now.
+    /// It cannot be done at the moment.
     Unavailable,
     /// Not offered.
     Unimplemented,
@@ -181,8 +181,8 @@ impl Kind {
         }
     }
 
-    /// Whether this is an answer about the state of the system, which a repeated request under
-    /// the same idempotency key gets again; the others are no answer, and are tried anew.
+    /// Whether this is an answer about the state of the system. A repeated request under the same
+    /// idempotency key gets it again. Other errors are not answers, and the request is tried again.
     pub fn is_answer(self) -> bool {
         matches!(
             self,
@@ -245,12 +245,12 @@ impl Error {
         Self::new(Kind::NotFound, message)
     }
 
-    /// A fault of ours: the client learns nothing but that, the log everything.
+    /// A fault of ours. The client learns only that; the log has everything.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::new(Kind::Internal, "an internal error occurred").with_source(source)
     }
 
-    /// It cannot be done now; a client may try again after `retry_after`.
+    /// It cannot be done at the moment; a client may try again after `retry_after`.
     pub fn unavailable(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
         Self::new(Kind::Unavailable, message).with_retry_after(retry_after)
     }
@@ -331,7 +331,7 @@ impl Error {
         self.0.kind.retryable()
     }
 
-    /// What an idempotency record keeps of it.
+    /// The form in which an idempotency record keeps it.
     pub fn to_record(&self) -> Record {
         Record {
             kind: self.0.kind,

@@ -16,13 +16,14 @@ pub type Request<F> = <<F as Function>::Rpc as Rpc>::Request;
 /// The response of a function.
 pub type Response<F> = <<F as Function>::Rpc as Rpc>::Response;
 
-/// A handler: how it is built, and how it answers one call. Everything around it is the runtime's.
+/// A handler: how it is built, and how it answers one call. The runtime does everything around it.
 pub trait Function: Sized + Send + Sync + 'static {
     /// The RPC that it serves.
     type Rpc: Rpc;
 
-    /// Builds it from its configuration. Opens no connection and waits for nothing: what takes
-    /// time goes into [`Setup::background`]. What it depends on registers [`Setup::readiness`].
+    /// Builds it from its configuration. It opens no connection and waits for nothing. Work that
+    /// takes time goes into [`Setup::background`]. What it depends on registers
+    /// [`Setup::readiness`].
     ///
     /// # Errors
     ///

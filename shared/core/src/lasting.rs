@@ -5,7 +5,7 @@ use std::{fmt, future::Future};
 use tokio::sync::watch;
 use tracing::Instrument;
 
-/// Runs work that must come to its end though nobody waits for it any more.
+/// Runs work to its end, even if nobody waits for it any more.
 ///
 /// A process that is asked to stop waits for it within its drain time. A platform may still take
 /// the process away earlier, so such work must be able to be taken up by another.

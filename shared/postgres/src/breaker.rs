@@ -17,7 +17,7 @@ use zerocart_resilience::breaker::{
 
 use crate::{Database, RowExt, Session, session::BEGIN};
 
-/// The longest that one use of the store may take, whatever the breaker allows: a connection that
+/// The longest time of one use of the store, even if the breaker allows more: a connection that
 /// hangs is given up.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -220,7 +220,7 @@ struct Columns {
 impl Columns {
     fn of(machine: &Machine) -> Self {
         let state = Self {
-            // All 64 bits, whatever they count to.
+            // All 64 bits, with any value.
             generation: machine.generation.cast_signed(),
             state: machine.state().as_str(),
             ..Self::default()

@@ -86,8 +86,8 @@ pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
 
 /// A connection that works as far as this side knows.
 ///
-/// A server that says that it is starting will be there: that is no attempt, and it is waited for as
-/// long as whoever calls does.
+/// A server that says that it is starting will be ready soon. This does not count as an attempt,
+/// and lasts as long as the caller waits.
 ///
 /// # Errors
 ///
@@ -142,9 +142,9 @@ fn may_pass(error: &PoolError) -> bool {
 
 /// What no connection means to a client and to the breaker.
 ///
-/// Whatever the server's reason (a password that is being rotated, a database that is gone): the
-/// request is not at fault, and another time it may work. A pool whose connections are all busy is
-/// this side's affair, and says nothing about the database.
+/// For every reason of the server (a password that is being rotated, a database that is gone), the
+/// request is not wrong and may work later. A pool whose connections are all busy is this side's
+/// affair, and says nothing about the database.
 pub(crate) fn no_connection(error: PoolError) -> (Error, Outcome) {
     match error {
         PoolError::Timeout(TimeoutType::Wait) => (

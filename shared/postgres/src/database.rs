@@ -45,7 +45,7 @@ struct Inner {
     backoff: Backoff,
     breaker: Option<Breaker>,
     prepare: &'static [&'static str],
-    /// Set once the first attempt to connect has ended, whoever made it.
+    /// Set when the first attempt to connect has ended.
     first: OnceCell<()>,
 }
 

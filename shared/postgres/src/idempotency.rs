@@ -77,7 +77,7 @@ pub(crate) async fn begin<R: Answer>(
         None => false,
     };
     match found {
-        // A record is final, whoever else holds the lock to look at it.
+        // A record is final, even if another transaction holds the lock to read it.
         Some(row) if !expired => answer(&row, idempotency).map(Start::Answered),
         _ if !locked => Err(Idempotency::running()),
         Some(_) => {

@@ -16,7 +16,7 @@ use zerocart_resilience::breaker::{Outcome, Permit};
 
 use crate::{Database, QueryError, connect};
 
-/// READ COMMITTED by name, whatever the server's default is.
+/// READ COMMITTED is set explicitly, because the server may have another default.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// What the database gets at least before a deadline that passes is held against it.

@@ -54,8 +54,8 @@ pub(crate) enum Roots {
 /// | `prefer` | TLS if the server offers it |
 /// | `require`, `verify-ca`, `verify-full` | TLS or nothing |
 ///
-/// libpq verifies less below `verify-full`; a setting that encrypts to whoever answers is not
-/// worth having. Other options are those of [`tokio_postgres::Config`].
+/// libpq verifies less below `verify-full`. Encryption without knowing the server gives no
+/// protection, so it is not offered. Other options are those of [`tokio_postgres::Config`].
 #[derive(Clone)]
 pub struct DatabaseUrl {
     pub(crate) config: tokio_postgres::Config,

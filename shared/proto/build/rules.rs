@@ -122,7 +122,7 @@ fn id(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
     ))
 }
 
-/// The check of a field that JSON must hold, whatever its value.
+/// The check of a field that must be present in JSON, with any value.
 fn presence(message: &MessageDescriptor, field: &FieldDescriptor, rules: &Rules) -> Result<String> {
     let name = field.name();
     let zero = rules.gte.is_none_or(|gte| gte <= 0.0);

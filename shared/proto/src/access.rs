@@ -5,17 +5,17 @@ use std::{fmt, str::FromStr};
 /// Who may call an RPC. Each field opens the RPC to more callers; the default opens it to nobody.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Everybody, without a token: one that is there is not looked at.
+    /// Everybody, without a token. A token that is sent is not read.
     pub anyone: bool,
-    /// Callers with one of these roles, whoever they are.
+    /// All callers with one of these roles.
     pub roles: &'static [Role],
-    /// The caller whose subject this field of the request names, whatever its role.
+    /// The caller whose subject this field of the request names, with any role.
     pub self_field: Option<&'static str>,
     /// Any customer; the handler then lets only the owner of the loaded row through.
     pub owner: bool,
 }
 
-/// What a caller is. Tokens carry the lowercase name.
+/// The role of a caller. Tokens have the lowercase name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// A person with an account.

@@ -309,7 +309,7 @@ fn is_part_of_word(c: char) -> bool {
     }
 }
 
-/// Whether a text holds what may be a card number, however its digits are grouped: 12 digits (in use
+/// Whether a text contains what may be a card number, with digits in any groups: 12 digits (in use
 /// are 12 to 19, the most of ISO/IEC 7812) without a letter in between.
 fn may_be_card_number(text: &str) -> bool {
     let mut digits = 0;

@@ -113,7 +113,7 @@ pub(crate) struct Answer<T> {
     pub(crate) cold: bool,
 }
 
-/// A function with everything around it. A clone shares all of it.
+/// A function with everything around it. Clones share it.
 pub(crate) struct Runtime<F>(Arc<Inner<F>>);
 
 struct Inner<F> {
@@ -352,7 +352,7 @@ impl<F: Function> Runtime<F> {
     }
 }
 
-/// A call that has no outcome yet. Dropped before it has one, its client went away: that is logged
+/// A call that has no outcome yet. If it is dropped before, its client went away. That is logged
 /// and counted, too, because the handler may have had an effect.
 struct Unanswered<'a> {
     metrics: &'a Metrics,

@@ -75,7 +75,7 @@ pub(crate) fn mark(headers: &mut HeaderMap, trace: &TraceContext, cold: bool) {
 
 fn success<R: Rpc>(message: &R::Response, trace: &TraceContext) -> Response<Body> {
     if let Some((status, detail)) = R::refusal(message) {
-        // The response's own fields stay beside the problem's: whoever reads `success` may.
+        // The response's own fields stay beside the problem's, so that clients can read `success`.
         let members = match serde_json::to_value(message) {
             Ok(serde_json::Value::Object(members)) => members,
             _ => serde_json::Map::new(),
@@ -126,7 +126,7 @@ async fn drop_rest(version: Version, body: Body) {
     }
 }
 
-/// Whether the body is coded (RFC 9110, section 8.4), by whatever coding.
+/// Whether the body has any content coding (RFC 9110, section 8.4).
 fn is_coded(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut codings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));

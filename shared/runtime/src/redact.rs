@@ -1,17 +1,17 @@
-//! Secrets are taken out of whatever is written: log lines, and the texts of errors.
+//! Removes secrets from log lines and error texts.
 //!
-//! Nothing here is meant to log a secret, and `proto/` marks the fields that never may be. This is for
-//! what slips through all the same: a name that a client gave to a field, a cause that quotes what it
-//! could not read, a line that somebody adds next year. It knows secrets by their looks:
+//! No code should log a secret, and `proto/` marks the fields that are secret. This is a second
+//! line of defence: for a secret in the name of a field, in a cause that quotes its input, or in a
+//! line that somebody adds later. It recognises secrets by their form:
 //!
-//! - JSON Web Tokens, and whatever follows `Bearer`;
+//! - JSON Web Tokens, and the text after `Bearer`;
 //! - the private part of a JWK, and private keys in PEM;
 //! - the password of a URL;
 //! - card numbers: 12 to 19 digits that satisfy Luhn's check (ISO/IEC 7812-1), also in groups.
 //!
-//! A password has no looks; nothing but its absence from messages keeps it out. One pass over the bytes
-//! of a line, without regular expressions or allocation where there is nothing to hide: a cold start
-//! pays nothing for it.
+//! A password has no such form, so messages must not contain one. A line is read once, without
+//! regular expressions, and without allocation if there is nothing to hide, so a cold start pays
+//! nothing for it.
 
 use std::{
     borrow::Cow,
@@ -126,8 +126,8 @@ fn secrets(line: &[u8], json: bool) -> Vec<Range<usize>> {
     secrets
 }
 
-/// What begins at a place of a line. Nothing that is found holds a quote, so that whoever goes on behind
-/// it knows whether it is in a text.
+/// What begins at a place of a line. Nothing that is found holds a quote, so the caller that
+/// continues after it knows whether it is inside a JSON string.
 enum Found {
     Nothing,
     /// Looked at as a whole, up to here, and no secret.
@@ -164,7 +164,7 @@ fn token(line: &[u8], at: usize) -> Found {
     }
 }
 
-/// What follows `Bearer`, whatever it is (RFC 6750, section 2.1).
+/// Any text after `Bearer` (RFC 6750, section 2.1).
 fn bearer(line: &[u8], at: usize) -> Found {
     const SCHEME: &[u8] = b"bearer";
     let end = at + SCHEME.len();
@@ -274,8 +274,8 @@ fn card(line: &[u8], at: usize) -> Found {
     }
 }
 
-/// The end of an id that begins before or at `at`: hexadecimal digits, of a length that ids have, with a
-/// letter among them. So a UUID, a trace id or a digest is no card, whatever its digits are.
+/// The end of an id that begins before or at `at`: hexadecimal digits, of a length that ids have,
+/// with a letter among them. So a UUID, a trace id or a digest is never a card number.
 fn id(line: &[u8], at: usize) -> Option<usize> {
     let is_id = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';
     // No further than an id reaches: a line of a million such digits is looked at once, not squared.

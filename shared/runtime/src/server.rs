@@ -61,7 +61,7 @@ enum Listen {
     /// On all addresses, at this port.
     Port(u16),
     /// On the socket that is this process's standard input, already bound and listening, as inetd
-    /// passes one: whoever starts the process knows the port before it runs, and no request is
+    /// passes one: the parent process knows the port before the function runs, and no request is
     /// refused while it starts.
     Stdin,
 }

@@ -55,7 +55,7 @@ pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, Star
     }
 }
 
-/// Something that runs as functions do, whatever it serves.
+/// A service that runs as functions do.
 #[derive(Clone, Copy, Debug)]
 pub struct Service {
     /// Its name: of its binary, its manifest and the first label of its host.

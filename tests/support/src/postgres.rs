@@ -126,7 +126,7 @@ impl TestServer {
     }
 
     async fn original(&self, domain: &str, migrations: &Path) -> Database {
-        // Held while migrations run: whoever comes meanwhile needs their result.
+        // Held while migrations run, because other callers need their result.
         let mut originals = self.originals.lock().await;
         if let Some((from, original)) = originals.get(domain) {
             assert_eq!(from, migrations, "one folder of migrations for {domain}");

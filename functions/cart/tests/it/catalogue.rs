@@ -48,7 +48,7 @@ pub(crate) struct Catalogue {
     urls: String,
 }
 
-/// Counts a call as running until it ends, however it does.
+/// Counts a call as running until it ends in any way.
 struct Place<'a>(&'a Shelf);
 
 impl<'a> Place<'a> {
@@ -149,7 +149,7 @@ impl Catalogue {
         self.shelf.running.load(Ordering::SeqCst)
     }
 
-    /// How long, in milliseconds, whoever called it last would wait.
+    /// How long the last caller would wait, in milliseconds.
     pub(crate) fn left_ms(&self) -> usize {
         self.shelf.left_ms.load(Ordering::SeqCst)
     }

@@ -25,7 +25,7 @@ use crate::{
     update_cart_item::set,
 };
 
-/// The client as one of its own calls, to be asked again whatever happens.
+/// The client for one of its own calls, which is repeated after every failure.
 fn keyed(client: &Client) -> Client {
     client.clone().header("idempotency-key", &id())
 }

@@ -36,7 +36,7 @@ async fn after_three_failures_it_is_left_alone_also_by_a_fresh_instance() {
     let tea = catalogue.sell("Tea", 1.0, 9);
     catalogue.is(Mood::Down);
     let client = domain.customer(Wire::Http1, &function, ME);
-    // A call counts once, however often it is repeated.
+    // A call counts once, with all its retries.
     for failures in 1..=3 {
         assert_eq!(
             state(&domain).await.as_deref().unwrap_or("closed"),

@@ -140,7 +140,7 @@ async fn it_is_paid_by_credit_card_unless_the_customer_says_how() {
     }
 }
 
-/// What the customer saw is what is charged, whatever the cart or the product says by then.
+/// The price that the customer saw is charged, even if the cart or the product has changed since.
 #[tokio::test]
 async fn the_price_that_was_in_the_cart_is_charged() {
     let shop = Shop::new().await;
@@ -404,7 +404,7 @@ async fn without_the_stock_function_the_order_is_undone_later() {
 async fn only_the_user_may() {
     let shop = Shop::new().await;
     let function = shop.start::<CreateOrder>().await;
-    // With an empty cart, which whoever may is told of.
+    // With an empty cart, which an allowed caller is told.
     let may = [false, true, false, false, false];
     shop.assert_access::<Rpc>(&function, &create(ME), may, Code::FailedPrecondition)
         .await;

@@ -58,11 +58,11 @@ async fn a_paid_order_stays_the_answer() {
         shop.world.fill_cart(&user, &[(TEA, 0.29, 3)]);
         let first = post(&keyed(&shop, &function, wire, &user), &user).await;
         assert_eq!(first.status, 201);
-        // Whatever the cart has by then.
+        // With any content of the cart by now.
         assert_same(&shop, &function, &user, &first).await;
         shop.world.fill_cart(&user, &[(CUP, 1.0, 1)]);
         assert_same(&shop, &function, &user, &first).await;
-        // Whatever becomes of the order.
+        // In every later state of the order.
         let order = order_in(first.json());
         for status in ["SHIPPED", "DELIVERED"] {
             let moved = format!(

@@ -283,7 +283,7 @@ async fn an_order_that_is_being_undone_is_in_nobodys_way() {
     }
 }
 
-/// It is silent for longer than its lease, but it does live: whoever took over has the order.
+/// It is silent for longer than its lease, but is alive: the new driver has the order.
 #[tokio::test]
 async fn a_driver_that_was_taken_for_dead_changes_nothing_any_more() {
     let shop = Shop::new().await;
@@ -303,7 +303,7 @@ async fn a_driver_that_was_taken_for_dead_changes_nothing_any_more() {
         let end = shop.order_of(&user).await;
         assert_eq!(end.cause.as_deref(), Some("declined"));
         gate.open();
-        // Whoever drove it first answers with what became of it.
+        // The first driver answers with the outcome.
         let answer = first.await.unwrap().ok();
         assert!(!answer.success, "{wire:?}");
         assert_eq!(order_in(answer).status(), OrderStatus::Failed, "{wire:?}");

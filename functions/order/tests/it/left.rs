@@ -1,4 +1,4 @@
-//! Orders as drivers left them, for whoever takes over.
+//! Orders in the states in which drivers left them, for the next driver.
 
 use uuid::Uuid;
 

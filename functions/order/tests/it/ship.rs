@@ -51,7 +51,7 @@ async fn an_order_whose_payment_was_refunded_is_not_shipped_but_cancelled() {
     shop.assert_settled().await;
 }
 
-/// What was shipped has arrived, whatever became of its payment since.
+/// A shipped order can be delivered in every state of its payment.
 #[tokio::test]
 async fn a_shipped_order_is_delivered_without_a_look_at_its_payment() {
     let shop = Shop::new().await;

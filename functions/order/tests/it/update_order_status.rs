@@ -132,7 +132,8 @@ async fn only_the_moves_of_the_contract_are_made() {
     shop.assert_settled().await;
 }
 
-/// An order that is undone for another reason ends FAILED, whatever is asked.
+/// An order that is undone for another reason ends FAILED, even if an admin asks for another
+/// status.
 #[tokio::test]
 async fn what_is_being_undone_cannot_be_called_off_or_moved() {
     let shop = Shop::new().await;
@@ -427,7 +428,8 @@ async fn under_a_key_that_was_used_nothing_is_called_off() {
     shop.assert_settled().await;
 }
 
-/// A refusal was the answer: under its key it stays that, whatever is possible by then.
+/// The answer was a refusal. Under its key it stays a refusal, even if the change is possible by
+/// now.
 #[tokio::test]
 async fn a_refusal_under_a_key_stays_the_answer() {
     let shop = Shop::new().await;

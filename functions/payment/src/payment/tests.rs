@@ -233,7 +233,7 @@ impl World {
     }
 
     /// Expects that a call which nothing disturbs comes to an end from here. A refund does so at
-    /// once, whatever is in flight.
+    /// once, with any other requests in flight.
     fn assert_resolves(&self, purpose: Purpose) {
         let mut world = self.clone();
         world.payment.in_flight &= purpose == Purpose::Refund;

@@ -26,7 +26,7 @@ async fn an_order_is_charged_once_however_often_it_is_asked() {
         let first = client.call::<Rpc>(&charge(&order)).await;
         let payment = assert_answer(first, Success, true, "the order is paid");
         assert_eq!(uuid(&payment).get_version_num(), 7);
-        // However it is paid then: it is paid.
+        // With another payment method, too, it is paid already.
         let again = ProcessPaymentRequest {
             payment_method: "invoice".into(),
             order_id: order.to_uppercase(),

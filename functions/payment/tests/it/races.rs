@@ -150,7 +150,7 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
             assert_ne!(on_record.as_deref(), Some("CHARGED"), "seed {seed}");
         }
 
-        // The provider works again, and whoever cares drives the payment to its end.
+        // The provider works again, and the next caller drives the payment to its end.
         domain.provider(0.0, ALL, 0..=0).await;
         let client = domain.service(Wire::Grpc, &functions[0]);
         let request = match refunds {
@@ -178,7 +178,7 @@ async fn no_charge_stands_after_a_refund_and_none_is_made_twice() {
             "seed {seed}: no {status:?} in {ends:?}"
         );
     }
-    // Whatever was charged has its payment.
+    // Every charge has its payment.
     let strays = "SELECT count(*) FROM simulator_charges
                   LEFT JOIN payments ON order_id = key AND status = 'SUCCESS'
                   WHERE state = 'CHARGED' AND id IS NULL";

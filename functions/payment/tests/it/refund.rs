@@ -142,7 +142,8 @@ async fn charging(
     charging
 }
 
-/// Expects that the payment of an order stands so, whoever looks, and the provider's books agree.
+/// Expects that the payment of an order has this status, for every caller, and the provider's books
+/// agree.
 async fn assert_stands(domain: &Domain, order: &str, status: crate::PaymentStatus, state: &str) {
     let function = domain.start::<GetPaymentStatus>().await;
     let asked = GetPaymentStatusRequest {

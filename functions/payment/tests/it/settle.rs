@@ -1,4 +1,4 @@
-//! Payments that nobody drives any more: whoever looks settles them, or the job does.
+//! Abandoned payments: get-payment-status settles them, or the job does.
 
 use std::time::Duration;
 

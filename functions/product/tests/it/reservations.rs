@@ -1,4 +1,4 @@
-//! Units held for an order: taken once and given back once, in whatever order calls arrive.
+//! Units held for an order: taken once and given back once, in any order of calls.
 
 use futures_util::future::{join, join_all};
 use http::Method;

@@ -26,7 +26,7 @@ async fn an_account_is_read_as_it_was_made() {
         let client = Client::new(wire, function.address());
         for (token, id) in [
             (domain.authority.customer(&made.id), made.id.clone()),
-            // One user, whatever the case of the letters in its id.
+            // One user, in every case of the letters of the id.
             (domain.authority.customer(&made.id), made.id.to_uppercase()),
             (
                 domain.authority.admin(&Uuid::now_v7().to_string()),

@@ -1,6 +1,6 @@
 //! Why a plugin cannot be built from its configuration.
 
-/// A field that does not hold, named relative to the entity that is being built.
+/// A field whose value is refused. The path is relative to the entity that is being built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldError {
     pub(crate) field: &'static str,

@@ -64,7 +64,7 @@ async fn a_service_calls_in_its_own_name() {
         identity: Identity::Service(service),
         ..Options::default()
     });
-    // Whoever called this function.
+    // The caller of this function.
     for _ in 0..2 {
         client.call(&world.call(), &my_cart()).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What is known of a call that gave no response.
+//! What is known about the effect of a call without a response.
 
 use std::{error::Error as _, time::Duration};
 

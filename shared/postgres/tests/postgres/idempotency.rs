@@ -1,4 +1,4 @@
-//! An effect is done once under a key, whatever happens.
+//! An effect is done once under a key, in all failures.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -6,8 +6,8 @@ use percent_encoding::percent_decode_str;
 use zerocart_core::Error;
 use zerocart_proto::validate::Field;
 
-/// The parameters that name a field, in order, as name and value. All others are passed over,
-/// whatever they are: links pick up parameters on their way (`utm_source`) that mean nothing here.
+/// The parameters that name a field, in order, as name and value. All others are ignored: links
+/// pick up parameters such as `utm_source` that mean nothing here.
 ///
 /// A value that is no UTF-8 is an error.
 pub(super) fn known<'a>(

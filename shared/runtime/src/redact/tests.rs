@@ -1,4 +1,4 @@
-//! What is hidden, and what is not.
+//! Texts that are hidden, and texts that are not.
 
 use super::*;
 

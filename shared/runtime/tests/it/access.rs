@@ -86,7 +86,7 @@ async fn that_user_and_admins() {
     let asked = GetUserRequest { id: ME.into() };
     assert_access(script, asked, [WHO, OK, DENIED, OK, DENIED]).await;
 
-    // A user has one id, whatever the case of its letters.
+    // A user has one id, in every case of its letters.
     let script = Script::<GetUser>::answers(UserResponse::default());
     let asked = GetUserRequest {
         id: ME.to_uppercase(),

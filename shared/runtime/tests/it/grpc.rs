@@ -68,8 +68,8 @@ async fn a_message_that_is_none_is_an_invalid_argument() {
     assert_eq!(outcome.field_names(), ["email", "name", "password"]);
 }
 
-/// A request that is not one message in one frame, and the code that gRPC has for it: whatever the
-/// message holds, in whatever pieces it comes, the handler does not see it.
+/// A request that is not one message in one frame, and gRPC's code for it. The handler never sees
+/// it, with any content and in pieces of any size.
 fn not_one_message() -> Vec<(&'static str, Vec<u8>, Code)> {
     let good = || frame(0, &get_tea().encode_to_vec());
     let and = |rest: &[u8]| [&good()[..], rest].concat();

@@ -295,7 +295,7 @@ async fn more_calls_than_fit_are_shed_and_the_others_go_on() {
                 assert_eq!(outcome.http_status, 503, "{other:?}");
             }
         }
-        // Whoever watches the function still gets an answer.
+        // A health check still gets an answer.
         let client = Client::new(Wire::Http1, address);
         assert_eq!(client.get("/health").await.status, 200);
         gate.add_permits(calls.len());

@@ -122,7 +122,7 @@ async fn an_unsuccessful_sign_in_is_401_over_http_and_ok_over_grpc() {
             assert!(!wrong.ok().success, "{wire:?}");
         }
     }
-    // Whoever reads `success` may go on to do so.
+    // Clients that read `success` can continue to do so.
     let body = r#"{"email": "a@b.co", "password": "wrong"}"#;
     let reply = Client::new(Wire::Http1, function.address())
         .send(request(Method::POST, "/auth/login", body))

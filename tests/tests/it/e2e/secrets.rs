@@ -1,8 +1,9 @@
 //! Secrets that are sent everywhere, and that nobody writes anywhere.
 //!
-//! Card numbers and tokens are planted wherever a request has a place for a text: fields of every type,
-//! names of fields, paths, queries, headers, and what is no JSON and no message at all. Passwords where
-//! passwords belong, well-formed and not. Then no error and no line of any log may hold one of them.
+//! Card numbers and tokens are put into every part of a request that may have text: fields of every
+//! type, names of fields, paths, queries, headers, and what is no JSON and no message at all.
+//! Passwords where passwords belong, well-formed and not. Then no error and no line of any log may
+//! hold one of them.
 
 use std::{fs, path::Path};
 

@@ -146,7 +146,7 @@ async fn one_product_per_key(engine: &Engine, admin: &str) {
     );
     assert_eq!(total().await, before + 1);
 
-    // At once: whoever comes while the first one runs is told so, and may come again.
+    // At once: a request that comes while the first one runs gets 409 ABORTED, and may be repeated.
     let replies = join_all((0..10).map(|_| post("two", "Once more"))).await;
     let after = post("two", "Once more").await;
     assert_eq!(after.status, 201, "{}", after.text());

@@ -1,4 +1,4 @@
-//! What must hold in the databases, whatever happened, once no order is unfinished.
+//! What must hold in the databases when no order is unfinished, after every failure.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,5 @@
-//! The boundaries of a process: whatever passes between it and the others, one after the other, and
-//! the one at which it stops.
+//! The boundaries of a process: everything that passes between it and the others, in order, and the
+//! one at which it stops.
 
 use std::{
     fmt,

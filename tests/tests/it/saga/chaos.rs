@@ -158,7 +158,7 @@ async fn most_orders_are_paid_whatever_is_killed() {
     let end = begin + load.time;
     let buyers = (0..).take(load.buyers);
     let buying = join_all(buyers.map(|n| load.buy(&town, n, &products, end)));
-    // Whoever has sent a key asks until it has an outcome.
+    // A client repeats a request under its key until it has an outcome.
     let buying = timeout(load.time + load.patience, buying);
     let mut refunds = Refunds::new(&town.shop, load.seed, load.refund_every);
     let (kills, (), made) = tokio::select! {

@@ -41,7 +41,7 @@ pub(crate) async fn serve(listener: TcpListener, functions: Addresses, boundarie
         });
         tokio::spawn(async move {
             let http = auto::Builder::new(TokioExecutor::new()).http2_only();
-            // It ends with the process, in whatever way that ends.
+            // It ends when the process ends in any way.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -60,7 +60,7 @@ impl Forwarder {
             return pending().await;
         };
         let request = Request::from_parts(parts, Full::new(body.to_bytes()));
-        // A request that was sent goes on, whatever becomes of its sender.
+        // A request that was sent continues, even if its sender ends.
         let relayed = tokio::spawn(async move { self.relay(request).await });
         match relayed.await {
             Ok(Some(response)) => response,

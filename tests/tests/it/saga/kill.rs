@@ -358,7 +358,7 @@ async fn create_order_is_killed_and_a_late_charge_meets_a_refund() {
     kill_create_order(Path::Silent, Fate::Late, Heir::Job).await;
 }
 
-/// Whoever comes first, the refund or the charge: the order, its payment and the provider agree.
+/// The refund or the charge may come first: the order, its payment and the provider agree.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn create_order_is_killed_while_an_admin_refunds_its_payments() {
     let mut scene = Scene::new(Path::Paid).await;

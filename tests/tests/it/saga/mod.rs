@@ -1,7 +1,7 @@
 //! That an order survives a crash at any point, and what its customers see of that.
 //!
 //! - [`stage`]: a PostgreSQL server with the four databases, and the functions on them; [`books`]:
-//!   what must hold in these databases, whatever happened.
+//!   what must hold in these databases, after every failure.
 //! - [`boundary`], [`sql_proxy`], [`forwarder`]: everything that passes between a process and the
 //!   database and the functions, so that the process can be killed at any such point.
 //! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]:

@@ -1,4 +1,4 @@
-//! An admin who keeps refunding the payments of random orders, whatever else goes on.
+//! An admin who keeps refunding the payments of random orders during the test.
 //!
 //! Either outcome of the race with an order's own charge is right: a refund that comes before it bars
 //! it, and the order fails; one that comes later is refused, and the order stays paid.

@@ -115,7 +115,8 @@ impl Town {
         })
     }
 
-    /// Puts units into a cart, however often that has to be asked for. Whether there were enough.
+    /// Puts units into a cart, and retries until there is an answer. Returns whether there were
+    /// enough.
     pub(crate) async fn add(&self, buyer: &Buyer, product: Uuid, quantity: i32, key: &str) -> bool {
         let body = json!({"product_id": product.to_string(), "quantity": quantity}).to_string();
         let path = format!("/carts/{}/items", buyer.id);
