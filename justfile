@@ -118,10 +118,6 @@ lambda-secrets:
 lambda-deploy *args:
     cargo zerocart lambda deploy {{args}}
 
-# Print the CloudFormation template of the public edge on Lambda, from the descriptors
-lambda-template:
-    @cargo zerocart lambda template
-
 # The stories on the local Lambda, against those of the local engine
 lambda-test:
     cargo test --release --workspace --features zerocart-tests/lambda --test lambda --test conformance

@@ -31,12 +31,6 @@ impl Project {
         )
     }
 
-    /// The project in a folder that is known.
-    #[cfg(test)]
-    pub(crate) fn at(root: impl Into<PathBuf>) -> Self {
-        Self(root.into())
-    }
-
     pub(crate) fn root(&self) -> &Path {
         &self.0
     }

@@ -1,11 +1,16 @@
-//! The settings of AWS Lambda: a region in the manifest of each domain's crate, where cargo-lambda
-//! reads them.
+//! AWS Lambda: the functions' settings, a region in the manifest of each domain's crate, where cargo-lambda
+//! reads them; and what a deployment needs beside the functions, a template of CloudFormation.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{Output, Unit, unit::Secret};
 
-/// Where the addresses of the functions are: the stack of `zerocart lambda template` writes them.
+pub mod routes;
+mod template;
+
+pub use template::render as template;
+
+/// Where the addresses of the functions are: the stack of `lambda/template.json` writes them.
 const URLS: &str = "FUNCTION_URLS_SECRET=zerocart/function-urls";
 
 /// A region `lambda` in each `functions/<domain>/Cargo.toml`.

@@ -61,6 +61,13 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     let mut outputs = knative::render(sources, &units, &settings);
     outputs.push(kong::render(&units, sources.edge));
     outputs.extend(lambda::render(&units));
+    let template = lambda::template(&units, sources.edge).map_err(|message| {
+        vec![Invalid {
+            path: "kong/edge.yml".to_owned(),
+            message,
+        }]
+    })?;
+    outputs.push(template);
     outputs.extend(source::render(&units));
     outputs.extend(docs::render(&units));
     outputs.sort_by(|a, b| (&a.path, &a.region).cmp(&(&b.path, &b.region)));

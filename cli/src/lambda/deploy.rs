@@ -14,7 +14,7 @@ use cargo_metadata::Metadata;
 use clap::Args as ClapArgs;
 use zerocart_core::Env;
 
-use super::{binaries, template, tool};
+use super::{binaries, tool};
 use crate::{console, exit::Exit, layout::Project};
 
 /// The variable with the ARN of the role that the functions run as.
@@ -79,7 +79,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
         tool::run(&mut cargo, "`cargo lambda deploy`").await?;
     }
     if all {
-        stack(&project, &target.join("template.json"), role).await?;
+        stack(&project, role).await?;
     }
     Ok(())
 }
@@ -123,14 +123,11 @@ fn confirmed() -> Result<bool> {
 }
 
 /// Makes or updates what is beside the functions, and shows the public address.
-async fn stack(project: &Project, file: &Path, role: &str) -> Result<()> {
-    fs::write(file, template::text(project)?)
-        .with_context(|| format!("cannot write {}", file.display()))?;
+async fn stack(project: &Project, role: &str) -> Result<()> {
     let mut deploy = tool::aws(project);
     deploy
         .args(["cloudformation", "deploy", "--stack-name", STACK])
-        .arg("--template-file")
-        .arg(file)
+        .args(["--template-file", "lambda/template.json"])
         .arg("--parameter-overrides")
         .arg(format!("CallerRole={role}"));
     tool::run(&mut deploy, "`aws cloudformation deploy`").await?;

@@ -3,9 +3,7 @@
 mod build;
 mod deploy;
 mod invoke;
-mod routes;
 mod secrets;
-mod template;
 mod tool;
 mod watch;
 
@@ -31,8 +29,6 @@ pub(crate) enum Command {
     Deploy(deploy::Args),
     /// Make the secrets that are missing in AWS: keys, and each DATABASE_URL_<DOMAIN> that is set
     Secrets,
-    /// Print a CloudFormation template of what a deployment needs beside the functions
-    Template,
     /// Run the functions on a local Lambda (`cargo lambda watch`), with PostgreSQL beside it
     Watch(watch::Args),
     /// Send an event to a function or job of the local Lambda
@@ -44,7 +40,6 @@ pub(crate) async fn run(command: Command, data: Option<PathBuf>) -> Result<()> {
         Command::Build(args) => build::run(args).await,
         Command::Deploy(args) => deploy::run(args).await,
         Command::Secrets => secrets::run(data).await,
-        Command::Template => template::print(),
         Command::Watch(args) => watch::run(args, data).await,
         Command::Invoke(args) => invoke::run(args).await,
     }

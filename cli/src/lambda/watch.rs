@@ -24,7 +24,9 @@ use tokio::{
 };
 use zerocart_activator::{Guard, ProcessLauncher, Running};
 
-use super::{FEATURE, PORT, routes, tool};
+use zerocart_deploy::lambda::routes;
+
+use super::{FEATURE, PORT, tool};
 use crate::{
     compile, console, domains,
     engine::Environment,

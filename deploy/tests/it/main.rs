@@ -1,7 +1,8 @@
 //! What the generator makes of declarations and settings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::{Value, json};
 use zerocart_deploy::{Output, Sources, render};
 use zerocart_proto::rpc::{
     AddToCart, AuthenticateUser, CreateOrder, CreateUser, GetProduct, Info, JobInfo, Rpc,
@@ -28,6 +29,20 @@ const SETTINGS: &str = "[sweep-users]\nschedule = \"* * * * *\"\n";
 
 const USER: &str = "functions/user/functions.toml";
 
+const EDGE: &str = "\
+_format_version: \"3.0\"
+plugins:
+- name: cors
+  config:
+    origins: [\"https://shop.example\"]
+    methods: [GET]
+    headers: [Authorization]
+    exposed_headers: [Location]
+    credentials: true
+    max_age: 300
+services: []
+";
+
 fn made(functions: &[Info], settings: &str) -> BTreeMap<(String, Option<String>), String> {
     let settings = [(USER.to_owned(), settings.to_owned())];
     let outputs = render(&Sources {
@@ -35,7 +50,7 @@ fn made(functions: &[Info], settings: &str) -> BTreeMap<(String, Option<String>)
         jobs: &JOBS,
         services: &[("mirror", "mirror/functions.toml")],
         settings: &settings,
-        edge: "_format_version: \"3.0\"\nservices: []\n",
+        edge: EDGE,
         version: "1.2.3",
     });
     let outputs = outputs.expect("the settings are right").into_iter();
@@ -47,7 +62,7 @@ fn made(functions: &[Info], settings: &str) -> BTreeMap<(String, Option<String>)
 /// The paths that differ.
 fn differing(functions: &[Info], settings: &str) -> Vec<String> {
     let (before, after) = (made(&FUNCTIONS, SETTINGS), made(functions, settings));
-    let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
     let changed = keys
         .into_iter()
         .filter(|key| before.get(key) != after.get(key));
@@ -181,4 +196,49 @@ fn a_new_function_is_named_wherever_functions_are() {
         );
     }
     assert_eq!(paths.len(), 7, "{paths:?}");
+}
+
+#[test]
+fn the_template_has_what_functions_need_beside_them() {
+    let template: Value = serde_json::from_str(&file("lambda/template.json")).unwrap();
+    let resources = template["Resources"].as_object().unwrap();
+    let of_kind = |kind: &str| {
+        let of_kind = resources.values().filter(|r| r["Type"] == kind);
+        of_kind.count()
+    };
+    // By REST and by gRPC; and one for the other methods of each path.
+    let paths: BTreeSet<_> = FUNCTIONS.iter().map(|info| info.http_path).collect();
+    let routes = 2 * FUNCTIONS.len() + paths.len();
+    assert_eq!(of_kind("AWS::ApiGatewayV2::Route"), routes);
+    assert_eq!(of_kind("AWS::ApiGatewayV2::Integration"), FUNCTIONS.len());
+    assert_eq!(of_kind("AWS::Events::Rule"), JOBS.len());
+    let property = |resource: &str, name: &str| resources[resource]["Properties"][name].clone();
+    assert_eq!(property("GetProductUrl", "AuthType"), "AWS_IAM");
+    let route = property("GetProductRestRoute", "RouteKey");
+    assert_eq!(route, "GET /products/{id}");
+    let route = property("GetProductOtherRoute", "RouteKey");
+    assert_eq!(route, "ANY /products/{id}");
+    assert!(!resources.contains_key("SweepUsersRestRoute"));
+    let urls = &property("FunctionUrls", "SecretString")["Fn::Sub"];
+    let urls: Value = serde_json::from_str(urls.as_str().unwrap()).unwrap();
+    assert_eq!(urls["get-product"], "${GetProductUrl.FunctionUrl}");
+    let cors = property("Edge", "CorsConfiguration");
+    assert_eq!(cors["AllowOrigins"], json!(["https://shop.example"]));
+}
+
+#[test]
+fn an_edge_without_cors_is_told() {
+    let wrong = render(&Sources {
+        functions: &FUNCTIONS,
+        jobs: &JOBS,
+        services: &[],
+        settings: &[(USER.to_owned(), SETTINGS.to_owned())],
+        edge: "plugins: []\n",
+        version: "1.2.3",
+    });
+    let wrong = wrong.unwrap_err();
+    assert_eq!(
+        wrong[0].to_string(),
+        "kong/edge.yml: there is no plugin cors"
+    );
 }

@@ -5,22 +5,23 @@ use std::collections::BTreeMap;
 use zerocart_proto::rpc::Info;
 
 /// API Gateway's word for the methods that have no route of their own.
-pub(crate) const ANY: &str = "ANY";
+pub const ANY: &str = "ANY";
 
 /// A way from the edge to a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Route {
+pub struct Route {
     /// [`ANY`] stands for every method that no other route of the path has.
-    pub(crate) method: &'static str,
+    pub method: &'static str,
     /// With `{name}` for each parameter.
-    pub(crate) path: String,
-    pub(crate) function: &'static str,
+    pub path: String,
+    /// The name of the function.
+    pub function: &'static str,
 }
 
 /// The routes of these functions: of each its REST route, and the path of its RPC for gRPC-Web; and of
 /// each path one for all other methods, which leads to the function that GET has there, or to any. It
 /// answers HEAD, and others with the methods of the path; without it API Gateway would say 404.
-pub(crate) fn of<'a>(functions: impl Iterator<Item = &'a Info>) -> Vec<Route> {
+pub fn of<'a>(functions: impl Iterator<Item = &'a Info>) -> Vec<Route> {
     let functions: Vec<_> = functions.collect();
     let route = |method, path: &str, info: &Info| Route {
         method,
@@ -46,7 +47,7 @@ pub(crate) fn of<'a>(functions: impl Iterator<Item = &'a Info>) -> Vec<Route> {
 }
 
 /// The methods of a route, where each has to be named.
-pub(crate) fn methods(route: &Route, routes: &[Route]) -> Vec<&'static str> {
+pub fn methods(route: &Route, routes: &[Route]) -> Vec<&'static str> {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     if route.method != ANY {
         return vec![route.method];
@@ -61,7 +62,7 @@ pub(crate) fn methods(route: &Route, routes: &[Route]) -> Vec<&'static str> {
 
 /// A path whose parameters are numbered. Two routes that differ in a parameter's name alone cannot
 /// be told apart by a tree of paths.
-pub(crate) fn numbered(path: &str) -> String {
+pub fn numbered(path: &str) -> String {
     let segments = path.split('/').enumerate();
     let segments = segments.map(|(at, segment)| match segment.starts_with('{') {
         true => format!("{{p{at}}}"),
@@ -72,16 +73,13 @@ pub(crate) fn numbered(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use zerocart_proto::rpc;
 
     use super::*;
-    use crate::domains;
 
     #[test]
-    fn every_function_has_two_and_every_path_one() {
-        let routes = of(domains::functions().map(|entry| entry.info));
-        let paths: BTreeSet<_> = domains::functions().map(|e| e.info.http_path).collect();
-        assert_eq!(routes.len(), 2 * domains::functions().count() + paths.len());
+    fn a_path_has_a_route_for_other_methods() {
+        let routes = of(rpc::ALL.iter());
         let has = |method, path: &str, function| {
             let wanted = Route {
                 method,
