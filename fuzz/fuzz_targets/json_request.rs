@@ -22,8 +22,8 @@ use prost::Message;
 use serde_json::{Map, Value};
 use tower::ServiceExt;
 use zerocart_auth::{Issuer, KeySet, Role, Signer};
-use zerocart_proto::rpc::{self, Info, Rpc};
 use zerocart_core::{Call, Env, Error, Function, Invalid, Setup};
+use zerocart_proto::rpc::{self, Info, Rpc};
 
 /// The user who calls as a customer.
 const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
