@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Build(build::Args),
     /// Deploy to AWS what was built: say what will be created, and ask
     Deploy(deploy::Args),
-    /// Make the secrets that are missing in AWS: keys, and each DATABASE_URL_<DOMAIN> that is set
+    /// Make the secrets that are missing in AWS: keys, and the database URLs in the environment
     Secrets,
     /// Run the functions on a local Lambda (`cargo lambda watch`), with PostgreSQL beside it
     Watch(watch::Args),
