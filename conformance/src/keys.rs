@@ -17,6 +17,7 @@ use zerocart_proto::{
 use super::{
     answer::Failed,
     inputs::Rest,
+    payments,
     refusal::Refusal,
     schema::Request,
     shop::{PASSWORD, Shop, Who},
@@ -285,7 +286,15 @@ async fn payments(shop: &Shop) -> Result<(), Failed> {
         failure_rate,
         ..Default::default()
     };
-    let requests = (rate(0.0), rate(0.5));
-    let set = twice::<rpc::SetFailureRate>(shop, admin, requests, ready(Ok(())));
-    set.await.map(drop)
+    // Every charge fails, and then none: not again, though the first request is repeated.
+    let requests = (rate(1.0), rate(0.5));
+    let meanwhile = payments::never(shop);
+    twice::<rpc::SetFailureRate>(shop, admin, requests, meanwhile).await?;
+    let order_id = Uuid::now_v7().to_string();
+    let charge = ProcessPaymentRequest {
+        order_id,
+        ..pay(12.5, false)
+    };
+    let charged = shop.ask::<rpc::ProcessPayment>(admin, charge).await?.ok();
+    charged.is("success", |r| r.success, true).end()
 }

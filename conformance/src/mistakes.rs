@@ -82,11 +82,10 @@ fn by_kind(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
             let none = values
                 .get_value(0)
                 .map_or(String::new(), |v| v.name().to_owned());
-            let mut mistakes = vec![(
-                "an unknown number",
-                Mistake::Unknown(99),
-                "is not a value of this enum".to_owned(),
-            )];
+            let unknown = [("an unknown number", 99), ("a negative number", -1)];
+            let says = "is not a value of this enum";
+            let mistake = |(what, number)| (what, Mistake::Unknown(number), says.to_owned());
+            let mut mistakes = Vec::from(unknown.map(mistake));
             if rules.required {
                 mistakes.push(("no value", Mistake::None(none), "is required".to_owned()));
             }

@@ -11,7 +11,7 @@ use zerocart_proto::{
     order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
     payment::{
         GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest, ProviderFailure,
-        SetFailureRateRequest,
+        SetFailureRateRequest, SetFailureRateResponse,
     },
     product::{
         ArchiveProductRequest, GetProductRequest, ListProductsRequest, UpdateInventoryRequest,
@@ -23,7 +23,7 @@ use zerocart_proto::{
 use tonic::Code;
 
 use super::{
-    answer::Failed,
+    answer::{Answer, Failed},
     keys::twice,
     payments,
     refusal::Refusal,
@@ -298,7 +298,15 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
         let read = shop.ask::<rpc::GetOrder>(who, GetOrderRequest { id: unknown() });
         read.await?.refused(&none).end()?;
     }
-    for to in [OrderStatus::Shipped, OrderStatus::Cancelled] {
+    for to in [
+        OrderStatus::Pending,
+        OrderStatus::Processing,
+        OrderStatus::Paid,
+        OrderStatus::Shipped,
+        OrderStatus::Delivered,
+        OrderStatus::Cancelled,
+        OrderStatus::Failed,
+    ] {
         let moved = shop.move_on(&shop.admin, &unknown(), to).await?;
         moved.refused(&none).end()?;
     }
@@ -308,22 +316,23 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
         shop.fill(buyer, &[(&knife, 1)]).await?;
         made.push(shop.buy(buyer, &[(&knife, 1)]).await?);
     }
-    let list = |limit, page_token: &str| {
-        let request = ListUserOrdersRequest {
-            user_id: buyer.id.clone(),
-            limit,
-            page_token: page_token.to_owned(),
-        };
-        shop.ask::<rpc::ListUserOrders>(buyer, request)
-    };
-    let mut page_token = String::new();
-    for order in made.iter().rev() {
-        let page = list(1, &page_token).await?.ok();
+    let mut page_tokens = vec![String::new()];
+    for (order, n) in made.iter().rev().zip(0..) {
+        let page = order_page(shop, buyer, &page_tokens[n]).await?.ok();
         let page = page.same("newest first", |r| r.orders.clone(), &vec![order.clone()]);
-        page_token = page.response()?.next_page_token;
+        page_tokens.push(page.response()?.next_page_token);
     }
+    // A page of one customer's list is none of another's.
+    let page_token = page_tokens[1].as_str();
     let no_token = Refusal::field("page_token", "is not a page token of this list");
-    list(1, "nonsense").await?.refused(&no_token).end()?;
+    let theirs = order_page(shop, &shop.stranger, page_token).await?;
+    theirs.refused(&no_token).end()?;
+    for bad in ["nonsense", &unknown(), page_token.get(1..).unwrap_or("")] {
+        order_page(shop, buyer, bad)
+            .await?
+            .refused(&no_token)
+            .end()?;
+    }
     for to in [
         OrderStatus::Pending,
         OrderStatus::Processing,
@@ -334,6 +343,20 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
         moved.refused(&Refusal::not_now(says)).end()?;
     }
     Ok(())
+}
+
+/// The page of one of `who`'s orders that a token leads to.
+async fn order_page<'a>(
+    shop: &'a Shop,
+    who: &'a Who,
+    page_token: &str,
+) -> Result<Answer<'a, rpc::ListUserOrders>, Failed> {
+    let request = ListUserOrdersRequest {
+        user_id: who.id.clone(),
+        limit: 1,
+        page_token: page_token.to_owned(),
+    };
+    shop.ask::<rpc::ListUserOrders>(who, request).await
 }
 
 /// An order is charged once, refunded once, and by a provider that may fail.
@@ -404,12 +427,25 @@ pub(super) async fn payments(shop: &Shop) -> Result<(), Failed> {
     // The same charge goes through once the provider works.
     pay(&order_id, user_id, 5.0, false).await?.ok().end()?;
 
-    let delays = SetFailureRateRequest {
-        min_delay_ms: Some(2),
-        max_delay_ms: Some(1),
-        ..Default::default()
-    };
-    let order = Refusal::field("min_delay_ms", "must not be above max_delay_ms");
-    let set = shop.ask::<rpc::SetFailureRate>(admin, delays).await?;
-    set.refused(&order).end()
+    // The delays are ordered, also where only one of them is given.
+    payments::takes(shop, 5).await?;
+    let above = Refusal::field("min_delay_ms", "must not be above max_delay_ms");
+    let below = Refusal::field("max_delay_ms", "must not be below min_delay_ms");
+    for (min_delay_ms, max_delay_ms, refusal) in [
+        (Some(2), Some(1), &above),
+        (Some(6), None, &above),
+        (None, Some(4), &below),
+    ] {
+        let delays = SetFailureRateRequest {
+            min_delay_ms,
+            max_delay_ms,
+            ..Default::default()
+        };
+        let set = shop.ask::<rpc::SetFailureRate>(admin, delays).await?;
+        set.refused(refusal).end()?;
+    }
+    let delays = |r: &SetFailureRateResponse| (r.min_delay_ms, r.max_delay_ms);
+    let set = shop.ask::<rpc::SetFailureRate>(admin, SetFailureRateRequest::default());
+    set.await?.ok().is("delays", delays, (5, 5)).end()?;
+    payments::takes(shop, 0).await
 }
