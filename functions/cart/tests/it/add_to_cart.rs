@@ -1,16 +1,13 @@
 //! Adding to a cart.
 
-use http::Method;
 use tonic::Code;
 use zerocart_proto::{
-    cart::{AddToCartRequest, CartItem, CartResponse},
+    cart::{AddToCartRequest, CartItem},
     rpc::AddToCart as Rpc,
 };
-use zerocart_test_support::clients::{Wire, request};
+use zerocart_test_support::clients::Wire;
 
-use crate::{
-    Domain, JSON_WIRES, ME, UNKNOWN, assert_refused, cart, catalogue::Catalogue, id, lines,
-};
+use crate::{Domain, ME, UNKNOWN, assert_refused, cart, catalogue::Catalogue, id, lines};
 
 pub(crate) fn add(user_id: &str, product_id: &str, quantity: i32) -> AddToCartRequest {
     AddToCartRequest {
@@ -63,23 +60,6 @@ async fn what_is_added_counts_up_in_the_order_of_first_adding() {
             ]
         );
         assert_eq!(domain.lines(&me).await, lines(&cart));
-    }
-}
-
-#[tokio::test]
-async fn ids_are_the_same_in_capitals() {
-    let domain = Domain::new().await;
-    let catalogue = Catalogue::open(&domain).await;
-    let function = catalogue.customer_of(&domain).await;
-    let tea = catalogue.sell("Tea", 1.0, 10);
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        let me = id();
-        cart(client.call::<Rpc>(&add(&me, &tea, 1)).await);
-        let asked = add(&me.to_uppercase(), &tea.to_uppercase(), 1);
-        let cart = cart(client.call::<Rpc>(&asked).await);
-        assert_eq!(cart.user_id, me);
-        assert_eq!(lines(&cart), [(tea.clone(), 2)]);
     }
 }
 
@@ -201,87 +181,4 @@ async fn a_total_is_exact_or_refused() {
     let cart = cart(client.call::<Rpc>(&add(ME, &cent, 7)).await);
     assert_eq!(format!("{:.2}", cart.total_amount), "70368740000000.07");
     assert_eq!(domain.lines(ME).await.len(), 705);
-}
-
-#[tokio::test]
-async fn that_user_and_admins_may() {
-    let domain = Domain::new().await;
-    let catalogue = Catalogue::open(&domain).await;
-    let function = catalogue.customer_of(&domain).await;
-    let tea = catalogue.sell("Tea", 1.0, 100);
-    let may = [false, true, false, true, false];
-    domain
-        .assert_access(
-            &function,
-            async |client| client.call::<Rpc>(&add(ME, &tea, 1)).await,
-            may,
-            Code::Ok,
-        )
-        .await;
-    assert_eq!(domain.lines(ME).await, [(tea, 8)]);
-    assert_eq!(catalogue.calls(), 8, "nobody else made it ask");
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named_and_nobody_is_asked() {
-    let domain = Domain::new().await;
-    let catalogue = Catalogue::open(&domain).await;
-    let function = catalogue.customer_of(&domain).await;
-    let tea = &catalogue.sell("Tea", 1.0, 100);
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for (asked, fields) in [
-            (
-                add("7", "\0", -1),
-                &["user_id", "product_id", "quantity"][..],
-            ),
-            (add(" ", tea, 1), &["user_id"]),
-            (add(&ME.replace('-', ""), tea, 1), &["user_id"]),
-            (add(ME, "", 1), &["product_id"]),
-            (add(ME, "7", 1), &["product_id"]),
-            (add(ME, tea, 0), &["quantity"]),
-            (add(ME, tea, -1), &["quantity"]),
-            (add(ME, tea, i32::MIN), &["quantity"]),
-            (add(ME, tea, 10_001), &["quantity"]),
-        ] {
-            let outcome = client.call::<Rpc>(&asked).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {asked:?}");
-            assert_eq!(outcome.field_names(), fields, "{wire:?} {asked:?}");
-        }
-    }
-    let path = format!("/carts/{ME}/items");
-    for (body, field) in [
-        (
-            format!(r#"{{"product_id": "{tea}", "quantity": "many"}}"#),
-            "quantity",
-        ),
-        (
-            format!(r#"{{"product_id": "{tea}", "quantity": 1.5}}"#),
-            "quantity",
-        ),
-        (
-            format!(r#"{{"product_id": "{tea}", "quantity": 9e9}}"#),
-            "quantity",
-        ),
-        (
-            format!(r#"{{"product_id": "{tea}", "quantity": 1, "price": 0.01}}"#),
-            "price",
-        ),
-        (
-            format!(r#"{{"product_id": "{tea}", "quantity": 1, "user_id": "{tea}"}}"#),
-            "user_id",
-        ),
-        (r#"{"product_id": 7, "quantity": 1}"#.into(), "product_id"),
-        (r#"{"quantity": 1}"#.into(), "product_id"),
-        ("{".into(), "body"),
-    ] {
-        for wire in JSON_WIRES {
-            let client = domain.customer(wire, &function, ME);
-            let request = request(Method::POST, &path, body.clone());
-            let outcome = client.send(request).await.outcome::<CartResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.field_names(), [field], "{body}");
-        }
-    }
-    assert_eq!((catalogue.calls(), domain.count("carts").await), (0, 0));
 }

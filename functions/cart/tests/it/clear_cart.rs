@@ -1,7 +1,6 @@
 //! Clearing a cart, wholly or of what an order bought.
 
 use http::Method;
-use tonic::Code;
 use zerocart_cart::ClearCart;
 use zerocart_proto::{
     cart::{BoughtItem, CartResponse, ClearCartRequest},
@@ -9,7 +8,7 @@ use zerocart_proto::{
 };
 use zerocart_test_support::clients::{Client, Outcome, Wire, request};
 
-use crate::{Domain, JSON_WIRES, ME, UNKNOWN, YOU, cart, id, lines};
+use crate::{Domain, ME, UNKNOWN, YOU, cart, id, lines};
 
 pub(crate) fn clear(user_id: &str) -> ClearCartRequest {
     ClearCartRequest {
@@ -167,77 +166,4 @@ async fn an_order_of_a_thousand_products_is_taken_at_once() {
     let client = domain.admin(Wire::Grpc, &function);
     let asked = clear_for(ME, &id(), &bought);
     assert_eq!(cart(call(&client, &asked).await).items, []);
-}
-
-#[tokio::test]
-async fn that_user_admins_and_services_may() {
-    let domain = Domain::new().await;
-    let function = domain.start::<ClearCart>().await;
-    let may = [false, true, false, true, true];
-    domain
-        .assert_access(
-            &function,
-            async |client| call(client, &clear(ME)).await,
-            may,
-            Code::Ok,
-        )
-        .await;
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named_and_nothing_is_taken() {
-    let domain = Domain::new().await;
-    let function = domain.start::<ClearCart>().await;
-    let tea = id();
-    domain.fill(ME, &[(&tea, "1", 2)]).await;
-    let order = id();
-    let many = vec![(&*tea, 1); 1001];
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for (asked, field) in [
-            (clear("7"), "user_id"),
-            (clear_for(ME, "7", &[]), "order_id"),
-            (clear_for(ME, &order, &[]), "bought"),
-        ] {
-            let outcome = call(&client, &asked).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {asked:?}");
-            assert_eq!(outcome.field_names(), [field], "{wire:?} {asked:?}");
-        }
-        for (asked, field) in [
-            (clear_for(ME, "", &[(&tea, 1)]), "order_id"),
-            (clear_for(ME, "7", &[(&tea, 1)]), "order_id"),
-            (
-                clear_for(ME, &order, &[(&tea, 1), ("7", 1)]),
-                "bought[1].product_id",
-            ),
-            (clear_for(ME, &order, &[(&tea, 0)]), "bought[0].quantity"),
-            (clear_for(ME, &order, &[(&tea, -1)]), "bought[0].quantity"),
-            (
-                clear_for(ME, &order, &[(&tea, 10_001)]),
-                "bought[0].quantity",
-            ),
-            (clear_for(ME, &order, &many), "bought"),
-        ] {
-            let outcome = call(&client, &asked).await;
-            // A query cannot hold a list of messages, and says so.
-            let field = if wire.is_json() { "bought" } else { field };
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {asked:?}");
-            assert_eq!(outcome.field_names(), [field], "{wire:?} {asked:?}");
-        }
-    }
-    for (query, field) in [
-        ("orderId=1".to_owned(), "order_id"),
-        (format!("user_id={YOU}"), "user_id"),
-    ] {
-        for wire in JSON_WIRES {
-            let client = domain.customer(wire, &function, ME);
-            let path = format!("/carts/{ME}?{query}");
-            let reply = client.send(request(Method::DELETE, &path, "")).await;
-            let outcome = reply.outcome::<CartResponse>();
-            assert_eq!(outcome.http_status, 400, "{query}");
-            assert_eq!(outcome.field_names(), [field], "{query}");
-        }
-    }
-    assert_eq!(domain.lines(ME).await, [(tea, 2)]);
-    assert_eq!(domain.count("cart_clearances").await, 0);
 }

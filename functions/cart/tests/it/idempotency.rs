@@ -2,11 +2,10 @@
 
 use futures_util::future::join_all;
 use tonic::Code;
-use zerocart_cart::{ClearCart, RemoveFromCart, UpdateCartItem};
-use zerocart_core::Function;
+use zerocart_cart::UpdateCartItem;
 use zerocart_proto::{
     cart::CartResponse,
-    rpc::{AddToCart as Add, RemoveFromCart as Remove, UpdateCartItem as Update},
+    rpc::{AddToCart as Add, UpdateCartItem as Update},
 };
 use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
@@ -18,9 +17,7 @@ use crate::{
     add_to_cart::add,
     answer,
     catalogue::{Catalogue, Mood},
-    clear_cart::{call, clear},
     id,
-    remove_from_cart::remove,
     update_cart_item::set,
 };
 
@@ -142,71 +139,20 @@ async fn no_answer_is_not_kept() {
     assert_eq!(domain.lines(ME).await, [(tea, 1)]);
 }
 
-/// Makes a call under a key by every wire, puts the line back, and makes it again while there is no
-/// such product any more: done once. The other call is another request.
-async fn once<F: Function>(
-    asked: impl AsyncFn(&Client, &str) -> Outcome<CartResponse>,
-    other: impl AsyncFn(&Client, &str) -> Outcome<CartResponse>,
-) {
+/// The key is looked up although get-product does not know the product any more.
+#[tokio::test]
+async fn a_line_stays_set_when_its_product_is_gone() {
     let domain = Domain::new().await;
     let catalogue = Catalogue::open(&domain).await;
-    let function = &catalogue.caller::<F>(&domain).await;
-    // One admin, who may clear another's cart, which is another request.
-    let admin = domain.authority.admin(&id());
-    let by_admin = |wire, key: &str| {
-        let client = Client::new(wire, function.address()).bearer(&admin);
-        client.header("idempotency-key", key)
-    };
-    let tea = id();
-    for (n, wire) in Wire::ALL.into_iter().enumerate() {
-        let key = n.to_string();
-        domain
-            .sql
-            .execute("DELETE FROM cart_items", &[])
-            .await
-            .unwrap();
-        domain.fill(ME, &[(&tea, "1", 5)]).await;
-        let client = by_admin(wire, &key);
-        catalogue.change(&tea, "Tea", 1.0, 5);
-        let first = asked(&client, &tea).await.ok();
-        catalogue.forget(&tea);
-        domain
-            .sql
-            .execute("DELETE FROM cart_items", &[])
-            .await
-            .unwrap();
-        domain.fill(ME, &[(&tea, "1", 5)]).await;
-        for wire in Wire::ALL {
-            let client = by_admin(wire, &key);
-            assert_eq!(asked(&client, &tea).await.ok(), first, "{wire:?}");
-            let outcome = other(&client, &tea).await;
-            assert_eq!(outcome.field_names(), ["idempotency-key"], "{wire:?}");
-            assert!(!wire.is_json() || outcome.http_status == 422);
-        }
-        assert_eq!(domain.lines(ME).await, [(tea.clone(), 5)]);
-    }
-}
-
-#[tokio::test]
-async fn the_others_too_are_done_once() {
-    once::<UpdateCartItem>(
-        async |client, tea| client.call::<Update>(&set(ME, tea, 2)).await,
-        async |client, tea| client.call::<Update>(&set(ME, tea, 3)).await,
-    )
-    .await;
-    once::<UpdateCartItem>(
-        async |client, tea| client.call::<Update>(&set(ME, tea, 0)).await,
-        async |client, tea| client.call::<Update>(&set(ME, tea, -1)).await,
-    )
-    .await;
-    once::<RemoveFromCart>(
-        async |client, tea| client.call::<Remove>(&remove(ME, tea)).await,
-        async |client, _| client.call::<Remove>(&remove(ME, UNKNOWN)).await,
-    )
-    .await;
-    once::<ClearCart>(
-        async |client, _| call(client, &clear(ME)).await,
-        async |client, _| call(client, &clear(UNKNOWN)).await,
-    )
-    .await;
+    let function = &catalogue.caller::<UpdateCartItem>(&domain).await;
+    let tea = catalogue.sell("Tea", 1.0, 5);
+    domain.fill(ME, &[(&tea, "1", 1)]).await;
+    let client = keyed(&domain, Wire::Grpc, function, "k");
+    let first = client.call::<Update>(&set(ME, &tea, 2)).await.ok();
+    let other = domain.customer(Wire::Grpc, function, ME);
+    other.call::<Update>(&set(ME, &tea, 3)).await.ok();
+    catalogue.forget(&tea);
+    let again = client.call::<Update>(&set(ME, &tea, 2)).await.ok();
+    assert_eq!(again, first);
+    assert_eq!(domain.lines(ME).await, [(tea, 3)]);
 }

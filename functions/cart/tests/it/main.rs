@@ -32,9 +32,6 @@ use zerocart_test_support::{
     postgres::TestDatabase,
 };
 
-/// The ways that speak JSON.
-const JSON_WIRES: [Wire; 2] = [Wire::Http1, Wire::Http2];
-
 /// A user.
 const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
 /// Another user.
@@ -170,42 +167,6 @@ impl Domain {
     async fn count(&self, table: &str) -> i64 {
         let count = format!("SELECT count(*) FROM {table}");
         self.sql.query_one(&count, &[]).await.unwrap().get(0)
-    }
-
-    /// Expects who may make a `call` for [`ME`]: nobody, I, another customer, an admin, a service, by
-    /// every wire. Who may is answered with `code`.
-    async fn assert_access(
-        &self,
-        function: &Running,
-        call: impl AsyncFn(&Client) -> Outcome<CartResponse>,
-        may: [bool; 5],
-        code: Code,
-    ) {
-        let tokens = [
-            None,
-            Some(self.authority.customer(ME)),
-            Some(self.authority.customer(YOU)),
-            Some(self.authority.admin(YOU)),
-            Some(self.authority.service("create-order")),
-        ];
-        for wire in Wire::ALL {
-            for (token, may) in tokens.iter().zip(may) {
-                let mut client = Client::new(wire, function.address());
-                if let Some(token) = token {
-                    client = client.bearer(token);
-                }
-                let outcome = call(&client).await;
-                let (expected, status) = match token {
-                    _ if may => (code, outcome.http_status),
-                    None => (Code::Unauthenticated, 401),
-                    Some(_) => (Code::PermissionDenied, 403),
-                };
-                assert_eq!(outcome.code, expected, "{wire:?} {}", outcome.message);
-                if wire.is_json() {
-                    assert_eq!(outcome.http_status, status, "{wire:?}");
-                }
-            }
-        }
     }
 }
 

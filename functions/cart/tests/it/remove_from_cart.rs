@@ -1,15 +1,11 @@
 //! Removing a line.
 
-use http::Method;
 use tonic::Code;
 use zerocart_cart::RemoveFromCart;
-use zerocart_proto::{
-    cart::{CartResponse, RemoveFromCartRequest},
-    rpc::RemoveFromCart as Rpc,
-};
-use zerocart_test_support::clients::{Wire, request};
+use zerocart_proto::{cart::RemoveFromCartRequest, rpc::RemoveFromCart as Rpc};
+use zerocart_test_support::clients::Wire;
 
-use crate::{Domain, JSON_WIRES, ME, UNKNOWN, cart, id, lines};
+use crate::{Domain, ME, UNKNOWN, cart, id, lines};
 
 pub(crate) fn remove(user_id: &str, product_id: &str) -> RemoveFromCartRequest {
     RemoveFromCartRequest {
@@ -62,50 +58,4 @@ async fn an_unknown_line_is_told_and_nothing_changes() {
     }
     assert_eq!(domain.updated_at(&me).await, updated_at);
     assert_eq!(domain.count("carts").await, 1);
-}
-
-#[tokio::test]
-async fn that_user_and_admins_may() {
-    let domain = Domain::new().await;
-    let function = domain.start::<RemoveFromCart>().await;
-    let may = [false, true, false, true, false];
-    domain
-        .assert_access(
-            &function,
-            async |client| client.call::<Rpc>(&remove(ME, UNKNOWN)).await,
-            may,
-            Code::NotFound,
-        )
-        .await;
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named() {
-    let domain = Domain::new().await;
-    let function = domain.start::<RemoveFromCart>().await;
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for (asked, fields) in [
-            (remove("7", "\0"), &["user_id", "product_id"][..]),
-            (remove("7", ME), &["user_id"]),
-            (remove(ME, "7"), &["product_id"]),
-        ] {
-            let outcome = client.call::<Rpc>(&asked).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {asked:?}");
-            assert_eq!(outcome.field_names(), fields, "{wire:?} {asked:?}");
-        }
-    }
-    for (query, field) in [
-        (format!("productId={ME}"), "product_id"),
-        (format!("product_id={ME}"), "product_id"),
-    ] {
-        for wire in JSON_WIRES {
-            let client = domain.customer(wire, &function, ME);
-            let path = format!("/carts/{ME}/items/{UNKNOWN}?{query}");
-            let reply = client.send(request(Method::DELETE, &path, "")).await;
-            let outcome = reply.outcome::<CartResponse>();
-            assert_eq!(outcome.http_status, 400, "{query}");
-            assert_eq!(outcome.field_names(), [field], "{query}");
-        }
-    }
 }

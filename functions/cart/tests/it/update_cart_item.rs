@@ -1,19 +1,15 @@
 //! Setting the quantity of a line.
 
-use http::Method;
 use tonic::Code;
 use zerocart_cart::UpdateCartItem;
 use zerocart_proto::{
-    cart::{CartResponse, UpdateCartItemRequest},
+    cart::UpdateCartItemRequest,
     rpc::{AddToCart as Add, UpdateCartItem as Rpc},
 };
-use zerocart_test_support::{
-    clients::{Wire, request},
-    functions::Running,
-};
+use zerocart_test_support::{clients::Wire, functions::Running};
 
 use crate::{
-    Domain, JSON_WIRES, ME, UNKNOWN,
+    Domain, ME, UNKNOWN,
     add_to_cart::add,
     assert_refused, cart,
     catalogue::{Catalogue, Mood},
@@ -165,68 +161,4 @@ async fn a_total_that_cannot_be_counted_is_refused() {
     let outcome = client.call::<Rpc>(&set(ME, &tea, 6_875)).await;
     assert_refused(&outcome, "too large");
     assert_eq!(domain.lines(ME).await.last().unwrap(), &(tea, 1));
-}
-
-#[tokio::test]
-async fn that_user_and_admins_may() {
-    let (domain, catalogue, function) = start().await;
-    let tea = catalogue.sell("Tea", 1.0, 10_000);
-    domain.fill(ME, &[(&tea, "1", 1)]).await;
-    let may = [false, true, false, true, false];
-    domain
-        .assert_access(
-            &function,
-            async |client| client.call::<Rpc>(&set(ME, &tea, 2)).await,
-            may,
-            Code::Ok,
-        )
-        .await;
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named() {
-    let (domain, catalogue, function) = start().await;
-    let tea = catalogue.sell("Tea", 1.0, 10_000);
-    domain.fill(ME, &[(&tea, "1", 1)]).await;
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for (asked, fields) in [
-            (
-                set("7", "\0", 10_001),
-                &["user_id", "product_id", "new_quantity"][..],
-            ),
-            (set("7", &tea, 1), &["user_id"]),
-            (set(ME, "7", 1), &["product_id"]),
-            (set(ME, &tea, 10_001), &["new_quantity"]),
-            (set(ME, &tea, i32::MAX), &["new_quantity"]),
-        ] {
-            let outcome = client.call::<Rpc>(&asked).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {asked:?}");
-            assert_eq!(outcome.field_names(), fields, "{wire:?} {asked:?}");
-        }
-    }
-    let path = format!("/carts/{ME}/items/{tea}");
-    for (body, field) in [
-        (r#"{"new_quantity": "many"}"#.to_owned(), "new_quantity"),
-        (r#"{"new_quantity": 1.5}"#.into(), "new_quantity"),
-        (r#"{"new_quantity": -9e9}"#.into(), "new_quantity"),
-        (r#"{"quantity": 2}"#.into(), "quantity"),
-        (
-            format!(r#"{{"new_quantity": 2, "product_id": "{UNKNOWN}"}}"#),
-            "product_id",
-        ),
-        (
-            format!(r#"{{"new_quantity": 2, "user_id": "{UNKNOWN}"}}"#),
-            "user_id",
-        ),
-    ] {
-        for wire in JSON_WIRES {
-            let client = domain.customer(wire, &function, ME);
-            let request = request(Method::PUT, &path, body.clone());
-            let outcome = client.send(request).await.outcome::<CartResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.field_names(), [field], "{body}");
-        }
-    }
-    assert_eq!(domain.lines(ME).await, [(tea, 1)]);
 }

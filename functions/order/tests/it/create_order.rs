@@ -9,14 +9,10 @@ use zerocart_proto::{
     order::{CreateOrderRequest, Order, OrderItem, OrderResponse, OrderStatus},
     rpc::CreateOrder as Rpc,
 };
-use zerocart_test_support::{
-    clients::{Client, Wire, request},
-    functions::Authority,
-};
+use zerocart_test_support::clients::{Wire, request};
 
 use crate::{
-    CUP, JSON_WIRES, ME, OTHER, POT, STOCK, Shop, TEA, UNKNOWN, answer, assert_unavailable, create,
-    new_id, order_in, until,
+    CUP, ME, POT, STOCK, Shop, TEA, answer, assert_unavailable, create, new_id, order_in, until,
     world::{DECLINED, Fault, Gate, Spot, Standing},
 };
 
@@ -401,75 +397,6 @@ async fn without_the_stock_function_the_order_is_undone_later() {
 }
 
 #[tokio::test]
-async fn only_the_user_may() {
-    let shop = Shop::new().await;
-    let function = shop.start::<CreateOrder>().await;
-    // With an empty cart, which an allowed caller is told.
-    let may = [false, true, false, false, false];
-    shop.assert_access::<Rpc>(&function, &create(ME), may, Code::FailedPrecondition)
-        .await;
-    let forged = Authority::generate().customer(ME);
-    for token in [forged, shop.authority.expired(ME)] {
-        for wire in Wire::ALL {
-            let client = Client::new(wire, function.address()).bearer(&token);
-            let outcome = client.call::<Rpc>(&create(ME)).await;
-            assert_eq!(outcome.code, Code::Unauthenticated, "{wire:?}");
-        }
-    }
-    assert!(shop.orders().await.is_empty());
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named() {
-    let shop = Shop::new().await;
-    let function = shop.start::<CreateOrder>().await;
-    shop.world.fill_cart(ME, &[(TEA, 1.0, 1)]);
-    let method = |payment_method: &str| CreateOrderRequest {
-        payment_method: payment_method.into(),
-        ..create(ME)
-    };
-    for wire in Wire::ALL {
-        let client = shop.customer(wire, &function, ME);
-        for bad in ["x".repeat(51), "a\0b".into()] {
-            let outcome = client.call::<Rpc>(&method(&bad)).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {bad:?}");
-            assert_eq!(outcome.field_names(), ["payment_method"], "{bad:?}");
-        }
-        // Who it is for is looked at first: no such user is the caller.
-        for bad in ["", "7", &ME.replace('-', ""), OTHER] {
-            let outcome = client.call::<Rpc>(&create(bad)).await;
-            assert_eq!(outcome.code, Code::PermissionDenied, "{wire:?} {bad:?}");
-        }
-        for key in ["", &"k".repeat(256)] {
-            let client = client.clone().header("idempotency-key", key);
-            let outcome = client.call::<Rpc>(&create(ME)).await;
-            assert_eq!(outcome.field_names(), ["idempotency-key"], "{wire:?}");
-        }
-    }
-    for (body, field) in [
-        (r#"{"user_id": 7}"#.to_owned(), "user_id"),
-        (format!(r#"{{"user_id": "{ME}", "total": 1}}"#), "total"),
-        (
-            format!(r#"{{"user_id": "{ME}", "payment_method": 7}}"#),
-            "payment_method",
-        ),
-        ("{".to_owned(), "body"),
-    ] {
-        for wire in JSON_WIRES {
-            let client = shop.customer(wire, &function, ME);
-            let reply = client
-                .send(request(Method::POST, "/orders", body.clone()))
-                .await;
-            let outcome = reply.outcome::<OrderResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.field_names(), [field], "{body}");
-        }
-    }
-    assert!(shop.orders().await.is_empty());
-    assert_eq!(shop.world.count(Spot::GetCart), 0);
-}
-
-#[tokio::test]
 async fn more_than_can_be_paid_at_once_is_told() {
     let shop = Shop::new().await;
     let function = shop.start::<CreateOrder>().await;
@@ -502,15 +429,4 @@ async fn more_than_can_be_paid_at_once_is_told() {
         assert_eq!(order.status(), OrderStatus::Paid);
     }
     shop.assert_settled().await;
-}
-
-#[tokio::test]
-async fn an_unknown_user_has_an_empty_cart() {
-    let shop = Shop::new().await;
-    let function = shop.start::<CreateOrder>().await;
-    for wire in Wire::ALL {
-        let client = shop.customer(wire, &function, UNKNOWN);
-        let outcome = client.call::<Rpc>(&create(UNKNOWN)).await;
-        assert_eq!(outcome.code, Code::FailedPrecondition, "{wire:?}");
-    }
 }

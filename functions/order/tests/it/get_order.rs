@@ -6,13 +6,10 @@ use zerocart_proto::{
     order::{GetOrderRequest, OrderStatus},
     rpc::{CreateOrder as Create, GetOrder as Rpc},
 };
-use zerocart_test_support::{
-    clients::{Client, Wire},
-    functions::Authority,
-};
+use zerocart_test_support::clients::Wire;
 
 use crate::{
-    CUP, INTERRUPTED, ME, Shop, TEA, UNKNOWN, create,
+    CUP, INTERRUPTED, ME, Shop, TEA, create,
     left::Left,
     new_id, order_in, until,
     world::{Fault, Gate, Spot},
@@ -47,53 +44,6 @@ async fn an_order_is_read_as_it_was_made() {
             }
         }
         assert_eq!(shop.world.did(&made.id).len(), asked, "it only reads");
-    }
-}
-
-#[tokio::test]
-async fn its_owner_and_admins_may() {
-    let shop = Shop::new().await;
-    let function = shop.start::<GetOrder>().await;
-    let left = Left::at("PAID", "ended", 0).of(ME);
-    left.play(&shop.world, true);
-    shop.insert(&left).await;
-    let may = [false, true, false, true, false];
-    shop.assert_access::<Rpc>(&function, &get(&left.id), may, Code::Ok)
-        .await;
-    let forged = Authority::generate().customer(ME);
-    for token in [forged, shop.authority.expired(ME)] {
-        for wire in Wire::ALL {
-            let client = Client::new(wire, function.address()).bearer(&token);
-            let outcome = client.call::<Rpc>(&get(&left.id)).await;
-            assert_eq!(outcome.code, Code::Unauthenticated, "{wire:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_unknown_or_bad_id_is_told() {
-    let shop = Shop::new().await;
-    let function = shop.start::<GetOrder>().await;
-    for wire in Wire::ALL {
-        for client in [
-            shop.customer(wire, &function, ME),
-            shop.admin(wire, &function),
-        ] {
-            for (id, code, status) in [
-                (UNKNOWN, Code::NotFound, 404),
-                ("7", Code::InvalidArgument, 400),
-                ("\0", Code::InvalidArgument, 400),
-                (&UNKNOWN.replace('-', ""), Code::InvalidArgument, 400),
-                ("' OR '1' = '1", Code::InvalidArgument, 400),
-            ] {
-                let outcome = client.call::<Rpc>(&get(id)).await;
-                assert_eq!(outcome.code, code, "{wire:?} {id:?}");
-                assert!(!wire.is_json() || outcome.http_status == status, "{id:?}");
-                if code == Code::InvalidArgument {
-                    assert_eq!(outcome.field_names(), ["id"], "{wire:?} {id:?}");
-                }
-            }
-        }
     }
 }
 

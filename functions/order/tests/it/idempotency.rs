@@ -6,7 +6,7 @@ use serde_json::Value;
 use tonic::Code;
 use zerocart_order::CreateOrder;
 use zerocart_proto::{
-    order::{CreateOrderRequest, OrderResponse, OrderStatus},
+    order::{OrderResponse, OrderStatus},
     rpc::CreateOrder as Rpc,
 };
 use zerocart_test_support::{
@@ -156,35 +156,6 @@ async fn an_order_that_the_provider_failed_stays_the_answer() {
         assert_eq!(order.status, "FAILED");
         shop.assert_settled().await;
     }
-}
-
-#[tokio::test]
-async fn another_request_under_the_key_is_refused() {
-    let shop = Shop::new().await;
-    let function = shop.start::<CreateOrder>().await;
-    shop.world.fill_cart(ME, &[(TEA, 0.29, 3)]);
-    let client = keyed(&shop, &function, Wire::Grpc, ME);
-    let order = order_in(client.call::<Rpc>(&create(ME)).await.ok());
-    shop.world.fill_cart(ME, &[(TEA, 0.29, 3)]);
-    let other = CreateOrderRequest {
-        payment_method: "invoice".into(),
-        ..create(ME)
-    };
-    for wire in Wire::ALL {
-        let client = keyed(&shop, &function, wire, ME);
-        let outcome = client.call::<Rpc>(&other).await;
-        assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?}");
-        assert_eq!(outcome.field_names(), ["idempotency-key"], "{wire:?}");
-        assert!(!wire.is_json() || outcome.http_status == 422);
-        // Another customer's keys are others.
-        let user = new_id();
-        shop.world.fill_cart(&user, &[(TEA, 1.0, 1)]);
-        let client = keyed(&shop, &function, wire, &user);
-        let theirs = order_in(client.call::<Rpc>(&create(&user)).await.ok());
-        assert_ne!(theirs.id, order.id);
-    }
-    shop.order_of(ME).await;
-    shop.assert_settled().await;
 }
 
 #[tokio::test]

@@ -55,8 +55,6 @@ const BOSS: &str = "018f4e9a-7c1b-7def-8000-000000000003";
 const TEA: &str = "018f4e9a-7c1b-7def-8000-0000000000aa";
 const CUP: &str = "018f4e9a-7c1b-7def-8000-0000000000bb";
 const POT: &str = "018f4e9a-7c1b-7def-8000-0000000000cc";
-/// What there is not.
-const UNKNOWN: &str = "018f4e9a-7c1b-7def-8000-0000000000ff";
 
 const STOCK: i32 = 1000;
 
@@ -306,42 +304,6 @@ impl Shop {
             }
         }
         assert_eq!(self.world.missing(), sold);
-    }
-
-    /// Expects who may call `R`: nobody, the user, another one, an admin, a service, by every wire.
-    /// Who may is answered with `code`.
-    async fn assert_access<R: Rpc>(
-        &self,
-        function: &Running,
-        request: &R::Request,
-        may: [bool; 5],
-        code: Code,
-    ) {
-        let tokens = [
-            None,
-            Some(self.authority.customer(ME)),
-            Some(self.authority.customer(OTHER)),
-            Some(self.authority.admin(BOSS)),
-            Some(self.authority.service("create-order")),
-        ];
-        for wire in Wire::ALL {
-            for (n, (token, may)) in tokens.iter().zip(may).enumerate() {
-                let mut client = Client::new(wire, function.address());
-                if let Some(token) = token {
-                    client = client.bearer(token);
-                }
-                let outcome = client.call::<R>(request).await;
-                let (expected, status) = match token {
-                    _ if may => (code, outcome.http_status),
-                    None => (Code::Unauthenticated, 401),
-                    Some(_) => (Code::PermissionDenied, 403),
-                };
-                assert_eq!(outcome.code, expected, "{wire:?} {n}");
-                if wire.is_json() {
-                    assert_eq!(outcome.http_status, status, "{wire:?} {n}");
-                }
-            }
-        }
     }
 }
 

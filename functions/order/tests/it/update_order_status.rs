@@ -1,24 +1,23 @@
 //! Moving an order on, and calling it off.
 
 use futures_util::future::join_all;
-use http::Method;
 use tonic::Code;
 use zerocart_order::{CreateOrder, UpdateOrderStatus};
 use zerocart_proto::{
     order::{
-        OrderResponse, OrderStatus,
+        OrderStatus,
         OrderStatus::{Cancelled, Delivered, Failed, Paid, Pending, Processing, Shipped},
         UpdateOrderStatusRequest,
     },
     rpc::{CreateOrder as Create, UpdateOrderStatus as Rpc},
 };
 use zerocart_test_support::{
-    clients::{Client, Wire, request},
+    clients::{Client, Wire},
     functions::Running,
 };
 
 use crate::{
-    JSON_WIRES, STATUSES, Shop, TEA, UNKNOWN, assert_unavailable, create,
+    STATUSES, Shop, TEA, assert_unavailable, create,
     left::Left,
     new_id, order_in, until,
     world::{Fault, Gate, Spot, Standing},
@@ -381,34 +380,6 @@ async fn many_at_once_call_it_off_once() {
     shop.assert_settled().await;
 }
 
-#[tokio::test]
-async fn under_one_key_it_is_shipped_once() {
-    let shop = Shop::new().await;
-    let maker = shop.start::<CreateOrder>().await;
-    let function = shop.start::<UpdateOrderStatus>().await;
-    for (n, wire) in Wire::ALL.into_iter().enumerate() {
-        let (id, _) = paid(&shop, &maker).await;
-        let key = n.to_string();
-        let client = keyed(&shop, &function, wire, &key);
-        let first = client.call::<Rpc>(&update(&id, Shipped)).await.ok();
-        let admin = shop.admin(wire, &function);
-        admin.call::<Rpc>(&update(&id, Delivered)).await.ok();
-        // The answer is of then.
-        for wire in Wire::ALL {
-            let client = keyed(&shop, &function, wire, &key);
-            let again = client.call::<Rpc>(&update(&id, Shipped)).await.ok();
-            assert_eq!(again, first, "{wire:?}");
-            let other = client.call::<Rpc>(&update(&id, Delivered)).await;
-            assert_eq!(other.field_names(), ["idempotency-key"], "{wire:?}");
-            assert!(!wire.is_json() || other.http_status == 422);
-        }
-        let outcome = admin.call::<Rpc>(&update(&id, Shipped)).await;
-        assert_eq!(outcome.code, Code::FailedPrecondition, "{wire:?}");
-        assert_eq!(shop.order(&id).await.status, "DELIVERED");
-    }
-    shop.assert_settled().await;
-}
-
 /// The same key with another request does nothing, also when that is a cancellation.
 #[tokio::test]
 async fn under_a_key_that_was_used_nothing_is_called_off() {
@@ -519,77 +490,4 @@ async fn an_order_is_shipped_while_its_cart_is_cleared() {
         assert_eq!(shop.world.cart(&user), []);
     }
     shop.assert_settled().await;
-}
-
-#[tokio::test]
-async fn admins_may() {
-    let shop = Shop::new().await;
-    let function = shop.start::<UpdateOrderStatus>().await;
-    let left = Left::at("DELIVERED", "ended", 0).of(crate::ME);
-    left.play(&shop.world, true);
-    shop.insert(&left).await;
-    let may = [false, false, false, true, false];
-    let asked = update(&left.id, Shipped);
-    shop.assert_access::<Rpc>(&function, &asked, may, Code::FailedPrecondition)
-        .await;
-}
-
-#[tokio::test]
-async fn an_unknown_order_or_a_bad_field_is_told() {
-    let shop = Shop::new().await;
-    let function = shop.start::<UpdateOrderStatus>().await;
-    for wire in Wire::ALL {
-        let client = shop.admin(wire, &function);
-        for status in STATUSES {
-            let outcome = client.call::<Rpc>(&update(UNKNOWN, status)).await;
-            assert_eq!(outcome.code, Code::NotFound, "{wire:?} {status:?}");
-            assert!(!wire.is_json() || outcome.http_status == 404);
-        }
-        for (id, field) in [
-            ("7", "order_id"),
-            ("\0", "order_id"),
-            (&UNKNOWN.replace('-', ""), "order_id"),
-        ] {
-            let outcome = client.call::<Rpc>(&update(id, Shipped)).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {id:?}");
-            assert_eq!(outcome.field_names(), [field], "{wire:?} {id:?}");
-        }
-        let none = update(UNKNOWN, OrderStatus::Unspecified);
-        let outcome = client.call::<Rpc>(&none).await;
-        assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?}");
-        assert_eq!(outcome.field_names(), ["status"], "{wire:?}");
-    }
-    for wire in [Wire::Grpc, Wire::GrpcWeb] {
-        let client = shop.admin(wire, &function);
-        for status in [8, -1, i32::MAX] {
-            let asked = UpdateOrderStatusRequest {
-                order_id: UNKNOWN.into(),
-                status,
-            };
-            let outcome = client.call::<Rpc>(&asked).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {status}");
-            assert_eq!(outcome.field_names(), ["status"], "{wire:?} {status}");
-        }
-    }
-    let path = format!("/orders/{UNKNOWN}/status");
-    for (body, field) in [
-        (r#"{"status": "LOST"}"#, "status"),
-        (r#"{"status": "paid"}"#, "status"),
-        (r#"{"status": 99}"#, "status"),
-        (r#"{"status": true}"#, "status"),
-        ("{}", "status"),
-        (r#"{"status": "PAID", "reason": "why"}"#, "reason"),
-        (
-            r#"{"status": "PAID", "order_id": "018f4e9a-7c1b-7def-8000-000000000001"}"#,
-            "order_id",
-        ),
-    ] {
-        for wire in JSON_WIRES {
-            let client = shop.admin(wire, &function);
-            let request = request(Method::PATCH, &path, body);
-            let outcome = client.send(request).await.outcome::<OrderResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.field_names(), [field], "{body}");
-        }
-    }
 }

@@ -3,13 +3,10 @@
 use futures_util::future::join_all;
 use tonic::Code;
 use zerocart_payment::ProcessPayment;
-use zerocart_proto::{
-    payment::PaymentStatus::{Cancelled, Success},
-    rpc::ProcessPayment as Rpc,
-};
+use zerocart_proto::{payment::PaymentStatus::Success, rpc::ProcessPayment as Rpc};
 use zerocart_test_support::{clients::Wire, functions::Running};
 
-use crate::{DOWN, Domain, answer, assert_answer, charge, order, refund};
+use crate::{DOWN, Domain, answer, assert_answer, charge, order};
 
 fn keyed(
     domain: &Domain,
@@ -20,47 +17,6 @@ fn keyed(
     domain
         .service(wire, function)
         .header("idempotency-key", key)
-}
-
-#[tokio::test]
-async fn the_same_key_gives_the_same_answer_whatever_happens_between() {
-    let domain = Domain::new().await;
-    let function = domain.start::<ProcessPayment>().await;
-    let order = order();
-    let paid = keyed(&domain, Wire::Grpc, &function, "charge")
-        .call::<Rpc>(&charge(&order))
-        .await;
-    let payment = assert_answer(paid, Success, true, "the order is paid");
-    let undone = keyed(&domain, Wire::Grpc, &function, "undo")
-        .call::<Rpc>(&refund(&order))
-        .await;
-    assert_answer(undone, Cancelled, true, "refunded");
-    let refused = keyed(&domain, Wire::Grpc, &function, "again")
-        .call::<Rpc>(&charge(&order))
-        .await;
-    assert_eq!(refused.code, Code::FailedPrecondition);
-    for wire in Wire::ALL {
-        let again = keyed(&domain, wire, &function, "charge")
-            .call::<Rpc>(&charge(&order))
-            .await;
-        let same = assert_answer(again, Success, true, "the order is paid");
-        assert_eq!(same, payment);
-        let again = keyed(&domain, wire, &function, "again")
-            .call::<Rpc>(&charge(&order))
-            .await;
-        assert_eq!(again.code, Code::FailedPrecondition);
-        assert_eq!(again.message, refused.message);
-
-        for request in [refund(&order), charge(&crate::order())] {
-            let other = keyed(&domain, wire, &function, "charge")
-                .call::<Rpc>(&request)
-                .await;
-            assert_eq!(other.code, Code::InvalidArgument, "{wire:?}");
-            assert_eq!(other.field_names(), ["idempotency-key"], "{wire:?}");
-            assert!(!wire.is_json() || other.http_status == 422);
-        }
-    }
-    assert_eq!((domain.payments().await, domain.records().await), (1, 1));
 }
 
 #[tokio::test]

@@ -33,15 +33,10 @@ use zerocart_test_support::{
     postgres::TestDatabase,
 };
 
-/// The ways that speak JSON.
-const JSON_WIRES: [Wire; 2] = [Wire::Http1, Wire::Http2];
-
 /// A user.
 const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
 /// Another user.
 const OTHER: &str = "018f4e9a-7c1b-7def-8000-000000000002";
-/// An order or a payment that there is not.
-const UNKNOWN: &str = "018f4e9a-7c1b-7def-8000-0000000000aa";
 
 const TIMEOUT: &[&str] = &["GATEWAY_TIMEOUT"];
 const DECLINE: &[&str] = &["INSUFFICIENT_FUNDS"];

@@ -12,7 +12,7 @@ use zerocart_proto::{
 };
 use zerocart_test_support::clients::{Wire, request};
 
-use crate::{Domain, JSON_WIRES, charge, order};
+use crate::{Domain, charge, order};
 
 /// Every failure, in the order in which they are answered.
 const EVERY: [ProviderFailure; 3] = [GatewayTimeout, InsufficientFunds, TemporarilyUnavailable];
@@ -128,92 +128,4 @@ async fn every_instance_obeys_at_once() {
             }
         }
     }
-}
-
-#[tokio::test]
-async fn only_an_admin_may() {
-    let domain = Domain::new().await;
-    let function = domain.start::<SetFailureRate>().await;
-    let may = [false, false, true, false];
-    let request = set(0.1, (None, None), &[]);
-    domain.assert_access::<Rpc>(&function, &request, may).await;
-}
-
-#[tokio::test]
-async fn one_key_sets_once() {
-    let domain = Domain::new().await;
-    let function = domain.start::<SetFailureRate>().await;
-    let client = domain.admin(Wire::Grpc, &function);
-    let keyed = client.clone().header("idempotency-key", "k");
-    let request = set(0.1, (Some(1), Some(2)), &[]);
-    let first = keyed.call::<Rpc>(&request).await.ok();
-    let other = set(0.9, (Some(3), Some(4)), &[]);
-    assert_eq!(client.call::<Rpc>(&other).await.code, Code::Ok);
-    assert_eq!(keyed.call::<Rpc>(&request).await.ok(), first);
-    let rate = "SELECT failure_rate FROM simulator_settings";
-    let rate = domain.sql.query_one(rate, &[]).await.unwrap();
-    assert_eq!(rate.get::<_, f64>(0), 0.9);
-    let outcome = keyed.call::<Rpc>(&other).await;
-    assert_eq!(outcome.field_names(), ["idempotency-key"]);
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named_and_nothing_is_changed() {
-    let domain = Domain::new().await;
-    let function = domain.start::<SetFailureRate>().await;
-    domain.provider(0.5, crate::ALL, 100..=200).await;
-    let failing = |failures: &[i32]| SetFailureRateRequest {
-        failures: failures.to_vec(),
-        ..set(0.1, (None, None), &[])
-    };
-    let table: Vec<(SetFailureRateRequest, &[&str])> = vec![
-        (set(-0.1, (None, None), &[]), &["failure_rate"]),
-        (set(1.1, (None, None), &[]), &["failure_rate"]),
-        (set(f64::NAN, (None, None), &[]), &["failure_rate"]),
-        (set(f64::INFINITY, (None, None), &[]), &["failure_rate"]),
-        (set(0.1, (Some(-1), None), &[]), &["min_delay_ms"]),
-        (set(0.1, (Some(60_001), None), &[]), &["min_delay_ms"]),
-        (set(0.1, (None, Some(-1)), &[]), &["max_delay_ms"]),
-        (set(0.1, (None, Some(60_001)), &[]), &["max_delay_ms"]),
-        // Out of order, also with what is in force.
-        (set(0.1, (Some(2), Some(1)), &[]), &["min_delay_ms"]),
-        (set(0.1, (Some(201), None), &[]), &["min_delay_ms"]),
-        (set(0.1, (None, Some(99)), &[]), &["max_delay_ms"]),
-        (failing(&[1, 0]), &["failures[1]"]),
-    ];
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for (request, fields) in &table {
-            let outcome = client.call::<Rpc>(request).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {request:?}");
-            assert_eq!(outcome.field_names(), *fields, "{wire:?} {request:?}");
-            assert!(!wire.is_json() || outcome.http_status == 400);
-        }
-    }
-    for (failures, field) in [(&[1, 9][..], "failures[1]"), (&[1, 1, 1, 1], "failures")] {
-        let client = domain.admin(Wire::Grpc, &function);
-        let outcome = client.call::<Rpc>(&failing(failures)).await;
-        assert_eq!(outcome.field_names(), [field]);
-    }
-    for (body, field) in [
-        (r#"{"failure_rate": "often"}"#, "failure_rate"),
-        (r#"{"min_delay_ms": 1.5}"#, "min_delay_ms"),
-        (r#"{"max_delay_ms": 3000000000}"#, "max_delay_ms"),
-        (r#"{"rate": 0.1}"#, "rate"),
-        (r#"{"failure_rate": 0.1"#, "body"),
-    ] {
-        for wire in JSON_WIRES {
-            let client = domain.admin(wire, &function);
-            let reply = client
-                .send(request(Method::POST, "/admin/failure-rate", body))
-                .await;
-            let outcome = reply.outcome::<SetFailureRateResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.field_names(), [field], "{body}");
-        }
-    }
-    let row = "SELECT failure_rate, min_delay_ms, max_delay_ms FROM simulator_settings";
-    let row = domain.sql.query_one(row, &[]).await.unwrap();
-    assert_eq!(row.get::<_, f64>(0), 0.5);
-    assert_eq!((row.get(1), row.get(2)), (100, 200));
 }

@@ -1,17 +1,11 @@
 //! Adding to the catalogue.
 
-use futures_util::future::join_all;
-use http::Method;
-use tonic::Code;
 use uuid::Uuid;
-use zerocart_product::{CreateProduct, UpdateInventory};
-use zerocart_proto::{
-    product::{CreateProductRequest, ProductResponse, UpdateInventoryRequest},
-    rpc::{CreateProduct as Rpc, UpdateInventory as Update},
-};
-use zerocart_test_support::clients::{Wire, request};
+use zerocart_product::CreateProduct;
+use zerocart_proto::{product::CreateProductRequest, rpc::CreateProduct as Rpc};
+use zerocart_test_support::clients::Wire;
 
-use crate::{Domain, JSON_WIRES, answer};
+use crate::Domain;
 
 fn tea() -> CreateProductRequest {
     CreateProductRequest {
@@ -96,132 +90,4 @@ async fn every_limit_itself_is_good() {
             assert_eq!(product.inventory, request.inventory);
         }
     }
-}
-
-#[tokio::test]
-async fn only_an_admin_may() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateProduct>().await;
-    let may = [false, false, true, false];
-    domain
-        .assert_access::<Rpc>(&function, &tea(), may, Code::Ok)
-        .await;
-    assert_eq!(domain.products().await, 4);
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named_and_nothing_is_written() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateProduct>().await;
-    let named = |name: &str| CreateProductRequest {
-        name: name.into(),
-        ..tea()
-    };
-    let described = |description: &str| CreateProductRequest {
-        description: description.into(),
-        ..tea()
-    };
-    let priced = |price| CreateProductRequest { price, ..tea() };
-    let stocked = |inventory| CreateProductRequest { inventory, ..tea() };
-    let all = CreateProductRequest {
-        name: String::new(),
-        description: "\0".into(),
-        price: 0.001,
-        inventory: -1,
-    };
-    let table: Vec<(CreateProductRequest, &[&str])> = vec![
-        (all, &["name", "description", "price", "inventory"]),
-        (named(""), &["name"]),
-        (named("  "), &["name"]),
-        (named("a\0b"), &["name"]),
-        (named(&"é".repeat(201)), &["name"]),
-        (described("a\0b"), &["description"]),
-        (described(&"é".repeat(4001)), &["description"]),
-        (priced(-0.01), &["price"]),
-        (priced(0.001), &["price"]),
-        (priced(19.999), &["price"]),
-        (priced(9_999_999.999), &["price"]),
-        (priced(10_000_000.01), &["price"]),
-        (priced(1e300), &["price"]),
-        (priced(f64::NAN), &["price"]),
-        (priced(f64::INFINITY), &["price"]),
-        (priced(f64::NEG_INFINITY), &["price"]),
-        (stocked(-1), &["inventory"]),
-        (stocked(1_000_000_001), &["inventory"]),
-    ];
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for (request, fields) in &table {
-            let outcome = client.call::<Rpc>(request).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {request:?}");
-            assert_eq!(outcome.field_names(), *fields, "{wire:?} {request:?}");
-        }
-    }
-    for (body, field) in [
-        (r#"{"name": "Tea", "price": "much"}"#, "price"),
-        (r#"{"name": "Tea", "price": 1e999}"#, "price"),
-        (r#"{"name": "Tea", "price": "1e999"}"#, "price"),
-        (r#"{"name": "Tea", "inventory": 1.5}"#, "inventory"),
-        (r#"{"name": "Tea", "inventory": 3000000000}"#, "inventory"),
-        (r#"{"name": "Tea", "inventory": true}"#, "inventory"),
-        (r#"{"name": 5}"#, "name"),
-        (r#"{"name": "Tea", "name": "Tea"}"#, "name"),
-        (r#"{"name": "Tea", "price_cents": 1999}"#, "price_cents"),
-        (r#"{"name": "Tea", "id": "1"}"#, "id"),
-        (r#"{"name": "Tea""#, "body"),
-    ] {
-        for wire in JSON_WIRES {
-            let client = domain.admin(wire, &function);
-            let reply = client.send(request(Method::POST, "/products", body)).await;
-            let outcome = reply.outcome::<ProductResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.field_names(), [field], "{body}");
-        }
-    }
-    assert_eq!(domain.products().await, 0);
-}
-
-#[tokio::test]
-async fn one_key_makes_one_product() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateProduct>().await;
-    let keyed = |wire| domain.admin(wire, &function).header("idempotency-key", "k");
-    let request = &tea();
-    let calls = (0..8).map(|n| {
-        let client = keyed(Wire::ALL[n % 4]);
-        async move { answer::<Rpc>(&client, request).await.ok() }
-    });
-    let mut answers = join_all(calls).await;
-    for wire in Wire::ALL {
-        answers.push(keyed(wire).call::<Rpc>(request).await.ok());
-    }
-    answers.dedup();
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    assert_eq!(domain.products().await, 1);
-
-    let dearer = CreateProductRequest {
-        price: 20.0,
-        ..tea()
-    };
-    for wire in Wire::ALL {
-        let outcome = keyed(wire).call::<Rpc>(&dearer).await;
-        assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?}");
-        assert_eq!(outcome.field_names(), ["idempotency-key"], "{wire:?}");
-        assert!(!wire.is_json() || outcome.http_status == 422);
-    }
-    assert_eq!(domain.products().await, 1);
-
-    // Another function has other keys, also in the same database.
-    let update = domain.start::<UpdateInventory>().await;
-    let product = answers.remove(0).product.unwrap();
-    let changed = domain
-        .admin(Wire::Grpc, &update)
-        .header("idempotency-key", "k")
-        .call::<Update>(&UpdateInventoryRequest {
-            product_id: product.id,
-            quantity_change: 1,
-            ..Default::default()
-        })
-        .await;
-    assert_eq!(changed.ok().new_inventory, product.inventory + 1);
 }

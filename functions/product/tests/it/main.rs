@@ -28,9 +28,6 @@ use zerocart_test_support::{
     postgres::{TestDatabase, TestServer},
 };
 
-/// The ways that speak JSON.
-const JSON_WIRES: [Wire; 2] = [Wire::Http1, Wire::Http2];
-
 /// A user.
 const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
 /// A product that there is not.
@@ -93,50 +90,10 @@ impl Domain {
         id.to_string()
     }
 
-    async fn products(&self) -> i64 {
-        let count = "SELECT count(*) FROM products";
-        self.sql.query_one(count, &[]).await.unwrap().get(0)
-    }
-
     async fn stock(&self, id: &str) -> i32 {
         let query = "SELECT inventory FROM products WHERE id = $1";
         let id = Uuid::try_parse(id).unwrap();
         self.sql.query_one(query, &[&id]).await.unwrap().get(0)
-    }
-
-    /// Expects who may call `R`: nobody, a customer, an admin, a service, by every wire. Who may
-    /// is answered with `code`.
-    async fn assert_access<R: Rpc>(
-        &self,
-        function: &Running,
-        request: &R::Request,
-        may: [bool; 4],
-        code: Code,
-    ) {
-        let tokens = [
-            None,
-            Some(self.authority.customer(ME)),
-            Some(self.authority.admin(ME)),
-            Some(self.authority.service("create-order")),
-        ];
-        for wire in Wire::ALL {
-            for (token, may) in tokens.iter().zip(may) {
-                let mut client = Client::new(wire, function.address());
-                if let Some(token) = token {
-                    client = client.bearer(token);
-                }
-                let outcome = client.call::<R>(request).await;
-                let (expected, status) = match token {
-                    _ if may => (code, outcome.http_status),
-                    None => (Code::Unauthenticated, 401),
-                    Some(_) => (Code::PermissionDenied, 403),
-                };
-                assert_eq!(outcome.code, expected, "{wire:?}");
-                if wire.is_json() {
-                    assert_eq!(outcome.http_status, status, "{wire:?}");
-                }
-            }
-        }
     }
 }
 

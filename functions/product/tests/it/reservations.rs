@@ -1,7 +1,6 @@
 //! Units held for an order: taken once and given back once, in any order of calls.
 
 use futures_util::future::{join, join_all};
-use http::Method;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tonic::Code;
 use uuid::Uuid;
@@ -11,11 +10,11 @@ use zerocart_proto::{
     rpc::UpdateInventory as Rpc,
 };
 use zerocart_test_support::{
-    clients::{Client, Outcome, Wire, request},
+    clients::{Client, Outcome, Wire},
     functions::Running,
 };
 
-use crate::{Domain, JSON_WIRES, UNKNOWN, answer, breaker::until, update_inventory::change};
+use crate::{Domain, UNKNOWN, answer, breaker::until, update_inventory::change};
 
 /// A change of stock for a reservation.
 fn held(reservation_id: &str, product_id: &str, quantity_change: i32) -> UpdateInventoryRequest {
@@ -191,36 +190,6 @@ async fn an_unknown_product_is_told_and_nothing_is_recorded() {
         }
     }
     assert_eq!(domain.reservations().await, 0);
-}
-
-#[tokio::test]
-async fn a_bad_reservation_is_named() {
-    let domain = Domain::new().await;
-    let function = domain.start::<UpdateInventory>().await;
-    let id = domain.add_product(5).await;
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for bad in ["7", "\0", " ", &UNKNOWN.replace('-', ""), &"x".repeat(37)] {
-            let outcome = client.call::<Rpc>(&held(bad, &id, -1)).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {bad:?}");
-            assert_eq!(outcome.field_names(), ["reservation_id"], "{bad:?}");
-        }
-        let outcome = client.call::<Rpc>(&held(UNKNOWN, &id, 0)).await;
-        assert_eq!(outcome.field_names(), ["quantity_change"]);
-    }
-    let path = format!("/products/{id}/inventory");
-    for wire in JSON_WIRES {
-        let client = domain.admin(wire, &function);
-        let body = r#"{"quantity_change": -1, "reservation_id": 7}"#;
-        let reply = client.send(request(Method::PATCH, &path, body)).await;
-        let outcome = reply.outcome::<InventoryResponse>();
-        assert_eq!(outcome.http_status, 400);
-        assert_eq!(outcome.field_names(), ["reservation_id"]);
-    }
-    assert_eq!(
-        (domain.stock(&id).await, domain.reservations().await),
-        (5, 0)
-    );
 }
 
 #[tokio::test]

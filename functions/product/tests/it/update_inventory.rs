@@ -1,16 +1,15 @@
 //! Changing the stock.
 
 use futures_util::future::join_all;
-use http::Method;
 use tonic::Code;
 use zerocart_product::UpdateInventory;
 use zerocart_proto::{
     product::{InventoryResponse, UpdateInventoryRequest},
     rpc::UpdateInventory as Rpc,
 };
-use zerocart_test_support::clients::{Client, Outcome, Wire, request};
+use zerocart_test_support::clients::{Client, Outcome, Wire};
 
-use crate::{Domain, JSON_WIRES, UNKNOWN, answer};
+use crate::{Domain, UNKNOWN, answer};
 
 pub(crate) fn change(product_id: &str, quantity_change: i32) -> UpdateInventoryRequest {
     UpdateInventoryRequest {
@@ -40,22 +39,6 @@ async fn stock_is_added_and_taken_down_to_nothing() {
 }
 
 #[tokio::test]
-async fn admins_and_services_may() {
-    let domain = Domain::new().await;
-    let function = domain.start::<UpdateInventory>().await;
-    let id = domain.add_product(0).await;
-    domain
-        .assert_access::<Rpc>(
-            &function,
-            &change(&id, 1),
-            [false, false, true, true],
-            Code::Ok,
-        )
-        .await;
-    assert_eq!(domain.stock(&id).await, 8);
-}
-
-#[tokio::test]
 async fn what_cannot_be_changes_nothing() {
     let domain = Domain::new().await;
     let function = domain.start::<UpdateInventory>().await;
@@ -79,52 +62,6 @@ async fn what_cannot_be_changes_nothing() {
     }
     assert_eq!(domain.stock(&few).await, 5);
     assert_eq!(domain.stock(&many).await, i32::MAX - 5);
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named() {
-    let domain = Domain::new().await;
-    let function = domain.start::<UpdateInventory>().await;
-    let id = domain.add_product(5).await;
-    for wire in Wire::ALL {
-        let client = domain.admin(wire, &function);
-        for (asked, field) in [
-            (change(&id, 0), "quantity_change"),
-            (change(&id, 1_000_000_001), "quantity_change"),
-            (change(&id, -1_000_000_001), "quantity_change"),
-            (change(&id, i32::MIN), "quantity_change"),
-            (change("7", 1), "product_id"),
-            (change("\0", 1), "product_id"),
-            (change(&id.replace('-', ""), 1), "product_id"),
-        ] {
-            let outcome = client.call::<Rpc>(&asked).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {asked:?}");
-            assert_eq!(outcome.field_names(), [field], "{wire:?} {asked:?}");
-        }
-    }
-    let path = format!("/products/{id}/inventory");
-    for (body, field) in [
-        (
-            r#"{"quantity_change": "many"}"#.to_owned(),
-            "quantity_change",
-        ),
-        (r#"{"quantity_change": 1.5}"#.into(), "quantity_change"),
-        (r#"{"quantity_change": 9e9}"#.into(), "quantity_change"),
-        (r#"{"inventory": 9}"#.into(), "inventory"),
-        (
-            format!(r#"{{"quantity_change": 1, "product_id": "{UNKNOWN}"}}"#),
-            "product_id",
-        ),
-    ] {
-        for wire in JSON_WIRES {
-            let client = domain.admin(wire, &function);
-            let request = request(Method::PATCH, &path, body.clone());
-            let outcome = client.send(request).await.outcome::<InventoryResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.field_names(), [field], "{body}");
-        }
-    }
-    assert_eq!(domain.stock(&id).await, 5);
 }
 
 /// Takes one unit, so many times at once, by every wire.
@@ -228,37 +165,4 @@ async fn under_one_key_it_is_done_once() {
         service.call::<Rpc>(&change(&id, -1)).await.ok();
     }
     assert_eq!(domain.stock(&id).await, 8);
-}
-
-#[tokio::test]
-async fn a_refusal_under_a_key_stays_the_answer() {
-    let domain = Domain::new().await;
-    let function = domain.start::<UpdateInventory>().await;
-    let id = domain.add_product(1).await;
-    let keyed = |wire, key: &str| domain.admin(wire, &function).header("idempotency-key", key);
-    let told = |outcome: Outcome<InventoryResponse>| (outcome.code, outcome.message);
-    let (short, unknown) = (change(&id, -2), change(UNKNOWN, 1));
-    let refused = told(keyed(Wire::Grpc, "short").call::<Rpc>(&short).await);
-    let missing = told(keyed(Wire::Grpc, "unknown").call::<Rpc>(&unknown).await);
-    assert_eq!(refused.0, Code::FailedPrecondition);
-    assert_eq!(missing.0, Code::NotFound);
-
-    let admin = domain.admin(Wire::Grpc, &function);
-    admin.call::<Rpc>(&change(&id, 9)).await.ok();
-    let appears = format!(
-        "INSERT INTO products (id, name, description, price, inventory)
-         VALUES ('{UNKNOWN}', 'Tea', '', 1, 1)"
-    );
-    domain.sql.execute(&appears, &[]).await.unwrap();
-    for wire in Wire::ALL {
-        let outcome = keyed(wire, "short").call::<Rpc>(&short).await;
-        assert!(!wire.is_json() || outcome.http_status == 409);
-        assert_eq!(told(outcome), refused, "{wire:?}");
-        let outcome = keyed(wire, "unknown").call::<Rpc>(&unknown).await;
-        assert!(!wire.is_json() || outcome.http_status == 404);
-        assert_eq!(told(outcome), missing, "{wire:?}");
-    }
-    assert_eq!(domain.stock(&id).await, 10);
-    let fresh = keyed(Wire::Grpc, "another").call::<Rpc>(&short).await;
-    assert_eq!(fresh.ok().new_inventory, 8);
 }

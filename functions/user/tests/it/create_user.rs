@@ -1,16 +1,12 @@
 //! Signing up.
 
-use futures_util::future::join_all;
 use tonic::Code;
 use uuid::Uuid;
-use zerocart_proto::{
-    rpc::{CreateUser as Rpc, Rpc as _},
-    user::{CreateUserRequest, UserResponse},
-};
+use zerocart_proto::{rpc::CreateUser as Rpc, user::CreateUserRequest};
 use zerocart_test_support::clients::{Client, Wire};
 use zerocart_user::CreateUser;
 
-use crate::{Domain, JSON_WIRES, post, post_grpc};
+use crate::Domain;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -117,156 +113,4 @@ async fn every_limit_itself_is_good() {
             assert_eq!((user.email, user.name), (request.email, request.name));
         }
     }
-}
-
-#[tokio::test]
-async fn an_email_is_taken_in_any_case() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateUser>().await;
-    for wire in Wire::ALL {
-        let client = Client::new(wire, function.address());
-        let email = format!("Änne.{wire:?}@Example.com");
-        client.call::<Rpc>(&sign_up(&email)).await.ok();
-        for again in [email.clone(), email.to_lowercase(), email.to_uppercase()] {
-            let outcome = client.call::<Rpc>(&sign_up(&again)).await;
-            assert_eq!(outcome.code, Code::AlreadyExists, "{wire:?} {again}");
-            if wire.is_json() {
-                assert_eq!(outcome.http_status, 409);
-            }
-            // Neither the constraint nor the table.
-            assert_eq!(outcome.message, "there is an account with this e-mail");
-        }
-    }
-    assert_eq!(domain.users().await, 4);
-}
-
-#[tokio::test]
-async fn of_concurrent_sign_ups_with_one_email_one_succeeds() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateUser>().await;
-    let emails = ["me@example.com", "Me@example.com", "ME@EXAMPLE.COM"];
-    let calls = (0..8).map(|n| {
-        let client = Client::new(Wire::ALL[n % 4], function.address());
-        let request = sign_up(emails[n % 3]);
-        async move { client.call::<Rpc>(&request).await.code }
-    });
-    let mut codes = join_all(calls).await;
-    codes.sort_by_key(|code| *code as i32);
-    let mut expected = vec![Code::AlreadyExists; 8];
-    expected[0] = Code::Ok;
-    assert_eq!(codes, expected);
-    assert_eq!(domain.users().await, 1);
-}
-
-#[tokio::test]
-async fn a_bad_field_is_named_and_nothing_is_written() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateUser>().await;
-    let good = sign_up("me@example.com");
-    let email = |email: &str| CreateUserRequest {
-        email: email.into(),
-        ..good.clone()
-    };
-    let name = |name: &str| CreateUserRequest {
-        name: name.into(),
-        ..good.clone()
-    };
-    let password = |password: &str| CreateUserRequest {
-        password: password.into(),
-        ..good.clone()
-    };
-    let too_long = format!("me@{}.{0}.{0}.{0}.com", "d".repeat(62));
-    assert_eq!(too_long.len(), 258);
-    let table: Vec<(CreateUserRequest, &[&str])> = vec![
-        (Default::default(), &["email", "name", "password"]),
-        (email(""), &["email"]),
-        (email("nonsense"), &["email"]),
-        (email("me@localhost"), &["email"]),
-        (email("me@@example.com"), &["email"]),
-        (email("me@example.com\n"), &["email"]),
-        (email("m e@example.com"), &["email"]),
-        (email("m\0e@example.com"), &["email"]),
-        (email(&too_long), &["email"]),
-        (name(""), &["name"]),
-        (name(" \t"), &["name"]),
-        (name("a\0b"), &["name"]),
-        (name(&"é".repeat(201)), &["name"]),
-        (password(""), &["password"]),
-        (password("ü234567"), &["password"]),
-        (password("1234\x005678"), &["password"]),
-        (password(&"ü".repeat(129)), &["password"]),
-    ];
-    for wire in Wire::ALL {
-        let client = Client::new(wire, function.address());
-        for (request, fields) in &table {
-            let outcome = client.call::<Rpc>(request).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?} {request:?}");
-            assert_eq!(outcome.field_names(), *fields, "{wire:?} {request:?}");
-            if wire.is_json() {
-                assert_eq!(outcome.http_status, 400, "{request:?}");
-            }
-            let secret = &request.password;
-            let told = format!("{outcome:?}");
-            assert!(secret.is_empty() || !told.contains(secret), "{told}");
-        }
-    }
-    assert_eq!(domain.users().await, 0);
-}
-
-#[tokio::test]
-async fn what_is_no_request_names_the_field_too() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateUser>().await;
-    let rest = r#""email": "me@example.com", "name": "Me""#;
-    let json = [
-        (r#"{"email": 5}"#.to_owned(), "email"),
-        (r#"{"name": ["Me"]}"#.into(), "name"),
-        (format!(r#"{{{rest}, "password": 12345678}}"#), "password"),
-        (
-            format!(r#"{{{rest}, "password": {{"a": "b"}}}}"#),
-            "password",
-        ),
-        (format!(r#"{{{rest}, "password": null}}"#), "password"),
-        (
-            format!(r#"{{{rest}, "password": "12345678", "name": "You"}}"#),
-            "name",
-        ),
-        (
-            format!(r#"{{{rest}, "password": "12345678", "role": "admin"}}"#),
-            "role",
-        ),
-        (
-            format!(r#"{{{rest}, "password": "12345678"}} {{}}"#),
-            "body",
-        ),
-        (format!(r#"{{{rest}, "password": "12345678""#), "body"),
-        ("[]".into(), "body"),
-        (format!(r#"{{"name": {}"#, "[".repeat(10_000)), "name"),
-    ];
-    for wire in JSON_WIRES {
-        let client = Client::new(wire, function.address());
-        for (body, field) in &json {
-            let reply = post(&client, "/users", body).await;
-            let outcome = reply.outcome::<UserResponse>();
-            assert_eq!(outcome.http_status, 400, "{body}");
-            assert_eq!(outcome.code, Code::InvalidArgument, "{body}");
-            assert_eq!(outcome.field_names(), [*field], "{body}");
-        }
-    }
-    // Tags of protobuf: the number of the field times 8, and 0 for a number, 2 for text.
-    let grpc: [(&[u8], &str); 5] = [
-        (&[1 << 3, 1], "email"),
-        (&[2 << 3, 1], "name"),
-        (&[3 << 3, 1], "password"),
-        (&[3 << 3 | 2, 1, 0xff], "password"),
-        (&[0xff], "body"),
-    ];
-    let client = Client::new(Wire::Grpc, function.address());
-    for (message, field) in grpc {
-        let reply = post_grpc(&client, Rpc::INFO.grpc_path, message).await;
-        let outcome = reply.grpc::<UserResponse>();
-        assert_eq!(outcome.code, Code::InvalidArgument, "{message:?}");
-        assert_eq!(outcome.field_names(), [field], "{message:?}");
-    }
-    assert_eq!(domain.users().await, 0);
 }

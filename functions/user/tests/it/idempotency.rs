@@ -33,27 +33,6 @@ async fn answer(client: &Client, request: &CreateUserRequest) -> Outcome<UserRes
 }
 
 #[tokio::test]
-async fn one_key_makes_one_account_whatever_the_wire() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateUser>().await;
-    let mut answers = Vec::new();
-    for wire in Wire::ALL {
-        let outcome = Client::new(wire, function.address())
-            .header("idempotency-key", "k")
-            .call::<Rpc>(&sign_up("me@example.com"))
-            .await;
-        if wire.is_json() {
-            assert_eq!(outcome.http_status, 201, "{wire:?}");
-            assert!(outcome.header("location").is_some());
-        }
-        answers.push(outcome.ok());
-    }
-    answers.dedup();
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    assert_eq!(domain.users().await, 1);
-}
-
-#[tokio::test]
 async fn one_key_makes_one_account_when_all_come_at_once() {
     let domain = Domain::new().await;
     let function = domain.start::<CreateUser>().await;
@@ -67,54 +46,6 @@ async fn one_key_makes_one_account_when_all_come_at_once() {
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(domain.users().await, 1);
-}
-
-#[tokio::test]
-async fn another_request_under_the_key_is_refused() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateUser>().await;
-    let first = sign_up("me@example.com");
-    let client = |wire| Client::new(wire, function.address()).header("idempotency-key", "k");
-    client(Wire::Grpc).call::<Rpc>(&first).await.ok();
-    let others = [
-        CreateUserRequest {
-            name: "You".into(),
-            ..first.clone()
-        },
-        CreateUserRequest {
-            password: "another password".into(),
-            ..first.clone()
-        },
-    ];
-    for wire in Wire::ALL {
-        for other in &others {
-            let outcome = client(wire).call::<Rpc>(other).await;
-            assert_eq!(outcome.code, Code::InvalidArgument, "{wire:?}");
-            assert_eq!(outcome.field_names(), ["idempotency-key"], "{wire:?}");
-            if wire.is_json() {
-                assert_eq!(outcome.http_status, 422);
-            }
-        }
-        // The first request still has its answer.
-        client(wire).call::<Rpc>(&first).await.ok();
-    }
-    assert_eq!(domain.users().await, 1);
-}
-
-/// Nobody knows strangers apart: each e-mail has keys of its own.
-#[tokio::test]
-async fn strangers_may_choose_one_key() {
-    let domain = Domain::new().await;
-    let function = domain.start::<CreateUser>().await;
-    for (n, wire) in Wire::ALL.into_iter().enumerate() {
-        let request = sign_up(format!("{n}@example.com"));
-        let client = Client::new(wire, function.address()).header("idempotency-key", "k");
-        let made = client.call::<Rpc>(&request).await.ok().user.unwrap();
-        assert_eq!(made.email, request.email);
-        let again = client.call::<Rpc>(&request).await.ok();
-        assert_eq!(again.user.unwrap(), made);
-    }
-    assert_eq!(domain.users().await, 4);
 }
 
 #[tokio::test]
