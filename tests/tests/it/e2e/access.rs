@@ -1,23 +1,21 @@
-//! The access matrix: every RPC, asked by everybody, over REST and gRPC, at the gateway and past it.
+//! Tokens that no client of the public edge can have, at the gateway and past it, over REST and gRPC.
 //!
-//! RPCs and their requests come from the descriptors, and who is answered from the contract's table:
-//! an RPC that the table does not name fails here.
+//! Who may call which RPC, the story `tokens` of the conformance suite asks for each of them. Here is
+//! what it cannot make: tokens that somebody forged or that have expired, and those of functions.
 
-use std::{collections::BTreeMap, fs, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use http::Method;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, Value as Field};
 use serde_json::{Value, json};
 use tonic::Code;
 use uuid::Uuid;
 use zerocart_auth::{KeyPair, Role};
-use zerocart_proto::rpc::{self, Info};
-use zerocart_test_support::clients::{Reply, Wire};
-use zerocart_tests::{
-    access::{self, Row, Who},
-    root,
+use zerocart_proto::{
+    cart::GetCartRequest,
+    rpc::{GetCart, Rpc},
 };
+use zerocart_test_support::clients::{Reply, Wire};
 
 use super::{
     engine::{Data, Engine},
@@ -28,24 +26,28 @@ use super::{
 /// The wires that differ in how a caller is refused.
 const WIRES: [Wire; 2] = [Wire::Http1, Wire::Grpc];
 
-/// What a caller who may call gets: these requests are not complete, and that is only looked at once
-/// the caller may.
-const ANSWERED: [Code; 4] = [
-    Code::Ok,
-    Code::InvalidArgument,
-    Code::NotFound,
-    Code::FailedPrecondition,
-];
-
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_in_where_they_do_not_belong() {
+async fn a_token_is_checked_at_the_gateway_and_again_by_the_function() {
     let data = Data::new();
     let engine = Engine::start(&data).await;
-    let matrix = Matrix::new(&engine, &Keys::of(&data));
-    // First of all: later the others have been woken.
-    matrix.what_the_gateway_refuses_wakes_nothing().await;
-    let matrix = matrix.with_an_order().await;
-    matrix.everybody_asks_for_everything().await;
+    let user = Uuid::now_v7().to_string();
+    let callers = callers(&Keys::of(&data), &user);
+    let at_the_gateway =
+        |caller: &&Caller| Seen::expected(Place::Gateway, caller.kind) == Seen::AtTheGateway;
+    let (refused, others): (Vec<_>, Vec<_>) = callers.iter().partition(at_the_gateway);
+    for caller in &refused {
+        ask(&engine, Place::Gateway, &user, caller).await;
+    }
+    for function in engine.ps().await {
+        let asked = (function.cold_starts, function.requests);
+        assert_eq!(asked, (0, 0), "{} was woken", function.name);
+    }
+    for caller in &others {
+        ask(&engine, Place::Gateway, &user, caller).await;
+    }
+    for caller in &callers {
+        ask(&engine, Place::Function, &user, caller).await;
+    }
     engine.stop().await;
 }
 
@@ -59,7 +61,7 @@ enum Kind {
     /// A token that the user issuer's key signed, and that says what this issuer may not say. The
     /// gateway looks at the signature and the times, a function at the rest too.
     Misissued,
-    /// The customer whom the request is about.
+    /// The customer whose cart it is.
     Owner,
     /// Another customer.
     Other,
@@ -93,31 +95,18 @@ enum Seen {
     Unknown,
     /// The function knows the caller, who may not: PERMISSION_DENIED.
     Denied,
-    /// The request is looked at.
+    /// The function answers.
     Answered,
 }
 
 impl Seen {
-    fn expected(place: Place, kind: Kind, who: Who) -> Self {
-        // What is for anyone looks at no token: neither the gateway nor the function.
-        if who.anyone {
-            return Self::Answered;
-        }
-        if place == Place::Gateway && matches!(kind, Kind::Nobody | Kind::Forged | Kind::Service) {
-            return Self::AtTheGateway;
-        }
-        let allowed = match kind {
-            Kind::Nobody => return Self::Unknown,
-            Kind::Forged | Kind::Misissued => false,
-            Kind::Owner => who.that_user || who.owner,
-            Kind::Other => false,
-            Kind::Admin => who.admin,
-            Kind::Service => who.service,
-        };
-        match (kind, allowed) {
-            (Kind::Forged | Kind::Misissued, _) => Self::Unknown,
-            (_, true) => Self::Answered,
-            (_, false) => Self::Denied,
+    /// What comes of get-cart, which is for that user, admins and services.
+    fn expected(place: Place, kind: Kind) -> Self {
+        match (place, kind) {
+            (Place::Gateway, Kind::Nobody | Kind::Forged | Kind::Service) => Self::AtTheGateway,
+            (_, Kind::Nobody | Kind::Forged | Kind::Misissued) => Self::Unknown,
+            (_, Kind::Other) => Self::Denied,
+            (_, Kind::Owner | Kind::Admin | Kind::Service) => Self::Answered,
         }
     }
 
@@ -134,205 +123,44 @@ impl Seen {
             Code::Unauthenticated if by_gateway => Ok(Self::AtTheGateway),
             Code::Unauthenticated => Ok(Self::Unknown),
             Code::PermissionDenied => Ok(Self::Denied),
-            code if ANSWERED.contains(&code) && !by_gateway => Ok(Self::Answered),
+            Code::Ok if !by_gateway => Ok(Self::Answered),
             code => Err(code),
         }
     }
 }
 
-/// What the requests name.
-#[derive(Debug)]
-struct Ids {
-    user: String,
-    product: String,
-    order: String,
-    payment: String,
-}
-
-impl Ids {
-    /// The value of a field that says whom or what a request is about.
-    fn of(&self, info: &Info, field: &str) -> &str {
-        match (info.domain, field) {
-            ("user", "id") | (_, "user_id") => &self.user,
-            ("product", "id") | (_, "product_id") => &self.product,
-            ("order", "id") | (_, "order_id") => &self.order,
-            (_, "payment_id") => &self.payment,
-            _ => panic!("{}: what is {field:?}? Add it here", info.name),
-        }
-    }
-}
-
-struct Matrix<'a> {
-    engine: &'a Engine,
-    table: Vec<Row>,
-    pool: DescriptorPool,
-    callers: Vec<Caller>,
-    ids: Ids,
-}
-
-impl<'a> Matrix<'a> {
-    fn new(engine: &'a Engine, keys: &Keys) -> Self {
-        let table = fs::read_to_string(root().join("tests/contract/access.md"));
-        let pool = DescriptorPool::decode(zerocart_proto::DESCRIPTORS);
-        let uuid = || Uuid::now_v7().to_string();
-        let ids = Ids {
-            user: uuid(),
-            product: uuid(),
-            order: uuid(),
-            payment: uuid(),
-        };
-        Self {
-            engine,
-            table: access::rows(&table.expect("the table is there")).expect("it can be read"),
-            pool: pool.expect("the descriptors are valid"),
-            callers: callers(keys, &ids.user),
-            ids,
-        }
-    }
-
-    fn who(&self, info: &Info) -> Who {
-        let row = access::row(&self.table, info);
-        let row = row.unwrap_or_else(|| panic!("who may call {}? See access.md", info.name));
-        row.who
-    }
-
-    fn caller(&self, kind: Kind) -> &Caller {
-        let caller = self.callers.iter().find(|caller| caller.kind == kind);
-        caller.expect("there is one of each kind")
-    }
-
-    async fn what_the_gateway_refuses_wakes_nothing(&self) {
-        let mut refused = 0;
-        for info in rpc::ALL {
-            for caller in &self.callers {
-                let expected = Seen::expected(Place::Gateway, caller.kind, self.who(info));
-                if expected == Seen::AtTheGateway {
-                    self.ask(Place::Gateway, info, caller).await;
-                    refused += 1;
-                }
+/// Asks for the cart of `user` over each wire.
+async fn ask(engine: &Engine, place: Place, user: &str, caller: &Caller) {
+    let bearer = caller.token.as_ref().map(|token| format!("Bearer {token}"));
+    let headers: Vec<_> = bearer
+        .iter()
+        .map(|value| ("authorization", value.as_str()))
+        .collect();
+    let authority = match place {
+        Place::Gateway => engine.gateway().to_string(),
+        Place::Function => engine.function(GetCart::INFO.name),
+    };
+    for wire in WIRES {
+        let http = Http::to(authority.clone(), caller.source, wire);
+        let reply = match wire {
+            Wire::Grpc => {
+                let user_id = user.to_owned();
+                let message = GetCartRequest { user_id }.encode_to_vec();
+                http.grpc(GetCart::INFO.grpc_path, &message, &headers).await
             }
-        }
-        assert!(refused > 0);
-        for function in self.engine.ps().await {
-            let (cold_starts, requests) = (function.cold_starts, function.requests);
-            assert!(function.instances.is_empty(), "{} runs", function.name);
-            assert_eq!((cold_starts, requests), (0, 0), "{}", function.name);
-        }
-    }
-
-    async fn everybody_asks_for_everything(&self) {
-        for place in [Place::Gateway, Place::Function] {
-            for info in rpc::ALL {
-                for caller in &self.callers {
-                    self.ask(place, info, caller).await;
-                }
+            _ => {
+                let path = format!("/carts/{user}");
+                http.call(Method::GET, &path, "", &headers).await
             }
-        }
-    }
-
-    /// Asks over each wire, and compares what comes of it with the contract.
-    async fn ask(&self, place: Place, info: &Info, caller: &Caller) {
-        let expected = Seen::expected(place, caller.kind, self.who(info));
-        let bearer = caller.token.as_ref().map(|token| format!("Bearer {token}"));
-        let headers: Vec<_> = bearer
-            .iter()
-            .map(|value| ("authorization", value.as_str()))
-            .collect();
-        let authority = match place {
-            Place::Gateway => self.engine.gateway().to_string(),
-            Place::Function => self.engine.function(info.name),
         };
-        for wire in WIRES {
-            let http = Http::to(authority.clone(), caller.source, wire);
-            let reply = if wire == Wire::Grpc {
-                http.grpc(info.grpc_path, &self.message(info), &headers)
-                    .await
-            } else {
-                let (method, path, body) = self.rest(info);
-                http.call(method, &path, body, &headers).await
-            };
-            let seen = Seen::of(wire, &reply);
-            assert_eq!(
-                seen,
-                Ok(expected),
-                "{} asks for {} over {wire:?}, {place:?}: {} {}",
-                caller.name,
-                info.name,
-                reply.status,
-                reply.text()
-            );
-        }
-    }
-
-    /// The fields that say whom or what a request is about, with their values.
-    fn fields(&self, info: &Info) -> BTreeMap<&'static str, &str> {
-        let parameter = |segment: &'static str| segment.strip_prefix('{')?.strip_suffix('}');
-        let in_path = info.http_path.split('/').filter_map(parameter);
-        let names = in_path.chain(info.access.self_field);
-        names.map(|name| (name, self.ids.of(info, name))).collect()
-    }
-
-    /// The request as protobuf.
-    fn message(&self, info: &Info) -> Vec<u8> {
-        let path = info.grpc_path.trim_start_matches('/');
-        let (service, method) = path.split_once('/').expect("a service and a method");
-        let service = self.pool.get_service_by_name(service).expect("declared");
-        let method = service.methods().find(|m| m.name() == method);
-        let mut message = DynamicMessage::new(method.expect("declared").input());
-        for (name, value) in self.fields(info) {
-            message.set_field_by_name(name, Field::String(value.to_owned()));
-        }
-        message.encode_to_vec()
-    }
-
-    /// The request's method, path and JSON.
-    fn rest(&self, info: &Info) -> (Method, String, String) {
-        let mut path = info.http_path.to_owned();
-        let mut body = serde_json::Map::new();
-        for (name, value) in self.fields(info) {
-            let parameter = format!("{{{name}}}");
-            if path.contains(&parameter) {
-                path = path.replace(&parameter, value);
-            } else {
-                body.insert(name.to_owned(), value.into());
-            }
-        }
-        let body = match info.http_body {
-            true => Value::Object(body).to_string(),
-            false => String::new(),
-        };
-        (info.http_method.parse().expect("a method"), path, body)
-    }
-
-    /// An order that the owner really has, and its payment, so that rows have an owner.
-    async fn with_an_order(mut self) -> Self {
-        let rate = json!({"failure_rate": 0, "min_delay_ms": 0, "max_delay_ms": 0});
-        let rates = "/admin/failure-rate".to_owned();
-        self.done(Kind::Admin, Method::POST, rates, rate).await;
-        let tea = json!({"name": "Tea", "price": 4.5, "inventory": 9});
-        let products = "/products".to_owned();
-        let made = self.done(Kind::Admin, Method::POST, products, tea).await;
-        let text = |value: &Value| value.as_str().expect("an id").to_owned();
-        self.ids.product = text(&made["product"]["id"]);
-        let line = json!({"product_id": self.ids.product, "quantity": 1});
-        let items = format!("/carts/{}/items", self.ids.user);
-        self.done(Kind::Owner, Method::POST, items, line).await;
-        let order = json!({"user_id": self.ids.user});
-        let orders = "/orders".to_owned();
-        let ordered = self.done(Kind::Owner, Method::POST, orders, order).await;
-        self.ids.order = text(&ordered["order"]["id"]);
-        self.ids.payment = text(&ordered["order"]["payment_id"]);
-        self
-    }
-
-    async fn done(&self, kind: Kind, method: Method, path: String, body: Value) -> Value {
-        let token = self.caller(kind).token.as_deref().expect("it has one");
-        let bearer = format!("Bearer {token}");
-        let http = self.engine.http();
-        let headers = [("authorization", bearer.as_str())];
-        let reply = http.call(method, &path, body.to_string(), &headers).await;
-        assert!(reply.status.is_success(), "{path}: {}", reply.text());
-        reply.json()
+        assert_eq!(
+            Seen::of(wire, &reply),
+            Ok(Seen::expected(place, caller.kind)),
+            "{} over {wire:?}, {place:?}: {} {}",
+            caller.name,
+            reply.status,
+            reply.text()
+        );
     }
 }
 

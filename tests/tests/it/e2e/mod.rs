@@ -1,7 +1,6 @@
 //! Whole stories: the real engine, its real functions, a real PostgreSQL, over real sockets.
 
 mod access;
-mod bad_input;
 mod edge;
 mod forged;
 mod grpcio;
@@ -15,7 +14,6 @@ mod schemathesis;
 mod secrets;
 mod story;
 mod watch;
-mod writes;
 mod zero;
 
 pub(crate) use zerocart_tests::harness::engine;
