@@ -7,7 +7,6 @@
 //! - [`contract`]: `proto/` is a superset of the published contract;
 //! - [`access`]: each RPC is for those whom the contract lets call it;
 //! - [`kong`]: each path meets its own route and no other;
-//! - [`openapi`]: the document says what the descriptors say;
 //! - [`limits`]: times are ordered, connections fit;
 //! - [`dependencies`], [`source`]: who may depend on whom, and what a file may hold.
 //!
@@ -21,7 +20,6 @@ pub mod harness;
 pub mod knative;
 pub mod kong;
 pub mod limits;
-pub mod openapi;
 pub mod source;
 
 use std::path::PathBuf;
@@ -36,23 +34,6 @@ use zerocart_proto::rpc::{Info, JobInfo};
 pub fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     here.parent().expect("this crate is in a folder").to_owned()
-}
-
-/// What one set has and the other lacks, both ways, in words.
-pub(crate) fn compare<'a>(
-    what: &str,
-    wanted: impl IntoIterator<Item = &'a str>,
-    found: impl IntoIterator<Item = &'a str>,
-) -> Vec<String> {
-    use std::collections::BTreeSet;
-    let wanted: BTreeSet<_> = wanted.into_iter().collect();
-    let found: BTreeSet<_> = found.into_iter().collect();
-    let missing = wanted.difference(&found);
-    let unknown = found.difference(&wanted);
-    missing
-        .map(|name| format!("{what}: {name} is missing"))
-        .chain(unknown.map(|name| format!("{what}: {name} is no function or job")))
-        .collect()
 }
 
 /// A function or a job, as a caller of functions.

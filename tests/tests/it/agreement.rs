@@ -4,7 +4,7 @@ use std::fs;
 
 use zerocart_gateway::Config;
 use zerocart_proto::rpc;
-use zerocart_tests::{functions, knative, kong, limits, openapi, root, source};
+use zerocart_tests::{functions, knative, kong, limits, root, source};
 
 use crate::none;
 
@@ -25,21 +25,11 @@ fn generated_files_are_current() {
 }
 
 #[test]
-fn kong_routes_are_the_functions() {
+fn each_path_meets_one_route() {
     none(&kong::check(
         &functions::all(),
         zerocart_deploy::NAMESPACE,
         kong().routes(),
-    ));
-}
-
-#[test]
-fn the_openapi_document_is_the_descriptors() {
-    let document = zerocart_openapi::document().unwrap_or_else(|error| panic!("{error:#}"));
-    none(&openapi::check(
-        &functions::all(),
-        zerocart_proto::DESCRIPTORS,
-        &document,
     ));
 }
 
