@@ -63,7 +63,7 @@ pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<Strin
         for path in paths(function.http_path) {
             meets(&path, false);
         }
-        neighbours(function, functions, routes, &mut wrong);
+        neighbours(function, &host, routes, &mut wrong);
     }
     wrong
 }
@@ -73,8 +73,8 @@ fn has_method(route: &Route, function: &Info) -> bool {
     methods.any(|method| method.as_str() == function.http_method)
 }
 
-/// The routes of a function take its paths whole.
-fn neighbours(function: &Info, functions: &[Info], routes: &[Route], wrong: &mut Vec<String>) {
+/// The route of a function takes its paths whole.
+fn neighbours(function: &Info, host: &str, routes: &[Route], wrong: &mut Vec<String>) {
     for path in paths(function.http_path) {
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
         for other in [
@@ -83,10 +83,10 @@ fn neighbours(function: &Info, functions: &[Info], routes: &[Route], wrong: &mut
             format!("{path}more/"),
             parent.to_owned(),
         ] {
-            let known = functions.iter().any(|f| fits(f.http_path, &other));
-            let taken = |route: &&Route| !route.grpc && takes(route, &other);
-            if let Some(route) = routes.iter().find(taken).filter(|_| !known) {
-                wrong.push(format!("{}: it takes {other}", route.name));
+            let taken = |r: &Route| !r.grpc && r.service.host == host && takes(r, &other);
+            // `/products/{id}` takes `/products/amore`; a template without parameters does not.
+            if !fits(function.http_path, &other) && routes.iter().any(taken) {
+                wrong.push(format!("{}: it takes {other}", function.name));
             }
         }
     }
