@@ -189,13 +189,14 @@ fn a_new_function_is_named_wherever_functions_are() {
         "knative/kustomization.yaml",
         "knative/services/create-user.yaml",
         "kong/kong.yml",
+        "lambda/template.json",
     ] {
         assert!(
             paths.iter().any(|changed| changed == path),
             "{path}: {paths:?}"
         );
     }
-    assert_eq!(paths.len(), 7, "{paths:?}");
+    assert_eq!(paths.len(), 8, "{paths:?}");
 }
 
 #[test]
