@@ -64,7 +64,7 @@ impl Stand {
             ("AUTH_USER_KEYS", self.user_keys.keys().to_string()),
             ("AUTH_SERVICE_KEYS", self.service_keys.keys().to_string()),
         ];
-        if info.name == "authenticate-user" {
+        if info.signs_tokens {
             env.push(("AUTH_SIGNING_KEY", private(&self.user_keys)));
         }
         if !info.calls.is_empty() {

@@ -11,7 +11,7 @@ use http::Method;
 use zerocart_auth::{Issuer, KeySet, Previous};
 
 use crate::{
-    console,
+    console, domains,
     engine::CONSUMER,
     key_files::{Files, Keys},
     layout::{Data, Project},
@@ -108,17 +108,12 @@ fn issuers(which: Option<Which>) -> &'static [Issuer] {
 /// How long after its replacement a key may be needed.
 fn keep() -> Result<Duration> {
     let manifests = zerocart_activator::load_dir(&Project::find()?.services())?;
-    let signs = |function: &&zerocart_activator::Ksvc| function.name == "authenticate-user";
-    let mut env = manifests
-        .iter()
-        .find(signs)
-        .map_or(&[][..], |f| &f.env)
-        .iter();
+    let signs = |name: &str| domains::function(name).is_some_and(|f| f.info.signs_tokens);
+    let signing = manifests.iter().filter(|function| signs(&function.name));
+    let mut env = signing.flat_map(|function| &function.env);
     let set = env.find(|(name, _)| name == "TOKEN_LIFETIME_SECONDS");
     let lifetime_s = match set {
-        Some((name, value)) => value
-            .parse()
-            .with_context(|| format!("{name} of authenticate-user"))?,
+        Some((name, value)) => value.parse().with_context(|| name.clone())?,
         None => zerocart_user::TOKEN_LIFETIME_SECONDS,
     };
     // The service issuer's tokens live for a minute; its keys are kept as long, which does no harm.
