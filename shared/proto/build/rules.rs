@@ -179,10 +179,11 @@ fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
                 let rules = text(field, rules)?;
                 format!("violations.optional_text({name:?}, value, {rules});")
             }
-            Kind::Int32 | Kind::Double => {
+            Kind::Int32 => {
                 let rules = number(rules);
                 format!("violations.number({name:?}, f64::from(*value), {rules});")
             }
+            Kind::Double => format!("violations.number({name:?}, *value, {});", number(rules)),
             other => bail!("{}: {other:?} cannot be optional", field.full_name()),
         };
         ensure!(

@@ -85,6 +85,10 @@ impl Copy {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "where programs are is no configuration"
+    )]
     async fn up(&self, data: &Data) -> Engine {
         let mut command = Command::new(self.programs().join("zerocart"));
         let path = env::var_os("PATH").unwrap_or_default();
