@@ -17,15 +17,16 @@ const MAX_KEY_LEN: usize = 255;
 /// One call: its caller, deadline, idempotency key and trace.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who may call the RPC.
+    /// The access rule of the RPC: who may call it.
     pub access: &'static Access,
-    /// Who calls; none without a token.
+    /// The caller; `None` without a token. If anyone may call the RPC, it is `None` except for callers with
+    /// one of the roles in `Info::recognises`.
     pub identity: Option<Identity>,
-    /// The caller's token, which is passed on to other functions.
+    /// The token of the caller, which calls to other functions pass on. It is there if `identity` is.
     pub token: Option<Token>,
     /// The deadline: after it, nobody waits for the answer.
     pub deadline: Instant,
-    /// The idempotency key of a call that writes.
+    /// The idempotency key, if the RPC writes and the client sent a key.
     pub idempotency: Option<Idempotency>,
     /// The trace that the call belongs to.
     pub trace: TraceContext,
@@ -40,7 +41,8 @@ const NOBODY: Access = Access {
 };
 
 impl Call {
-    /// A call that the system makes itself, such as a step of a deployment.
+    /// A call that the system makes itself, such as the run of a job or a step of a deployment. It has no
+    /// caller and no key, begins a new trace, and its deadline is `limit` from now.
     pub fn internal(limit: Duration) -> Self {
         Self {
             access: &NOBODY,
@@ -52,7 +54,7 @@ impl Call {
         }
     }
 
-    /// The same call with another deadline.
+    /// The same call with another deadline: for a part of the work that must end earlier.
     #[must_use]
     pub fn with_deadline(&self, deadline: Instant) -> Self {
         Self {
@@ -61,8 +63,9 @@ impl Call {
         }
     }
 
-    /// A call of the system that began with this one: the same trace and another deadline, without
-    /// the caller's identity, token and key.
+    /// A call of the system that this call started: the same trace and another deadline, without the
+    /// caller's identity, token and key. Use it for work that continues after this call, such as driving an
+    /// order.
     #[must_use]
     pub fn detached(&self, deadline: Instant) -> Self {
         Self {
@@ -74,16 +77,17 @@ impl Call {
         }
     }
 
-    /// The time that is left, zero when the deadline has passed.
+    /// The time that is left until the deadline; zero if the deadline has passed.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Refuses a caller that may not see what belongs to the user `owner_id`.
+    /// Refuses a caller who may not see or change a row of the user `owner_id` (a UUID). A handler whose
+    /// RPC has `owner` access calls this after it has loaded the row.
     ///
     /// # Errors
     ///
-    /// PERMISSION_DENIED for a customer who is not the owner.
+    /// PERMISSION_DENIED for a customer who is not the owner; UNAUTHENTICATED without a caller.
     pub fn authorize_owner(&self, owner_id: &str) -> Result<(), Error> {
         Ok(zerocart_auth::authorize_owner(
             self.access,
@@ -95,27 +99,34 @@ impl Call {
 
 /// An idempotency key, bound to its caller, its RPC and its request.
 ///
-/// All anonymous callers are one caller. If they may write, a field of their request says whom it
-/// is for. That field is part of the record's digest, because two of them may choose the same key.
+/// All anonymous callers count as one caller, and two of them may choose the same key. So an RPC that they
+/// may call and that writes names a field of its request that separates them (sign-up: the e-mail). The
+/// value of that field is part of the digest `key`.
 ///
-/// Only digests are kept: a request may hold a password, whose plain hash would be easy to guess.
-/// The fingerprint is keyed with the client's key, which itself is never stored.
+/// Only digests are stored. A request may hold a password, and the plain hash of one would be easy to
+/// guess. So the fingerprint also covers the client's key, which is never stored itself.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// SHA-256 of caller, RPC, key and, for an anonymous caller, whom the request is for. A record
-    /// is found by it.
+    /// SHA-256 of caller, RPC and the client's key, and of the field that separates anonymous callers if
+    /// the RPC names one. The record of an answer is found by this digest.
     pub key: [u8; 32],
-    /// SHA-256 of key and request. It differs for another request under the same key.
+    /// SHA-256 of the client's key and the request. Another request under the same key has another
+    /// fingerprint.
     pub fingerprint: [u8; 32],
 }
 
 impl Idempotency {
-    /// Reads a key as a client sent it. `space` is [`Rpc::key_space`](zerocart_proto::rpc::Rpc::key_space)
-    /// of the request.
+    /// Reads a key as a client sent it.
+    ///
+    /// - `caller`: the subject of the caller's token; empty for an anonymous caller.
+    /// - `rpc`: the name of the RPC.
+    /// - `space`: [`Rpc::key_space`](zerocart_proto::rpc::Rpc::key_space) of the request; empty for an RPC
+    ///   that names no such field.
+    /// - `request`: the request as Protobuf bytes.
     ///
     /// # Errors
     ///
-    /// INVALID_ARGUMENT for an empty or over-long key, and for one that is no UTF-8.
+    /// INVALID_ARGUMENT for a key that is not UTF-8, or that has not 1 to 255 characters.
     pub fn new(
         key: &[u8],
         caller: &str,
@@ -139,7 +150,7 @@ impl Idempotency {
         })
     }
 
-    /// The answer to another request under a key that was used: 422, INVALID_ARGUMENT.
+    /// The error for another request under a key that was used before: INVALID_ARGUMENT, HTTP 422.
     pub fn reused() -> Error {
         Error::field(
             "idempotency-key",
@@ -148,7 +159,7 @@ impl Idempotency {
         .with_http_status(422)
     }
 
-    /// The answer while a request runs under the same key: 409, ABORTED.
+    /// The error while another request runs under the same key: ABORTED, HTTP 409, with a retry after 1 s.
     pub fn running() -> Error {
         Error::new(
             Kind::Aborted,

@@ -1,7 +1,7 @@
 //! Configuration: environment variables, parsed once into typed values.
 //!
-//! All bad ones are reported together, before anything listens; the process then exits 64
-//! (`EX_USAGE`). Values are never printed: some are secrets.
+//! All variables that are missing or bad are reported together, before the process accepts calls. It then
+//! exits with 64 (`EX_USAGE` of sysexits.h). The report does not print values, because some are secrets.
 
 use std::{
     collections::BTreeMap,
@@ -15,12 +15,12 @@ use std::{
 
 use crate::{error::Error, lasting::Lasting, metrics::Metrics, readiness::Readiness};
 
-/// A snapshot of environment variables.
+/// A snapshot of environment variables. `Debug` shows only their names. Clones share the values.
 #[derive(Clone, Default)]
 pub struct Env(Arc<BTreeMap<String, String>>);
 
 impl Env {
-    /// The variables of this process. One that is not Unicode counts as absent.
+    /// The variables of this process. A variable whose name or value is not Unicode counts as absent.
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that reads the environment"
@@ -31,7 +31,7 @@ impl Env {
             .collect()
     }
 
-    /// The value of `name`; an empty one counts as absent.
+    /// The value of the variable `name`. An empty value counts as absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -41,14 +41,14 @@ impl Env {
 }
 
 impl Env {
-    /// All variables, by name.
+    /// All variables as pairs of name and value, sorted by name. Empty values are included.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// These variables, and in their place `more`.
+    /// These variables and `more`. A variable of `more` replaces one with the same name.
     #[must_use]
     pub fn with<K: Into<String>, V: Into<String>>(
         self,
@@ -76,13 +76,14 @@ impl fmt::Debug for Env {
     }
 }
 
-/// Values that a platform gives to all functions in addition to variables, by type, such as another
-/// way to call functions. Empty on most platforms. Clones share them.
+/// Values that a platform gives to functions in addition to variables, such as another way to call
+/// functions or a source of database passwords. It holds at most one value of each type. Only AWS Lambda
+/// gives some.
 #[derive(Clone, Debug, Default)]
 pub struct Platform(http::Extensions);
 
 impl Platform {
-    /// The same with `given`, which replaces a value of its type.
+    /// Adds the value `given`. It replaces an earlier value of the same type.
     #[must_use]
     pub fn with<T: Clone + Send + Sync + 'static>(mut self, given: T) -> Self {
         self.0.insert(given);
@@ -90,15 +91,15 @@ impl Platform {
     }
 }
 
-/// A value is missing or bad. [`Setup`] has noted why.
+/// The error for a variable that is missing or bad. It has no text: [`Setup::problems`] has the reason.
 #[derive(Clone, Copy, Debug)]
 pub struct Invalid;
 
-/// A task that runs beside the server.
+/// A task that runs beside the server, such as opening the first database connection.
 pub type Background = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The parts from which a function is built: its configuration, and the tasks that it starts beside
-/// the server.
+/// The setup of a function or job while it is built. It gives the configuration, and it collects problems,
+/// metrics, readiness checks, and the tasks that run beside the server.
 pub struct Setup {
     env: Env,
     platform: Platform,
@@ -110,12 +111,13 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A setup from `env`, on a platform that gives nothing else.
+    /// A setup from the variables `env` for the function or job of this name, on a platform that gives
+    /// nothing else.
     pub fn new(env: Env, function: &'static str) -> Self {
         Self::on(Platform::default(), env, function)
     }
 
-    /// A setup from `env` and what `platform` gives.
+    /// A setup from the variables `env` and the values of `platform`, for the function or job of this name.
     pub fn on(platform: Platform, env: Env, function: &'static str) -> Self {
         Self {
             env,
@@ -128,12 +130,12 @@ impl Setup {
         }
     }
 
-    /// The value of `name`, which must be there.
+    /// Parses the variable `name`, which must be set.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] when it is absent or bad; the reason is noted. Read all the values that you
-    /// need before the first `?`, so that all reasons are noted.
+    /// [`Invalid`] if the variable is absent or cannot be parsed; the reason is noted. Read all the values
+    /// that you need before the first `?`, so that all reasons are noted.
     pub fn require<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<T, Invalid> {
         match self.optional(name)? {
             Some(value) => Ok(value),
@@ -144,20 +146,20 @@ impl Setup {
         }
     }
 
-    /// The value of `name`, or `default` when it is absent.
+    /// Parses the variable `name`, or gives `default` if it is absent.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] when it is bad; the reason is noted.
+    /// [`Invalid`] if the value cannot be parsed; the reason is noted.
     pub fn or<T: FromStr<Err: Display>>(&mut self, name: &str, default: T) -> Result<T, Invalid> {
         Ok(self.optional(name)?.unwrap_or(default))
     }
 
-    /// The value of `name`, if it is there.
+    /// Parses the variable `name`; `None` if it is absent.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] when it is bad; the reason is noted.
+    /// [`Invalid`] if the value cannot be parsed; the reason is noted.
     pub fn optional<T: FromStr<Err: Display>>(&mut self, name: &str) -> Result<Option<T>, Invalid> {
         let Some(value) = self.env.get(name) else {
             return Ok(None);
@@ -171,11 +173,11 @@ impl Setup {
         }
     }
 
-    /// A time in milliseconds from `name`, or `default`.
+    /// Reads a duration in milliseconds from the variable `name`, or gives `default` if it is absent.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] when it is not a whole number above 0; the reason is noted.
+    /// [`Invalid`] if the value is not a whole number above 0; the reason is noted.
     pub fn millis(&mut self, name: &str, default: Duration) -> Result<Duration, Invalid> {
         match self.optional::<u64>(name)? {
             None => Ok(default),
@@ -187,13 +189,13 @@ impl Setup {
         }
     }
 
-    /// What the platform gives of this type, if anything.
+    /// The value of type `T` that the platform gives; `None` if it gives none. See [`Platform`].
     pub fn given<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.platform.0.get().cloned()
     }
 
-    /// Notes a problem, without the value that causes it. One that two readers of a variable note is
-    /// noted once.
+    /// Notes a problem of the configuration, in the form `NAME must be above 0`. Do not put the value into
+    /// the text, because it may be a secret. The same text is noted only once.
     pub fn problem(&mut self, problem: impl Into<String>) {
         let problem = problem.into();
         if !self.problems.contains(&problem) {
@@ -201,19 +203,20 @@ impl Setup {
         }
     }
 
-    /// What was noted so far.
+    /// The problems that were noted so far, in the order in which they were found.
     pub fn problems(&self) -> &[String] {
         &self.problems
     }
 
-    /// Runs `task` beside the server, from the moment that it listens.
+    /// Adds a task that the runtime starts when the server listens, and that runs beside it. On Lambda, the
+    /// task starts during init. In a job it ends with the run.
     pub fn background(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.background.push(Box::pin(task));
     }
 
-    /// Registers a readiness check: whether something that the function depends on answers. The
-    /// runtime makes all checks at once, and waits for them
-    /// [`READY_TIMEOUT`](crate::READY_TIMEOUT) at most.
+    /// Registers a readiness check: whether a system that the function depends on answers. `GET /ready`
+    /// runs all checks at the same time, and waits for them at most [`READY_TIMEOUT`](crate::READY_TIMEOUT)
+    /// (1 s).
     pub fn readiness<A>(&mut self, check: impl Fn() -> A + Send + Sync + 'static)
     where
         A: Future<Output = Result<(), Error>> + Send + 'static,
@@ -221,18 +224,20 @@ impl Setup {
         self.readiness.add(check);
     }
 
-    /// Runs work that must continue after its call. All parts of a function share it.
+    /// The [`Lasting`] of this function, which runs work that must continue after its call. All parts of
+    /// the function share it.
     pub fn lasting(&self) -> Lasting {
         self.lasting.clone()
     }
 
-    /// The function's metrics.
+    /// The metrics of the function, to register further ones.
     pub fn metrics(&mut self) -> &mut Metrics {
         &mut self.metrics
     }
 
-    /// What is left once the function is built: the problems that were noted, its metrics, the tasks that
-    /// run beside it and its readiness checks.
+    /// Ends the setup, once the function is built. Gives the problems that were noted, the metrics, the
+    /// tasks that run beside the server, and the readiness checks. The function starts only without
+    /// problems.
     pub fn finish(self) -> (Vec<String>, Metrics, Vec<Background>, Readiness) {
         (self.problems, self.metrics, self.background, self.readiness)
     }
@@ -247,33 +252,34 @@ impl fmt::Debug for Setup {
     }
 }
 
-/// Why a function did not start.
+/// The error of a function or job that could not start. [`StartError::exit_code`] has its exit status.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// All environment variables that are missing or bad.
+    /// Environment variables are missing or bad. The list has one text for each problem.
     #[error("bad configuration: {}", .0.join("; "))]
     Config(Vec<String>),
     /// The port cannot be used.
     #[error("cannot listen on {address}")]
     Listen {
-        /// Where.
+        /// What the process cannot listen on: `port 8080`, or the socket that should be standard input.
         address: String,
-        /// Why.
+        /// The reason of the operating system.
         source: std::io::Error,
     },
     /// The operating system refused something.
     #[error("{what}")]
     Io {
-        /// What was tried.
+        /// The operation that failed, such as `cannot start the event loop`.
         what: &'static str,
-        /// Why it failed.
+        /// The reason of the operating system.
         source: std::io::Error,
     },
 }
 
 impl StartError {
-    /// The exit status of sysexits.h: 64 for usage, 69 for a port that cannot be had, 71 for the
-    /// operating system.
+    /// The exit status of the process, as sysexits.h has it: 64 (`EX_USAGE`) for bad configuration, 69
+    /// (`EX_UNAVAILABLE`) for a port that cannot be used, 71 (`EX_OSERR`) for other errors of the operating
+    /// system.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => 64,

@@ -1,14 +1,16 @@
-//! The one error type of handlers and of everything around them.
+//! The error type of handlers and of the code around them.
 //!
-//! It knows no transport. Its kinds mirror the gRPC codes; the runtime turns it into a problem
-//! document or a gRPC status once, when the answer goes out, and logs it there once.
+//! An [`Error`] knows no transport. Its [`Kind`] corresponds to a gRPC status code. When the runtime sends
+//! the answer, it converts the error to a problem document (RFC 9457) or to a gRPC status, and logs it
+//! once.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use zerocart_proto::validate::{Violation, Violations};
 
-/// An error with all its causes, for the log: `outer: inner: innermost`.
+/// The text of an error with all its causes: `outer: inner: innermost`. Use it for logs only, because
+/// causes are not for clients.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -20,43 +22,43 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A boxed cause.
+/// The boxed cause of an error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong, as gRPC names it (<https://grpc.io/docs/guides/status-codes/>).
+/// The kind of an error: a gRPC status code (<https://grpc.io/docs/guides/status-codes/>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {
-    /// The request is wrong in every state of the system.
+    /// The request is wrong in every state of the system, so a retry cannot succeed.
     InvalidArgument,
-    /// No valid identity.
+    /// The caller has no valid token, or gave a wrong password.
     Unauthenticated,
-    /// The identity is not allowed to do this.
+    /// The caller is known, and is not allowed to do this.
     PermissionDenied,
     /// The requested thing does not exist.
     NotFound,
     /// The thing to create exists already.
     AlreadyExists,
-    /// The state of the system does not allow it.
+    /// The present state of the system does not allow the request, such as too little stock.
     FailedPrecondition,
-    /// Another operation is running that conflicts.
+    /// The request conflicts with another one that still runs, such as one under the same idempotency key.
     Aborted,
-    /// The caller has used up a limit.
+    /// The caller has reached a limit: too many requests, or a request that is too large.
     ResourceExhausted,
-    /// The deadline has passed.
+    /// The deadline has passed. The effect may have happened.
     DeadlineExceeded,
-    /// The caller went away.
+    /// The client went away before the answer.
     Cancelled,
-    /// It cannot be done at the moment.
+    /// A system that is needed does not answer at the moment, or too many calls run.
     Unavailable,
-    /// Not offered.
+    /// zerocart does not offer this operation or encoding.
     Unimplemented,
-    /// A fault of ours.
+    /// A fault of zerocart. The client gets no details.
     Internal,
 }
 
 impl Kind {
-    /// Every kind, for tables in tests and documents.
+    /// All kinds, for tables in tests and documents.
     pub const ALL: [Self; 13] = [
         Self::InvalidArgument,
         Self::Unauthenticated,
@@ -73,7 +75,7 @@ impl Kind {
         Self::Internal,
     ];
 
-    /// The number of its gRPC status code.
+    /// The number of the gRPC status code: 5 for `NotFound`.
     pub fn grpc_code(self) -> i32 {
         match self {
             Self::Cancelled => 1,
@@ -92,14 +94,15 @@ impl Kind {
         }
     }
 
-    /// The kind of a gRPC status code; none for OK and for codes that this system never sends.
+    /// The kind of the gRPC status code with this number; `None` for OK (0) and for codes that zerocart
+    /// never sends, such as UNKNOWN (2).
     pub fn of_grpc_code(code: i32) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.grpc_code() == code)
     }
 
-    /// The HTTP status: that of google.rpc.Code, but 409 for `FailedPrecondition`, because a
-    /// conflict with the state of the resource is what 409 means (RFC 9110, section 15.5.10), and
-    /// 400 tells a client that its request can never succeed.
+    /// The HTTP status, as google.rpc.Code maps it, with one exception: `FailedPrecondition` is 409 and not
+    /// 400. 409 means a conflict with the state of the resource (RFC 9110, section 15.5.10), and 400 would
+    /// say that the request is wrong.
     pub fn http_status(self) -> u16 {
         match self {
             Self::InvalidArgument => 400,
@@ -116,7 +119,8 @@ impl Kind {
         }
     }
 
-    /// The kind whose HTTP status this is; the first one where several have it.
+    /// The kind with this HTTP status. If several kinds have it, this is the first of [`Kind::ALL`]; if
+    /// none has it, `Internal`.
     pub fn of_http_status(status: u16) -> Self {
         Self::ALL
             .into_iter()
@@ -124,7 +128,7 @@ impl Kind {
             .unwrap_or(Self::Internal)
     }
 
-    /// Its name on the wire: `NOT_FOUND`.
+    /// The name of the kind on the wire, such as `NOT_FOUND`: `code` of the problem document.
     pub fn name(self) -> &'static str {
         match self {
             Self::InvalidArgument => "INVALID_ARGUMENT",
@@ -143,7 +147,7 @@ impl Kind {
         }
     }
 
-    /// A short title for people.
+    /// A short title for people: `title` of the problem document.
     pub fn title(self) -> &'static str {
         match self {
             Self::InvalidArgument => "Invalid request",
@@ -162,7 +166,7 @@ impl Kind {
         }
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later, although the client changes nothing.
     pub fn retryable(self) -> bool {
         match self {
             Self::Aborted
@@ -181,8 +185,9 @@ impl Kind {
         }
     }
 
-    /// Whether this is an answer about the state of the system. A repeated request under the same
-    /// idempotency key gets it again. Other errors are not answers, and the request is tried again.
+    /// Whether an error of this kind is an answer about the state of the system. An answer is recorded
+    /// under the idempotency key, and a repeated request gets it again. After any other error, a repeated
+    /// request is executed again.
     pub fn is_answer(self) -> bool {
         matches!(
             self,
@@ -191,9 +196,9 @@ impl Kind {
     }
 }
 
-/// An error.
+/// The error of a call: its kind, a message for the client, and optional details.
 ///
-/// `Display` gives the message for the client and nothing of its source, which is for the log.
+/// `Display` shows the message for the client only. [`chain`] adds the causes, for the log.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -207,7 +212,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind` with a message that the client may read.
+    /// An error of `kind`. The client gets `message`, so it must have no secret, no internal detail, and no
+    /// value that the client sent.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -220,14 +226,15 @@ impl Error {
         }))
     }
 
-    /// One field is wrong: INVALID_ARGUMENT.
+    /// INVALID_ARGUMENT for one field. `description` continues the field's name: `must be an e-mail
+    /// address`.
     pub fn field(field: impl Into<String>, description: impl Into<String>) -> Self {
         let mut violations = Violations::default();
         violations.add(field, description);
         Self::invalid(violations)
     }
 
-    /// Several fields are wrong: INVALID_ARGUMENT.
+    /// INVALID_ARGUMENT for one or more fields. The message joins the violations with `; `.
     pub fn invalid(violations: Violations) -> Self {
         let violations = violations.into_vec();
         let message = violations
@@ -240,58 +247,59 @@ impl Error {
         error
     }
 
-    /// NOT_FOUND.
+    /// NOT_FOUND, with a message for the client.
     pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Kind::NotFound, message)
     }
 
-    /// A fault of ours. The client learns only that; the log has everything.
+    /// INTERNAL, for a fault of zerocart. The client gets a general message, and the log has `source`.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::new(Kind::Internal, "an internal error occurred").with_source(source)
     }
 
-    /// It cannot be done at the moment; a client may try again after `retry_after`.
+    /// UNAVAILABLE: the work cannot be done at the moment. The client may retry after `retry_after`.
     pub fn unavailable(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
         Self::new(Kind::Unavailable, message).with_retry_after(retry_after)
     }
 
-    /// Keeps the cause, for the log alone.
+    /// Adds the cause, which is for the log only. The client does not get it.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
         self
     }
 
-    /// When it is worth trying again.
+    /// Sets the time after which a retry makes sense: the header `Retry-After`, `RetryInfo` over gRPC.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.0.retry_after = Some(after);
         self
     }
 
-    /// Another kind, of an error that names fields.
+    /// Replaces the kind and keeps everything else. It is for an error of [`Error::field`] that is not
+    /// INVALID_ARGUMENT.
     #[must_use]
     pub fn with_kind(mut self, kind: Kind) -> Self {
         self.0.kind = kind;
         self
     }
 
-    /// Another HTTP status than that of the kind.
+    /// Replaces the HTTP status, which otherwise is that of the kind. The gRPC code stays.
     #[must_use]
     pub fn with_http_status(mut self, status: u16) -> Self {
         self.0.http_status = Some(status);
         self
     }
 
-    /// A fact for programs, such as the id of the order that failed: a member of the problem
-    /// document, an entry of google.rpc.ErrorInfo's metadata.
+    /// Adds a fact for programs, such as `order_id` of an order that failed. It is a member of the problem
+    /// document, and over gRPC an entry of google.rpc.ErrorInfo's metadata.
     #[must_use]
     pub fn with_metadata(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.0.metadata.push((key, value.into()));
         self
     }
 
-    /// Its kind.
+    /// The kind of the error.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
@@ -301,37 +309,38 @@ impl Error {
         &self.0.message
     }
 
-    /// The fields that are wrong.
+    /// The fields that are wrong, each with a description. Empty if the error is about no field.
     pub fn violations(&self) -> &[Violation] {
         &self.0.violations
     }
 
-    /// When it is worth trying again.
+    /// The time after which a retry makes sense, if one is set.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The facts for programs.
+    /// The facts for programs, as pairs of key and value, in the order in which they were added.
     pub fn metadata(&self) -> &[(&'static str, String)] {
         &self.0.metadata
     }
 
-    /// The HTTP status.
+    /// The HTTP status: that of [`Error::with_http_status`] if it is set, otherwise that of the kind.
     pub fn http_status(&self) -> u16 {
         self.0.http_status.unwrap_or(self.0.kind.http_status())
     }
 
-    /// The number of its gRPC status code.
+    /// The number of the gRPC status code, as [`Kind::grpc_code`].
     pub fn grpc_code(&self) -> i32 {
         self.0.kind.grpc_code()
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether the same request may succeed later, as [`Kind::retryable`].
     pub fn retryable(&self) -> bool {
         self.0.kind.retryable()
     }
 
-    /// The form in which an idempotency record keeps it.
+    /// The form in which an idempotency record stores the error. It leaves out the cause, the retry time
+    /// and the metadata.
     pub fn to_record(&self) -> Record {
         Record {
             kind: self.0.kind,
@@ -347,7 +356,7 @@ impl Error {
     }
 }
 
-/// An error as an idempotency record keeps it.
+/// An error as an idempotency record stores it, in JSON. `Error::from` makes the error again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     kind: Kind,
@@ -369,7 +378,7 @@ impl From<Record> for Error {
     }
 }
 
-/// One field is wrong: INVALID_ARGUMENT.
+/// INVALID_ARGUMENT for one field.
 impl From<Violation> for Error {
     fn from(violation: Violation) -> Self {
         Self::field(violation.field, violation.description)

@@ -1,4 +1,4 @@
-//! Jobs: processes that a schedule starts, that do their work once and exit.
+//! The trait of a job: a process that a schedule starts, and that does its work once and exits.
 
 use serde_json::{Map, Value};
 use zerocart_proto::rpc::JobInfo;
@@ -9,22 +9,29 @@ use crate::{
     error::Error,
 };
 
-/// What a run did, for its log line.
+/// What a run did, as members of a JSON object for its log line: `{"ended":2,"put_off":0,"left":0}`.
 pub type Summary = Map<String, Value>;
 
 /// A job: how it is built, and its one run.
 pub trait Job: Sized + Send + Sync + 'static {
-    /// Its facts, as `proto/` declares them.
+    /// The facts of the job that `proto/` declares: name, domain, time limit, and the functions that it
+    /// calls.
     const INFO: JobInfo;
 
-    /// Builds it from its configuration, as a function is built.
+    /// Builds the job from its configuration, as [`Function::build`](crate::Function::build) builds a
+    /// function.
     ///
     /// # Errors
     ///
-    /// [`Invalid`] after `setup` noted what is missing or bad.
+    /// [`Invalid`] after `setup` has noted every value that is missing or bad.
     fn build(setup: &mut Setup) -> Result<Self, Invalid>;
 
-    /// Does the work, within the call's deadline. It may be stopped at any point and must be able
-    /// to go on in another run.
+    /// Does the work of one run, until the deadline of `cx` at the latest. The process may be stopped at
+    /// any point, and the next run must be able to continue the work.
+    ///
+    /// # Errors
+    ///
+    /// The error that made the run fail. It is logged. The run is not repeated; the next one comes on
+    /// schedule.
     fn run(&self, cx: &Call) -> impl Future<Output = Result<Summary, Error>> + Send;
 }

@@ -1,19 +1,21 @@
-//! Work that goes on after its call has been answered, or given up.
+//! Lasting work: tasks that continue after their call was answered, or after its client went away.
 
 use std::{fmt, future::Future};
 
 use tokio::sync::watch;
 use tracing::Instrument;
 
-/// Runs work to its end, even if nobody waits for it any more.
+/// Runs tasks to their end, even if nobody waits for them any more: for example the steps of an order that
+/// is placed. A function gets it from [`Setup::lasting`](crate::Setup::lasting). Clones share the tasks.
 ///
-/// A process that is asked to stop waits for it within its drain time. A platform may still take
-/// the process away earlier, so such work must be able to be taken up by another.
+/// A process that is asked to stop waits for the tasks, at most for its drain time. A platform may end the
+/// process earlier. So another process must be able to continue the work.
 #[derive(Clone, Default)]
 pub struct Lasting(watch::Sender<usize>);
 
 impl Lasting {
-    /// Runs `work` to its end, in the span of the caller. Dropping what this gives does not stop it.
+    /// Starts `work` as a task in the current tracing span. The handle that this returns can wait for the
+    /// result; dropping the handle does not stop the task.
     pub fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -27,7 +29,7 @@ impl Lasting {
         tokio::spawn(work.in_current_span())
     }
 
-    /// Waits until nothing runs.
+    /// Waits until no task runs. It has no time limit of its own.
     pub async fn idle(&self) {
         // The sender lives as long as this.
         let _ = self.0.subscribe().wait_for(|running| *running == 0).await;

@@ -1,10 +1,10 @@
 //! What a function is, and what it is given.
 //!
-//! A function implements [`Function`], a job implements [`Job`]. Both are built from a [`Setup`], get a
-//! [`Call`] and answer with an [`Error`] where they fail. The crates that functions use (PostgreSQL,
-//! clients of other functions) need these types too, and no more: the server is in `zerocart-runtime`.
+//! A function implements [`Function`], and a job implements [`Job`]. Both are built from a [`Setup`]. Both
+//! get a [`Call`], and return an [`Error`] if they fail. The libraries of functions (PostgreSQL, clients of
+//! other functions) depend on this crate and not on the server, which is `zerocart-runtime`.
 //!
-//! Nothing here knows a transport, a server or an engine.
+//! This crate knows no transport, no server and no engine.
 
 pub mod call;
 pub mod config;

@@ -20,7 +20,7 @@ const DURATION_BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0,
 ];
 
-/// The metrics of one function. A clone counts into the same.
+/// The metrics of one function or job. Clones share the counters.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<std::sync::Mutex<Registry>>,
@@ -31,7 +31,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics labelled with the function's name.
+    /// Metrics whose label `function` is the name of the function or job, such as `create-user`.
     pub fn new(function: &'static str) -> Self {
         let mut registry =
             Registry::with_labels([("function".into(), function.into())].into_iter());
@@ -68,18 +68,19 @@ impl Metrics {
         }
     }
 
-    /// Adds metrics of the function's own, such as the state of a breaker.
+    /// Registers further metrics of the function, such as the state of a circuit breaker.
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
         add(&mut self.lock());
     }
 
-    /// Counts a call that begins; the guard counts its end.
+    /// Counts a call that begins as in flight, until the guard that this returns is dropped.
     pub fn begin(&self) -> InFlight {
         self.in_flight.inc();
         InFlight(self.in_flight.clone())
     }
 
-    /// Counts a call that was answered, or that its client gave up, with how long it took. `cold` is
+    /// Counts a call that was answered, or that its client gave up. `protocol` is `json` or `grpc`, and
+    /// `code` is the name of the gRPC status, such as `NOT_FOUND`. `took` is its duration. `cold` is true
     /// for the first call of the process.
     pub fn answered(&self, protocol: &'static str, code: &'static str, took: Duration, cold: bool) {
         self.calls.get_or_create(&Labels { protocol, code }).inc();
@@ -89,11 +90,11 @@ impl Metrics {
         }
     }
 
-    /// All of them, as `/metrics` shows them.
+    /// All metrics in the Prometheus text format, as `GET /metrics` answers them.
     ///
     /// # Errors
     ///
-    /// Where they cannot be written as text.
+    /// If a metric cannot be written as text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         text::encode(&mut out, &self.lock())?;
@@ -113,7 +114,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// A call that is being answered, counted as such until this is dropped.
+/// The guard of [`Metrics::begin`]: its call counts as in flight until the guard is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct InFlight(Gauge);

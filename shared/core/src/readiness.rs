@@ -1,4 +1,4 @@
-//! Readiness: whether what a function depends on answers.
+//! Readiness: whether the systems that a function depends on, such as its database, answer.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use crate::error::Error;
 
-/// The longest time that a readiness check may take (the contract's Health paragraph).
+/// The longest time that `GET /ready` waits for its checks: 1 s (the contract's Health paragraph).
 pub const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Check = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
@@ -24,11 +24,11 @@ impl Readiness {
         self.0.push(Box::new(move || Box::pin(check())));
     }
 
-    /// Makes all checks at once; a function without any is ready.
+    /// Runs all checks at the same time. A function without checks is ready.
     ///
     /// # Errors
     ///
-    /// That of the first check that fails; UNAVAILABLE after [`READY_TIMEOUT`].
+    /// The error of the first check that fails; UNAVAILABLE if one has not ended after [`READY_TIMEOUT`].
     pub async fn check(&self) -> Result<(), Error> {
         let checks = try_join_all(self.0.iter().map(|check| check()));
         match tokio::time::timeout(READY_TIMEOUT, checks).await {

@@ -1,10 +1,12 @@
-//! W3C trace context (<https://www.w3.org/TR/trace-context/>): taken from a call, sent on with others.
+//! W3C trace context (<https://www.w3.org/TR/trace-context/>): read from the headers of a call, and sent
+//! with the calls that it makes to other functions.
 
 use std::fmt;
 
 use http::HeaderMap;
 
-/// The trace that a call belongs to, and the span that the call is.
+/// The trace context of a call: the trace that it belongs to, and its own span. `to_string` gives the value
+/// of the header `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     trace_id: u128,
@@ -14,7 +16,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The trace that `traceparent` names, with a new span in it; a new trace without a valid one.
+    /// Reads the header `traceparent` and begins a new span in its trace. If the header is absent or not
+    /// valid, this begins a new trace, which is sampled.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let parent = headers
             .get("traceparent")
@@ -37,23 +40,24 @@ impl TraceContext {
         }
     }
 
-    /// The trace id: 32 hexadecimal digits.
+    /// The trace id: 32 hexadecimal digits in lower case. Log lines and problem documents have it.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace_id)
     }
 
-    /// The span id: 16 hexadecimal digits.
+    /// The id of the call's own span: 16 hexadecimal digits in lower case.
     pub fn span_id(&self) -> String {
         format!("{:016x}", self.span_id)
     }
 
-    /// The id of the caller's span, if it sent one.
+    /// The id of the caller's span, 16 hexadecimal digits in lower case; `None` if the caller sent no valid
+    /// `traceparent`.
     pub fn parent_id(&self) -> Option<String> {
         self.parent_id.map(|id| format!("{id:016x}"))
     }
 }
 
-/// The value of `traceparent` for calls that this one makes.
+/// The value of the header `traceparent` for the calls that this call makes.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
