@@ -117,7 +117,7 @@ struct Decided {
     /// A description of the request, if the name of the function does not say it.
     note: String,
     /// Whether a call hashes a password.
-    hashes_password: bool,
+    hashes: bool,
     /// Why the function is only asked whether it is ready.
     only_ready: String,
 }
@@ -147,7 +147,7 @@ static DECIDED: LazyLock<BTreeMap<String, Decided>> = LazyLock::new(|| {
 /// Whether this function is one of those.
 pub(crate) fn apart(name: &str) -> Option<Apart> {
     let decided = DECIDED.get(name)?;
-    match decided.hashes_password {
+    match decided.hashes {
         true => Some(Apart::Hashes),
         false => (!decided.only_ready.is_empty()).then_some(Apart::Calls),
     }
