@@ -133,7 +133,7 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "keys",
-        about: "whatever writes does it once under one idempotency key",
+        about: "every function that writes does it once under one idempotency key",
         tell: |shop| Box::pin(keys::keys(shop)),
     },
     Story {

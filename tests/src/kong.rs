@@ -19,7 +19,7 @@ const PARAMETERS: [&str; 4] = [
 const OPENAPI: &str = "openapi";
 const OPENAPI_PATH: &str = "/openapi.json";
 
-/// The service that gives the descriptors to whoever asks, and the paths of its two versions.
+/// The service that gives the descriptors to gRPC clients, and the paths of its two versions.
 const REFLECTION: &str = "grpc-reflection";
 const REFLECTION_PATHS: [&str; 2] = [
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",

@@ -110,7 +110,7 @@ fn settings(metadata: &Metadata, name: &str) -> String {
     settings.join(" ")
 }
 
-/// Asks the person. Whatever is not `y` is no.
+/// Asks the person. Every answer but `y` is no.
 fn confirmed() -> Result<bool> {
     if io::stdin().is_terminal() {
         let mut stderr = io::stderr();

@@ -31,7 +31,7 @@ const STATUSES: [Status; 18] = [
     Status {
         code: 400,
         name: "BadRequest",
-        description: "The request is wrong, whatever the state of the system; `errors` names the fields.",
+        description: "The request is wrong in every state of the system; `errors` names the fields.",
         by: BOTH,
         applies: always,
     },

@@ -119,7 +119,7 @@ async fn send<U: Upstream>(
         tokio::select! {
             biased;
             answer = &mut answer => {
-                // A body that broke off explains whatever came of it.
+                // A body that broke off explains the failure of the request.
                 deadline()?;
                 return answer.map_err(Failure::Upstream);
             }

@@ -21,8 +21,8 @@ pub enum Identity {
     /// Of the call's own caller: its token is passed on; nobody's when it has none.
     #[default]
     Caller,
-    /// Nobody's: no token is sent. So is what anyone may call asked, whatever the options say: no token
-    /// goes where none is needed, and the answer is the same for every caller.
+    /// Nobody's: no token is sent. A function that anyone may call is always asked like this. No token goes
+    /// where none is needed, and the answer is the same for every caller.
     Nobody,
     /// Of the calling function itself.
     Service(ServiceToken),

@@ -46,7 +46,7 @@ async fn spans(shop: &Shop, of: &str) -> Vec<(i64, i64)> {
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-/// The requests that the provider has got, whatever for.
+/// The number of requests that the provider has got, of all kinds.
 async fn attempts(shop: &Shop) -> i64 {
     let count = "SELECT count(*) FROM payment_attempts";
     let row = shop.sql("payment").await.query_one(count, &[]).await;
