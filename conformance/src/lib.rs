@@ -123,7 +123,7 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "methods",
-        about: "HEAD goes where GET does, and another method is told which ones there are",
+        about: "HEAD is served where GET is, and any other method is refused with the methods of the path",
         tell: |shop| Box::pin(methods::methods(shop)),
     },
     Story {

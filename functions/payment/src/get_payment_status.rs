@@ -51,7 +51,7 @@ impl Function for GetPaymentStatus {
         cx.authorize_owner(&row.get::<_, Uuid>(2).to_string())?;
         let (order_id, mut status) = (row.get::<_, Uuid>(1), status(row.get(4))?);
         if row.get(6) {
-            // On the heap, as it is seldom needed. What cannot be settled now is told as it is.
+            // On the heap, because it is seldom needed. A payment that cannot be settled now is answered as it is.
             let settling = Box::pin(self.cashier.settle(cx, order_id));
             status = settling.await.unwrap_or(status);
         }

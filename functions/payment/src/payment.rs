@@ -252,7 +252,7 @@ impl Payment {
 
     fn decide_charge(&mut self, progress: Progress) -> Verdict {
         match self.status {
-            // Its caller is told so once it is so, also when the refund's own caller has died.
+            // The charge's caller gets this answer after the refund, also when the refund's own caller has died.
             _ if self.barred => match self.undo(progress) {
                 Verdict::Answer => Verdict::Barred,
                 verdict => verdict,

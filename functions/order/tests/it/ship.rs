@@ -40,7 +40,7 @@ async fn an_order_whose_payment_was_refunded_is_not_shipped_but_cancelled() {
             assert_eq!((&*stored.status, stored.fence), ("PAID", 1), "{wire:?}");
             let did = shop.world.did(&id);
             let asked = did.iter().filter(|did| *did == "ask payment").count();
-            // A refusal that was recorded is told without asking again.
+            // The recorded refusal is answered again, without a new look at the payment.
             assert_eq!(asked, (asked_before + 1).min(2), "{wire:?} {did:?}");
         }
         let admin = shop.admin(wire, &function);

@@ -86,7 +86,7 @@ async fn only_the_moves_of_the_contract_are_made() {
                     let outcome = client.call::<Rpc>(&update(&left.id, to)).await;
                     let stored = shop.order(&left.id).await;
                     if from == to {
-                        // It is told so, and nothing changes.
+                        // The caller gets this answer, and nothing changes.
                         assert_eq!(outcome.http_status, 200, "{at} {outcome:?}");
                         let answer = outcome.ok();
                         assert!(answer.success, "{at}");
