@@ -195,6 +195,9 @@ impl Kubectl {
     ///
     /// When the server refuses one.
     pub async fn apply(&self, objects: &[Value]) -> Result<Applied> {
+        if self.mode == Mode::Print {
+            self.print(objects);
+        }
         if objects.is_empty() || self.mode == Mode::Print {
             return Ok(Applied::default());
         }
@@ -212,7 +215,10 @@ impl Kubectl {
         match self.mode {
             Mode::Change => {}
             Mode::DryRun => args.push("--dry-run=server"),
-            Mode::Print => return Ok(Applied::default()),
+            Mode::Print => {
+                say(&format!("---\n{}\n", text.trim_end()));
+                return Ok(Applied::default());
+            }
         }
         let call = self.call(args)?.within(Duration::from_secs(120));
         let out = call.input(text).output().await?;
@@ -227,6 +233,15 @@ impl Kubectl {
             }
         }
         Ok(applied)
+    }
+
+    /// Writes objects to standard output, as YAML documents.
+    pub(crate) fn print(&self, objects: &[Value]) {
+        for object in objects {
+            // What came from YAML or JSON can be YAML again.
+            let text = serde_saphyr::to_string(object).unwrap_or_else(|_| object.to_string());
+            say(&format!("---\n{}\n", text.trim_end()));
+        }
     }
 
     /// Changes fields of an object, by a merge patch.
@@ -295,4 +310,10 @@ impl Kubectl {
         let lines = out.lines().filter(|line| !line.starts_with("No resources"));
         Ok(lines.map(str::to_owned).collect())
     }
+}
+
+/// Writes to standard output. Nothing ends for want of a reader.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = std::io::Write::write_all(&mut out, text.as_bytes());
 }

@@ -5,10 +5,16 @@
 //! without harm: it looks at what is there, and changes what differs. What goes wrong is a
 //! [`Problem`], with its cause and its cure.
 
+mod certificates;
+pub mod documents;
+pub mod edge;
+pub mod keys;
 mod kubectl;
+pub mod names;
 mod problem;
 mod program;
 mod progress;
+pub mod secrets;
 
 pub use kubectl::{Applied, Kubectl, Mode};
 pub use problem::{Problem, Result};
