@@ -47,6 +47,8 @@ enum At {
 struct Head {
     /// Whether a `Content-Length` was there, and what it said.
     length: Option<Option<u64>>,
+    /// Whether there was another one.
+    repeated: bool,
     /// Whether a `Transfer-Encoding` was there.
     coded: bool,
 }
@@ -103,9 +105,11 @@ impl Heads {
                 At::Fields
             }
             At::Fields if line.is_empty() => match self.head {
-                Head {
+                Head { repeated: true, .. }
+                | Head {
                     length: Some(_),
                     coded: true,
+                    ..
                 } => return true,
                 Head { coded: true, .. } => At::ChunkSize,
                 Head { length, .. } => match length {
@@ -141,6 +145,7 @@ impl Head {
             let digits = value.get(1..).unwrap_or_default().trim_ascii();
             let length = std::str::from_utf8(digits);
             let length = length.ok().filter(|_| !cut);
+            self.repeated = self.length.is_some();
             self.length = Some(length.and_then(|digits| digits.parse().ok()));
         }
     }
@@ -205,6 +210,13 @@ mod tests {
             let all = format!("{before}{BOTH}{BOTH}");
             assert_eq!(found(&all), (Some(next), next), "{before:?}");
         }
+    }
+
+    /// hyper takes two equal lengths for one.
+    #[test]
+    fn a_length_that_is_repeated_is_two() {
+        let text = "POST / HTTP/1.1\r\nContent-Length: 3\r\nX: y\r\nContent-Length: 3\r\n\r\nabc";
+        assert_eq!(found(text), (Some(1), 1));
     }
 
     #[test]

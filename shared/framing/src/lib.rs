@@ -2,9 +2,10 @@
 //! requests to hide one request in another.
 //!
 //! hyper refuses most of them. But it accepts `Content-Length` together with `Transfer-Encoding`,
-//! and follows the latter. It also accepts any coding before `chunked`. RFC 9112, sections 6.1 and
-//! 6.3, allows both, but a service then does not see the length or that the body is coded. nginx
-//! refuses both, and so does [`Framing::check`], which a server calls before it answers.
+//! and follows the latter. It takes two equal `Content-Length`s for one. It also accepts any coding
+//! before `chunked`. RFC 9112, sections 6.1 and 6.3, allows all of that, but a service then does not
+//! see the length or that the body is coded. nginx refuses these requests, and so does
+//! [`Framing::check`], which a server calls before it answers.
 //!
 //! hyper removes the length from the head before a service sees it. So [`watch`] reads the heads on
 //! their way to hyper. It changes nothing and holds nothing back.
@@ -32,7 +33,7 @@ use heads::Heads;
 /// request is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// `Content-Length` beside `Transfer-Encoding`.
+    /// `Content-Length` beside `Transfer-Encoding`, or twice.
     TwoLengths,
     /// `Transfer-Encoding` twice.
     Repeated,
