@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, ORIGIN, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
 use http::{
@@ -18,7 +18,7 @@ use crate::config::Route;
 use crate::connection::Connection;
 use crate::headers::{self, Forwarded, REQUEST_ID};
 use crate::intake::{Refused, Room};
-use crate::path::normalize;
+use crate::path::{BadPath, escape, normalize};
 use crate::plugins::PluginSet;
 use crate::plugins::cors::{Cors, Preflight};
 use crate::plugins::jwt::{self, Credentials};
@@ -26,8 +26,10 @@ use crate::plugins::prometheus::Metrics;
 use crate::plugins::rate_limiting::Subject;
 use crate::plugins::request_size_limiting::RequestSizeLimiting;
 use crate::proxy::{self, Outbound, Outgoing};
-use crate::reply::Reply;
+use crate::reply::{Asked, Reply, is_grpc};
 use crate::router::{Match, Query, Router};
+use crate::status::Status;
+use crate::trusted::{Sender, Trusted};
 use crate::upstream::{Protocol, Upstream};
 
 /// The longest request line, and the longest header (one of nginx's `large_client_header_buffers`).
@@ -42,6 +44,7 @@ pub(crate) struct Shared<U> {
     pub(crate) credentials: RwLock<Arc<Credentials>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) room: Room,
+    pub(crate) status: Status,
     pub(crate) upstream: U,
 }
 
@@ -53,9 +56,18 @@ impl<U> Shared<U> {
     }
 }
 
+/// Where a request comes from.
+#[derive(Debug)]
+struct Origin<'a> {
+    connection: &'a Connection,
+    sender: Sender,
+}
+
 /// What the plugins add to the answer, whether the upstream or the gateway gives it.
 #[derive(Debug, Default)]
 struct Marks {
+    /// Whether the plugins of the route ran. The global ones mark the answer if they did not.
+    ran: bool,
     cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
     correlation: Option<(HeaderName, HeaderValue)>,
     limits: HeaderMap,
@@ -64,13 +76,18 @@ struct Marks {
 /// Answers a request.
 pub(crate) async fn handle<U: Upstream>(
     shared: &Shared<U>,
+    trusted: &Trusted,
     connection: &Connection,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let origin = Origin {
+        connection,
+        sender: trusted.sender(connection.peer.ip(), &parts.headers),
+    };
     let http2 = parts.version == Version::HTTP_2;
     let is_head = parts.method == Method::HEAD;
-    let grpc = http2 && is_grpc(&parts.headers);
+    let asked = Asked::of(&parts);
     let id = HeaderValue::try_from(Uuid::new_v4().simple().to_string())
         .expect("hexadecimal digits are visible ASCII");
     let mut seen = Observation::new(&shared.metrics, &parts.method, id);
@@ -79,15 +96,24 @@ pub(crate) async fn handle<U: Upstream>(
     // be asked.
     let discardable = !http2 && !parts.headers.contains_key(http::header::EXPECT);
     let mut body = Some(body);
-    let answer = exchange(shared, connection, parts, &mut body, &mut seen, &mut marks).await;
+    let answer = exchange(
+        shared, &origin, &mut parts, &mut body, &mut seen, &mut marks,
+    )
+    .await;
     let refused = answer.is_err();
     if let Some(unread) = body.filter(|_| refused && discardable) {
         zerocart_framing::discard(unread).await;
     }
     let mut response = match answer {
         Ok(response) => from_upstream(response),
-        Err(reply) => reply.into_response(grpc, &seen.request_id, http2),
+        Err(reply) => reply.into_response(asked, &seen.request_id),
     };
+    let route = seen.route.as_deref().filter(|_| marks.ran);
+    let plugins = route.map_or(&shared.global, |route| &route.plugins);
+    if !marks.ran {
+        identify(plugins, &origin, &mut parts, &mut marks);
+        mark_for_browsers(plugins, &parts, &mut marks);
+    }
     let headers = response.headers_mut();
     for (name, value) in &marks.limits {
         headers.insert(name, value.clone());
@@ -98,8 +124,7 @@ pub(crate) async fn handle<U: Upstream>(
     if let Some((cors, origin)) = marks.cors {
         cors.decorate(origin.as_ref(), headers);
     }
-    let plugins = seen.route.as_ref().map(|route| &route.plugins);
-    if let Some(transformer) = &plugins.unwrap_or(&shared.global).response_transformer {
+    if let Some(transformer) = &plugins.response_transformer {
         transformer.transform(headers);
     }
     if is_head {
@@ -110,7 +135,22 @@ pub(crate) async fn handle<U: Upstream>(
         || std::time::Duration::MAX,
         |route| route.service.read_timeout,
     );
-    response.map(|body| Body::new(Outgoing::new(body, read_timeout, seen)))
+    let trailers = seen.route.as_ref().is_some_and(|route| route.grpc);
+    response.map(|body| Body::new(Outgoing::new(body, trailers, read_timeout, seen)))
+}
+
+/// correlation-id.
+fn identify(plugins: &PluginSet, origin: &Origin<'_>, parts: &mut Parts, marks: &mut Marks) {
+    if let Some(plugin) = &plugins.correlation_id {
+        marks.correlation = plugin.identify(&mut parts.headers, origin.connection);
+    }
+}
+
+/// cors, of an answer that is none to a preflight.
+fn mark_for_browsers(plugins: &PluginSet, parts: &Parts, marks: &mut Marks) {
+    if let Some(cors) = &plugins.cors {
+        marks.cors = Some((Arc::clone(cors), parts.headers.get(ORIGIN).cloned()));
+    }
 }
 
 /// Keeps the head, which says how long the body would be, if that is known.
@@ -125,12 +165,13 @@ fn without_body(response: &mut Response<Body>) {
 
 async fn exchange<U: Upstream>(
     shared: &Shared<U>,
-    connection: &Connection,
-    mut parts: Parts,
+    origin: &Origin<'_>,
+    parts: &mut Parts,
     body: &mut Option<Body>,
     seen: &mut Observation,
     marks: &mut Marks,
 ) -> Result<Response<Body>, Reply> {
+    let connection = origin.connection;
     let framing = connection.framing.check(parts.version, &parts.headers);
     if let Some(refused) = framing {
         let mut headers = HeaderMap::new();
@@ -140,19 +181,18 @@ async fn exchange<U: Upstream>(
     if !is_method(&parts.method) {
         return Err(Reply::failure(StatusCode::BAD_REQUEST));
     }
+    check_lines(parts)?;
+    let raw_path = parts.uri.path().to_owned();
+    let path = normalize(&raw_path);
+    if path == Err(BadPath::Invalid) || headers::has_duplicate(&parts.headers) {
+        return Err(Reply::failure(StatusCode::BAD_REQUEST));
+    }
+    let authority = authority(parts)?;
+    let host = authority.as_ref().map_or(String::new(), host);
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(Reply::failure(StatusCode::METHOD_NOT_ALLOWED));
     }
-    if headers::asks_for_upgrade(&parts.headers) {
-        return Err(Reply::failure(StatusCode::NOT_IMPLEMENTED));
-    }
-    check_lines(&parts)?;
-    let authority = authority(&parts)?;
-    let host = authority
-        .as_ref()
-        .map_or(String::new(), |a| a.host().to_ascii_lowercase());
-    let raw_path = parts.uri.path().to_owned();
-    let path = normalize(&raw_path).map_err(|_| Reply::failure(StatusCode::BAD_REQUEST))?;
+    let path = path.map_err(|_| no_route())?;
 
     let query = Query {
         method: &parts.method,
@@ -161,14 +201,11 @@ async fn exchange<U: Upstream>(
         path: &path,
         headers: &parts.headers,
     };
-    let Some(Match { route, matched }) = shared.router.find(&query) else {
-        let message = "no Route matched with those values";
-        return Err(Reply::error(StatusCode::NOT_FOUND, message));
-    };
+    let Match { route, matched } = shared.router.find(&query).ok_or_else(no_route)?;
     seen.route = Some(Arc::clone(route));
-    check_protocol(route, &parts)?;
+    check_protocol(route, parts)?;
 
-    let limit_bytes = plugins(shared, connection, route, &path, &mut parts, seen, marks)?;
+    let limit_bytes = plugins(shared, origin, route, &path, parts, seen, marks)?;
     let mut whole = None;
     if let (Some(limit_bytes), Some(unread)) = (limit_bytes, body.as_mut()) {
         let taken = shared.room.take(unread, limit_bytes).await;
@@ -177,10 +214,16 @@ async fn exchange<U: Upstream>(
 
     let service = &route.service;
     let prefix = (route.strip_path && matched > 0).then(|| &path[..matched]);
-    let upstream_path = upstream_path(route, prefix.map_or(0, str::len), &path);
+    let upstream_path = match route.grpc {
+        // nginx's grpc_pass sends what the client wrote.
+        true => raw_path.clone(),
+        false => upstream_path(route, prefix.map_or(0, str::len), &path),
+    };
+    let trailers = headers::takes_trailers(&parts.headers);
     headers::strip_hop_by_hop(&mut parts.headers);
     Forwarded {
-        connection,
+        sender: origin.sender,
+        port: connection.local.port(),
         host: &host,
         path: &raw_path,
         prefix,
@@ -194,13 +237,13 @@ async fn exchange<U: Upstream>(
     let grpc = service.protocol == Protocol::Grpc;
     let host = HeaderValue::from_str(authority.as_str())
         .map_err(|_| Reply::failure(StatusCode::BAD_REQUEST))?;
-    headers::address(&mut parts.headers, &host, grpc);
+    headers::address(&mut parts.headers, &host, grpc, trailers);
 
     let unread = body.take().unwrap_or_default();
     let outbound = Outbound {
-        method: parts.method,
+        method: parts.method.clone(),
         uri: uri(authority, &upstream_path, parts.uri.query())?,
-        headers: parts.headers,
+        headers: std::mem::take(&mut parts.headers),
         body: match &whole {
             Some(whole) => whole.bytes.clone().into(),
             None => unread.into(),
@@ -230,7 +273,7 @@ fn not_taken(why: Refused, client_headers: &HeaderMap) -> Reply {
 /// they are counted.
 fn plugins<U>(
     shared: &Shared<U>,
-    connection: &Connection,
+    origin: &Origin<'_>,
     route: &Route,
     path: &str,
     parts: &mut Parts,
@@ -238,16 +281,13 @@ fn plugins<U>(
     marks: &mut Marks,
 ) -> Result<Option<u64>, Reply> {
     let plugins = &route.plugins;
-    if let Some(correlation_id) = &plugins.correlation_id {
-        marks.correlation = correlation_id.identify(&mut parts.headers, connection);
-    }
+    marks.ran = true;
+    identify(plugins, origin, parts, marks);
     if let Some(cors) = &plugins.cors {
         match cors.preflight(&parts.method, &parts.headers) {
             Some(Preflight::Answer(reply)) => return Err(reply),
             Some(Preflight::Continue) => {}
-            None => {
-                marks.cors = Some((Arc::clone(cors), parts.headers.get(ORIGIN).cloned()));
-            }
+            None => mark_for_browsers(plugins, parts, marks),
         }
     }
     if let Some(jwt) = &plugins.jwt {
@@ -260,13 +300,16 @@ fn plugins<U>(
     };
     if let Some(limiting) = &plugins.rate_limiting {
         let subject = Subject {
-            ip: connection.peer.ip().to_canonical(),
+            ip: origin.sender.client,
             identity: seen.identity.as_deref(),
             headers: &parts.headers,
             path,
             service: &route.service.name,
         };
         marks.limits = limiting.take(&subject, SystemTime::now())?;
+    }
+    if let Some(transformer) = &plugins.request_transformer {
+        transformer.transform(&mut parts.headers);
     }
     if let Some(termination) = &plugins.request_termination {
         return Err(termination.answer());
@@ -290,9 +333,14 @@ fn check_lines(parts: &Parts) -> Result<(), Reply> {
         name.as_str().len() + value.len() + ": \r\n".len() > MAX_LINE_BYTES
     };
     match parts.headers.iter().any(long) {
-        true => Err(Reply::failure(StatusCode::BAD_REQUEST)),
+        true => Err(Reply::long_line()),
         false => Ok(()),
     }
+}
+
+fn no_route() -> Reply {
+    let message = "no Route matched with those values";
+    Reply::error(StatusCode::NOT_FOUND, message)
 }
 
 /// Kong chooses the route by path first, and then refuses a request of another protocol.
@@ -314,38 +362,36 @@ fn check_protocol(route: &Route, parts: &Parts) -> Result<(), Reply> {
     Ok(())
 }
 
-/// As with `headers = off`, the gateway adds nothing about itself.
+/// The gateway adds nothing about itself.
 fn from_upstream(mut response: Response<Body>) -> Response<Body> {
     headers::strip_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::default();
     response
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
-}
-
-/// The host that the request is for. HTTP/1.1 requires it (RFC 9112 section 3.2).
+/// The host that the request is for. nginx takes `:authority` for a `Host` header, and wants one from
+/// HTTP/1.1 on (RFC 9112, section 3.2).
 fn authority(parts: &Parts) -> Result<Option<Authority>, Reply> {
     let bad = || Reply::failure(StatusCode::BAD_REQUEST);
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(bad());
-    }
-    let host = host.map(|host| Authority::try_from(host.as_bytes()));
-    let authority = match (parts.uri.authority(), host) {
-        (Some(authority), _) => Some(authority.clone()),
-        (None, Some(host)) => Some(host.map_err(|_| bad())?),
-        (None, None) if parts.version == Version::HTTP_11 => return Err(bad()),
-        (None, None) => None,
+    let host = parts.headers.get(HOST);
+    let host = host.map(|host| Authority::try_from(host.as_bytes()).map_err(|_| bad()));
+    let authority = match (parts.uri.authority(), host.transpose()?) {
+        (Some(_), Some(_)) if parts.version == Version::HTTP_2 => return Err(bad()),
+        (Some(_), None) if parts.version == Version::HTTP_11 => return Err(bad()),
+        (None, None) if parts.version >= Version::HTTP_11 => return Err(bad()),
+        (of_uri, of_header) => of_uri.cloned().or(of_header),
     };
     match &authority {
         Some(authority) if authority.as_str().contains('@') => Err(bad()),
+        Some(authority) if authority.host().contains("..") => Err(bad()),
         _ => Ok(authority),
     }
+}
+
+/// The name alone, in one spelling.
+fn host(authority: &Authority) -> String {
+    let host = authority.host().to_ascii_lowercase();
+    host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
 }
 
 fn service_authority(host: &str, port: u16) -> Result<Authority, Reply> {
@@ -360,7 +406,7 @@ fn service_authority(host: &str, port: u16) -> Result<Authority, Reply> {
 
 /// The path for the upstream: the service's own, then what is left of the request's.
 fn upstream_path(route: &Route, stripped: usize, path: &str) -> String {
-    let rest = path[stripped..].trim_start_matches('/');
+    let rest = escape(path[stripped..].trim_start_matches('/'));
     match route.service.path.as_deref() {
         None | Some("/") => format!("/{rest}"),
         Some(base) if rest.is_empty() => base.to_owned(),

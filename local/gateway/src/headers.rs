@@ -1,14 +1,16 @@
-//! The headers that the gateway removes from and adds to messages, as Kong does.
+//! The headers that the gateway removes from messages and adds to them.
 
 use http::header::{
-    CONNECTION, EXPECT, HOST, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, EXPECT, HOST, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PROXY_AUTHORIZATION, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::connection::Connection;
+use crate::trusted::Sender;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-kong-request-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
@@ -16,10 +18,12 @@ const FORWARDED_PATH: HeaderName = HeaderName::from_static("x-forwarded-path");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY: HeaderName = HeaderName::from_static("proxy");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// Removes hop-by-hop headers (RFC 9110 section 7.6.1).
+/// Removes hop-by-hop headers (RFC 9110 section 7.6.1), and `Proxy`, which some servers take for the
+/// address of a proxy of their own (httpoxy).
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -34,6 +38,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in [
         CONNECTION,
         KEEP_ALIVE,
+        PROXY,
         PROXY_CONNECTION,
         PROXY_AUTHORIZATION,
         HTTP2_SETTINGS,
@@ -46,18 +51,43 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the client asks for another protocol on its connection. One for h2c may be ignored
-/// (RFC 9113 dropped it), one for WebSocket may not.
-pub(crate) fn asks_for_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get(UPGRADE)
-        .is_some_and(|protocol| !protocol.as_bytes().eq_ignore_ascii_case(b"h2c"))
+/// The headers that nginx takes once.
+const ONCE: [HeaderName; 11] = [
+    AUTHORIZATION,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    EXPECT,
+    HOST,
+    IF_MATCH,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    IF_RANGE,
+    IF_UNMODIFIED_SINCE,
+    TRANSFER_ENCODING,
+];
+
+/// Whether a header is there twice that nginx takes once. Two readers could choose different ones.
+pub(crate) fn has_duplicate(headers: &HeaderMap) -> bool {
+    ONCE.iter()
+        .any(|name| headers.get_all(name).iter().nth(1).is_some())
+}
+
+/// Whether the client can read trailers (RFC 9110, section 10.1.4).
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(','));
+    codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// The address that a request was sent to, for the `X-Forwarded-*` headers.
 #[derive(Debug)]
 pub(crate) struct Forwarded<'a> {
-    pub(crate) connection: &'a Connection,
+    pub(crate) sender: Sender,
+    /// The gateway's own.
+    pub(crate) port: u16,
     pub(crate) host: &'a str,
     /// The path as the client wrote it.
     pub(crate) path: &'a str,
@@ -66,28 +96,35 @@ pub(crate) struct Forwarded<'a> {
 }
 
 impl Forwarded<'_> {
-    /// Replaces what the client claims: the gateway trusts no proxy in front of it. Only
-    /// `X-Forwarded-For` keeps the client's list, with the client's address at its end.
+    /// Replaces what the client claims, unless it is a trusted proxy. `X-Forwarded-For` keeps the
+    /// list of its first line, with the peer's address at its end.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
-        let ip = self.connection.peer.ip().to_string();
-        let mut list: Vec<&str> = headers
-            .get_all(FORWARDED_FOR)
-            .iter()
-            .filter_map(|v| v.to_str().ok())
-            .collect();
-        list.push(&ip);
-        let list = list.join(", ");
-        let port = self.connection.local.port().to_string();
-        for (name, value) in [
-            (FORWARDED_FOR, Some(list.as_str())),
-            (FORWARDED_PROTO, Some("http")),
-            (FORWARDED_HOST, Some(self.host)),
-            (FORWARDED_PORT, Some(port.as_str())),
-            (FORWARDED_PATH, Some(self.path)),
-            (FORWARDED_PREFIX, self.prefix),
-            (REAL_IP, Some(ip.as_str())),
+        let Sender { peer, client, .. } = self.sender;
+        let list = headers
+            .get(FORWARDED_FOR)
+            .and_then(|list| list.to_str().ok());
+        let list = match list {
+            Some(list) => format!("{list}, {peer}"),
+            None => client.to_string(),
+        };
+        let port = self.port.to_string();
+        let client = client.to_string();
+        for (name, value, of_proxy) in [
+            (FORWARDED_FOR, Some(list.as_str()), false),
+            (FORWARDED_PROTO, Some("http"), true),
+            (FORWARDED_HOST, Some(self.host), true),
+            (FORWARDED_PORT, Some(port.as_str()), true),
+            (FORWARDED_PATH, Some(self.path), true),
+            (FORWARDED_PREFIX, self.prefix, true),
+            (REAL_IP, Some(client.as_str()), false),
         ] {
-            match value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            let told = headers
+                .get(&name)
+                .filter(|_| of_proxy && self.sender.trusted);
+            let value = told
+                .cloned()
+                .or_else(|| HeaderValue::from_bytes(value?.as_bytes()).ok());
+            match value {
                 Some(value) => headers.insert(name, value),
                 None => headers.remove(name),
             };
@@ -95,13 +132,20 @@ impl Forwarded<'_> {
     }
 }
 
-/// What Kong sends on of `Host`, `TE` and `Expect`.
-pub(crate) fn address(headers: &mut HeaderMap, authority: &HeaderValue, grpc: bool) {
+/// What the upstream gets as `Host`, `TE` and `Expect`.
+pub(crate) fn address(
+    headers: &mut HeaderMap,
+    authority: &HeaderValue,
+    grpc: bool,
+    trailers: bool,
+) {
     // The gateway itself told the client to continue.
     headers.remove(EXPECT);
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     if grpc {
         headers.remove(HOST);
-        headers.insert(TE, HeaderValue::from_static("trailers"));
     } else {
         headers.insert(HOST, authority.clone());
     }
@@ -115,6 +159,7 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trusted::Trusted;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -136,6 +181,9 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("te", "trailers"),
             ("transfer-encoding", "chunked"),
+            ("proxy", "http://elsewhere"),
+            ("upgrade", "websocket"),
+            ("trailer", "x-t"),
             ("accept", "*/*"),
         ]);
         strip_hop_by_hop(&mut map);
@@ -143,34 +191,76 @@ mod tests {
     }
 
     #[test]
-    fn the_client_cannot_say_where_it_came_from() {
-        let mut map = headers(&[
+    fn only_a_trusted_proxy_says_where_a_request_came_from() {
+        let sent = headers(&[
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-proto", "https"),
-            ("x-forwarded-prefix", "/evil"),
-            ("x-real-ip", "1.2.3.4"),
+            ("x-forwarded-host", "shop.example"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-path", "/shop/a"),
+            ("x-forwarded-prefix", "/shop"),
+            ("x-real-ip", "5.6.7.8"),
         ]);
-        let connection = Connection::for_tests();
-        Forwarded {
-            connection: &connection,
-            host: "shop",
-            path: "/a",
-            prefix: None,
+        let client = headers(&[
+            ("x-forwarded-for", "1.2.3.4, 127.0.0.2"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "shop"),
+            ("x-forwarded-port", "8000"),
+            ("x-forwarded-path", "/a"),
+            ("x-real-ip", "127.0.0.2"),
+        ]);
+        let mut proxy = sent.clone();
+        proxy.insert(FORWARDED_FOR, client[FORWARDED_FOR].clone());
+        proxy.insert(REAL_IP, HeaderValue::from_static("1.2.3.4"));
+        let nothing = HeaderMap::new();
+        let mut silent = client.clone();
+        silent.insert(FORWARDED_FOR, HeaderValue::from_static("127.0.0.2"));
+        for (trusted, sent, expected) in [
+            ("10.0.0.0/8", &sent, client),
+            ("127.0.0.0/8", &sent, proxy),
+            ("10.0.0.0/8", &nothing, silent.clone()),
+            ("127.0.0.0/8", &nothing, silent),
+        ] {
+            let mut map = sent.clone();
+            let networks: Trusted = trusted.parse().unwrap();
+            Forwarded {
+                sender: networks.sender([127, 0, 0, 2].into(), &map),
+                port: 8000,
+                host: "shop",
+                path: "/a",
+                prefix: None,
+            }
+            .apply(&mut map);
+            assert_eq!(map, expected, "{trusted}");
         }
-        .apply(&mut map);
-        assert_eq!(map["x-forwarded-for"], "1.2.3.4, 127.0.0.2");
-        assert_eq!(map["x-forwarded-proto"], "http");
-        assert_eq!(map["x-forwarded-host"], "shop");
-        assert_eq!(map["x-forwarded-port"], "8000");
-        assert_eq!(map["x-forwarded-path"], "/a");
-        assert_eq!(map["x-real-ip"], "127.0.0.2");
-        assert!(!map.contains_key("x-forwarded-prefix"));
     }
 
     #[test]
-    fn only_h2c_may_be_ignored() {
-        assert!(!asks_for_upgrade(&headers(&[("upgrade", "h2c")])));
-        assert!(!asks_for_upgrade(&headers(&[])));
-        assert!(asks_for_upgrade(&headers(&[("upgrade", "websocket")])));
+    fn some_headers_are_taken_once() {
+        for name in ONCE {
+            let mut map = HeaderMap::new();
+            map.append(&name, HeaderValue::from_static("a"));
+            assert!(!has_duplicate(&map), "{name}");
+            map.append(&name, HeaderValue::from_static("a"));
+            assert!(has_duplicate(&map), "{name}");
+        }
+        let twice = ["accept", "cookie", "range", "x-a"];
+        let mut map = HeaderMap::new();
+        for name in twice.into_iter().chain(twice) {
+            map.append(name, HeaderValue::from_static("a"));
+        }
+        assert!(!has_duplicate(&map));
+    }
+
+    #[test]
+    fn te_says_who_takes_trailers() {
+        for (te, takes) in [
+            ("trailers", true),
+            ("gzip, Trailers", true),
+            ("gzip", false),
+            ("trailers;q=0.5", false),
+        ] {
+            assert_eq!(takes_trailers(&headers(&[("te", te)])), takes, "{te}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! Takes in the whole body of a request before the request starts or asks a function.
 //!
-//! Kong does so, too: nginx buffers requests over HTTP (`request_buffering`), and
-//! request-size-limiting reads a body that announces no length, as those of gRPC do not, to its
+//! In Kong, nginx buffers requests over HTTP (`request_buffering`), and request-size-limiting reads a body that announces no length, as those of gRPC do not, to its
 //! end. So a client that is slow or stops half-way starts no function and keeps none busy. A body
 //! that no plugin measures is streamed.
 //!

@@ -1,9 +1,9 @@
-//! The local engine's gateway: one port, driven by the Kong DB-less file that is deployed to real
-//! Kong 3.9.
+//! The gateway of the local engine, and of a cluster without Kong: one port, driven by the Kong
+//! DB-less file that is deployed to Kong 3.9.
 //!
-//! It routes, runs plugins and proxies as Kong does, with Kong's statuses, bodies and headers. It
-//! refuses everything in the file that it does not know. It knows nothing about functions or
-//! processes: a request leaves through [`Upstream`].
+//! It serves that file with Kong's routes, plugins, statuses and bodies. `kong/README.md` lists where
+//! it differs from Kong. It refuses everything in the file that it does not know. It knows nothing
+//! about functions or processes: a request leaves through [`Upstream`].
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +23,7 @@ mod connection;
 mod gateway;
 mod headers;
 mod intake;
+mod media;
 mod path;
 mod plugins;
 mod proxy;
@@ -31,6 +32,8 @@ mod router;
 mod routes;
 mod sending;
 mod server;
+mod status;
+mod trusted;
 mod upstream;
 
 pub use config::{
@@ -38,4 +41,5 @@ pub use config::{
 };
 pub use routes::Routes;
 pub use server::Gateway;
+pub use trusted::{NotANetwork, Trusted};
 pub use upstream::{BoxError, HttpUpstream, Protocol, Target, Upstream, UpstreamError};

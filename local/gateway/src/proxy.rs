@@ -38,7 +38,8 @@ impl From<Broken> for Failure {
     }
 }
 
-/// Sends `request` to `service`, again where Kong would.
+/// Sends `request` to `service`, and repeats it where nginx's `proxy_next_upstream` with `error` and
+/// `timeout` repeats it.
 ///
 /// An attempt is repeated if it failed in transport or took too long, never after an answer. Once
 /// something was sent, only idempotent requests are repeated.
@@ -154,9 +155,10 @@ fn answer(error: &UpstreamError) -> Reply {
 }
 
 /// A body on its way to the client: bounded in how long the upstream may pause, and observed to
-/// its end.
+/// its end. nginx passes the trailers of gRPC only.
 pub(crate) struct Outgoing {
     inner: Body,
+    trailers: bool,
     read_timeout: Duration,
     /// Runs only while the gateway waits for the upstream. A slow client does not count.
     pause: Option<Pin<Box<Sleep>>>,
@@ -164,9 +166,15 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(crate) fn new(inner: Body, read_timeout: Duration, observation: Observation) -> Self {
+    pub(crate) fn new(
+        inner: Body,
+        trailers: bool,
+        read_timeout: Duration,
+        observation: Observation,
+    ) -> Self {
         Self {
             inner,
+            trailers,
             read_timeout,
             pause: None,
             _observation: observation,
@@ -189,6 +197,9 @@ impl HttpBody for Outgoing {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             this.pause = None;
+            let frame = frame.filter(|frame| {
+                this.trailers || !frame.as_ref().is_ok_and(|frame| frame.is_trailers())
+            });
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let read_timeout = this.read_timeout;

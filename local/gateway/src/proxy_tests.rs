@@ -198,3 +198,20 @@ async fn a_slow_client_is_not_the_upstreams_fault() {
     assert_eq!(status(&script, Method::POST, Body::new(body)).await, 408);
     assert_eq!(start.elapsed().as_secs(), 60);
 }
+
+#[tokio::test]
+async fn only_grpc_has_trailers() {
+    for trailers in [false, true] {
+        let (mut upstream, body) = Channel::<Bytes, Broken>::new(2);
+        upstream.send_data(Bytes::from_static(b"x")).await.unwrap();
+        upstream.send_trailers(HeaderMap::new()).await.unwrap();
+        drop(upstream);
+        let metrics = Arc::new(crate::plugins::prometheus::Metrics::new());
+        let id = http::HeaderValue::from_static("0123");
+        let seen = Observation::new(&metrics, &Method::GET, id);
+        let body = Outgoing::new(Body::new(body), trailers, Duration::from_secs(1), seen);
+        let collected = body.collect().await.unwrap();
+        assert_eq!(collected.trailers().is_some(), trailers);
+        assert_eq!(collected.to_bytes(), "x");
+    }
+}

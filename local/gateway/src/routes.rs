@@ -21,9 +21,14 @@ impl Routes {
         Self(Router::new(config))
     }
 
-    /// The normalized form of a path; `None` for a path that is answered 400.
+    /// The form of a path that routes are compared with; `None` for a path that is refused.
     pub fn normalize(path: &str) -> Option<Cow<'_, str>> {
         path::normalize(path).ok()
+    }
+
+    /// What goes to the upstream of a path that was normalized.
+    pub fn escape(path: &str) -> Cow<'_, str> {
+        path::escape(path)
     }
 
     /// The route of a request for `path`, as [`normalize`](Self::normalize) leaves it, with neither

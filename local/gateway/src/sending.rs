@@ -179,7 +179,11 @@ impl HttpBody for Attempt {
             Err(error) => return Poll::Ready(Some(Err(error))),
         };
         let polled = Pin::new(&mut *body).poll_frame(cx);
-        let polled = polled.map_err(|_| BoxError::from(Broken));
+        // nginx drops the trailers of requests.
+        let polled = match polled.map_err(|_| BoxError::from(Broken)) {
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Poll::Ready(None),
+            polled => polled,
+        };
         let (is_last, now) = (body.is_end_stream(), Instant::now());
         let progress = match &polled {
             Poll::Pending => Progress::Client(now),
@@ -261,6 +265,17 @@ mod tests {
         client.send_data(Bytes::from_static(b"cd")).await.unwrap();
         drop(client);
         assert_eq!(text(first).await, "cd");
+    }
+
+    #[tokio::test]
+    async fn trailers_of_a_request_end_here() {
+        let (mut client, body) = Channel::<Bytes, Broken>::new(4);
+        let (mut attempt, sending) = RequestBody::from(Body::new(body)).attempt();
+        client.send_data(Bytes::from_static(b"ab")).await.unwrap();
+        client.send_trailers(http::HeaderMap::new()).await.unwrap();
+        assert!(attempt.frame().await.unwrap().unwrap().is_data());
+        assert!(attempt.frame().await.is_none());
+        assert!(matches!(*lock(&sending.0.progress), Progress::Read(_)));
     }
 
     #[tokio::test(start_paused = true)]

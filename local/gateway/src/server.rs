@@ -7,8 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -23,6 +22,8 @@ use crate::gateway::{Shared, handle};
 use crate::intake::Room;
 use crate::plugins::prometheus::Metrics;
 use crate::router::Router;
+use crate::status::Status;
+use crate::trusted::Trusted;
 use crate::upstream::{BoxError, Upstream};
 
 /// How long a client may take for a request's headers, or idle between two requests (nginx's
@@ -49,6 +50,7 @@ pub struct Gateway<U> {
     shared: Arc<Shared<U>>,
     /// Those of the file.
     consumers: Consumers,
+    trusted: Arc<Trusted>,
     drain_timeout: Duration,
 }
 
@@ -57,6 +59,7 @@ impl<U> Clone for Gateway<U> {
         Self {
             shared: Arc::clone(&self.shared),
             consumers: self.consumers.clone(),
+            trusted: Arc::clone(&self.trusted),
             drain_timeout: self.drain_timeout,
         }
     }
@@ -78,11 +81,13 @@ impl<U: Upstream> Gateway<U> {
             credentials: RwLock::new(Arc::new(credentials)),
             metrics: Arc::new(Metrics::new()),
             room: Room::default(),
+            status: Status::default(),
             upstream,
         };
         Ok(Self {
             shared: Arc::new(shared),
             consumers: of_file,
+            trusted: Arc::default(),
             drain_timeout: DRAIN_TIMEOUT,
         })
     }
@@ -106,32 +111,53 @@ impl<U: Upstream> Gateway<U> {
         self
     }
 
+    /// Sets the proxies whose `X-Forwarded-*` headers are believed; none by default.
+    #[must_use]
+    pub fn with_trusted(mut self, trusted: Trusted) -> Self {
+        self.trusted = Arc::new(trusted);
+        self
+    }
+
     /// Serves `listener` until `shutdown`, then finishes what runs, up to the drain timeout.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let shared = Arc::clone(&self.shared);
-        let drain = self.drain_timeout;
+        let (shared, trusted) = (Arc::clone(&self.shared), Arc::clone(&self.trusted));
+        shared.status.set_serving(true);
+        let shutdown = async {
+            shutdown.await;
+            self.shared.status.set_serving(false);
+        };
         serve(
             listener,
             shutdown,
-            drain,
+            self.drain_timeout,
+            Some(Arc::clone(&shared)),
             move |connection, request: Request<Incoming>| {
-                let shared = Arc::clone(&shared);
-                async move { handle(&shared, &connection, request.map(Body::new)).await }
+                let (shared, trusted) = (Arc::clone(&shared), Arc::clone(&trusted));
+                async move {
+                    shared.status.requested();
+                    handle(&shared, &trusted, &connection, request.map(Body::new)).await
+                }
             },
         )
         .await;
     }
 
-    /// Serves `GET /metrics` on a listener of its own, as Kong does on its status port.
+    /// Serves `GET /status`, `/status/ready` and `/metrics`, the paths of Kong's status port, on a
+    /// listener of its own. `/status/ready` is 503 before [`serve`](Self::serve) and from its
+    /// shutdown on.
     pub async fn serve_status(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let metrics = Arc::clone(&self.shared.metrics);
+        let shared = Arc::clone(&self.shared);
         serve(
             listener,
             shutdown,
             self.drain_timeout,
+            None::<Arc<Shared<U>>>,
             move |_, request: Request<Incoming>| {
-                let metrics = Arc::clone(&metrics);
-                async move { status(&metrics, request.method(), request.uri().path()) }
+                let shared = Arc::clone(&shared);
+                async move {
+                    let (method, path) = (request.method(), request.uri().path());
+                    shared.status.answer(&shared.metrics, method, path)
+                }
             },
         )
         .await;
@@ -143,27 +169,15 @@ impl<U: Upstream> Gateway<U> {
     }
 }
 
-fn status(metrics: &Metrics, method: &Method, path: &str) -> Response<Body> {
-    let (status, body) = match (method, path) {
-        (&Method::GET | &Method::HEAD, "/metrics") => (StatusCode::OK, metrics.text()),
-        (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
-        _ => (StatusCode::NOT_FOUND, String::new()),
-    };
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
-    response
-}
-
-async fn serve<H, F>(
+/// `counted` counts the connections, if it is there.
+async fn serve<U, H, F>(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
     drain_timeout: Duration,
+    counted: Option<Arc<Shared<U>>>,
     handler: H,
 ) where
+    U: Upstream,
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -190,7 +204,9 @@ async fn serve<H, F>(
         serial += 1;
         let closing = closing.clone();
         let handler = handler.clone();
+        let counted = counted.clone();
         connections.spawn(async move {
+            let _active = counted.as_ref().map(|shared| shared.status.connected());
             if let Err(error) = connection(stream, peer, serial, closing, handler).await {
                 tracing::debug!(error = &*error, "a connection ended early");
             }

@@ -76,6 +76,10 @@ pub trait Upstream: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response<Body>, UpstreamError>> + Send;
 }
 
+/// An upstream that disappears without closing its connection is noticed within twice this time. All
+/// calls of a function share one HTTP/2 connection, and would go on waiting on it.
+const HTTP2_PING: Duration = Duration::from_secs(10);
+
 type HttpClient = Client<HttpConnector<Resolver>, Body>;
 
 /// Sends requests to the target's own host and port, over pooled connections.
@@ -83,7 +87,8 @@ type HttpClient = Client<HttpConnector<Resolver>, Body>;
 /// Over HTTP/2 the `:authority` is always the target's.
 #[derive(Debug, Clone, Default)]
 pub struct HttpUpstream {
-    /// A client has one connect timeout, so there is one client for each timeout in the file.
+    /// A client has one protocol and one connect timeout, so there is one client for each pair in the
+    /// file. A client keeps connections by host and port: JSON and gRPC never share one.
     clients: Arc<Mutex<HashMap<(Protocol, Duration), HttpClient>>>,
 }
 
@@ -102,6 +107,9 @@ impl HttpUpstream {
                 connector.set_connect_timeout(Some(target.connect_timeout));
                 connector.set_nodelay(true);
                 Client::builder(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .http2_keep_alive_interval(HTTP2_PING)
+                    .http2_keep_alive_timeout(HTTP2_PING)
                     .pool_timer(TokioTimer::new())
                     .pool_idle_timeout(Duration::from_secs(60))
                     .http2_only(target.protocol == Protocol::Grpc)

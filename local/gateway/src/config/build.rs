@@ -24,6 +24,7 @@ use crate::plugins::prometheus::Prometheus;
 use crate::plugins::rate_limiting::RateLimiting;
 use crate::plugins::request_size_limiting::RequestSizeLimiting;
 use crate::plugins::request_termination::RequestTermination;
+use crate::plugins::request_transformer::RequestTransformer;
 use crate::plugins::response_transformer::ResponseTransformer;
 use crate::upstream::Protocol;
 
@@ -446,6 +447,9 @@ fn plugins<'a>(
             "rate-limiting" => built.into_slot(&mut set.rate_limiting, RateLimiting::new)?,
             "request-termination" => {
                 built.into_slot(&mut set.request_termination, RequestTermination::new)?;
+            }
+            "request-transformer" => {
+                built.into_slot(&mut set.request_transformer, RequestTransformer::new)?;
             }
             "response-transformer" => {
                 built.into_slot(&mut set.response_transformer, ResponseTransformer::new)?;

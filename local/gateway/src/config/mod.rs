@@ -1,5 +1,5 @@
-//! Loads a Kong 3.x DB-less file and checks it as Kong does. It is stricter in one point: what the
-//! local gateway does not serve is refused, so that the file means the same to both.
+//! Loads a Kong 3.x DB-less file, in YAML or JSON, and refuses what Kong refuses. It also refuses
+//! what this gateway does not serve, so that no part of a file is ignored.
 
 mod build;
 mod consumers;

@@ -100,6 +100,7 @@ fn default(status: StatusCode) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reply::Asked;
     use http_body_util::BodyExt as _;
     use serde_json::Value;
 
@@ -110,7 +111,7 @@ mod tests {
     async fn answer(config: Value) -> (u16, Option<String>, String) {
         let id = HeaderValue::from_static("0123");
         let reply = plugin(config).unwrap().answer();
-        let (parts, body) = reply.into_response(false, &id, false).into_parts();
+        let (parts, body) = reply.into_response(Asked::default(), &id).into_parts();
         let kind = parts.headers.get("content-type");
         let kind = kind.map(|kind| kind.to_str().unwrap().to_owned());
         let body = body.collect().await.unwrap().to_bytes();

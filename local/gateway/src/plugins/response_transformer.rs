@@ -1,13 +1,16 @@
-//! response-transformer: adds headers to every answer, the gateway's own too.
+//! response-transformer: removes headers from every answer and adds others, also to the gateway's
+//! own answers.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::error::FieldError;
+use super::request_transformer::Remove;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    remove: Remove,
     add: Add,
 }
 
@@ -20,15 +23,17 @@ struct Add {
 /// The plugin, configured.
 #[derive(Debug)]
 pub(crate) struct ResponseTransformer {
+    remove: Vec<HeaderName>,
     add: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ResponseTransformer {
     pub(crate) fn new(config: Config) -> Result<Self, FieldError> {
+        let remove = config.remove.names()?;
         let add = config.add.headers.iter().map(|header| parse(header));
         let add: Option<_> = add.collect();
         let add = add.ok_or_else(|| FieldError::new("add.headers", "expected name:value"))?;
-        Ok(Self { add })
+        Ok(Self { remove, add })
     }
 
     /// What it adds.
@@ -36,8 +41,11 @@ impl ResponseTransformer {
         &self.add
     }
 
-    /// Adds what is not there yet.
+    /// Removes, and then adds what is not there.
     pub(crate) fn transform(&self, headers: &mut HeaderMap) {
+        for name in &self.remove {
+            headers.remove(name);
+        }
         for (name, value) in &self.add {
             headers.entry(name).or_insert_with(|| value.clone());
         }
@@ -60,11 +68,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays() {
-        let plugin = plugin(json!(["X-One:1", "Cache-Control:no-store"])).unwrap();
+    fn what_is_not_removed_stays() {
+        let config = json!({
+            "remove": {"headers": ["Server", "X-One"]},
+            "add": {"headers": ["X-One:1", "Cache-Control:no-store"]},
+        });
+        let plugin = ResponseTransformer::new(serde_json::from_value(config).unwrap()).unwrap();
         let mut headers = HeaderMap::new();
-        headers.insert("cache-control", HeaderValue::from_static("max-age=5"));
+        for (name, value) in [
+            ("server", "envoy"),
+            ("x-one", "2"),
+            ("cache-control", "max-age=5"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         plugin.transform(&mut headers);
+        assert!(!headers.contains_key("server"));
         assert_eq!(headers["x-one"], "1");
         let kept: Vec<_> = headers.get_all("cache-control").iter().collect();
         assert_eq!(kept, ["max-age=5"]);
@@ -79,5 +98,8 @@ mod tests {
                 "{bad}"
             );
         }
+        let config: Config = serde_json::from_value(json!({"remove": {"headers": [""]}})).unwrap();
+        let error = ResponseTransformer::new(config).unwrap_err();
+        assert_eq!(error.field, "remove.headers");
     }
 }

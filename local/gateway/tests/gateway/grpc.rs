@@ -74,6 +74,34 @@ async fn messages_and_trailers_pass() {
     assert_eq!(trailers["saw-user-key"], "v");
 }
 
+/// nginx's grpc_pass sends the path as the client wrote it. The route is found by its normal form.
+#[tokio::test]
+async fn a_path_goes_upstream_as_it_was_written() {
+    let echo = Echo::start().await;
+    let running = Running::start(&config(echo.port, ""), Consumers::none()).await;
+    for path in [
+        "/grpc.Echo/Call",
+        "/grpc.Echo//%43all?a=%20",
+        "/grpc.Echo/x/../Call",
+    ] {
+        let trailers = call(&running, grpc(path), "").await.trailers.unwrap();
+        assert_eq!(trailers["saw-path"], path);
+    }
+    let refused = call(&running, grpc("/grpc.Echo/%zz"), "").await;
+    assert_eq!(refused.status, 400);
+}
+
+#[tokio::test]
+async fn json_and_grpc_share_an_address_and_no_connection() {
+    let echo = Echo::start().await;
+    let running = Running::start(&config(echo.port, ""), Consumers::none()).await;
+    for _ in 0..3 {
+        assert_eq!(running.get("/f").await.json()["version"], "HTTP/1.1");
+        let answer = call(&running, grpc("/grpc.Echo/Call"), "").await;
+        assert_eq!(answer.trailers.unwrap()["grpc-status"], "0");
+    }
+}
+
 #[tokio::test]
 async fn both_directions_stream() {
     let echo = Echo::start().await;

@@ -32,8 +32,18 @@ async fn what_no_function_answers_wakes_nothing() {
     let gateway = Gateway::new(config, signer.consumers(), HttpUpstream::new()).unwrap();
     let running = Running::of(gateway).await;
 
-    let known = Request::get("/products");
-    assert_eq!(running.send(known, "").await.status, 200);
+    let known = Request::get("/products")
+        .header("x-name-yourself", "1")
+        .header("x-consumer-username", "admin")
+        .header("x-authenticated-groups", "admin");
+    let answer = running.send(known, "").await;
+    assert_eq!(answer.status, 200);
+    for gone in ["server", "x-envoy-upstream-service-time"] {
+        assert!(!answer.headers.contains_key(gone), "{gone}");
+    }
+    for gone in ["x-consumer-username", "x-authenticated-groups"] {
+        assert_eq!(answer.json()["headers"].get(gone), None, "{gone}");
+    }
     let asked = echo.seen();
     // Another method of a path is refused with those that it has, and goes nowhere.
     for (method, path, allow) in [

@@ -5,7 +5,9 @@
 mod auth;
 mod failures;
 mod grpc;
+mod http2;
 mod kong_yml;
 mod limits;
+mod parity;
 mod rest;
 mod support;

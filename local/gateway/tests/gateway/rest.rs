@@ -121,19 +121,36 @@ async fn no_route_is_kongs_404() {
 #[tokio::test]
 async fn malformed_requests_go_nowhere() {
     let (echo, running) = plain().await;
-    let cases: [(&[u8], &str); 8] = [
+    let cases: [(&[u8], &str); 10] = [
         (b"GET /a HTTP/1.1\r\n\r\n", "400"),
         (b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"),
-        (b"GET /../a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "400"),
-        (b"GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "400"),
+        (
+            b"GET /../a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "400",
+        ),
+        (
+            b"GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "400",
+        ),
         (
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
             "400",
         ),
-        (b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n", "405"),
         (
-            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n",
-            "501",
+            b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\nConnection: close\r\n\r\n",
+            "400",
+        ),
+        (
+            b"TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "405",
+        ),
+        (
+            b"GET http://a/ HTTP/1.1\r\nConnection: close\r\n\r\n",
+            "400",
+        ),
+        (
+            b"GET / HTTP/1.1\r\nHost: a..b\r\nConnection: close\r\n\r\n",
+            "400",
         ),
         (b"no http at all\r\n\r\n", "400"),
     ];
@@ -178,6 +195,7 @@ async fn two_lengths_cannot_hide_a_request() {
         ("Transfer-Encoding: gzip", "400"),
         ("Transfer-Encoding: chunked, identity", "400"),
         ("Content-Length: 3\r\nContent-Length: 13", "400"),
+        ("Content-Length: 13\r\nContent-Length: 13", "400"),
         ("X: a\r\n Transfer-Encoding: chunked", "400"),
     ] {
         for before in ["", &fine] {

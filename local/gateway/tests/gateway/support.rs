@@ -92,6 +92,9 @@ impl Running {
         parts.uri = format!("http://127.0.0.1:{}{}", self.port, parts.uri)
             .parse()
             .unwrap();
+        // As clients of an API do; without it, nginx's own errors are text.
+        let json = http::HeaderValue::from_static("application/json");
+        parts.headers.entry("accept").or_insert(json);
         let client: Client<_, B> = Client::builder(TokioExecutor::new()).build_http();
         let sent = client.request(Request::from_parts(parts, body));
         let response = tokio::time::timeout(DEADLINE, sent).await.unwrap().unwrap();
@@ -204,7 +207,7 @@ impl Echo {
 async fn echo(request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if parts.uri.path().starts_with("/grpc.") {
-        return grpc_echo(parts.headers, body);
+        return grpc_echo(parts.headers, &parts.uri, body);
     }
     let Ok(body) = body.collect().await else {
         return Response::builder()
@@ -215,7 +218,10 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
     let headers: serde_json::Map<String, Value> = parts
         .headers
         .iter()
-        .map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()))
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.to_string(), value.into())
+        })
         .collect();
     let saw = json!({
         "method": parts.method.as_str(),
@@ -224,7 +230,13 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
         "headers": headers,
         "body": String::from_utf8_lossy(&body.to_bytes()),
     });
-    Response::builder()
+    let mut response = Response::builder();
+    if parts.headers.contains_key("x-name-yourself") {
+        response = response
+            .header("server", "envoy")
+            .header("x-envoy-upstream-service-time", "1");
+    }
+    response
         .header("content-type", "application/json")
         .header("x-upstream", "yes")
         .header("keep-alive", "timeout=5")
@@ -233,7 +245,9 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
 }
 
 /// Sends every data frame back as it comes, then what was seen as trailers.
-fn grpc_echo(headers: HeaderMap, body: Incoming) -> Response<Body> {
+fn grpc_echo(mut headers: HeaderMap, uri: &http::Uri, body: Incoming) -> Response<Body> {
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
+    headers.insert("path", path.parse().unwrap());
     let mut body = body;
     let (mut sender, echoed) = http_body_util::Channel::<Bytes, Infallible>::new(1);
     tokio::spawn(async move {
@@ -246,7 +260,7 @@ fn grpc_echo(headers: HeaderMap, body: Incoming) -> Response<Body> {
         }
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
-        for name in ["te", "x-consumer-username", "user-key"] {
+        for name in ["path", "te", "x-consumer-username", "user-key"] {
             if let Some(value) = headers.get(name) {
                 trailers.insert(
                     http::HeaderName::try_from(format!("saw-{name}")).unwrap(),
