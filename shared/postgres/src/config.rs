@@ -4,7 +4,10 @@ use std::{num::NonZeroUsize, str::FromStr, time::Duration};
 
 use zerocart_core::{Invalid, Setup};
 
-use crate::{DatabaseUrl, PasswordSource};
+use crate::{DatabaseUrl, PasswordSource, RootCertificates};
+
+/// A volume with a file would delay each cold start, so certificates come in a variable.
+const ROOT_CERTIFICATE: &str = "DATABASE_ROOT_CERTIFICATE";
 
 /// How a pooled connection is checked before it is used again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,7 @@ impl Config {
     /// | variable | default |
     /// |---|---|
     /// | `DATABASE_URL` | required, see [`DatabaseUrl`] |
+    /// | `DATABASE_ROOT_CERTIFICATE` | the roots of the URL; see [`RootCertificates`] |
     /// | `DATABASE_POOL_SIZE` | 2 |
     /// | `DATABASE_ACQUIRE_TIMEOUT_MS` | 2000 |
     /// | `DATABASE_STATEMENT_TIMEOUT_MS` | 5000 |
@@ -78,14 +82,22 @@ impl Config {
     ///
     /// [`Invalid`] when one is missing or bad. All reasons are noted, without the URL.
     pub fn from_setup(setup: &mut Setup) -> Result<Self, Invalid> {
-        let url = setup.require("DATABASE_URL");
+        let url: Result<DatabaseUrl, _> = setup.require("DATABASE_URL");
+        let roots = setup.optional::<RootCertificates>(ROOT_CERTIFICATE);
         let pool_size = setup.or("DATABASE_POOL_SIZE", DEFAULT_POOL_SIZE);
         let acquire = setup.millis("DATABASE_ACQUIRE_TIMEOUT_MS", Duration::from_secs(2));
         let statement = setup.millis("DATABASE_STATEMENT_TIMEOUT_MS", Duration::from_secs(5));
         let connect = setup.millis("DATABASE_CONNECT_TIMEOUT_MS", Duration::from_secs(3));
         let recycling = setup.or("DATABASE_RECYCLING", Recycling::Fast);
+        let url = match (url?, roots?) {
+            (url, None) => url,
+            (url, Some(roots)) => url.with_root_certificates(roots).map_err(|problem| {
+                setup.problem(format!("{ROOT_CERTIFICATE}: {problem}"));
+                Invalid
+            })?,
+        };
         Ok(Self {
-            url: url?,
+            url,
             pool_size: pool_size?,
             acquire_timeout: acquire?,
             statement_timeout: statement?,
@@ -140,6 +152,48 @@ mod tests {
             assert!(noted(": ") || noted(" must"), "{name}: {problems}");
         }
         assert!(!problems.contains("secret"), "{problems}");
+    }
+
+    #[test]
+    fn root_certificates_must_be_some_and_of_use() {
+        let pem = || {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+            params.self_signed(&key).unwrap().pem()
+        };
+        let problem = |query: &str, certificates: &str| {
+            let url = format!("postgres://u:secret@h/d{query}");
+            let env = Env::from_iter([
+                ("DATABASE_URL", url.as_str()),
+                (ROOT_CERTIFICATE, certificates),
+            ]);
+            let mut setup = Setup::new(env, "test");
+            let config = Config::from_setup(&mut setup);
+            assert_eq!(config.is_err(), !setup.problems().is_empty());
+            setup.problems().join("\n")
+        };
+        let (old, new) = (pem(), pem());
+        let verified = "?sslmode=verify-full";
+        assert_eq!(problem(verified, &format!("{old}\n{new}")), "");
+        for (query, certificates, why) in [
+            (verified, "root.pem", "holds no certificate"),
+            (verified, &*old.replace("M", "!"), "is not PEM"),
+            (
+                verified,
+                "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+                "what is no certificate",
+            ),
+            ("", &old, "need an sslmode other than disable"),
+            (
+                "?sslmode=require&sslrootcert=/ca.pem",
+                &old,
+                "sslrootcert is set, too",
+            ),
+        ] {
+            let said = problem(query, certificates);
+            assert!(said.starts_with("DATABASE_ROOT_CERTIFICATE: "), "{said}");
+            assert!(said.contains(why), "{said}");
+        }
     }
 
     #[test]

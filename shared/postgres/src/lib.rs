@@ -70,6 +70,7 @@ pub use error::{ErrorExt, QueryError, RowExt};
 pub use futures_util::future::BoxFuture;
 pub use password::{Password, PasswordSource};
 pub use session::Session;
+pub use tls::RootCertificates;
 pub use tokio_postgres::{
     Row,
     types::{FromSql, Json, ToSql},

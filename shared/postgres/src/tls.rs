@@ -1,15 +1,16 @@
 //! TLS to the server, set up at the first connection that wants it.
 
 use std::{
-    io,
+    fmt, io,
     path::Path,
+    str::FromStr,
     sync::{Arc, OnceLock},
 };
 
 use futures_util::future::BoxFuture;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
+    pki_types::{CertificateDer, TrustAnchor, pem::PemObject},
 };
 use tokio_postgres::{
     Socket,
@@ -18,6 +19,28 @@ use tokio_postgres::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::url::Roots;
+
+/// Root certificates in PEM form: one or more, of which a server's certificate must lead to one. Two
+/// are how a certificate authority is replaced without an outage.
+///
+/// They are read when a function starts, and not at its first connection: this takes microseconds, and
+/// a bad text is then reported with all other bad variables.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RootCertificates(Arc<[TrustAnchor<'static>]>);
+
+impl FromStr for RootCertificates {
+    type Err = String;
+
+    fn from_str(pem: &str) -> Result<Self, String> {
+        Ok(Self(roots_in(pem.as_bytes())?.roots.into()))
+    }
+}
+
+impl fmt::Debug for RootCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootCertificates({})", self.0.len())
+    }
+}
 
 /// Makes TLS connectors that verify the server's certificate and name.
 ///
@@ -93,6 +116,7 @@ fn client_config(roots: &Roots) -> io::Result<ClientConfig> {
     let store = match roots {
         Roots::System => system_roots()?,
         Roots::File(path) => roots_of(path)?,
+        Roots::Given(roots) => roots.0.iter().cloned().collect(),
     };
     // The provider is named: a process-wide default may be missing, or somebody else's.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -118,18 +142,21 @@ fn system_roots() -> io::Result<RootCertStore> {
 }
 
 fn roots_of(path: &Path) -> io::Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
     let pem = std::fs::read(path)
         .map_err(|error| unusable(&format!("cannot read sslrootcert: {error}")))?;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate =
-            certificate.map_err(|error| unusable(&format!("sslrootcert is not PEM: {error}")))?;
-        store
-            .add(certificate)
-            .map_err(|error| unusable(&format!("sslrootcert: {error}")))?;
+    roots_in(&pem).map_err(|problem| unusable(&format!("sslrootcert {problem}")))
+}
+
+/// All certificates of a PEM text, or what is wrong with it.
+fn roots_in(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| format!("is not PEM: {error}"))?;
+        let added = store.add(certificate);
+        added.map_err(|error| format!("holds what is no certificate: {error}"))?;
     }
     if store.is_empty() {
-        return Err(unusable("sslrootcert holds no certificate"));
+        return Err("holds no certificate in PEM form".to_owned());
     }
     Ok(store)
 }

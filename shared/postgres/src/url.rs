@@ -5,6 +5,8 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::{Host, SslMode};
 
+use crate::tls::RootCertificates;
+
 /// Why a URL was refused. Never holds a part of it: it may be the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUrl {
@@ -26,8 +28,11 @@ pub enum InvalidUrl {
     #[error("sslmode must be disable, prefer, require, verify-ca or verify-full")]
     SslMode,
     /// A file of certificates without TLS.
-    #[error("sslrootcert needs an sslmode other than disable")]
+    #[error("root certificates need an sslmode other than disable in the URL")]
     RootsWithoutTls,
+    /// A file of certificates and certificates of the environment.
+    #[error("sslrootcert is set, too; only one of them can hold")]
+    TwoRoots,
     /// Client certificates.
     #[error("client certificates (sslcert, sslkey) are not offered")]
     ClientCertificate,
@@ -40,6 +45,8 @@ pub(crate) enum Roots {
     System,
     /// A PEM file's.
     File(PathBuf),
+    /// These.
+    Given(RootCertificates),
 }
 
 /// The address of a database.
@@ -63,6 +70,21 @@ pub struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// With these root certificates in place of the system's.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidUrl::RootsWithoutTls`], and [`InvalidUrl::TwoRoots`] where the URL names a file of
+    /// them.
+    pub fn with_root_certificates(mut self, roots: RootCertificates) -> Result<Self, InvalidUrl> {
+        self.roots = match self.roots {
+            None => return Err(InvalidUrl::RootsWithoutTls),
+            Some(Roots::File(_)) => return Err(InvalidUrl::TwoRoots),
+            Some(Roots::System | Roots::Given(_)) => Some(Roots::Given(roots)),
+        };
+        Ok(self)
+    }
+
     /// Adds server settings to those of the URL, for every session, without a round trip.
     pub(crate) fn add_options(&mut self, options: &str) {
         let all = match self.config.get_options() {
@@ -125,7 +147,9 @@ impl FromStr for DatabaseUrl {
             return Err(InvalidUrl::NoUser);
         }
         let roots = match (mode, roots) {
-            (SslMode::Disable, Roots::File(_)) => return Err(InvalidUrl::RootsWithoutTls),
+            (SslMode::Disable, Roots::File(_) | Roots::Given(_)) => {
+                return Err(InvalidUrl::RootsWithoutTls);
+            }
             (SslMode::Disable, Roots::System) => None,
             (_, roots) => Some(roots),
         };

@@ -3,7 +3,8 @@
 use std::{io::Write, net::IpAddr, time::Duration};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use zerocart_core::{Error, Kind};
+use zerocart_core::{Env, Error, Kind, Setup};
+use zerocart_postgres::{Database, Options};
 use zerocart_test_support::postgres::TestServer;
 
 use crate::support::{call, connect, database, running, until};
@@ -33,6 +34,16 @@ async fn install(admin: &tokio_postgres::Client, name: &str, pem: &str) {
         .unwrap();
 }
 
+/// Gives the server a certificate for 127.0.0.1, by this authority.
+async fn certify(admin: &tokio_postgres::Client, ca: &CertifiedIssuer<'_, KeyPair>) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.subject_alt_names = vec![rcgen::SanType::IpAddress(IpAddr::from([127, 0, 0, 1]))];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, ca).unwrap();
+    install(admin, "server.crt", &certificate.pem()).await;
+    install(admin, "server.key", &key.serialize_pem()).await;
+}
+
 #[tokio::test]
 async fn the_server_is_verified() {
     let server = TestServer::private().await;
@@ -57,13 +68,8 @@ async fn the_server_is_verified() {
     let log = refused("127.0.0.1", roots).await;
     assert!(log.contains("server does not support TLS"), "{log}");
 
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.subject_alt_names = vec![rcgen::SanType::IpAddress(IpAddr::from([127, 0, 0, 1]))];
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &ca).unwrap();
     let admin = connect(test.admin_url()).await;
-    install(&admin, "server.crt", &certificate.pem()).await;
-    install(&admin, "server.key", &key.serialize_pem()).await;
+    certify(&admin, &ca).await;
     admin
         .batch_execute("ALTER SYSTEM SET ssl = on")
         .await
@@ -109,4 +115,31 @@ async fn the_server_is_verified() {
     let empty = file("");
     let log = refused("127.0.0.1", empty.path().to_str().unwrap()).await;
     assert!(log.contains("holds no certificate"), "{log}");
+
+    // The same from a variable. While an authority is replaced, clients know the old one and the new.
+    let verified = format!("{}?sslmode=verify-full", test.url());
+    let given = async |pem: &str| {
+        let variables = [
+            ("DATABASE_URL", &*verified),
+            ("DATABASE_ROOT_CERTIFICATE", pem),
+        ];
+        let mut setup = Setup::new(Env::from_iter(variables), "test");
+        let database = Database::from_setup(&mut setup, Options::default()).unwrap();
+        database.session(&call()).await.map(drop)
+    };
+    let new = authority();
+    let both = [new.pem(), ca.pem()].concat();
+    given(&both).await.unwrap();
+    certify(&admin, &new).await;
+    admin
+        .batch_execute("SELECT pg_reload_conf()")
+        .await
+        .unwrap();
+    until("the server has its new certificate", async || {
+        given(&new.pem()).await.is_ok()
+    })
+    .await;
+    given(&both).await.unwrap();
+    let log = format!("{:?}", given(&ca.pem()).await.unwrap_err());
+    assert!(log.contains("invalid peer certificate"), "{log}");
 }
