@@ -33,6 +33,11 @@ pub const DOMAINS: &[Domain] = &[
 /// belong to no domain, and have no database and no keys.
 pub const EDGE: &[(&str, Service)] = &[("zerocart-reflection", zerocart_reflection::SERVICE)];
 
+// generated: connections (cargo zerocart generate)
+/// The most database connections of all functions and jobs together.
+pub const CONNECTIONS: u32 = 148;
+// end of generated: connections
+
 /// Every function.
 pub fn functions() -> impl Iterator<Item = &'static Entry> {
     DOMAINS.iter().flat_map(|domain| domain.functions)

@@ -5,8 +5,12 @@ use std::fmt;
 use uuid::Uuid;
 use zerocart_core::{Call, Error};
 use zerocart_postgres::Database;
+use zerocart_proto::{
+    user::CreateUserRequest,
+    validate::{Validate as _, Violations},
+};
 
-use crate::{address::Address, password};
+use crate::{address::Address, create_user, password};
 
 /// The e-mail of the first admin.
 pub const EMAIL: &str = "admin@zerocart.example";
@@ -30,14 +34,39 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Adds an admin with a generated password, unless there is an admin already.
+/// A password in the form that is hashed, if the first admin can have it.
+///
+/// # Errors
+///
+/// INVALID_ARGUMENT with what is wrong: the rules are those of everybody who signs up.
+pub fn check_password(password: &str) -> Result<String, Error> {
+    let request = CreateUserRequest {
+        email: EMAIL.to_owned(),
+        name: "Admin".to_owned(),
+        password: password.to_owned(),
+    };
+    let mut wrong = Violations::default();
+    request.validate(&mut wrong);
+    if !wrong.is_empty() {
+        return Err(Error::invalid(wrong));
+    }
+    create_user::check(&request).map(|(_, password)| password)
+}
+
+/// Adds an admin with this password or else a generated one, unless there is an admin already.
 ///
 /// `database` is the user database as its owner: the functions' role cannot make admins.
 ///
 /// # Errors
 ///
-/// When the database refuses, or the system has no randomness.
-pub async fn first_admin(database: &Database, cx: &Call) -> Result<Option<Credential>, Error> {
+/// When the password is none ([`check_password`]), the database refuses, or the system has no
+/// randomness.
+pub async fn first_admin(
+    database: &Database,
+    cx: &Call,
+    password: Option<&str>,
+) -> Result<Option<Credential>, Error> {
+    let given = password.map(check_password).transpose()?;
     let exists: bool = database
         .session(cx)
         .await?
@@ -50,9 +79,12 @@ pub async fn first_admin(database: &Database, cx: &Call) -> Result<Option<Creden
     if exists {
         return Ok(None);
     }
-    let password = zerocart_auth::generate_secret(PASSWORD_BITS)
-        .map_err(Error::internal)?
-        .to_string();
+    let password = match given {
+        Some(password) => password,
+        None => zerocart_auth::generate_secret(PASSWORD_BITS)
+            .map_err(Error::internal)?
+            .to_string(),
+    };
     let hash = password::hash(&password)?;
     let address = Address::new(EMAIL);
     let key = address.key.map_err(Error::internal)?;

@@ -84,7 +84,7 @@ impl Function for CreateUser {
 /// # Errors
 ///
 /// INVALID_ARGUMENT, which names each that cannot be one.
-fn check(request: &CreateUserRequest) -> Result<(Address<'_>, String), Error> {
+pub(crate) fn check(request: &CreateUserRequest) -> Result<(Address<'_>, String), Error> {
     let mut wrong = Violations::default();
     let address = Address::new(&request.email);
     if let Err(why) = address.key {

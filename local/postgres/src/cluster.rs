@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tokio::time::{Instant, sleep};
+use zerocart_provision::Password;
 
 use crate::account::Account;
 use crate::find::Installation;
-use crate::passwords::{Password, SUPERUSER};
+use crate::passwords::SUPERUSER;
 use crate::{Error, Progress, Reporter};
 
 /// How often a state outside of this process is polled.
@@ -174,6 +175,7 @@ fn said(output: &Output) -> String {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct PidFile {
     pub(crate) pid: u32,
+    pub(crate) port: Option<u16>,
     pub(crate) ready: bool,
 }
 
@@ -187,14 +189,16 @@ impl PidFile {
         Self::parse(&fs::read_to_string(Self::path(cluster)).ok()?)
     }
 
-    /// Its first line is the process, its eighth the state (PostgreSQL's `pidfile.h`).
+    /// Its first line is the process, its fourth the port, its eighth the state (PostgreSQL's
+    /// `pidfile.h`).
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines();
         let pid = lines.next()?.trim().parse::<i64>().ok()?;
         Some(Self {
             // A standalone backend writes a negative number.
             pid: u32::try_from(pid.abs()).ok()?,
-            ready: lines.nth(6).is_some_and(|state| state.trim() == "ready"),
+            port: lines.nth(2).and_then(|port| port.trim().parse().ok()),
+            ready: lines.nth(3).is_some_and(|state| state.trim() == "ready"),
         })
     }
 }
@@ -302,6 +306,7 @@ mod tests {
             PidFile::parse(whole),
             Some(PidFile {
                 pid: 4711,
+                port: Some(5433),
                 ready: true
             })
         );
@@ -310,6 +315,7 @@ mod tests {
             PidFile::parse(&starting),
             Some(PidFile {
                 pid: 4711,
+                port: Some(5433),
                 ready: false
             })
         );
@@ -318,6 +324,7 @@ mod tests {
             PidFile::parse(early),
             Some(PidFile {
                 pid: 4711,
+                port: None,
                 ready: false
             })
         );
@@ -325,6 +332,7 @@ mod tests {
             PidFile::parse("-12\n"),
             Some(PidFile {
                 pid: 12,
+                port: None,
                 ready: false
             })
         );

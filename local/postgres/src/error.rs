@@ -1,9 +1,9 @@
-//! The errors of finding, starting, provisioning and migrating.
+//! The errors of finding, starting and provisioning.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a server could not be found, started, provisioned or migrated.
+/// Why a server could not be found, started or provisioned.
 ///
 /// `Display` is one message for a person and never repeats its source; no message holds a
 /// password.
@@ -117,33 +117,9 @@ pub enum Error {
         source: serde_json::Error,
     },
 
-    /// A domain's name cannot be part of a database's name.
-    #[error("`{0}` is not a domain: a-z, then a-z, 0-9 and _, 40 characters at most")]
-    Domain(String),
-
-    /// The server refused a statement or the connection.
-    #[error("cannot {what}")]
-    Sql {
-        /// What was tried.
-        what: String,
-        /// What the server said.
-        #[source]
-        source: Box<sqlx::Error>,
-    },
-
-    /// A migration failed, changed after it was applied, or is missing.
-    #[error("migration {}: {problem}", place(file, *line))]
-    Migration {
-        /// The file (or the folder, when a file is missing from it).
-        file: PathBuf,
-        /// The line in it, where the server named one.
-        line: Option<usize>,
-        /// What is wrong.
-        problem: String,
-        /// What the server said, with its detail and hint.
-        #[source]
-        source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    },
+    /// The server runs, and could not be provisioned.
+    #[error(transparent)]
+    Provision(#[from] zerocart_provision::Error),
 }
 
 impl Error {
@@ -154,26 +130,11 @@ impl Error {
         let path = path.into();
         move |source| Self::Io { what, path, source }
     }
-
-    pub(crate) fn sql(what: impl Into<String>) -> impl FnOnce(sqlx::Error) -> Self {
-        let what = what.into();
-        move |source| Self::Sql {
-            what,
-            source: Box::new(source),
-        }
-    }
 }
 
 fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(
         || "another process".to_owned(),
         |pid| format!("process {pid}"),
-    )
-}
-
-fn place(file: &std::path::Path, line: Option<usize>) -> String {
-    line.map_or_else(
-        || file.display().to_string(),
-        |line| format!("{}:{line}", file.display()),
     )
 }

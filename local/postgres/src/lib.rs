@@ -1,8 +1,8 @@
-//! PostgreSQL for one machine: found or fetched, started, provisioned and migrated.
+//! PostgreSQL for one machine: found or fetched, started and provisioned.
 //!
 //! [`Server::start`] returns a running server on 127.0.0.1 whose data is in a folder of the caller.
-//! [`provision`] makes the database and the two roles of every domain. [`migrate`] applies a folder
-//! of migrations. It works as a normal user and as root. PostgreSQL refuses to run as root, so for
+//! [`provision`] makes the database and the two roles of every domain, with `zerocart-provision`, which
+//! also applies migrations. It works as a normal user and as root. PostgreSQL refuses to run as root, so for
 //! root the server's processes run as another user (see [`Options::folder`]).
 //!
 //! No server outlives its owner: dropping a [`Server`] stops it, and a [`Guard`] stops it when this
@@ -16,10 +16,10 @@ mod find;
 mod guard;
 mod launch;
 mod lock;
-mod migrate;
 mod options;
 mod passwords;
 mod provision;
+mod running;
 mod server;
 
 pub use error::Error;
@@ -27,8 +27,8 @@ pub use fetch::FETCHED_MAJOR;
 pub use find::{Installation, OLDEST_MAJOR, find};
 pub use guard::{Guard, Signal};
 pub use lock::FileLock;
-pub use migrate::migrate;
 pub use options::{Folder, Options, Progress, Reporter, Source};
 pub use passwords::Url;
 pub use provision::{Database, provision};
+pub use running::Running;
 pub use server::Server;

@@ -6,44 +6,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use postgres_protocol::password::scram_sha_256;
-use rand::distr::{Alphanumeric, SampleString};
 use serde::{Deserialize, Serialize};
+use zerocart_provision::{Address, Password};
 
 use crate::Error;
 
-/// 32 characters of 62: 190 bits, more than enough for SCRAM-SHA-256.
-const LENGTH: usize = 32;
-
 /// The name of the superuser.
 pub(crate) const SUPERUSER: &str = "postgres";
-
-/// A password, which `Debug` does not show.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(transparent)]
-pub(crate) struct Password(String);
-
-impl Password {
-    pub(crate) fn random() -> Self {
-        Self(Alphanumeric.sample_string(&mut rand::rng(), LENGTH))
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// The verifier that the server keeps instead of it (RFC 5803). Statements with a verifier may
-    /// be logged.
-    pub(crate) fn verifier(&self) -> String {
-        scram_sha_256(self.0.as_bytes())
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
 
 /// A database's address with its password, which `Debug` does not show.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +43,19 @@ impl Url {
             self.port,
             self.database
         )
+    }
+
+    /// The same as an address.
+    pub fn address(&self) -> Address {
+        Address::new(&self.expose(), None).expect("the URL was made of good parts")
+    }
+
+    /// Another database of the same server.
+    pub(crate) fn database(&self, database: &str) -> Self {
+        Self {
+            database: database.to_owned(),
+            ..self.clone()
+        }
     }
 }
 
@@ -167,7 +149,6 @@ mod tests {
             .unwrap()
             .get_or_make("zerocart_user")
             .unwrap();
-        assert_eq!(first.expose().len(), LENGTH);
 
         let mut again = Passwords::load(folder.path()).unwrap();
         assert_eq!(again.get("zerocart_user"), Some(&first));
@@ -195,7 +176,7 @@ mod tests {
     fn debug_hides_the_password() {
         let url = Url::new(
             "zerocart_user",
-            &Password("s3cret".to_owned()),
+            &Password::new("s3cret"),
             5432,
             "zerocart_user",
         );

@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
+use zerocart_provision::Password;
 
 use crate::account::{Account, elsewhere, make_folder};
 use crate::cluster::{self, POLL};
@@ -18,7 +19,7 @@ use crate::find::{Installation, find_for};
 use crate::guard::{self, Guard};
 use crate::launch::{Log, Outcome, Postmaster, free_port, settings};
 use crate::lock::FileLock;
-use crate::passwords::{Password, Passwords, SUPERUSER, Url};
+use crate::passwords::{Passwords, SUPERUSER, Url};
 use crate::{Error, Folder, Options, Progress, Source};
 
 /// How many ports are tried if other programs take them between the choice and the start.
@@ -331,7 +332,7 @@ fn lock(folder: &Path) -> Result<FileLock, Error> {
 
 /// The account of the server, and the folder of its data: the one that was used before, else one
 /// that the account can use.
-fn home(folder: &Path) -> Result<(Account, PathBuf), Error> {
+pub(crate) fn home(folder: &Path) -> Result<(Account, PathBuf), Error> {
     for home in [folder.to_owned(), elsewhere(folder)] {
         let cluster = home.join("cluster");
         if cluster.is_dir() {

@@ -90,7 +90,7 @@ async fn a_name_that_is_no_domain_changes_nothing() {
     let server = Server::start(Options::temporary()).await.unwrap();
     let error = provision(&server, &["user", "x; DROP"]).await.unwrap_err();
     assert!(
-        matches!(&error, Error::Domain(name) if name == "x; DROP"),
+        matches!(&error, Error::Provision(zerocart_provision::Error::Domain(name)) if name == "x; DROP"),
         "{error:?}"
     );
     let roles = "SELECT count(*)::text FROM pg_roles WHERE rolname LIKE 'zerocart%'";

@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use zerocart_local_postgres::{Error, Options, Server, migrate, provision};
+use zerocart_provision::{Address, Administrator, Error, Migrations};
 
-use crate::support::ask;
+use crate::support::{ask, connect, passwords, server};
+
+async fn migrate(address: &Address, folder: &Path) -> Result<Vec<String>, Error> {
+    zerocart_provision::migrate(address, &Migrations::read(folder)?).await
+}
 
 fn write(folder: &Path, files: &[(&str, &str)]) {
     for (name, sql) in files {
@@ -13,18 +17,19 @@ fn write(folder: &Path, files: &[(&str, &str)]) {
     }
 }
 
-fn names(files: &[std::path::PathBuf]) -> Vec<&str> {
-    files
-        .iter()
-        .map(|file| file.file_name().unwrap().to_str().unwrap())
-        .collect()
+fn names(files: &[String]) -> Vec<&str> {
+    let names = files.iter().map(|file| file.rsplit('/').next());
+    names.map(Option::unwrap).collect()
 }
 
 #[tokio::test]
 async fn each_file_once_and_every_mistake_by_name() {
-    let server = Server::start(Options::temporary()).await.unwrap();
-    let database = provision(&server, &["user"]).await.unwrap().remove(0);
-    let url = database.owner_url.expose();
+    let (_server, admin) = server().await;
+    let roles = passwords(&["user"]);
+    let mut session = Administrator::connect(&admin).await.unwrap();
+    session.provision(&["user"], &roles, drop).await.unwrap();
+    let login = |role: &str| admin.login(role, &roles[role]).database("zerocart_user");
+    let (url, user) = (login("zerocart_user_owner"), login("zerocart_user"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
 
@@ -40,7 +45,7 @@ async fn each_file_once_and_every_mistake_by_name() {
         &[("2_mail.sql", "ALTER TABLE users ADD COLUMN mail text;")],
     );
     assert_eq!(names(&migrate(&url, path).await.unwrap()), ["2_mail.sql"]);
-    let count = ask(&database.url, "SELECT count(mail)::text FROM users").await;
+    let count = ask(&user, "SELECT count(mail)::text FROM users").await;
     assert_eq!(count.unwrap(), "0");
 
     // One that fails: the file and the line; nothing of it stays.
@@ -62,8 +67,25 @@ async fn each_file_once_and_every_mistake_by_name() {
     let error = migrate(&url, path).await.unwrap_err().to_string();
     assert!(error.contains("3_bad.sql:3: syntax error"), "{error}");
     let made = "SELECT (to_regclass('é') IS NULL)::text";
-    assert_eq!(ask(&database.owner_url, made).await.unwrap(), "true");
+    assert_eq!(ask(&url, made).await.unwrap(), "true");
     fs::remove_file(path.join("3_bad.sql")).unwrap();
+
+    // One that must wait for a table that is in use.
+    write(
+        path,
+        &[("3_busy.sql", "ALTER TABLE users ADD COLUMN busy int;")],
+    );
+    let mut session = connect(&user).await.unwrap();
+    let hold = sqlx::raw_sql("BEGIN; SELECT count(*) FROM users");
+    hold.execute(&mut session).await.unwrap();
+    let error = migrate(&url, path).await.unwrap_err().to_string();
+    drop(session);
+    assert!(error.contains("3_busy.sql"), "{error}");
+    assert!(
+        error.contains("uses a table for longer than 3 s"),
+        "{error}"
+    );
+    fs::remove_file(path.join("3_busy.sql")).unwrap();
 
     // One that was changed, and one that is gone.
     write(
@@ -80,10 +102,10 @@ async fn each_file_once_and_every_mistake_by_name() {
 #[tokio::test]
 async fn a_bad_folder_is_refused_before_anything_is_asked() {
     // Nobody listens there: none of these gets as far as a connection.
-    let url = "postgres://nobody@127.0.0.1:1/nothing";
+    let url = Address::new("postgres://nobody@127.0.0.1:1/nothing", None).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    let refused = async || migrate(url, path).await.unwrap_err().to_string();
+    let refused = async || migrate(&url, path).await.unwrap_err().to_string();
     assert!(refused().await.contains("there is no migration in it"));
 
     write(path, &[("1_a.sql", "SELECT 1"), ("01_b.sql", "SELECT 1")]);
@@ -92,8 +114,8 @@ async fn a_bad_folder_is_refused_before_anything_is_asked() {
     write(path, &[("add-users.sql", "SELECT 1")]);
     assert!(refused().await.contains("add-users.sql: is not named"));
     fs::remove_file(path.join("add-users.sql")).unwrap();
-    assert!(refused().await.contains("connect to apply"));
+    assert!(refused().await.contains("nobody listens there"));
 
-    let missing = migrate(url, &path.join("missing")).await.unwrap_err();
-    assert!(matches!(missing, Error::Io { .. }), "{missing:?}");
+    let missing = migrate(&url, &path.join("missing")).await.unwrap_err();
+    assert!(matches!(missing, Error::Read { .. }), "{missing:?}");
 }
