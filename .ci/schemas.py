@@ -14,6 +14,20 @@ import yaml
 
 KUBERNETES = "v1.36"
 
+# Of Kubernetes' own, what knative/ and deploy/cluster/files have.
+KINDS = [
+    "configmap-v1",
+    "cronjob-batch-v1",
+    "deployment-apps-v1",
+    "job-batch-v1",
+    "namespace-v1",
+    "networkpolicy-networking-v1",
+    "poddisruptionbudget-policy-v1",
+    "resourcequota-v1",
+    "service-v1",
+    "statefulset-apps-v1",
+]
+
 
 def strict(schema):
     """Closes each object that names its fields, and is not declared open."""
@@ -48,7 +62,8 @@ def main(serving, out):
     package = pathlib.Path(kubernetes_validate.__file__).parent
     [kubernetes] = (package / "kubernetes-json-schema").glob(KUBERNETES + ".*-local-strict")
     definitions = json.loads((kubernetes / "_definitions.json").read_text())["$defs"]
-    for name in ["cronjob-batch-v1.json", "namespace-v1.json"]:
+    for kind in KINDS:
+        name = f"{kind}.json"
         write(out, name, whole(json.loads((kubernetes / name).read_text()), definitions))
     crd = yaml.safe_load((serving / "config/core/300-resources/service.yaml").read_text())
     [v1] = [version for version in crd["spec"]["versions"] if version["name"] == "v1"]

@@ -19,6 +19,7 @@ const WHOLE: &[&str] = &[
     "functions/*/src/bin",
     "knative/edge",
     "knative/jobs",
+    "knative/overlays/*",
     "knative/services",
 ];
 
@@ -176,6 +177,9 @@ fn folders(root: &Path, pattern: &str) -> Result<Vec<String>, Error> {
         let exists = root.join(pattern).is_dir();
         return Ok(exists.then(|| pattern.to_owned()).into_iter().collect());
     };
+    if !root.join(before).is_dir() {
+        return Ok(Vec::new());
+    }
     let names = list(&root.join(before))?.into_iter();
     let paths = names.map(|name| format!("{before}{name}{after}"));
     Ok(paths.filter(|path| root.join(path).is_dir()).collect())

@@ -1,5 +1,5 @@
-//! `knative/`: a Knative Service per function and service of the edge, a CronJob per job, and the
-//! kustomization that applies them together. Each file is complete: it can be applied alone.
+//! `knative/`: a Knative Service per function and service of the edge, and a CronJob per job. Each
+//! file is complete: it can be applied alone.
 
 use std::fmt::Write as _;
 
@@ -16,6 +16,12 @@ const RESPONSE_START_S: u32 = 20;
 
 /// `timeoutSeconds` is also the grace of a pod that drains, of which the queue-proxy takes 30 s.
 const TIMEOUT_S: u32 = 35;
+
+/// The CPU that an instance asks for, in thousandths.
+pub const REQUEST_CPU_M: u32 = 25;
+
+/// The memory that an instance asks for, in MiB.
+pub const REQUEST_MEMORY_MIB: u32 = 16;
 
 /// What a job gets beyond its own limit before Kubernetes ends it.
 const JOB_GRACE_S: u32 = 5;
@@ -52,10 +58,8 @@ const PROBES: &str = "          # Without a period Knative probes every 50 ms. /
 pub fn render(sources: &Sources<'_>, units: &[Unit], settings: &Settings) -> Vec<Output> {
     let version = sources.version;
     let mut outputs = Vec::new();
-    let mut resources = vec!["namespace.yaml".to_owned()];
     let mut add = |path: String, text: String| {
         outputs.push(Output::file(format!("knative/{path}"), text));
-        resources.push(path);
     };
     for unit in units {
         match unit.rpc {
@@ -70,10 +74,6 @@ pub fn render(sources: &Sources<'_>, units: &[Unit], settings: &Settings) -> Vec
         let service = edge_service(name, file, &settings.of(name), version);
         add(format!("edge/{name}.yaml"), service);
     }
-    outputs.push(Output::file(
-        "knative/kustomization.yaml",
-        kustomization(&resources),
-    ));
     outputs
 }
 
@@ -141,6 +141,9 @@ kind: Service
 metadata:
   name: {name}
   namespace: {NAMESPACE}
+  labels:
+    # Only the public edge is reached from outside, also where a cluster has a domain of its own.
+    networking.knative.dev/visibility: cluster-local
 spec:
   template:
     metadata:
@@ -247,28 +250,10 @@ fn resources(indent: &str, settings: &settings::Unit) -> String {
         "{indent}# No CPU limit: it would be spent on the cold start.\n\
          {indent}resources:\n\
          {indent}  requests:\n\
-         {indent}    cpu: 25m\n\
-         {indent}    memory: 16Mi\n\
+         {indent}    cpu: {REQUEST_CPU_M}m\n\
+         {indent}    memory: {REQUEST_MEMORY_MIB}Mi\n\
          {indent}  limits:\n\
          {indent}    memory: {memory}Mi\n"
-    )
-}
-
-fn kustomization(resources: &[String]) -> String {
-    let head = head("#", "proto/");
-    let list: String = resources
-        .iter()
-        .map(|path| format!("  - {path}\n"))
-        .collect();
-    format!(
-        "{head}\
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-
-namespace: {NAMESPACE}
-
-resources:
-{list}"
     )
 }
 

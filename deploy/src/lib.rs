@@ -7,15 +7,19 @@
 //! - [`settings`]: one `functions.toml` per domain beside its code, with what is a decision;
 //! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function.
 //!
-//! Made from them, one module each: [`knative`], [`kong`], [`lambda`], [`source`] and [`docs`].
+//! Made from them, one module each: [`knative`], [`kustomize`], [`postgres`], [`kong`], [`lambda`],
+//! [`source`] and [`docs`].
 //! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
 
+pub mod budget;
 pub mod docs;
 pub mod files;
 pub mod knative;
 pub mod kong;
+pub mod kustomize;
 pub mod lambda;
 pub mod output;
+pub mod postgres;
 pub mod settings;
 pub mod source;
 mod text;
@@ -59,6 +63,8 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     let settings = Settings::read(sources)?;
     let units = unit::all(sources, &settings);
     let mut outputs = knative::render(sources, &units, &settings);
+    outputs.extend(kustomize::render(sources, &units, &settings, &outputs));
+    outputs.push(postgres::render(&units));
     outputs.push(kong::render(&units, sources.edge));
     outputs.extend(lambda::render(&units));
     let template = lambda::template(&units, sources.edge).map_err(|message| {

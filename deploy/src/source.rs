@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Output, Unit, text::head};
+use crate::{Output, Unit, budget::Connections, text::head};
 
 /// `src/bin/<name>.rs` of each function and job, and a region `functions` in each domain's `lib.rs`.
 pub fn render(units: &[Unit]) -> Vec<Output> {
@@ -20,8 +20,8 @@ pub fn render(units: &[Unit]) -> Vec<Output> {
     outputs
 }
 
-/// Regions `domains` of the registry's manifest and source.
-fn registry(units: &[Unit]) -> [Output; 2] {
+/// Regions `domains` of the registry's manifest and source, and `connections` of its source.
+fn registry(units: &[Unit]) -> [Output; 3] {
     let mut domains = Vec::new();
     for unit in units {
         if !domains.contains(&unit.domain) {
@@ -48,6 +48,15 @@ fn registry(units: &[Unit]) -> [Output; 2] {
             dependencies.collect::<String>(),
         ),
         Output::region("registry/src/lib.rs", "domains", list),
+        Output::region(
+            "registry/src/lib.rs",
+            "connections",
+            format!(
+                "/// The most database connections of all functions and jobs together.\n\
+                 pub const CONNECTIONS: u32 = {};\n",
+                Connections::of(units).sessions()
+            ),
+        ),
     ]
 }
 

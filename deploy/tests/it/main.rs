@@ -154,7 +154,12 @@ fn a_setting_changes_the_files_of_its_function_alone() {
     let scaled = format!("{SETTINGS}[create-user]\nmax-scale = 7\n");
     assert_eq!(
         differing(&FUNCTIONS, &scaled),
-        ["knative/services/create-user.yaml"]
+        [
+            "deploy/cluster/files/postgres.yaml",
+            "knative/overlays/production/quota.yaml",
+            "knative/services/create-user.yaml",
+            "registry/src/lib.rs",
+        ]
     );
     let limited = format!("{SETTINGS}[create-user]\ncalls-per-minute = 7\n");
     assert_eq!(differing(&FUNCTIONS, &limited), ["kong/kong.yml"]);
@@ -163,6 +168,42 @@ fn a_setting_changes_the_files_of_its_function_alone() {
         differing(&FUNCTIONS, &larger),
         ["functions/user/Cargo.toml"]
     );
+}
+
+#[test]
+fn quotas_and_max_connections_have_room_for_the_fleet() {
+    // 6 functions and a service of the edge with a max-scale of 3, each in two revisions; a job.
+    for (overlay, hard) in [
+        ("kind", ["\"15\"".to_owned(), "725m".into(), "576Mi".into()]),
+        (
+            "production",
+            ["\"43\"".to_owned(), "2125m".into(), "1696Mi".into()],
+        ),
+    ] {
+        let quota = file(&format!("knative/overlays/{overlay}/quota.yaml"));
+        let [pods, cpu, memory] = hard;
+        for line in [
+            format!("    pods: {pods}\n"),
+            format!("    requests.cpu: {cpu}\n"),
+            format!("    requests.memory: {memory}\n"),
+        ] {
+            assert!(quota.contains(&line), "{line}: {quota}");
+        }
+    }
+    // 2 revisions of 6 functions × 3 instances × 2 sessions, 2 of the job, 10 others, 3 reserved.
+    let region = Some("max_connections".to_owned());
+    let key = ("deploy/cluster/files/postgres.yaml".to_owned(), region);
+    let argument = &made(&FUNCTIONS, SETTINGS)[&key];
+    assert!(argument.contains("- --max_connections=87\n"), "{argument}");
+}
+
+#[test]
+fn no_kustomization_holds_the_namespace() {
+    for folder in ["", "overlays/kind/", "overlays/production/"] {
+        let text = file(&format!("knative/{folder}kustomization.yaml"));
+        assert!(text.contains("services\n") && text.contains("jobs\n") && text.contains("edge\n"));
+        assert!(!text.contains("namespace.yaml"), "{text}");
+    }
 }
 
 #[test]
@@ -183,11 +224,14 @@ fn a_new_function_is_named_wherever_functions_are() {
     let paths = differing(&FUNCTIONS[1..], SETTINGS);
     for path in [
         "README.md",
+        "deploy/cluster/files/postgres.yaml",
         "functions/user/Cargo.toml",
         "functions/user/src/bin/create-user.rs",
         "functions/user/src/lib.rs",
-        "knative/kustomization.yaml",
+        "knative/overlays/kind/quota.yaml",
+        "knative/overlays/production/quota.yaml",
         "knative/services/create-user.yaml",
+        "knative/services/kustomization.yaml",
         "kong/kong.yml",
         "lambda/template.json",
     ] {
@@ -196,7 +240,7 @@ fn a_new_function_is_named_wherever_functions_are() {
             "{path}: {paths:?}"
         );
     }
-    assert_eq!(paths.len(), 8, "{paths:?}");
+    assert_eq!(paths.len(), 12, "{paths:?}");
 }
 
 #[test]

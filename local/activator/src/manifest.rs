@@ -144,7 +144,11 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// Reads every function of a folder: each `<name>.yaml` in it, in the order of their names.
+/// The file of a folder that is no manifest.
+const KUSTOMIZATION: &str = "kustomization.yaml";
+
+/// Reads every function of a folder: each `<name>.yaml` in it but `kustomization.yaml`, in the order of
+/// their names.
 ///
 /// # Errors
 ///
@@ -153,7 +157,8 @@ pub fn load_dir(path: &Path) -> Result<Vec<Ksvc>, LoadError> {
     load(path, parse)
 }
 
-/// Reads every job of a folder: each `<name>.yaml` in it, in the order of their names.
+/// Reads every job of a folder: each `<name>.yaml` in it but `kustomization.yaml`, in the order of
+/// their names.
 ///
 /// # Errors
 ///
@@ -173,10 +178,9 @@ fn load<T>(
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable(path))? {
         let file = entry.map_err(unreadable(path))?.path();
-        if file
-            .extension()
-            .is_some_and(|extension| extension == "yaml")
-        {
+        // The list of the folder's files, which kustomize reads on a cluster.
+        let listing = file.file_name().is_some_and(|name| name == KUSTOMIZATION);
+        if !listing && file.extension().is_some_and(|end| end == "yaml") {
             files.push(file);
         }
     }

@@ -21,6 +21,17 @@ pub(super) struct Metadata {
     /// Only for a cluster. A machine has no namespaces.
     #[serde(rename = "namespace")]
     _namespace: Option<String>,
+    /// Only for a cluster.
+    #[serde(rename = "labels")]
+    _labels: Option<Labels>,
+}
+
+/// Who reaches a function on a cluster. Here only the gateway and other functions do.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Labels {
+    #[serde(rename = "networking.knative.dev/visibility")]
+    _visibility: String,
 }
 
 #[derive(Debug, Deserialize)]
