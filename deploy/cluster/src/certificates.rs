@@ -1,4 +1,5 @@
-//! The certificate of the PostgreSQL in the cluster, and the authority (CA) that signs it.
+//! Certificates that a deployment makes: of the PostgreSQL in the cluster, with the authority (CA) that signs
+//! it, and of the public edge on request.
 //!
 //! Functions trust the authority alone, and get its certificate as a variable. The server's own
 //! certificate lives for a year, and is made anew when a month is left.
@@ -79,6 +80,32 @@ pub(crate) fn server(authority: &Data, names: &[String], now: SystemTime) -> Res
     ]))
 }
 
+/// Makes a key and a certificate for a public edge, which nobody else has signed: clients have to be told
+/// to trust it.
+///
+/// # Errors
+///
+/// When the system has no randomness.
+pub fn self_signed(name: &str, now: SystemTime) -> Result<Data> {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(unmade)?;
+    params.distinguished_name = named(name);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    valid(&mut params, now, SERVER_LIFETIME);
+    let key = KeyPair::generate().map_err(unmade)?;
+    let certificate = params.self_signed(&key).map_err(unmade)?;
+    Ok(Data::from([
+        (CERTIFICATE.to_owned(), certificate.pem()),
+        (KEY.to_owned(), key.serialize_pem()),
+        (EXPIRES.to_owned(), seconds(now + SERVER_LIFETIME)),
+    ]))
+}
+
+/// Whether a certificate that this module made lasts for a month or more.
+pub fn lasts(certificate: &Data, now: SystemTime) -> bool {
+    let expires = certificate.get(EXPIRES).and_then(|text| text.parse().ok());
+    UNIX_EPOCH + Duration::from_secs(expires.unwrap_or_default()) >= now + RENEWED_BEFORE
+}
+
 /// What a signature needs to know of the authority, beside its key.
 fn authority_params() -> CertificateParams {
     let mut params = CertificateParams::default();
@@ -92,9 +119,7 @@ fn authority_params() -> CertificateParams {
 /// signed it.
 pub(crate) fn is_due(server: Option<&Data>, authority: &Data, now: SystemTime) -> bool {
     let Some(server) = server else { return true };
-    let expires = server.get(EXPIRES).and_then(|text| text.parse().ok());
-    let expires = UNIX_EPOCH + Duration::from_secs(expires.unwrap_or_default());
-    server.get(AUTHORITY) != authority.get(CERTIFICATE) || expires < now + RENEWED_BEFORE
+    server.get(AUTHORITY) != authority.get(CERTIFICATE) || !lasts(server, now)
 }
 
 fn named(name: &str) -> DistinguishedName {

@@ -1,8 +1,37 @@
 //! What the public edge serves: `kong/kong.yml`, with the cluster's keys and the description of the API.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::{Problem, Result};
+use crate::{Kubectl, Problem, Progress, Result, Wait, documents, names};
+
+/// The key of a ConfigMap under which the document is.
+pub const FILE: &str = "kong.yml";
+
+/// The annotation of the edge's pods that changes with the document: other content, other pods.
+pub const CONTENT: &str = "checksum/config";
+
+/// How long an edge may take until it has taken other content up.
+const START: Duration = Duration::from_secs(240);
+
+/// What may stand at the edge.
+const EDGES: [Edge; 2] = [
+    Edge {
+        config: "gateway",
+        deployment: "gateway",
+    },
+    Edge {
+        config: "zerocart-kong-kong-custom-dbless-config",
+        deployment: "zerocart-kong-kong",
+    },
+];
+
+/// An edge: its document, and its pods.
+struct Edge {
+    config: &'static str,
+    deployment: &'static str,
+}
 
 /// What browsers are told where TLS ends at the edge (RFC 6797).
 const HSTS: &str = "Strict-Transport-Security:max-age=31536000; includeSubDomains";
@@ -31,6 +60,53 @@ pub fn document(kong: &str, consumers: Value, openapi: &str, tls: bool) -> Resul
         require_tls(&mut document);
     }
     Ok(document)
+}
+
+/// Gives the edge that runs other consumers: the keys whose tokens it lets in. Returns which edge that was.
+///
+/// # Errors
+///
+/// When there is none, or it does not become ready with them.
+pub async fn replace_consumers(
+    kubectl: &Kubectl,
+    progress: &Progress,
+    consumers: Value,
+) -> Result<String> {
+    for edge in EDGES {
+        let Some(found) = kubectl.get("configmap", names::EDGE, edge.config).await? else {
+            continue;
+        };
+        let text = found["data"][FILE].as_str().unwrap_or_default();
+        let mut document: Value = serde_saphyr::from_str(text).map_err(|error| {
+            Problem::new(format!("the ConfigMap {} has no {FILE}", edge.config)).because(error)
+        })?;
+        if document["consumers"] == consumers {
+            return Ok("unchanged".to_owned());
+        }
+        document["consumers"] = consumers;
+        let text = document.to_string();
+        // The document is longer than the arguments of a program may be, so it is no patch.
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": edge.config,
+                "namespace": names::EDGE,
+                "labels": found["metadata"]["labels"],
+            },
+            "data": {FILE: text},
+        });
+        kubectl.apply(&[config]).await?;
+        let annotations = json!({CONTENT: documents::hash(&text)});
+        let pods = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
+        kubectl
+            .patch("deployment", names::EDGE, edge.deployment, &pods)
+            .await?;
+        let wait = Wait::new(kubectl, progress, names::EDGE, START);
+        wait.deployment(edge.deployment).await?;
+        return Ok(format!("{} has taken the keys up", edge.deployment));
+    }
+    Err(Problem::new("there is no edge").cure("`zerocart deploy`"))
 }
 
 fn require_tls(document: &mut Value) {

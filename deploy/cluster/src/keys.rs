@@ -135,6 +135,20 @@ impl TokenKeys {
         Ok(applied)
     }
 
+    /// Whether the functions that sign have a key. Without one they do not start.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be asked.
+    pub async fn are_signed_with(kubectl: &Kubectl) -> Result<bool> {
+        for name in [SIGNING, SERVICE_SIGNING] {
+            if kubectl.secret(names::FUNCTIONS, name).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Kong's consumer, with the public keys whose tokens are let in at the edge.
     pub fn consumers(&self) -> Value {
         let secrets: Vec<_> = self

@@ -1,10 +1,13 @@
 //! kubectl, always with the context named.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{Problem, Programs, Result, program::Call};
+
+/// How long an apply may take.
+const APPLY: Duration = Duration::from_secs(120);
 
 /// What happens to what would be changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -201,8 +204,34 @@ impl Kubectl {
         if objects.is_empty() || self.mode == Mode::Print {
             return Ok(Applied::default());
         }
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        self.apply_text(list.to_string()).await
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
+        if self.mode == Mode::DryRun {
+            return self.apply_text(list).await;
+        }
+        // kubectl says "configured" of what admission webhooks complete, also where nothing changes, so the
+        // contents before and after are compared.
+        let get = [
+            "get",
+            "--filename",
+            "-",
+            "--ignore-not-found",
+            "--output",
+            "json",
+        ];
+        let before = Self::parsed(self.call(get)?.input(list.clone())).await?;
+        let apply = self.call(["apply", "--filename", "-", "--output", "json"])?;
+        let apply = apply.within(APPLY).input(list);
+        let after = Self::parsed(apply).await?;
+        let before = contents(before.as_ref());
+        let mut applied = Applied::default();
+        for (object, content) in contents(after.as_ref()) {
+            match before.get(&object) {
+                None => applied.created += 1,
+                Some(old) if *old == content => applied.unchanged += 1,
+                Some(_) => applied.changed += 1,
+            }
+        }
+        Ok(applied)
     }
 
     /// Applies a text of YAML documents.
@@ -220,11 +249,20 @@ impl Kubectl {
                 return Ok(Applied::default());
             }
         }
-        let call = self.call(args)?.within(Duration::from_secs(120));
-        let out = call.input(text).output().await?;
+        let limit = APPLY;
+        let call = self.call(args)?.within(limit).input(text.clone());
+        let out = match call.output().await {
+            // The namespace would have been made a step before: only kubectl itself can check this.
+            Err(problem) if self.mode == Mode::DryRun && problem.lacks_namespace() => {
+                let args = ["apply", "--filename", "-", "--dry-run=client"];
+                self.call(args)?.within(limit).input(text).output().await?
+            }
+            out => out?,
+        };
         let mut applied = Applied::default();
         for line in out.lines() {
             let line = line.trim_end_matches(" (server dry run)");
+            let line = line.trim_end_matches(" (dry run)");
             match line.rsplit(' ').next() {
                 Some("created") => applied.created += 1,
                 Some("configured") => applied.changed += 1,
@@ -236,7 +274,7 @@ impl Kubectl {
     }
 
     /// Writes objects to standard output, as YAML documents.
-    pub(crate) fn print(&self, objects: &[Value]) {
+    pub fn print(&self, objects: &[Value]) {
         for object in objects {
             // What came from YAML or JSON can be YAML again.
             let text = serde_saphyr::to_string(object).unwrap_or_else(|_| object.to_string());
@@ -310,6 +348,26 @@ impl Kubectl {
         let lines = out.lines().filter(|line| !line.starts_with("No resources"));
         Ok(lines.map(str::to_owned).collect())
     }
+}
+
+/// The content of each object of a list, or of the one object that an answer is: all but what the server keeps
+/// of it.
+fn contents(answer: Option<&Value>) -> BTreeMap<[String; 3], Value> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let one = answer.map(std::slice::from_ref).unwrap_or_default();
+    let list = answer.and_then(|answer| answer["items"].as_array());
+    let objects = list.map_or(one, Vec::as_slice).iter();
+    let contents = objects.map(|object| {
+        let metadata = &object["metadata"];
+        let name = [&object["kind"], &metadata["namespace"], &metadata["name"]].map(text);
+        let mut content = object.clone();
+        content["status"].take();
+        for kept in ["resourceVersion", "generation", "managedFields"] {
+            content["metadata"][kept].take();
+        }
+        (name, content)
+    });
+    contents.collect()
 }
 
 /// Writes to standard output. Nothing ends for want of a reader.

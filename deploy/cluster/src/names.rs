@@ -18,6 +18,6 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGER: &str = "zerocart";
 
 /// The labels of an object that a deployment makes.
-pub(crate) fn labels() -> Value {
+pub fn labels() -> Value {
     json!({ MANAGED_BY: MANAGER, "app.kubernetes.io/part-of": MANAGER })
 }

@@ -58,9 +58,20 @@ impl Problem {
         }
     }
 
+    /// Whether a server refused an object because its namespace is not there.
+    pub(crate) fn lacks_namespace(&self) -> bool {
+        let cause = self.cause.as_deref().unwrap_or_default();
+        cause.contains("namespaces \"") && cause.contains("not found")
+    }
+
     /// What failed.
     pub fn what(&self) -> &str {
         &self.what
+    }
+
+    /// What to do about it, as far as it is known.
+    pub fn remedy(&self) -> Option<&str> {
+        self.cure.as_deref()
     }
 
     /// Why, as far as it is known.

@@ -24,6 +24,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How many lines of a program's errors are shown.
 const SHOWN_LINES: usize = 6;
 
+/// How much of an argument is shown, in characters.
+const SHOWN_CHARACTERS: usize = 200;
+
 /// Where each program comes from.
 const SOURCES: &[(&str, &str)] = &[
     ("kubectl", "https://kubernetes.io/docs/tasks/tools"),
@@ -147,10 +150,15 @@ impl Call {
         self
     }
 
+    /// The command, for who talks with it while it runs.
+    pub fn into_command(self) -> Command {
+        self.command
+    }
+
     /// The command line as a person would type it.
     pub fn shown(&self) -> String {
         let args = self.command.as_std().get_args();
-        let args = args.map(|arg| quoted(&arg.to_string_lossy()));
+        let args = args.map(|arg| quoted(&short(&arg.to_string_lossy())));
         let words: Vec<_> = std::iter::once(self.name.clone()).chain(args).collect();
         words.join(" ")
     }
@@ -239,6 +247,14 @@ async fn all(pipe: Option<impl AsyncReadExt + Unpin>) -> std::io::Result<Vec<u8>
 
 fn failed(shown: &str) -> Problem {
     Problem::new(format!("`{shown}` failed"))
+}
+
+/// A long argument is shown by its beginning.
+fn short(arg: &str) -> String {
+    match arg.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &arg[..end]),
+        None => arg.to_owned(),
+    }
 }
 
 fn quoted(word: &str) -> String {

@@ -1,6 +1,20 @@
 //! The steps of a deployment, with recorded programs in place of kubectl, helm, kind and docker.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions, but not their helpers"
+)]
+
+mod doctor;
+mod fleet;
+mod kind;
+mod knative;
+mod ready;
 mod recorded;
+mod restart;
+mod secrets;
+mod traffic;
+mod undeploy;
 
 use recorded::Recorded;
 use zerocart_cluster::{Kubectl, Mode};

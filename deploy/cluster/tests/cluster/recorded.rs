@@ -15,12 +15,16 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/recorde
 impl Recorded {
     /// No program yet.
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        let folder = tempfile::tempdir().unwrap();
+        for needed in ["cat", "rm"] {
+            symlink(format!("/bin/{needed}"), folder.path().join(needed)).unwrap();
+        }
+        Self(folder)
     }
 
-    /// They, and the shell's own.
+    /// They, and what the recorded programs need: what this machine has installed makes no difference.
     pub(crate) fn programs(&self) -> Programs {
-        Programs::at(format!("{}:/bin:/usr/bin", self.0.path().display()))
+        Programs::at(self.0.path())
     }
 
     /// `name` answers `out` when its arguments begin with `words`. Later answers come first.
@@ -28,12 +32,40 @@ impl Recorded {
         self.add(name, words, out, "", 0);
     }
 
+    /// `name` gives these answers one after the other when its arguments begin with `words`, and then stays
+    /// with the last one.
+    pub(crate) fn answers(&self, name: &str, words: &str, outs: &[&str]) {
+        let (last, first) = outs.split_last().unwrap();
+        self.answer(name, words, last);
+        for out in first.iter().rev() {
+            let answer = self.add(name, words, out, "", 0);
+            fs::write(answer.join("once"), "").unwrap();
+        }
+    }
+
     /// `name` fails so when its arguments begin with `words`.
     pub(crate) fn refuse(&self, name: &str, words: &str, err: &str) {
         self.add(name, words, "", err, 1);
     }
 
-    fn add(&self, name: &str, words: &str, out: &str, err: &str, status: u8) {
+    /// `name` fails so the next time its arguments begin with `words`, and then no more.
+    pub(crate) fn refuse_once(&self, name: &str, words: &str, err: &str) {
+        let answer = self.add(name, words, "", err, 1);
+        fs::write(answer.join("once"), "").unwrap();
+    }
+
+    /// `name` answers `out` the next time its arguments begin with `words`, and then no more.
+    pub(crate) fn answer_once(&self, name: &str, words: &str, out: &str) {
+        let answer = self.add(name, words, out, "", 0);
+        fs::write(answer.join("once"), "").unwrap();
+    }
+
+    /// `name` is not installed.
+    pub(crate) fn remove(&self, name: &str) {
+        fs::remove_file(self.0.path().join(name)).unwrap();
+    }
+
+    fn add(&self, name: &str, words: &str, out: &str, err: &str, status: u8) -> PathBuf {
         let program = self.0.path().join(name);
         if !program.exists() {
             symlink(SCRIPT, &program).unwrap();
@@ -49,9 +81,9 @@ impl Recorded {
             ("err", err),
             ("status", &status.to_string()),
         ] {
-            let path: PathBuf = answer.join(file);
-            fs::write(path, text).unwrap();
+            fs::write(answer.join(file), text).unwrap();
         }
+        answer
     }
 
     /// What was called, one line each.
