@@ -16,6 +16,7 @@
 //! - [`shop`]: who calls whom, by which wire;
 //! - [`answer`], [`refusal`]: what is expected of an answer, and the words for it;
 //! - [`transcript`]: every answer, to be held against that of another engine;
+//! - [`wire`]: a call and what came back, for stories and for other clients;
 //! - [`steps`]: what several stories do;
 //! - [`payments`]: the simulated payment provider, as it was found and as stories want it.
 //!
@@ -29,6 +30,7 @@ pub mod refusal;
 pub mod shop;
 pub mod steps;
 pub mod transcript;
+pub mod wire;
 
 mod access;
 mod accounts;
@@ -45,7 +47,6 @@ mod schema;
 mod states;
 mod tokens;
 mod undo;
-mod wire;
 
 use std::{net::IpAddr, pin::pin, sync::Arc};
 

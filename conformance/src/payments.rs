@@ -62,6 +62,26 @@ pub async fn takes(shop: &Shop, delay_ms: i32) -> Result<(), Failed> {
     set(shop, request).await.map(drop)
 }
 
+/// From now on this share of the charges fails in any way, and every request takes a time from
+/// `min_delay_ms` to `max_delay_ms`.
+///
+/// # Errors
+///
+/// When that cannot be set.
+pub async fn behaves(
+    shop: &Shop,
+    failure_rate: f64,
+    (min_delay_ms, max_delay_ms): (i32, i32),
+) -> Result<(), Failed> {
+    let request = SetFailureRateRequest {
+        failure_rate,
+        min_delay_ms: Some(min_delay_ms),
+        max_delay_ms: Some(max_delay_ms),
+        failures: Vec::new(),
+    };
+    set(shop, request).await.map(drop)
+}
+
 /// From now on every charge fails in this way.
 ///
 /// # Errors

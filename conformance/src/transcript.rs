@@ -7,6 +7,7 @@ use std::{
 };
 
 use regex::{Captures, Regex};
+use serde_json::json;
 use tonic::Code;
 use zerocart_proto::rpc::{self, Info};
 use zerocart_wires::Wire;
@@ -56,6 +57,17 @@ impl Transcript {
 
     pub(super) fn extend(&mut self, entries: Vec<Entry>) {
         self.0.extend(entries);
+    }
+
+    /// Every answer in a line of its own, a JSON array: story, protocol, function, what was asked for, and the
+    /// answer. Two systems that were new give the same lines.
+    pub fn to_lines(&self) -> String {
+        let lines = self.0.iter().map(|entry| {
+            let (story, protocol, function) = (&entry.story, entry.protocol, entry.function);
+            let line = json!([story, protocol, function, entry.asked, entry.answer]);
+            format!("{line}\n")
+        });
+        lines.collect()
     }
 
     /// How these answers differ from those of another engine, a line each; nothing when both are the

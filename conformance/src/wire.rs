@@ -15,11 +15,11 @@ use super::{answer, inputs::Rest};
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Got<T> {
+pub struct Got<T> {
     /// In the form that all wires share.
-    pub(super) outcome: Outcome<T>,
+    pub outcome: Outcome<T>,
     /// Over REST the body as it came.
-    pub(super) body: Option<Bytes>,
+    pub body: Option<Bytes>,
 }
 
 /// A request as it goes over the wire.
@@ -75,8 +75,12 @@ pub(super) fn shown<T: Serialize>(got: &Got<T>) -> String {
     shown
 }
 
-/// Calls `R`, of which the gateway may answer itself.
-pub(super) async fn call<R: Rpc>(
+/// Calls `R`. The gateway may answer by itself: then there is no trace id.
+///
+/// # Errors
+///
+/// When there is no answer, or one that neither a function nor the gateway gives.
+pub async fn call<R: Rpc>(
     client: Client,
     request: &R::Request,
 ) -> Result<Got<R::Response>, Unusable> {
@@ -192,7 +196,7 @@ fn code_of(http_status: u16) -> Code {
 }
 
 /// How long to wait, where a limit was used up.
-pub(super) fn pause<T>(outcome: &Outcome<T>) -> Option<Duration> {
+pub fn pause<T>(outcome: &Outcome<T>) -> Option<Duration> {
     if outcome.code != Code::ResourceExhausted {
         return None;
     }

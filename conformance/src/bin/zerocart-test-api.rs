@@ -6,7 +6,7 @@
     reason = "the report is what this program is run for"
 )]
 
-use std::{net::IpAddr, process::ExitCode, str::FromStr, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, str::FromStr, sync::Arc};
 
 use clap::Parser;
 use http::Uri;
@@ -37,7 +37,7 @@ const TOKEN: &str = "ZEROCART_TOKEN";
 struct Cli {
     /// url=http://localhost:8000  token=<an admin's>  edge=kong|functions|lambda-watch
     /// wire=rest|grpc|grpc-web  story=<names, with commas>  from=<addresses, with commas>
-    /// failure_rate=0.3
+    /// failure_rate=0.3  transcript=<a file for every answer, to compare two systems with diff>
     #[arg(value_name = "NAME=VALUE")]
     settings: Vec<Setting>,
 }
@@ -52,6 +52,7 @@ enum Setting {
     Sources(Vec<IpAddr>),
     Stories(Vec<String>),
     FailureRate(f64),
+    Transcript(PathBuf),
 }
 
 impl FromStr for Setting {
@@ -88,7 +89,10 @@ impl FromStr for Setting {
                 Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(Self::FailureRate(rate)),
                 _ => Err("a failure rate is a number from 0 to 1".into()),
             },
-            _ => Err("there are url, token, edge, wire, story, from and failure_rate".into()),
+            "transcript" => Ok(Self::Transcript(value.into())),
+            _ => Err(
+                "there are url, token, edge, wire, story, from, failure_rate and transcript".into(),
+            ),
         }
     }
 }
@@ -115,6 +119,8 @@ fn plan(settings: Vec<Setting>, token: Option<Token>) -> Result<Plan, NoPlan> {
             Setting::Sources(chosen) => plan.sources.extend(chosen),
             Setting::Stories(chosen) => plan.only.extend(chosen),
             Setting::FailureRate(chosen) => plan.failure_rate = chosen,
+            // What is kept of a run is no part of its plan.
+            Setting::Transcript(_) => {}
         }
     }
     let known = plan.edge.wires;
@@ -133,6 +139,10 @@ fn plan(settings: Vec<Setting>, token: Option<Token>) -> Result<Plan, NoPlan> {
 async fn main() -> ExitCode {
     let settings = Cli::parse().settings;
     let token = Env::of_process().get(TOKEN).map(Token::new);
+    let transcript = settings.iter().find_map(|setting| match setting {
+        Setting::Transcript(file) => Some(file.clone()),
+        _ => None,
+    });
     let plan = match plan(settings, token) {
         Ok(plan) => plan,
         Err(NoPlan::NoWire(edge, wire)) => {
@@ -166,6 +176,12 @@ async fn main() -> ExitCode {
     let say = Arc::new(|line: &str| println!("{line}"));
     match conformance::run(&plan, say, stop).await {
         Ok(told) => {
+            if let Some(file) = &transcript
+                && let Err(error) = std::fs::write(file, told.transcript.to_lines())
+            {
+                eprintln!("{} cannot be written: {error}", file.display());
+                return ExitCode::from(2);
+            }
             println!(
                 "\n{} stories, {} answers: all as it should be",
                 told.stories, told.answers

@@ -29,11 +29,11 @@ pub(super) fn client(base: &Uri, http2: bool, source: Option<IpAddr>) -> Result<
             let found = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(found.certs);
             if roots.is_empty() {
-                return Err(Unusable("this machine has no certificates to trust".into()));
+                return Err(Unusable::new("this machine has no certificates to trust"));
             }
         }
         _ => {
-            return Err(Unusable(format!(
+            return Err(Unusable::new(format!(
                 "{base} is no URL like http://localhost:8000"
             )));
         }

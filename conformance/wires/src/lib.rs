@@ -219,11 +219,14 @@ impl Client {
                 Ok(Outcome::of_message(message, headers, http_status))
             }
             // Not one byte of an answer came: the status is tonic's own.
-            Err(status) if http_status == 0 => Err(Unusable(format!(
+            Err(status) if http_status == 0 => Err(Unusable::new(format!(
                 "no answer from {}: {status:?}",
                 self.base
             ))),
-            Err(status) => Outcome::of_status(&status, http_status),
+            Err(status) => {
+                let outcome = Outcome::of_status(&status, http_status);
+                outcome.map_err(|unusable| unusable.with_status(http_status))
+            }
         }
     }
 
@@ -251,11 +254,11 @@ impl Client {
         parts.headers.extend(self.headers.clone());
         let response = bounded(self.http.request(Request::from_parts(parts, body))).await?;
         let response =
-            response.map_err(|error| Unusable(format!("no answer from {uri}: {error:?}")))?;
+            response.map_err(|error| Unusable::new(format!("no answer from {uri}: {error:?}")))?;
         let (parts, body) = response.into_parts();
         let body = bounded(body.collect()).await?;
         let body =
-            body.map_err(|error| Unusable(format!("half an answer from {uri}: {error:?}")))?;
+            body.map_err(|error| Unusable::new(format!("half an answer from {uri}: {error:?}")))?;
         let trailers = body.trailers().cloned();
         Ok(Reply {
             status: parts.status,
@@ -280,7 +283,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Waits for an answer, but not for ever: a test that hangs says nothing.
 async fn bounded<T>(answer: impl Future<Output = T>) -> Result<T, Unusable> {
     let answer = tokio::time::timeout(PATIENCE, answer).await;
-    answer.map_err(|_| Unusable(format!("no answer within {PATIENCE:?}")))
+    answer.map_err(|_| Unusable::new(format!("no answer within {PATIENCE:?}")))
 }
 
 /// Sends a request of tonic's client, and notes the HTTP status, which that client hides.

@@ -16,12 +16,38 @@ const DOMAIN: &str = "zerocart";
 
 /// Why a call has no outcome: there was no answer, or one that is not as the contract says.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unusable(pub(super) String);
+#[error("{what}")]
+pub struct Unusable {
+    what: String,
+    http_status: Option<u16>,
+}
+
+impl Unusable {
+    /// There was no answer, for this reason.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            http_status: None,
+        }
+    }
+
+    /// There was an answer, with this status.
+    pub(super) fn with_status(self, http_status: u16) -> Self {
+        Self {
+            http_status: Some(http_status),
+            ..self
+        }
+    }
+
+    /// The HTTP status of the answer; none without an answer.
+    pub fn http_status(&self) -> Option<u16> {
+        self.http_status
+    }
+}
 
 /// A function whose answer is wrong.
 fn wrong<T>(what: impl Into<String>) -> Result<T, Unusable> {
-    Err(Unusable(what.into()))
+    Err(Unusable::new(what))
 }
 
 /// What came back, in a form that JSON and gRPC share.
@@ -189,6 +215,11 @@ impl Reply {
     ///
     /// When it is neither.
     pub fn try_outcome<T: DeserializeOwned>(&self) -> Result<Outcome<T>, Unusable> {
+        let outcome = self.read();
+        outcome.map_err(|unusable| unusable.with_status(self.status.as_u16()))
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<Outcome<T>, Unusable> {
         let mut outcome = Outcome {
             headers: self.headers.clone(),
             ..Outcome::empty(Code::Ok, self.status.as_u16())
