@@ -3,7 +3,8 @@
 //! `cold` starts every function many times, next to a hand-written floor. It prints the times to
 //! its first answers, and its size on disk and in memory. `chain` makes the first order of a fleet
 //! at zero, and compares its time with the starts of the functions that it goes through. `lambda`
-//! measures the uploads to AWS Lambda, and the time of init.
+//! measures the uploads to AWS Lambda, and the time of init. `soak` buys from a system that runs, while
+//! somebody disturbs it, and checks the books.
 
 #![expect(
     clippy::print_stdout,
@@ -19,6 +20,7 @@ mod http;
 mod lambda;
 mod machine;
 mod process;
+mod soak;
 mod stand;
 mod stats;
 
@@ -42,6 +44,8 @@ enum Command {
     Chain(chain::Args),
     /// Size and init of the functions on Lambda, beside a hello-world
     Lambda(lambda::Args),
+    /// Orders against a system that runs, while it is disturbed: what is lost, and whether the books balance
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Cold(args) => cold::run(&args),
         Command::Chain(args) => chain::run(&args),
         Command::Lambda(args) => lambda::run(&args),
+        Command::Soak(args) => soak::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

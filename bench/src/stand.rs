@@ -7,8 +7,9 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 use zerocart_auth::{Issuer, KeySet, Signer};
-use zerocart_local_postgres::{Database, Options, Server, migrate, provision};
+use zerocart_local_postgres::{Database, Options, Server, provision};
 use zerocart_proto::rpc::{self, Info, Role};
+use zerocart_provision::{Migrations, migrate};
 
 use crate::binaries::workspace_root;
 
@@ -36,8 +37,9 @@ impl Stand {
         let server = Server::start(options).await.context("no PostgreSQL")?;
         let databases = provision(&server, domains).await?;
         for database in &databases {
-            let folder = workspace_root().join("migrations").join(&database.domain);
-            migrate(&database.owner_url.expose(), &folder).await?;
+            let migrations = Migrations::embedded(&database.domain);
+            let migrations = migrations.context("a domain has no migrations")?;
+            migrate(&database.owner_url.address(), &migrations).await?;
         }
         let url = server.admin_url("postgres").expose();
         let (admin, connection) = tokio_postgres::connect(&url, NoTls).await?;
