@@ -19,13 +19,45 @@ ps *args:
 keys *args:
     cargo zerocart keys {{args}}
 
+# Deploy to a kind cluster, or to the one of --context NAME; ends with a paid order
+deploy *args:
+    cargo zerocart deploy {{args}}
+
+# Check what a deployment needs, and say how to get it
+doctor *args:
+    cargo zerocart doctor {{args}}
+
+# Show what runs on a cluster; --context NAME
+status *args:
+    cargo zerocart status {{args}}
+
+# Show the log of a function, a job, the edge or PostgreSQL on a cluster
+logs name *args:
+    cargo zerocart logs {{name}} {{args}}
+
+# Give all traffic of a function on a cluster to its newest revision
+promote name *args:
+    cargo zerocart promote {{name}} {{args}}
+
+# Give all traffic of a function on a cluster to an earlier revision
+rollback name *args:
+    cargo zerocart rollback {{name}} {{args}}
+
+# Remove from a cluster what was deployed; the data stays
+undeploy *args:
+    cargo zerocart undeploy {{args}}
+
 # Run all tests (the README's command)
 test *args:
     cargo test --release --workspace {{args}}
 
-# Check a system that runs, over REST and gRPC: url=http://localhost:8000 token=<an admin's> edge=kong
+# Check a system that runs, over REST and gRPC: url=http://localhost:8000 token=<an admin's> edge=kong transcript=<file>
 test-api *args:
     @cargo run --release --package zerocart-conformance --bin zerocart-test-api -- {{args}}
+
+# Build the images of all programs, without Docker: --architecture arm64, --load kind=NAME, --push REPOSITORY
+images *args:
+    cargo zerocart images {{args}}
 
 # Print the OpenAPI document of the public API
 openapi *args:
@@ -92,6 +124,10 @@ bench *args:
 # Measure the first order from zero against the starts in it; fails above 1.5 × the slowest
 bench-chain *args:
     cargo run --release --package zerocart-bench -- chain --check {{args}}
+
+# Buy from a system that runs, while it is disturbed, and check the books: --url, --token, --seconds, …
+soak *args:
+    cargo run --release --package zerocart-bench -- soak {{args}}
 
 # Install cargo-lambda from PyPI, into target/tools
 lambda-tools:

@@ -26,6 +26,12 @@ pub(crate) fn doing(what: impl fmt::Display) {
     write(format_args!("  {what}"));
 }
 
+/// A line on standard error, for a command whose standard output is for programs.
+pub(crate) fn aside(line: impl fmt::Display) {
+    // There is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Whether everything that was said could be written.
 pub(crate) fn complete() -> bool {
     !LOST.load(Ordering::Relaxed)
@@ -40,6 +46,12 @@ fn write(line: fmt::Arguments<'_>) {
     if error.kind() != ErrorKind::BrokenPipe && !LOST.swap(true, Ordering::Relaxed) {
         fail(&anyhow::Error::new(error).context("standard output cannot be written"));
     }
+}
+
+/// A line on standard error, beside output that a program may read.
+pub(crate) fn note(line: &str) {
+    // There is nobody left to tell.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// An error, with its causes, on standard error.

@@ -4,19 +4,16 @@ use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
-use zerocart_local_postgres::{Database, Server, Source, migrate, provision};
+use zerocart_local_postgres::{Database, Server, Source, provision};
+use zerocart_provision::{Migrations, migrate};
+use zerocart_registry::CONNECTIONS;
 use zerocart_user::bootstrap::Credential;
 
-use crate::{
-    bootstrap, console, domains,
-    key_files::Keys,
-    layout::{Data, Project},
-    postgres,
-};
+use crate::{bootstrap, console, domains, key_files::Keys, layout::Data, postgres};
 
-/// What all pools of a fleet at full scale may open together; a test adds up the manifests.
-/// Three more are PostgreSQL's own reserve for its superuser.
-pub(crate) const MAX_CONNECTIONS: u16 = 200;
+/// Connections beyond those of all functions and jobs: three are PostgreSQL's own reserve for its
+/// superuser, the others are for a person, a migration and a backup.
+const OTHER_CONNECTIONS: u32 = 23;
 
 /// How the databases and the functions on them are run.
 #[derive(ClapArgs)]
@@ -51,9 +48,9 @@ pub(crate) struct Foundation {
 
 impl Foundation {
     /// Starts PostgreSQL in the data folder, migrates, and makes what is not there yet.
-    pub(crate) async fn lay(args: &Args, project: &Project, data: &Data) -> Result<Self> {
+    pub(crate) async fn lay(args: &Args, data: &Data) -> Result<Self> {
         let step = Instant::now();
-        let server = postgres::start(data, args.source(), MAX_CONNECTIONS + 3).await?;
+        let server = postgres::start(data, args.source(), max_connections()).await?;
         let version = server.installation().version();
         console::done(
             format_args!("PostgreSQL {version} on port {}", server.port()),
@@ -62,7 +59,7 @@ impl Foundation {
 
         let step = Instant::now();
         let databases = provision(&server, &domains::names()).await?;
-        let applied = migrate_all(project, &databases).await?;
+        let applied = migrate_all(&databases).await?;
         console::done(
             format_args!(
                 "{} databases, {applied} migrations applied",
@@ -84,11 +81,19 @@ impl Foundation {
     }
 }
 
-async fn migrate_all(project: &Project, databases: &[Database]) -> Result<usize> {
+/// `max_connections` of the engine's server.
+pub(crate) fn max_connections() -> u16 {
+    u16::try_from(CONNECTIONS + OTHER_CONNECTIONS).unwrap_or(u16::MAX)
+}
+
+async fn migrate_all(databases: &[Database]) -> Result<usize> {
     let mut applied = 0;
     for database in databases {
-        let folder = project.migrations(&database.domain);
-        applied += migrate(&database.owner_url.expose(), &folder).await?.len();
+        let migrations = Migrations::embedded(&database.domain);
+        let migrations = migrations.context("a domain has no migrations")?;
+        applied += migrate(&database.owner_url.address(), &migrations)
+            .await?
+            .len();
     }
     Ok(applied)
 }
@@ -98,5 +103,5 @@ async fn first_admin(databases: &[Database]) -> Result<Option<Credential>> {
         .iter()
         .find(|database| database.domain == "user")
         .context("there is no user database")?;
-    bootstrap::make_admin(&user.owner_url.expose()).await
+    bootstrap::make_admin(&user.owner_url.expose(), None, None).await
 }

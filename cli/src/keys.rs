@@ -11,6 +11,7 @@ use http::Method;
 use zerocart_auth::{Issuer, KeySet, Previous};
 
 use crate::{
+    cluster::keys::ClusterKeys,
     console, domains,
     engine::CONSUMER,
     key_files::{Files, Keys},
@@ -29,6 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// `zerocart keys`.
 #[derive(ClapArgs)]
 pub(crate) struct Args {
+    /// The keys of the cluster of this context, in place of the local engine's
+    #[arg(long, value_name = "NAME", global = true)]
+    context: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -79,6 +83,9 @@ enum Form {
 }
 
 pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
+    if let Some(context) = args.context {
+        return of_cluster(context, args.command).await;
+    }
     let data = Data::new(data, None)?;
     data.create()?;
     match args.command {
@@ -96,6 +103,32 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     }
 }
 
+/// The same for the keys of a cluster.
+async fn of_cluster(context: String, command: Option<Command>) -> Result<()> {
+    let keep = keep()?;
+    let mut keys = ClusterKeys::of(context).await?;
+    match command {
+        None => keys.list(|previous| left(previous, keep)),
+        Some(Command::Rotate { issuer }) => {
+            keys.rotate(issuers(issuer)).await?;
+            console::say(format_args!(
+                "tokens signed before stay valid; in {} min `zerocart keys retire` forgets the old keys",
+                minutes(keep)
+            ));
+        }
+        Some(Command::Retire { issuer, now }) => {
+            let until = (!now).then(|| SystemTime::now() - keep);
+            keys.retire(issuers(issuer), until).await?;
+        }
+        Some(Command::Export { .. }) => {
+            anyhow::bail!(
+                "the keys of a cluster stay in it: `zerocart deploy` gives them to everybody"
+            )
+        }
+    }
+    Ok(())
+}
+
 /// The issuers that are meant: one, or both.
 fn issuers(which: Option<Which>) -> &'static [Issuer] {
     match which {
@@ -107,7 +140,11 @@ fn issuers(which: Option<Which>) -> &'static [Issuer] {
 
 /// How long after its replacement a key may be needed.
 fn keep() -> Result<Duration> {
-    let manifests = zerocart_activator::load_dir(&Project::find()?.services())?;
+    // Outside of the repository nobody can have set another lifetime in its manifests.
+    let manifests = match Project::find() {
+        Ok(project) => zerocart_activator::load_dir(&project.services())?,
+        Err(_) => Vec::new(),
+    };
     let signs = |name: &str| domains::function(name).is_some_and(|f| f.info.signs_tokens);
     let signing = manifests.iter().filter(|function| signs(&function.name));
     let mut env = signing.flat_map(|function| &function.env);
@@ -125,18 +162,27 @@ fn list(data: &Data) -> Result<()> {
     let keep = keep()?;
     for issuer in issuers(None) {
         let keys = files.of(*issuer);
-        console::say(format_args!("{issuer}"));
-        console::say(format_args!("  {}  signs", keys.current().kid()));
-        for previous in keys.previous() {
-            let left = left(previous, keep);
-            let until = match left.is_zero() {
-                true => "its last token has expired: `keys retire` forgets it".to_owned(),
-                false => format!("its last token expires in {} min", minutes(left)),
-            };
-            console::say(format_args!("  {}  {until}", previous.key().kid()));
-        }
+        console::say(listed(*issuer, keys, |previous| left(previous, keep)));
     }
     Ok(())
+}
+
+/// The keys of an issuer, a line each.
+pub(crate) fn listed(
+    issuer: Issuer,
+    keys: &KeySet,
+    left: impl Fn(&Previous) -> Duration,
+) -> String {
+    let mut text = format!("{issuer}\n  {}  signs", keys.current().kid());
+    for previous in keys.previous() {
+        let left = left(previous);
+        let until = match left.is_zero() {
+            true => "its last token has expired: `keys retire` forgets it".to_owned(),
+            false => format!("its last token expires in {} min", minutes(left)),
+        };
+        text.push_str(&format!("\n  {}  {until}", previous.key().kid()));
+    }
+    text
 }
 
 /// How long it may still be that a token of this key is valid.

@@ -50,10 +50,6 @@ impl Project {
     pub(crate) fn jobs(&self) -> PathBuf {
         self.0.join("knative/jobs")
     }
-
-    pub(crate) fn migrations(&self, domain: &str) -> PathBuf {
-        self.0.join("migrations").join(domain)
-    }
 }
 
 /// What survives restarts: databases, keys, logs, and the state of the engine that runs.

@@ -1,21 +1,28 @@
 //! The `zerocart` command: the local engine, the generator, and the steps of a deployment that need no
 //! cluster.
 
+mod backup;
 mod bootstrap;
+mod cluster;
 mod compile;
 mod console;
+mod doctor;
 mod domains;
 mod engine;
 mod exit;
 mod foundation;
+mod gateway;
 mod generate;
+mod images;
 mod in_process;
 mod key_files;
 mod keys;
 mod lambda;
 mod layout;
 mod openapi;
+mod passwords_file;
 mod postgres;
+mod provision;
 mod ps;
 mod reload;
 mod run_job;
@@ -51,15 +58,41 @@ enum Command {
     RunJob(run_job::Args),
     /// Show the ids of the keys that sign tokens, or change the keys
     Keys(keys::Args),
+    /// Deploy to a Kubernetes cluster with Knative: from nothing, or from an earlier version
+    Deploy(Box<cluster::deploy::Args>),
+    /// Change the certificate of the PostgreSQL in a cluster
+    Certificates(cluster::certificates::Args),
+    /// Show what runs on a cluster: functions, jobs, the edge, PostgreSQL
+    Status(cluster::status::Args),
+    /// Show the log of a function, a job, the edge or PostgreSQL on a cluster
+    Logs(cluster::logs::Args),
+    /// Give all traffic of a function to its newest revision: the end of a canary
+    Promote(cluster::promote::Args),
+    /// Give all traffic of a function to an earlier revision
+    Rollback(cluster::rollback::Args),
+    /// Remove from a cluster what `deploy` made; the data stays
+    Undeploy(cluster::undeploy::Args),
     /// Run the functions on a local AWS Lambda, or build and deploy them there
     #[command(subcommand)]
     Lambda(lambda::Command),
+    /// Examine whether a deployment to a cluster can work: this machine, its programs, and the cluster
+    Doctor(doctor::Args),
     /// Write every file that is made from proto/ and the settings of the functions
     Generate(generate::Args),
+    /// Build an OCI image of each program, without Docker, and load or push the images
+    Images(images::Args),
     /// Print the OpenAPI document of the public API
     Openapi(openapi::Args),
+    /// Run the gateway alone, in the place of Kong on a cluster: the same file, upstreams by DNS
+    Gateway(gateway::Args),
     /// Apply the migrations of one domain to the database at DATABASE_URL (that of its owner)
     Migrate(bootstrap::MigrateArgs),
+    /// Make databases, roles, tables and the first admin on any PostgreSQL
+    Provision(provision::Args),
+    /// Copy the databases of all domains, as they are at one instant, into a folder
+    Backup(backup::BackupArgs),
+    /// Bring the databases of a backup back
+    Restore(backup::RestoreArgs),
     /// Add the first admin to the user database at DATABASE_URL (that of its owner), and show its
     /// password once
     BootstrapAdmin,
@@ -80,10 +113,23 @@ fn main() -> ExitCode {
             Command::Ps(args) => ps::run(args, cli.data).await,
             Command::RunJob(args) => run_job::run(args, cli.data).await,
             Command::Keys(args) => keys::run(args, cli.data).await,
+            Command::Deploy(args) => cluster::deploy::run(*args).await,
+            Command::Certificates(args) => cluster::certificates::run(args).await,
+            Command::Status(args) => cluster::status::run(args).await,
+            Command::Logs(args) => cluster::logs::run(args).await,
+            Command::Promote(args) => cluster::promote::run(args).await,
+            Command::Rollback(args) => cluster::rollback::run(args).await,
+            Command::Undeploy(args) => cluster::undeploy::run(args).await,
             Command::Lambda(command) => lambda::run(command, cli.data).await,
+            Command::Doctor(args) => doctor::run(args).await,
             Command::Generate(args) => generate::run(&args),
+            Command::Images(args) => images::run(args).await,
             Command::Openapi(args) => openapi::run(&args),
+            Command::Gateway(args) => gateway::run(args).await,
             Command::Migrate(args) => bootstrap::migrate(args).await,
+            Command::Provision(args) => provision::run(args).await,
+            Command::Backup(args) => backup::backup(args, cli.data).await,
+            Command::Restore(args) => backup::restore(args, cli.data).await,
             Command::BootstrapAdmin => bootstrap::admin().await,
         }
     });
@@ -97,5 +143,16 @@ fn main() -> ExitCode {
             }
             exit.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.status))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    /// No two options of a command have one name, the global ones included.
+    #[test]
+    fn the_commands_and_their_options_fit_together() {
+        super::Cli::command().debug_assert();
     }
 }

@@ -126,7 +126,7 @@ async fn start(
         server,
         databases,
         keys,
-    } = Foundation::lay(&args.foundation, project, data).await?;
+    } = Foundation::lay(&args.foundation, data).await?;
 
     let step = Instant::now();
     let calls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -161,7 +161,7 @@ async fn start(
 
 /// Lets this process have as many connections as the system allows it. The usual soft limit of 1,024
 /// files is that of old programs with `select`, and a few hundred clients that hold two each meet it.
-fn allow_connections() {
+pub(crate) fn allow_connections() {
     let files = rustix::process::getrlimit(Resource::Nofile);
     let all = Rlimit {
         current: files.maximum,

@@ -129,7 +129,7 @@ async fn start(args: &Args, project: &Project, data: &Data, port: u16) -> Result
     }
     console::done("the functions are built", step.elapsed());
 
-    let foundation = Foundation::lay(&args.foundation, project, data).await?;
+    let foundation = Foundation::lay(&args.foundation, data).await?;
     let environment = Environment::new(
         &foundation.databases,
         &foundation.keys,

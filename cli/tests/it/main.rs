@@ -5,4 +5,8 @@
     reason = "clippy exempts test functions, but not their helpers"
 )]
 
+mod backup;
+mod databases;
+mod gateway;
 mod lambda;
+mod provision;
