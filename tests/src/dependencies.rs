@@ -51,8 +51,13 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
         .collect()
 }
 
-/// Crates of `shared/` that depend on no crate of the workspace at all.
-const ALONE: [&str; 3] = ["zerocart-framing", "zerocart-proto", "zerocart-resilience"];
+/// Crates that depend on no crate of the workspace at all.
+const ALONE: [&str; 4] = [
+    "zerocart-framing",
+    "zerocart-proto",
+    "zerocart-provision",
+    "zerocart-resilience",
+];
 
 /// Crates of `shared/`, and the only ones that they depend on: the contract, and who is calling.
 const ONLY: [(&str, &[&str]); 2] = [
@@ -78,7 +83,15 @@ const STRANGERS: [(&str, &str); 6] = [
 const SUPPORT: &str = "tests/support";
 
 /// What it is made of itself.
-const TEST_WITH: [&str; 3] = ["conformance/wires", "local/postgres", "shared"];
+const TEST_WITH: [&str; 4] = [
+    "conformance/wires",
+    "deploy/provision",
+    "local/postgres",
+    "shared",
+];
+
+/// What makes databases on any server: the local engine does it in the same way.
+const PROVISION: &str = "deploy/provision";
 
 /// The rules of the design about who depends on whom.
 pub fn check(packages: &[Package]) -> Vec<String> {
@@ -111,7 +124,11 @@ pub fn check(packages: &[Package]) -> Vec<String> {
             if package.is("conformance") && !other.is("shared") && !other.is("conformance") {
                 refuse(on, "users run the suite without the rest");
             }
-            if package.is("local") && !other.is("local") && !other.is("shared") {
+            if package.is("local")
+                && !other.is("local")
+                && !other.is("shared")
+                && !other.is(PROVISION)
+            {
                 refuse(on, "the parts of the local engine know no function");
             }
             if other.is("cli") {
@@ -194,7 +211,8 @@ mod tests {
             package("conformance/wires", &["zerocart-core"]),
             package("local/activator", &[]),
             package("local/gateway", &[]),
-            package("local/postgres", &[]),
+            package("local/postgres", &["zerocart-provision"]),
+            package("deploy/provision", &[]),
             package("bench", &[]),
             package("tests", &["zerocart-user", "zerocart-test-support"]),
             package(
@@ -265,6 +283,7 @@ mod tests {
             ),
             ("zerocart-resilience", "zerocart-auth", "it stands alone"),
             ("zerocart-proto", "zerocart-auth", "it stands alone"),
+            ("zerocart-provision", "zerocart-postgres", "it stands alone"),
             (
                 "zerocart-auth",
                 "zerocart-resilience",

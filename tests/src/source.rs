@@ -174,18 +174,6 @@ pub fn code(text: &str) -> Result<String, String> {
     Ok(stream.to_string())
 }
 
-/// The value of `const <name>: <type> = <number>;` in a source.
-pub fn constant(text: &str, name: &str) -> Option<u64> {
-    let tokens = tokens(text).ok()?;
-    let at = tokens
-        .iter()
-        .position(|token| matches!(token, TokenTree::Ident(ident) if ident == name))?;
-    tokens[at..].iter().find_map(|token| match token {
-        TokenTree::Literal(literal) => literal.to_string().replace('_', "").parse().ok(),
-        _ => None,
-    })
-}
-
 /// All tokens, groups flattened; without documentation and `#[cfg(test)]` items.
 fn tokens(text: &str) -> Result<Vec<TokenTree>, String> {
     let stream: TokenStream = text
@@ -364,12 +352,5 @@ mod tests {
         let lines = |count| one("shared/a.rs", &"\n".repeat(count));
         assert_eq!(too_long(&lines(600)), [""; 0]);
         only(&too_long(&lines(601)), "601 lines");
-    }
-
-    #[test]
-    fn constants_are_read() {
-        let text = "/// Many.\npub(crate) const MAX: u16 = 1_200;\n";
-        assert_eq!(constant(text, "MAX"), Some(1200));
-        assert_eq!(constant(text, "MIN"), None);
     }
 }

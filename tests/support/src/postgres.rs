@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Mutex, OnceCell};
-use zerocart_local_postgres::{Database, Options, Server, migrate, provision};
+use zerocart_local_postgres::{Database, Options, Server, provision};
+use zerocart_provision::{Migrations, migrate};
 
 use crate::workspace_root;
 
@@ -60,8 +61,9 @@ impl TestDatabase {
 #[derive(Debug)]
 pub struct TestServer {
     server: Server,
-    /// Each domain's migrated database, which tests get copies of, and where its migrations are.
-    originals: Mutex<HashMap<String, (PathBuf, Database)>>,
+    /// Each domain's migrated database, which tests get copies of, and where its migrations are if they
+    /// are not the domain's own.
+    originals: Mutex<HashMap<String, (Option<PathBuf>, Database)>>,
     copies: AtomicU32,
 }
 
@@ -100,8 +102,7 @@ impl TestServer {
     ///
     /// A migration fails: the message names it.
     pub async fn database(&self, domain: &str) -> TestDatabase {
-        let migrations = workspace_root().join("migrations").join(domain);
-        self.database_from(domain, &migrations).await
+        self.copy(domain, None).await
     }
 
     /// A database with the migrations of another folder.
@@ -110,6 +111,31 @@ impl TestServer {
     ///
     /// A migration fails, or the domain was asked for with another folder before.
     pub async fn database_from(&self, domain: &str, migrations: &Path) -> TestDatabase {
+        self.copy(domain, Some(migrations)).await
+    }
+
+    /// The database that a domain has outside of tests, `zerocart_<domain>`: for tests of what works on
+    /// all databases of a server. No copy can be made while somebody is connected to it.
+    ///
+    /// # Panics
+    ///
+    /// A migration fails: the message names it.
+    pub async fn own_database(&self, domain: &str) -> TestDatabase {
+        let original = self.original(domain, None).await;
+        TestDatabase {
+            url: original.url.expose(),
+            owner_url: original.owner_url.expose(),
+            admin_url: self.server.admin_url(&original.name).expose(),
+            name: original.name,
+        }
+    }
+
+    /// The superuser's address of the server.
+    pub fn admin_url(&self) -> String {
+        self.server.admin_url("postgres").expose()
+    }
+
+    async fn copy(&self, domain: &str, migrations: Option<&Path>) -> TestDatabase {
         let original = self.original(domain, migrations).await;
         let number = self.copies.fetch_add(1, Ordering::Relaxed);
         let copy = self
@@ -125,22 +151,33 @@ impl TestServer {
         }
     }
 
-    async fn original(&self, domain: &str, migrations: &Path) -> Database {
+    async fn original(&self, domain: &str, folder: Option<&Path>) -> Database {
         // Held while migrations run, because other callers need their result.
         let mut originals = self.originals.lock().await;
         if let Some((from, original)) = originals.get(domain) {
-            assert_eq!(from, migrations, "one folder of migrations for {domain}");
+            assert_eq!(
+                from.as_deref(),
+                folder,
+                "one folder of migrations for {domain}"
+            );
             return original.clone();
         }
         let original = async {
             let original = provision(&self.server, &[domain]).await?.remove(0);
-            migrate(&original.owner_url.expose(), migrations).await?;
+            let migrations = match folder {
+                Some(folder) => Migrations::read(folder)?,
+                None => Migrations::embedded(domain).expect("the domain has migrations"),
+            };
+            migrate(&original.owner_url.address(), &migrations).await?;
             Ok::<_, zerocart_local_postgres::Error>(original)
         };
         let original = original
             .await
             .unwrap_or_else(|error| panic!("no database for {domain}: {}", chain(&error)));
-        originals.insert(domain.to_owned(), (migrations.to_owned(), original.clone()));
+        originals.insert(
+            domain.to_owned(),
+            (folder.map(Path::to_owned), original.clone()),
+        );
         original
     }
 

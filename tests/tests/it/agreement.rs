@@ -1,10 +1,8 @@
 //! Everything that names functions names the same ones.
 
-use std::fs;
-
 use zerocart_gateway::Config;
 use zerocart_proto::rpc;
-use zerocart_tests::{functions, knative, kong, limits, root, source};
+use zerocart_tests::{functions, knative, kong, limits, root};
 
 use crate::none;
 
@@ -55,13 +53,10 @@ fn times_are_ordered() {
 
 #[test]
 fn connections_fit() {
-    let engine =
-        fs::read_to_string(root().join("cli/src/foundation.rs")).expect("the engine's source");
-    let max = source::constant(&engine, "MAX_CONNECTIONS").expect("the engine says how many");
     let manifests = manifests();
     none(&limits::connections(
         &manifests.functions,
         &manifests.jobs,
-        max,
+        zerocart_registry::CONNECTIONS.into(),
     ));
 }

@@ -3,6 +3,7 @@
 mod agreement;
 mod contract;
 mod e2e;
+mod images;
 mod openapi;
 mod rules;
 mod saga;

@@ -11,14 +11,22 @@ use zerocart_tests::{
 use crate::none;
 
 /// Where there is SQL outside the domain crates, and why.
-const SQL: [(&str, &str); 3] = [
+const SQL: [(&str, &str); 5] = [
     (
         "shared/postgres/src/",
         "transactions and idempotency records, the same for all domains",
     ),
     (
         "local/postgres/src/",
+        "sets the superuser's password in a cluster without a server",
+    ),
+    (
+        "deploy/provision/src/",
         "makes databases and roles, and asks the migrator's table",
+    ),
+    (
+        "cli/src/backup/",
+        "copies databases with PostgreSQL's own programs, and exchanges them",
     ),
     (
         "bench/",

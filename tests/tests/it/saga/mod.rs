@@ -9,6 +9,7 @@
 //!
 //! The product has no code for these tests: it is killed from outside.
 
+mod backup;
 mod books;
 mod boundary;
 mod chaos;

@@ -109,6 +109,23 @@ impl Shop {
         for domain in DOMAINS {
             databases.insert(domain, server.database(domain).await);
         }
+        Self::on(server, databases)
+    }
+
+    /// A shop whose databases have the names that they have outside of tests, and with them the one that
+    /// no order needs; and the superuser's URL.
+    pub(crate) async fn whole() -> (Self, String) {
+        let server = TestServer::private().await;
+        server.own_database("user").await;
+        let mut databases = BTreeMap::new();
+        for domain in DOMAINS {
+            databases.insert(domain, server.own_database(domain).await);
+        }
+        let url = server.admin_url();
+        (Self::on(server, databases), url)
+    }
+
+    fn on(server: TestServer, databases: BTreeMap<&'static str, TestDatabase>) -> Self {
         Self {
             server: server.into(),
             authority: Authority::generate(),
@@ -117,6 +134,13 @@ impl Shop {
             put: Mutex::default(),
             folder: tempfile::tempdir().expect("a temporary folder can be made"),
         }
+    }
+
+    /// Notes what was in stock in another shop, of which this one has the databases. Its carts are as
+    /// they are.
+    pub(crate) fn stock_of(&self, other: &Self) {
+        let stock = other.put(|put| put.stock.clone());
+        self.put(|put| put.stock = stock);
     }
 
     /// A superuser's connection to the database of `domain`.

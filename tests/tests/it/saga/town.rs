@@ -59,6 +59,11 @@ impl Town {
         let shop = Shop::open().await;
         shop.keep_commits().await;
         shop.provider(provider).await;
+        Self::of(shop).await
+    }
+
+    /// The processes of a shop that is there.
+    pub(crate) async fn of(shop: Shop) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await;
         let listener = listener.expect("there is a free port");
         let functions = listener
@@ -201,6 +206,15 @@ impl Town {
         let pid = pid.and_then(Pid::from_raw).expect("the server runs");
         kill_process(pid, Signal::KILL).expect("a child may be killed");
         server.start().await;
+    }
+
+    /// Runs settle-payments once.
+    pub(crate) async fn settle_payments(&self) {
+        let env = env(&self.shop, "payment", self.functions);
+        let log = self.shop.log("settle-payments");
+        let mut job = Process::job("settle-payments", env, log);
+        let status = job.ended().await;
+        assert!(status.success(), "{status}\n{}", job.log());
     }
 
     /// What a crash left half done is brought to its end, once nobody drives any more.
