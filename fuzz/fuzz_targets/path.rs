@@ -109,11 +109,14 @@ fn segments(path: &str) -> Option<(Vec<Vec<u8>>, bool)> {
     for segment in path.strip_prefix('/')?.split('/') {
         for (at, _) in segment.match_indices('%') {
             let digits = segment.as_bytes().get(at + 1..at + 3)?;
-            if !digits.iter().all(u8::is_ascii_hexdigit) || digits == b"00" {
+            if !digits.iter().all(u8::is_ascii_hexdigit) {
                 return None;
             }
         }
         let plain: Vec<u8> = percent_decode_str(segment).collect();
+        if plain.contains(&0) {
+            return None;
+        }
         folder = true;
         match plain.as_slice() {
             b"" | b"." => {}

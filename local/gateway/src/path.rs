@@ -18,7 +18,8 @@ pub(crate) enum BadPath {
 /// nginx looks at the path first, and reads `%2F` as a slash for that: a path is refused that leaves
 /// the root in this reading.
 pub(crate) fn normalize(path: &str) -> Result<Cow<'_, str>, BadPath> {
-    if !path.starts_with('/') {
+    // nginx refuses a zero byte, also as an escape.
+    if !path.starts_with('/') || path.contains('\0') {
         return Err(BadPath::Invalid);
     }
     if !path.contains('%') && !path.contains("//") && !path.contains("/.") {
@@ -144,6 +145,7 @@ mod tests {
             ("/users/%+1", Err(Invalid)),
             ("/users/%2", Err(Invalid)),
             ("/users/%00", Err(Invalid)),
+            ("/users/\0", Err(Invalid)),
             ("*", Err(Invalid)),
             ("", Err(Invalid)),
             ("/users/%ff", Err(NoText)),
