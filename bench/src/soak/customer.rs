@@ -54,7 +54,7 @@ impl Buyer {
         self
     }
 
-    /// Buys until it is told to stop. What it has begun it brings to its end.
+    /// Buys until the load is over. A purchase that has begun is finished.
     ///
     /// # Errors
     ///

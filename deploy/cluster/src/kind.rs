@@ -61,7 +61,7 @@ impl Cluster {
         format!("{}-control-plane", self.name)
     }
 
-    /// What kind is told. Only this machine reaches the edge.
+    /// The configuration file for kind. The ports of the edge are open to this machine only.
     pub fn config(&self) -> Value {
         let port = |node: u16, machine: u16| {
             json!({

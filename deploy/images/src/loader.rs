@@ -70,7 +70,7 @@ impl Loader {
         Ok(images.iter().filter(missing).collect())
     }
 
-    /// Brings the images that are not there yet. `report` is told what happens.
+    /// Loads the images that are missing. `report` gets a line for each thing that is done.
     ///
     /// # Errors
     ///

@@ -176,8 +176,8 @@ fn cpus(info: &Info) -> Finding {
     }
 }
 
-/// Whether a port can be had, on the loopback address and on all addresses: on macOS one does not tell of
-/// the other.
+/// Whether a port is free. Both the loopback address and all addresses are tried: on macOS a port can be
+/// taken on one of them and free on the other.
 pub(super) fn port(port: u16) -> Finding {
     let name = "port";
     let taken = |address: Ipv4Addr| {
