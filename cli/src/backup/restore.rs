@@ -77,10 +77,12 @@ async fn refuse(programs: &Programs, args: &RestoreArgs, all: &[Names]) -> Resul
             owner,
             ..
         } = names;
+        // A session broker keeps sessions that no function has: new ones, and ones that were reset.
         let found = format!(
             "SELECT (SELECT count(*) FROM pg_database WHERE datname = '{database}')
                     + (SELECT count(*) FROM pg_roles WHERE rolname IN ('{role}', '{owner}'));
-             SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}';"
+             SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'
+             AND (state = 'idle' AND query IN ('', 'DISCARD ALL')) IS NOT TRUE;"
         );
         let found = programs.sql(MAINTENANCE, &found).await?;
         let [there, connected] = &found[..] else {
