@@ -10,7 +10,7 @@ use std::{
 };
 
 use deadpool_postgres::Client;
-use futures_util::future::{join, try_join_all};
+use futures_util::future::{BoxFuture, join, try_join_all};
 use tokio::{runtime::Handle, time::Instant};
 use tokio_postgres::{Row, Statement, types::ToSql};
 use zerocart_core::Error;
@@ -379,7 +379,10 @@ impl Drop for Session {
             if state.preparing == 0
                 && let Ok(runtime) = Handle::try_current()
             {
-                runtime.spawn(drain::drain(client, self.database.clone()));
+                // In boxes: one kind of task, and not three, in each function's binary.
+                runtime.spawn(
+                    Box::pin(drain::drain(client, self.database.clone())) as BoxFuture<'_, _>
+                );
                 return;
             }
         }
@@ -389,7 +392,7 @@ impl Drop for Session {
         if state.pending > 0 && state.transaction != Transaction::Committing {
             let cancel = self.database.transport().cancel(client.cancel_token());
             if let Ok(runtime) = Handle::try_current() {
-                runtime.spawn(cancel);
+                runtime.spawn(Box::pin(cancel) as BoxFuture<'_, _>);
             }
         }
     }
