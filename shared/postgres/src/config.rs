@@ -113,10 +113,22 @@ impl Config {
         })
     }
 
-    /// The connection options, with the limits that the server is to enforce in every session.
+    /// The startup parameter `options` of every connection: the limits that the server is to enforce.
     ///
     /// A process that is frozen in the middle of a transaction would hold its locks; so the server
     /// ends a transaction that does nothing for as long as a statement may take.
+    ///
+    /// A pooler may leave the parameter out. Then the role's own limits hold, which `zerocart provision`
+    /// sets.
+    pub fn session_options(&self) -> String {
+        self.connection()
+            .config
+            .get_options()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The connection options, with the limits.
     pub(crate) fn connection(&self) -> DatabaseUrl {
         let mut url = self.url.clone();
         let limit_ms = self.statement_timeout.as_millis();
