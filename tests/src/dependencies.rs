@@ -70,7 +70,9 @@ const ONLY: [(&str, &[&str]); 2] = [
 const SERVING: [&str; 2] = ["zerocart-lambda", "zerocart-main"];
 
 /// Crates that know nothing of each other.
-const STRANGERS: [(&str, &str); 6] = [
+const STRANGERS: [(&str, &str); 8] = [
+    ("zerocart-broker", "zerocart-activator"),
+    ("zerocart-broker", "zerocart-gateway"),
     ("zerocart-gateway", "zerocart-activator"),
     ("zerocart-gateway", "zerocart-local-postgres"),
     ("zerocart-activator", "zerocart-local-postgres"),

@@ -12,6 +12,7 @@
 mod backup;
 mod books;
 mod boundary;
+mod broker;
 mod chaos;
 mod deadlines;
 mod forwarder;
