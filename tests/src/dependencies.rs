@@ -52,16 +52,18 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates that depend on no crate of the workspace at all.
-const ALONE: [&str; 4] = [
+const ALONE: [&str; 5] = [
     "zerocart-framing",
     "zerocart-proto",
     "zerocart-provision",
     "zerocart-resilience",
+    "zerocart-verified",
 ];
 
-/// Crates of `shared/`, and the only ones that they depend on: the contract, and who is calling.
+/// Crates of `shared/`, and the only ones that they depend on: the contract, tokens that are known, and
+/// who is calling.
 const ONLY: [(&str, &[&str]); 2] = [
-    ("zerocart-auth", &["zerocart-proto"]),
+    ("zerocart-auth", &["zerocart-proto", "zerocart-verified"]),
     ("zerocart-core", &["zerocart-auth", "zerocart-proto"]),
 ];
 
