@@ -114,9 +114,11 @@ pub(crate) async fn handle<U: Upstream>(
         mark_for_browsers(plugins, &parts, &mut marks);
     }
     let headers = response.headers_mut();
-    // An entry without a name repeats the name before it. There is none.
     for (name, value) in marks.limits {
-        headers.extend(name.map(|name| (name, value)));
+        // A value without a name belongs to the name before it. There is none.
+        if let Some(name) = name {
+            headers.insert(name, value);
+        }
     }
     if let Some((name, value)) = marks.correlation {
         headers.insert(name, value);
