@@ -289,7 +289,7 @@ mod tests {
             (
                 "zerocart-auth",
                 "zerocart-resilience",
-                "needs zerocart-proto and",
+                "needs zerocart-proto, zerocart-verified and",
             ),
             (
                 "zerocart-client",

@@ -1,6 +1,6 @@
-//! Log lines: a JSON object for each event, in one write.
+//! Log lines: for each event a JSON object, or a text for people, in one write.
 //!
-//! They are the lines of `tracing_subscriber`'s JSON format with its options `flatten_event` and
+//! The objects are those of `tracing_subscriber`'s JSON format with its options `flatten_event` and
 //! `with_current_span`. That one keeps the fields of a span as JSON, reads them again at each event,
 //! and writes them once more. Here they are copied, and each thread uses its one buffer again.
 
@@ -34,7 +34,30 @@ const KEPT_BYTES: usize = 16 * 1024;
 
 /// Writes a line for each event.
 #[derive(Debug)]
-pub(crate) struct Lines<W>(pub(crate) W);
+pub(crate) struct Lines<W> {
+    form: Form,
+    writer: W,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Json,
+    Text,
+}
+
+impl<W> Lines<W> {
+    /// A JSON object for each event.
+    pub(crate) fn json(writer: W) -> Self {
+        let form = Form::Json;
+        Self { form, writer }
+    }
+
+    /// A text for each event: time, level, span, message, fields.
+    pub(crate) fn text(writer: W) -> Self {
+        let form = Form::Text;
+        Self { form, writer }
+    }
+}
 
 /// The fields of a span: names, and values as JSON.
 #[derive(Debug, Default)]
@@ -62,9 +85,13 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let write = |line: &mut Vec<u8>| {
             line.clear();
-            format(line, event, &context);
+            match self.form {
+                Form::Json => json(line, event, &context),
+                Form::Text => plain(line, event, &context),
+            }
             // A log that cannot be written ends no call, and there is no other place to say it.
-            let _ = self.0.make_writer_for(event.metadata()).write_all(line);
+            let mut writer = self.writer.make_writer_for(event.metadata());
+            let _ = writer.write_all(line);
             if line.capacity() > KEPT_BYTES {
                 *line = Vec::new();
             }
@@ -77,14 +104,57 @@ where
     }
 }
 
-fn format<S>(line: &mut Vec<u8>, event: &Event<'_>, context: &Context<'_, S>)
+/// `<time>  INFO call{function="get-product"}: answered code="OK"`.
+fn plain<S>(line: &mut Vec<u8>, event: &Event<'_>, context: &Context<'_, S>)
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    time(line);
+    // Memory takes all that is written.
+    let _ = write!(Plain(line), " {:>5} ", event.metadata().level().as_str());
+    if let Some(span) = context.event_span(event) {
+        line.extend(span.name().as_bytes());
+        line.push(b'{');
+        if let Some(Fields(fields)) = span.extensions().get::<Fields>() {
+            for (place, (name, value)) in fields.iter().enumerate() {
+                line.extend(if place > 0 { " " } else { "" }.as_bytes());
+                member(line, name, value);
+            }
+        }
+        line.extend(b"}: ");
+    }
+    let mut rest = Fields::default();
+    event.record(&mut Each(|name, value: Value<'_>| match (name, value) {
+        // Escaped: a terminal obeys control characters.
+        ("message", Value::Debug(message)) => drop(write!(Escaped(line), "{message:?}")),
+        ("message", Value::Text(message)) => drop(Escaped(line).write_str(message)),
+        (name, value) => rest.set(name, &value),
+    }));
+    for (name, value) in &rest.0 {
+        line.push(b' ');
+        member(line, name, value);
+    }
+    line.push(b'\n');
+}
+
+fn member(line: &mut Vec<u8>, name: &str, value: &[u8]) {
+    line.extend(name.strip_prefix("r#").unwrap_or(name).as_bytes());
+    line.push(b'=');
+    line.extend(value);
+}
+
+fn time(line: &mut Vec<u8>) {
+    // Memory takes all that is written.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut Plain(line)));
+}
+
+fn json<S>(line: &mut Vec<u8>, event: &Event<'_>, context: &Context<'_, S>)
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let metadata = event.metadata();
     line.extend(b"{\"timestamp\":\"");
-    // Memory takes all that is written.
-    let _ = SystemTime.format_time(&mut Writer::new(&mut Plain(line)));
+    time(line);
     line.extend(b"\",\"level\":\"");
     line.extend(metadata.level().as_str().as_bytes());
     line.push(b'"');
@@ -233,133 +303,4 @@ impl fmt::Write for Escaped<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use serde_json::Value;
-    use tracing::field;
-    use tracing_subscriber::prelude::*;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Memory {
-        fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend(line);
-            Ok(line.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Memory {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
-
-    impl Memory {
-        /// The lines as JSON, without their times.
-        fn lines(&self) -> Vec<Value> {
-            let text = self.0.lock().unwrap();
-            let lines = text.split(|byte| *byte == b'\n').filter(|l| !l.is_empty());
-            let lines = lines.map(|line| {
-                let mut line: Value = serde_json::from_slice(line).unwrap();
-                let time = line["timestamp"].take();
-                assert!(time.as_str().unwrap().ends_with('Z'), "{time}");
-                line
-            });
-            lines.collect()
-        }
-    }
-
-    /// It logs while it is formatted.
-    struct Talking;
-
-    impl fmt::Debug for Talking {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            tracing::info!("from within");
-            f.write_str("talking")
-        }
-    }
-
-    #[test]
-    fn the_lines_are_those_of_tracing_subscriber() {
-        let (ours, theirs) = (Memory::default(), Memory::default());
-        let json = tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .with_writer(theirs.clone());
-        let subscriber = tracing_subscriber::registry()
-            .with(Lines(ours.clone()))
-            .with(json);
-        tracing::subscriber::with_default(subscriber, || {
-            let error = std::io::Error::other("it broke: \"here\"");
-            tracing::info!("outside");
-            let call = tracing::error_span!(
-                "call",
-                function = "get-product",
-                caller = field::Empty,
-                number = 1,
-            );
-            call.in_scope(|| tracing::debug!(r#type = "raw", none = None::<&str>, "one"));
-            call.record("caller", "a \\ \"b\"\n\u{1}é");
-            call.record("number", 2);
-            call.in_scope(|| {
-                tracing::warn!(
-                    float = 1.5,
-                    tiny = 1e-7,
-                    nan = f64::NAN,
-                    signed = -5,
-                    unsigned = u64::MAX,
-                    huge = 5_u128,
-                    flag = true,
-                    list = ?["x\ty", "z"],
-                    shown = %"shown \r",
-                    error = &error as &dyn std::error::Error,
-                    "two {}",
-                    3
-                );
-                let inner = tracing::info_span!("inner", depth = 2);
-                inner.in_scope(|| tracing::error!(parent: &call, "three"));
-                inner.in_scope(|| tracing::error!(""));
-            });
-        });
-        let lines = ours.lines();
-        assert_eq!(lines.len(), 5);
-        assert_eq!(lines, theirs.lines());
-        assert_eq!(lines[2]["span"]["number"], 2);
-    }
-
-    #[test]
-    fn a_value_may_log_while_it_is_formatted() {
-        let ours = Memory::default();
-        let subscriber = tracing_subscriber::registry().with(Lines(ours.clone()));
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(value = ?Talking, "outer");
-        });
-        // tracing itself keeps events within events from being seen.
-        let lines = ours.lines();
-        assert_eq!(lines.last().unwrap()["value"], "talking");
-    }
-
-    #[test]
-    fn a_long_line_leaves_no_long_buffer() {
-        let ours = Memory::default();
-        let subscriber = tracing_subscriber::registry().with(Lines(ours.clone()));
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(long = "x".repeat(2 * KEPT_BYTES), "one");
-            tracing::info!("two");
-        });
-        assert_eq!(ours.lines().len(), 2);
-        LINE.with(|line| assert!(line.borrow().capacity() <= KEPT_BYTES));
-    }
-}
+mod tests;

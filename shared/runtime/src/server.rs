@@ -306,22 +306,17 @@ pub(crate) fn on(kind: SignalKind) -> Result<Signal, StartError> {
 /// JSON lines on standard output, or text where a person looks on. Once in a process; what comes
 /// later changes nothing.
 pub fn init_logs(level: Level) {
-    let first = if io::stdout().is_terminal() {
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(Redacted(io::stdout))
-            .with_target(false)
-            .try_init()
-            .is_ok()
-    } else {
-        tracing_subscriber::registry()
-            .with(LevelFilter::from_level(level))
-            .with(Lines(Redacted(io::stdout)))
-            .try_init()
-            .is_ok()
+    let output = Redacted(io::stdout);
+    let lines = match io::stdout().is_terminal() {
+        true => Lines::text(output),
+        false => Lines::json(output),
     };
+    let first = tracing_subscriber::registry()
+        .with(LevelFilter::from_level(level))
+        .with(lines)
+        .try_init();
     // In tests another subscriber may be there already.
-    if !first {
+    if first.is_err() {
         return;
     }
     // What a panic says goes the way of all else, not past it to standard error.

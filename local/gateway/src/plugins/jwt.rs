@@ -89,7 +89,7 @@ pub(crate) struct Credential {
 /// `Credentials`, so no token is known for longer than its key is.
 #[derive(Debug, Default)]
 pub(crate) struct Credentials {
-    by_key: HashMap<String, Credential>,
+    pub(crate) by_key: HashMap<String, Credential>,
     known: Verified<Known>,
 }
 
