@@ -54,6 +54,7 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 /// Crates that depend on no crate of the workspace at all.
 const ALONE: [&str; 5] = [
     "zerocart-framing",
+    "zerocart-pages",
     "zerocart-proto",
     "zerocart-provision",
     "zerocart-resilience",

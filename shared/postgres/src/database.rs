@@ -46,6 +46,7 @@ pub struct Database(Arc<Inner>);
 struct Inner {
     pool: Pool,
     transport: Transport,
+    drain_timeout: Duration,
     backoff: Backoff,
     breaker: Option<Breaker>,
     prepare: &'static [&'static str],
@@ -92,6 +93,7 @@ impl Database {
         Ok(Self(Arc::new(Inner {
             pool: connect::pool(config, &transport),
             transport,
+            drain_timeout: config.drain_timeout,
             backoff: Backoff::new(
                 connect::BACKOFF_BASE,
                 connect::BACKOFF_CAP,
@@ -204,6 +206,10 @@ impl Database {
 
     pub(crate) fn reads(&self) -> Option<&Mutex<Weak<Shared>>> {
         self.0.reads.as_ref()
+    }
+
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.0.drain_timeout
     }
 
     pub(crate) fn transport(&self) -> Transport {

@@ -11,6 +11,8 @@
 //!
 //! - **A slow statement delays those behind it.** So only statements belong here that find a row by
 //!   its key. When a read runs into its deadline, no other read joins it any more.
+//! - **A read that is dropped** leaves the others alone. The last one of them gives the server a short
+//!   time for what it still owes, as a session does.
 //! - **A connection that ends fails all reads on it.** A read has no effect, so it is then repeated
 //!   once, over a connection of its own.
 
@@ -20,19 +22,14 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use deadpool_postgres::Client;
-use tokio::{runtime::Handle, time::timeout};
+use tokio::runtime::Handle;
 use tokio_postgres::{Row, types::ToSql};
 use zerocart_core::{Call, Error};
 
-use crate::{Database, Session};
-
-/// How long the server may take for the answers to reads that were dropped, before the connection is
-/// closed.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
+use crate::{Database, Session, session::drain};
 
 /// A connection that reads share. It goes back to the pool when the last one leaves.
 pub(crate) struct Shared {
@@ -142,38 +139,19 @@ impl Drop for Shared {
             // Back to the pool.
             return drop(client);
         }
-        let closing = Closing(Some(client));
-        if owes && let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(drain(closing, ended, self.database.clone()));
+        let runtime = Handle::try_current().ok().filter(|_| owes);
+        if let Some(runtime) = &runtime
+            && !ended
+        {
+            runtime.spawn(drain::drain(client, self.database.clone()));
+            return;
+        }
+        let client = Client::take(client);
+        if let Some(runtime) = runtime {
+            // Nobody else uses the connection any more, so no other statement is met.
+            runtime.spawn(self.database.transport().cancel(client.cancel_token()));
         }
     }
-}
-
-/// A connection that is closed when this is dropped, and leaves the pool. A client that is only dropped
-/// would go back to it.
-struct Closing(Option<Client>);
-
-impl Drop for Closing {
-    fn drop(&mut self) {
-        drop(self.0.take().map(Client::take));
-    }
-}
-
-/// Gives the connection back once the server owes nothing, or closes it and cancels what the server
-/// runs. Nobody else uses it any more, so no other statement is met.
-async fn drain(mut closing: Closing, ended: bool, database: Database) {
-    let Some(client) = &closing.0 else { return };
-    if !ended {
-        // The server answers in order: the answer to this is the last one.
-        match timeout(DRAIN_TIMEOUT, client.check_connection()).await {
-            Ok(Ok(())) => return drop(closing.0.take()),
-            Ok(Err(_)) => return,
-            Err(_) => {}
-        }
-    }
-    let token = client.cancel_token();
-    drop(closing);
-    database.transport().cancel(token).await;
 }
 
 impl fmt::Debug for Shared {

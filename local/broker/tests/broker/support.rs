@@ -1,0 +1,264 @@
+//! A server, brokers in front of it, and clients.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    sync::OnceCell,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, error::SqlState};
+use zerocart_broker::{Broker, Login, Options, Socket};
+use zerocart_local_postgres::{Database, Options as ServerOptions, Server, provision};
+
+/// The longest that anything may take that is about to happen; never reached by a test that passes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const DOMAINS: [&str; 2] = ["user", "order"];
+
+/// A server, with databases of two domains. It goes when it is dropped.
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) logins: Vec<Login>,
+}
+
+static SHARED: OnceCell<Arc<World>> = OnceCell::const_new();
+
+impl World {
+    /// That of all tests that do not stop it.
+    pub(crate) async fn shared() -> Arc<Self> {
+        let world = SHARED.get_or_init(|| async { Arc::new(Self::own().await) });
+        Arc::clone(world.await)
+    }
+
+    pub(crate) async fn own() -> Self {
+        let server = Server::start(ServerOptions::temporary()).await.unwrap();
+        let databases = provision(&server, &DOMAINS).await.unwrap();
+        let logins = databases.iter().map(login).collect();
+        Self { server, logins }
+    }
+
+    /// Options of a broker, of which tests change some.
+    pub(crate) fn options(&self) -> Options {
+        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, self.server.port()));
+        Options::new(server, self.logins.clone())
+    }
+
+    /// A session of the superuser, past the broker.
+    pub(crate) async fn admin(&self) -> Client {
+        connect(
+            &self
+                .server
+                .admin_url("zerocart_user")
+                .expose()
+                .parse()
+                .unwrap(),
+        )
+        .await
+        .unwrap()
+    }
+}
+
+fn login(database: &Database) -> Login {
+    Login::new(
+        &database.name,
+        database.url.password().clone(),
+        &database.name,
+    )
+}
+
+/// A broker in this process, until this is dropped.
+pub(crate) struct Served {
+    pub(crate) socket: Socket,
+    logins: Vec<Login>,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    pub(crate) fn new(options: Options) -> Self {
+        let socket = Socket::temporary().unwrap();
+        let logins = options.logins.clone();
+        let broker = Broker::new(socket.listener().unwrap(), options).unwrap();
+        Self {
+            socket,
+            logins,
+            task: tokio::spawn(broker.serve()),
+        }
+    }
+
+    /// How a function of the first domain connects.
+    pub(crate) fn config(&self) -> Config {
+        self.config_of(0)
+    }
+
+    /// How a function of this domain connects.
+    pub(crate) fn config_of(&self, domain: usize) -> Config {
+        self.socket.url(&self.logins[domain]).parse().unwrap()
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        connect(&self.config()).await.unwrap()
+    }
+
+    /// A client that sends what it wants, and has said nothing yet.
+    pub(crate) async fn raw(&self) -> Raw {
+        let path = self.socket.folder().join(".s.PGSQL.5432");
+        Raw(UnixStream::connect(path).await.unwrap())
+    }
+
+    /// The same, with a session of the first login.
+    pub(crate) async fn started(&self) -> Raw {
+        let mut raw = self.raw().await;
+        raw.send(&self.startup()).await;
+        raw.send(&self.password()).await;
+        assert!(raw.until(b'Z').await.contains(&b'K'));
+        raw
+    }
+
+    /// The startup packet of the first login.
+    pub(crate) fn startup(&self) -> Vec<u8> {
+        let Login { role, database, .. } = &self.logins[0];
+        startup(
+            3 << 16,
+            &[
+                ("user", role),
+                ("database", database),
+                ("client_encoding", "UTF8"),
+            ],
+        )
+    }
+
+    /// The password message of the first login.
+    pub(crate) fn password(&self) -> Vec<u8> {
+        let password = self.logins[0].password.expose();
+        message(b'p', format!("{password}\0").as_bytes())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A connection to the broker, byte by byte. Dropped, it ends as that of a process that is killed.
+pub(crate) struct Raw(UnixStream);
+
+impl Raw {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    /// The tags of the messages that come, to the first of this tag, or to the end.
+    pub(crate) async fn until(&mut self, tag: u8) -> Vec<u8> {
+        self.messages(tag)
+            .await
+            .iter()
+            .map(|(tag, _)| *tag)
+            .collect()
+    }
+
+    /// The messages that come, to the first of this tag, or to the end.
+    pub(crate) async fn messages(&mut self, tag: u8) -> Vec<(u8, Vec<u8>)> {
+        let mut messages: Vec<(u8, Vec<u8>)> = Vec::new();
+        while messages.last().is_none_or(|(last, _)| *last != tag) {
+            let Ok(tag) = timeout(PATIENCE, self.0.read_u8())
+                .await
+                .expect("an answer")
+            else {
+                break;
+            };
+            let length = self.0.read_u32().await.unwrap();
+            let mut body = vec![0; length as usize - 4];
+            self.0.read_exact(&mut body).await.unwrap();
+            messages.push((tag, body));
+        }
+        messages
+    }
+
+    /// The SQLSTATE of the error that comes, after which the connection ends.
+    pub(crate) async fn refused(&mut self) -> Option<String> {
+        let messages = self.messages(0).await;
+        let (tag, body) = messages.last()?;
+        assert_eq!(*tag, b'E', "{messages:?}");
+        let mut fields = body.split(|byte| *byte == 0);
+        let code = fields.find_map(|field| field.strip_prefix(b"C"))?;
+        Some(String::from_utf8_lossy(code).into_owned())
+    }
+
+    pub(crate) async fn byte(&mut self) -> u8 {
+        timeout(PATIENCE, self.0.read_u8()).await.unwrap().unwrap()
+    }
+}
+
+pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    [&[tag], &packet(body)[..]].concat()
+}
+
+/// Bytes with their length before them.
+pub(crate) fn packet(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&length.to_be_bytes(), body].concat()
+}
+
+pub(crate) fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', format!("{sql}\0").as_bytes())
+}
+
+pub(crate) fn startup(version: u32, parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = version.to_be_bytes().to_vec();
+    for (name, value) in parameters {
+        body.extend(format!("{name}\0{value}\0").into_bytes());
+    }
+    body.push(0);
+    packet(&body)
+}
+
+pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// The first value of the last row, as text.
+pub(crate) async fn ask(client: &Client, sql: &str) -> Option<String> {
+    let messages = client.simple_query(sql).await.unwrap();
+    let mut rows = messages.iter().rev().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(0).map(str::to_owned)),
+        _ => None,
+    });
+    rows.next().flatten()
+}
+
+pub(crate) async fn backend(client: &Client) -> String {
+    ask(client, "SELECT pg_backend_pid()").await.unwrap()
+}
+
+pub(crate) fn code(error: &Error) -> SqlState {
+    error
+        .code()
+        .unwrap_or_else(|| panic!("not an answer: {error:?}"))
+        .clone()
+}
+
+/// Waits until it gives something.
+pub(crate) async fn until<T>(what: &str, mut done: impl AsyncFnMut() -> Option<T>) -> T {
+    let waiting = async {
+        loop {
+            if let Some(value) = done().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, waiting).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: not within {PATIENCE:?}"),
+    }
+}
