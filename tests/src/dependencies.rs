@@ -52,7 +52,7 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates that depend on no crate of the workspace at all.
-const ALONE: [&str; 5] = [
+const ALONE: [&str; 6] = [
     "zerocart-framing",
     "zerocart-pages",
     "zerocart-proto",
