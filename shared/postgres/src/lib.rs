@@ -3,6 +3,7 @@
 //! - [`Database`]: a small pool that connects lazily or beside start-up, with backoff, TLS when the
 //!   URL asks for it, and a circuit breaker when the function asks for one.
 //! - [`Database::session`] gives a [`Session`], whose statements are transactions of their own;
+//!   [`Database::read_opt`] reads a row, over a connection that such reads share;
 //!   [`Database::write`] and [`Database::write_one`] do an effect once per idempotency key, in one
 //!   transaction with the key's record; [`Database::write_after`] and
 //!   [`Database::write_after_lookup`] let another function speak first;
@@ -24,7 +25,7 @@
 //! # Time
 //!
 //! Every wait is bounded by the call's deadline, and every statement by `statement_timeout`, which
-//! the server enforces. A call that is dropped half-way leaves nothing behind: its connection is
+//! the server enforces. A session that is dropped half-way leaves nothing behind: its connection is
 //! closed and its statement is cancelled, rather than given back in an unknown state.
 //!
 //! # Settings
@@ -57,6 +58,7 @@ mod error;
 mod idempotency;
 mod once;
 mod password;
+mod read;
 mod session;
 mod tls;
 mod url;
