@@ -14,12 +14,17 @@
 mod binaries;
 mod cases;
 mod chain;
+mod checkout;
 mod cold;
+mod cpu;
 mod fleet;
 mod http;
 mod lambda;
+mod load;
 mod machine;
+mod plot;
 mod process;
+mod results;
 mod soak;
 mod stand;
 mod stats;
@@ -42,6 +47,8 @@ enum Command {
     Cold(cold::Args),
     /// The first order, all at zero, against the starts of the functions that it goes through
     Chain(chain::Args),
+    /// Whole orders and other requests on the local engine: throughput, latency and CPU, beside another build
+    Load(Box<load::Args>),
     /// Size and init of the functions on Lambda, beside a hello-world
     Lambda(lambda::Args),
     /// Orders against a system that runs, while it is disturbed: what is lost, and whether the books balance
@@ -53,6 +60,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Cold(args) => cold::run(&args),
         Command::Chain(args) => chain::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Lambda(args) => lambda::run(&args),
         Command::Soak(args) => soak::run(&args),
     };

@@ -46,7 +46,7 @@ use crate::{
     fleet::{self, Fleet, Paths, Yard},
     machine,
     process::Ports,
-    stand::Stand,
+    stand::{Sessions, Stand},
     stats::median,
 };
 
@@ -218,7 +218,7 @@ struct Bench {
 impl Bench {
     async fn new(stand: Stand, folder: PathBuf, closed: u16) -> Result<Self> {
         let yard = Yard::new()?;
-        let fleet = Fleet::start(&yard, &stand, &folder, Paths::Open).await?;
+        let fleet = Fleet::start(&yard, &stand, &folder, Paths::Open, Sessions::Own).await?;
         let seeds = fleet.seed(&stand).await;
         fleet.end().await?;
         Ok(Self {
@@ -233,7 +233,7 @@ impl Bench {
 
     async fn fleet(&self, paths: Paths) -> Result<Fleet> {
         self.stand.quiet().await?;
-        Fleet::start(&self.yard, &self.stand, &self.folder, paths).await
+        Fleet::start(&self.yard, &self.stand, &self.folder, paths, Sessions::Own).await
     }
 
     /// Makes so many customers who have something in their carts.

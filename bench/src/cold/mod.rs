@@ -30,7 +30,7 @@ use crate::{
     fleet::{Fleet, Paths, Yard},
     machine,
     process::{Ports, Program},
-    stand::Stand,
+    stand::{Sessions, Stand},
 };
 
 /// What to measure, and how often.
@@ -209,7 +209,7 @@ fn subjects(
     let env = vec![("DATABASE_URL".to_owned(), stand.database_url("product")?)];
     let floor = subject(binaries::FLOOR, None, env)?;
     let functions = entries.iter().map(|entry| {
-        let env = stand.env(entry.info, nobody)?;
+        let env = stand.env(entry.info, nobody, Sessions::Own)?;
         subject(entry.info.name, Some(entry.info), env)
     });
     Ok((floor, functions.collect::<Result<_>>()?))
@@ -218,7 +218,7 @@ fn subjects(
 /// Puts into the databases what the requests need, through the functions.
 async fn seed_data(folder: &Path, stand: &Stand) -> Result<Seeds> {
     let yard = Yard::new()?;
-    let fleet = Fleet::start(&yard, stand, folder, Paths::Open).await?;
+    let fleet = Fleet::start(&yard, stand, folder, Paths::Open, Sessions::Own).await?;
     let seeds = fleet.seed(stand).await;
     fleet.end().await?;
     seeds
