@@ -144,14 +144,22 @@ impl Fleet {
         Ok((body, took))
     }
 
-    /// The CPU time that the running functions, and PostgreSQL for them, have used so far, in
-    /// milliseconds; none if the kernel does not report it (`CONFIG_SCHED_INFO`).
-    pub(crate) async fn cpu_ms(&self, stand: &Stand) -> Result<Option<f64>> {
+    /// The CPU time that the running functions have used so far, and PostgreSQL since it had used `before`
+    /// ([`Stand::exact_cpu_ms`]), in milliseconds; none if the kernel does not report it (`CONFIG_SCHED_INFO`).
+    pub(crate) async fn cpu_ms(&self, stand: &Stand, before: Option<f64>) -> Result<Option<f64>> {
         let functions = self.activator.status();
         let functions = functions.iter().flat_map(|f| &f.instances);
         let mut pids: Vec<_> = functions.filter_map(|instance| instance.pid).collect();
-        pids.extend(stand.sessions().await?);
-        Ok(pids.into_iter().map(cpu::of_process).sum())
+        let postgres = match before.zip(stand.exact_cpu_ms()) {
+            Some((before, after)) => after - before,
+            // What its sessions have used is less: their fork is not in it.
+            None => {
+                pids.extend(stand.sessions().await?);
+                0.0
+            }
+        };
+        let all: Option<f64> = pids.into_iter().map(cpu::of_process).sum();
+        Ok(all.map(|all| all + postgres))
     }
 
     /// Ends every function, and waits until all have ended.

@@ -25,6 +25,7 @@ mod machine;
 mod plot;
 mod process;
 mod results;
+mod simulate;
 mod soak;
 mod stand;
 mod stats;
@@ -49,6 +50,8 @@ enum Command {
     Chain(chain::Args),
     /// Whole orders and other requests on the local engine: throughput, latency and CPU, beside another build
     Load(Box<load::Args>),
+    /// More load than one machine can make: a simulation, with costs that `load` has measured
+    Simulate(Box<simulate::Args>),
     /// Size and init of the functions on Lambda, beside a hello-world
     Lambda(lambda::Args),
     /// Orders against a system that runs, while it is disturbed: what is lost, and whether the books balance
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Cold(args) => cold::run(&args),
         Command::Chain(args) => chain::run(&args),
         Command::Load(args) => load::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Lambda(args) => lambda::run(&args),
         Command::Soak(args) => soak::run(&args),
     };

@@ -138,6 +138,11 @@ impl Stand {
         }
     }
 
+    /// Whether there are sessions that are kept ready.
+    pub(crate) fn has_warm_sessions(&self) -> bool {
+        false
+    }
+
     /// The functions of this domain reach the server through this port from now on.
     pub(crate) fn lead_through(&mut self, domain: &str, port: u16) {
         self.ports.insert(domain.to_owned(), port);

@@ -18,7 +18,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
-use crate::{binaries, machine, stand::{Sessions, Stand}};
+use crate::{
+    binaries, machine,
+    stand::{Sessions, Stand},
+};
 
 use api::Api;
 

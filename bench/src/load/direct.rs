@@ -64,7 +64,7 @@ struct Record {
 }
 
 /// Measures each in turn, in rounds.
-pub(super) async fn measure(
+pub(crate) async fn measure(
     this: &Checkout,
     against: Option<&Checkout>,
     ports: &mut Ports,
@@ -162,7 +162,7 @@ fn of_program(
     seconds: f64,
     record: &mut Record,
 ) -> Result<()> {
-    let running = program.start(port)?;
+    let running = program.start_into(port, tempfile::tempfile()?)?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let path = format!("/products/{}", seeds.product_id);
     let jobs = [Job::Rest(Case::get(&path).request(), 200)];

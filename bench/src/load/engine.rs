@@ -4,7 +4,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::{PermissionsExt, symlink},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -48,8 +48,6 @@ pub(crate) struct Engine {
     keys: KeySet,
     /// The server's version.
     pub(crate) version: String,
-    /// The programs of PostgreSQL.
-    pub(crate) postgres_bin: Option<PathBuf>,
     /// The superuser's address of the database `postgres`.
     admin_url: String,
     /// Removed with it.
@@ -113,7 +111,7 @@ impl Engine {
             thread::park_timeout(Duration::from_millis(20));
         }
         let attached = Self::attach(&data).await;
-        let (admin, admin_url, postgres_bin, keys) = match attached {
+        let (admin, admin_url, keys) = match attached {
             Ok(attached) => attached,
             Err(error) => {
                 stop(&mut child)?;
@@ -132,13 +130,12 @@ impl Engine {
             postmaster: parent(pid).context("a session of PostgreSQL has no parent")?,
             keys,
             version: version.split(' ').next().unwrap_or_default().to_owned(),
-            postgres_bin,
             admin_url,
             _folder: folder,
         })
     }
 
-    async fn attach(data: &Path) -> Result<(Client, String, Option<PathBuf>, KeySet)> {
+    async fn attach(data: &Path) -> Result<(Client, String, KeySet)> {
         let server = Server::running(&data.join("postgres"))?.context("PostgreSQL does not run")?;
         let url = server.admin_url.expose();
         let (admin, connection) = tokio_postgres::connect(&url, NoTls).await?;
@@ -147,8 +144,7 @@ impl Engine {
         let keys =
             fs::read_to_string(data.join("keys/user.json")).context("the engine has no keys")?;
         let keys = KeySet::from_json(&keys).context("the engine's keys cannot be read")?;
-        let bin = server.installation.map(|found| found.bin().to_owned());
-        Ok((admin, url, bin, keys))
+        Ok((admin, url, keys))
     }
 
     /// A token of this subject.

@@ -14,12 +14,12 @@
 mod catalogue;
 mod client;
 mod costs;
-mod direct;
+pub(crate) mod direct;
 pub(crate) mod drive;
 mod engine;
 pub(crate) mod figures;
 mod proxy;
-mod report;
+pub(crate) mod report;
 mod rounds;
 mod work;
 
@@ -33,7 +33,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use costs::{Cost, Costs};
+pub(crate) use costs::Costs;
 pub(crate) use engine::coarse;
 pub(crate) use work::MIX;
 
@@ -160,13 +160,7 @@ impl Results {
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    // The load has threads of its own.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    let result = runtime.block_on(Box::pin(measure(args)));
+    let result = runtime()?.block_on(Box::pin(measure(args)));
     progress("");
     let run = result?;
     let table = report::table(&run);
@@ -175,6 +169,34 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     report::diagrams(&run, &args.output)?;
     args.output.save(NAME, &run, &table)?;
     Ok(true)
+}
+
+/// Measures what a simulation is compared with: the loops and the costs of this build.
+pub(crate) fn measure_loops(output: &Output, seed: u64) -> Result<Run<Results>> {
+    let args = Args {
+        against: None,
+        only: vec![Part::Loops, Part::Costs],
+        catalogue: false,
+        rounds: 3,
+        seconds: 2.0,
+        rates: Vec::new(),
+        seed: Some(seed),
+        no_build: false,
+        output: output.clone(),
+    };
+    let runtime = runtime()?;
+    let result = runtime.block_on(Box::pin(measure(&args)));
+    progress("");
+    result
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    // The load has threads of its own.
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")
 }
 
 impl Args {

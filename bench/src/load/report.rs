@@ -61,7 +61,14 @@ pub(super) fn table(run: &Run<Results>) -> String {
     if !results.direct.is_empty() {
         let title = format!("GET /products/{{id}} without gateway, {CLIENTS} connections");
         heading(&mut text, &title);
-        direct(&mut text, results);
+        direct(&mut text, &results.direct);
+        if let Some((through, row)) = results.closed("product").zip(results.direct.first()) {
+            let _ = writeln!(
+                text,
+                "\nThrough the engine: {:.2} × the direct rate.",
+                through.now.per_second / row.per_second
+            );
+        }
     }
     if let Some(costs) = &results.costs {
         heading(&mut text, "Cost at PostgreSQL of one request");
@@ -209,10 +216,10 @@ fn open(text: &mut String, all: &[Measured]) {
     }
 }
 
-fn direct(text: &mut String, results: &Results) {
+pub(crate) fn direct(text: &mut String, rows: &[Direct]) {
     text.push_str("| program | requests/s | p50, ms | p99, ms | its CPU per request, ms | PostgreSQL's, ms | requests/s ÷ pgbench | its CPU ÷ floor |\n");
     text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|\n");
-    for row in &results.direct {
+    for row in rows {
         let Direct {
             name,
             per_second,
@@ -231,20 +238,9 @@ fn direct(text: &mut String, results: &Results) {
         );
     }
     text.push_str("\npgbench gives the mean in the place of the median, and holds each request for one row in one statement.\n");
-    if !results
-        .direct
-        .iter()
-        .any(|row| row.name.starts_with("pgbench"))
-    {
+    if !rows.iter().any(|row| row.name.starts_with("pgbench")) {
         text.push_str(
             "pgbench is not beside the PostgreSQL that was used, so its rate is not here.\n",
-        );
-    }
-    if let Some((through, row)) = results.closed("product").zip(results.direct.first()) {
-        let _ = writeln!(
-            text,
-            "\nThrough the engine: {:.2} × the direct rate.",
-            through.now.per_second / row.per_second
         );
     }
 }

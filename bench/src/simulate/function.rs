@@ -66,14 +66,19 @@ impl Function {
     ///
     /// When the manifest has no pool.
     pub(super) fn new(manifest: &Ksvc, factor: f64, base: Instant) -> Result<Self> {
-        let pool = manifest.env.iter().find(|(name, _)| name == "DATABASE_POOL_SIZE");
+        let pool = manifest
+            .env
+            .iter()
+            .find(|(name, _)| name == "DATABASE_POOL_SIZE");
         let pool = pool.and_then(|(_, size)| size.parse().ok());
         let pool = pool.with_context(|| format!("{} has no DATABASE_POOL_SIZE", manifest.name))?;
         let mut limits = manifest.limits.clone();
         limits.max = ((limits.max as f64 * factor).round() as usize).max(1);
         Ok(Self {
             name: manifest.name.clone(),
-            concurrency: manifest.container_concurrency.unwrap_or(usize::MAX / 1_000_000),
+            concurrency: manifest
+                .container_concurrency
+                .unwrap_or(usize::MAX / 1_000_000),
             pool,
             meter: Meter::new(limits.window, base),
             limits,
@@ -101,7 +106,8 @@ impl Function {
 
     /// How often it looks whether it should scale in: as the activator.
     pub(super) fn tick(&self) -> Us {
-        let tick = (self.limits.window / 20).clamp(Duration::from_millis(20), Duration::from_secs(2));
+        let tick =
+            (self.limits.window / 20).clamp(Duration::from_millis(20), Duration::from_secs(2));
         u64::try_from(tick.as_micros()).unwrap_or(2_000_000)
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct Outcome {
     pub(super) seconds: f64,
     pub(super) events: u64,
     pub(super) kinds: Vec<KindOutcome>,
+    /// Of all kinds together.
+    pub(super) p50_ms: f64,
     /// Requests of all kinds per second, in the busiest minute.
     pub(super) peak_per_second: f64,
     pub(super) paid: usize,
@@ -84,6 +86,15 @@ impl Outcome {
                 max_ms: ms(told.latency.max()),
             })
             .collect();
+        let mut together = None;
+        for told in &world.told {
+            match &mut together {
+                None => together = Some(told.latency.clone()),
+                // All have the same range.
+                Some(sum) => sum.add(&told.latency).unwrap_or_default(),
+            }
+        }
+        let p50 = together.map_or(0, |all| all.value_at_quantile(0.5));
         let minutes = world.told.iter().map(|told| told.by_minute.len()).max();
         let in_minute = |minute: usize| -> u64 {
             let counts = world.told.iter().map(|told| told.by_minute.get(minute));
@@ -102,6 +113,7 @@ impl Outcome {
             name: name.to_owned(),
             seconds,
             events: world.events(),
+            p50_ms: ms(p50),
             peak_per_second: most.unwrap_or_default() as f64 / length,
             paid: orders_of(&[Status::Paid]),
             failed: orders_of(&[Status::Failed, Status::Cancelled]),

@@ -23,7 +23,10 @@ pub(super) enum Do {
     /// Time that is nobody's CPU time.
     Pause(f64),
     /// Waits for the log of a domain's server. `share`: how often, on average; 1 is each time.
-    Commit { domain: usize, share: f64 },
+    Commit {
+        domain: usize,
+        share: f64,
+    },
     /// Comes to a function, and waits for an instance of it.
     Enter(usize),
     Leave(usize),
@@ -301,8 +304,14 @@ mod tests {
             })
             .sum();
         assert!((commits - 1.5).abs() < 1e-9);
-        let held = program.iter().filter(|step| matches!(step, Do::Connect(_))).count();
-        let given = program.iter().filter(|step| matches!(step, Do::Disconnect(_))).count();
+        let held = program
+            .iter()
+            .filter(|step| matches!(step, Do::Connect(_)))
+            .count();
+        let given = program
+            .iter()
+            .filter(|step| matches!(step, Do::Disconnect(_)))
+            .count();
         assert_eq!((held, given), (1, 1));
     }
 }

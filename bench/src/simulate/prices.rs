@@ -22,7 +22,12 @@ pub(super) const CALLS: [(&str, &str, &[&str]); 5] = [
     (
         "order",
         "create-order",
-        &["get-cart", "update-inventory", "process-payment", "clear-cart"],
+        &[
+            "get-cart",
+            "update-inventory",
+            "process-payment",
+            "clear-cart",
+        ],
     ),
     ("sign-in", "authenticate-user", &[]),
 ];
@@ -104,7 +109,9 @@ impl Kind {
     fn of(name: &str, busy: &Measured, alone: &Measured, costs: &Costs) -> Option<Self> {
         let (_, outer, inner) = CALLS.iter().find(|(kind, ..)| *kind == name)?;
         let cost = costs.of(name)?;
-        let functions: Vec<&str> = std::iter::once(*outer).chain(inner.iter().copied()).collect();
+        let functions: Vec<&str> = std::iter::once(*outer)
+            .chain(inner.iter().copied())
+            .collect();
         let domain = |function: &str| {
             let info = rpc::ALL.iter().find(|info| info.name == function)?;
             DOMAINS.iter().position(|domain| *domain == info.domain)
@@ -127,7 +134,11 @@ impl Kind {
             let own = databases.get(DOMAINS[at]).copied().unwrap_or_default();
             let postgres_ms = if known > 0.0 { own / known * all } else { 0.0 };
             let trips = cost.trips.get(DOMAINS[at]).copied().unwrap_or_default();
-            writers.push(rpc::ALL.iter().any(|info| info.name == *function && info.writes));
+            writers.push(
+                rpc::ALL
+                    .iter()
+                    .any(|info| info.name == *function && info.writes),
+            );
             calls.push(Price {
                 function: (*function).to_owned(),
                 domain: at,
@@ -184,7 +195,11 @@ fn spread_commits(calls: &mut [Price], writers: &[bool], commits: f64, wal_bytes
             (_, true) => each,
             (_, false) => 0.0,
         };
-        let share = if total > 0.0 { price.commits / total } else { 0.0 };
+        let share = if total > 0.0 {
+            price.commits / total
+        } else {
+            0.0
+        };
         price.wal_bytes = wal_bytes * share;
     }
 }
@@ -220,7 +235,10 @@ mod tests {
     fn every_call_is_a_function() {
         for (_, outer, inner) in CALLS {
             for function in std::iter::once(&outer).chain(inner) {
-                assert!(rpc::ALL.iter().any(|info| info.name == *function), "{function}");
+                assert!(
+                    rpc::ALL.iter().any(|info| info.name == *function),
+                    "{function}"
+                );
             }
         }
         assert!((mix().iter().sum::<f64>() - 1.0).abs() < 1e-9);

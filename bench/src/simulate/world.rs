@@ -179,14 +179,21 @@ impl<'a> World<'a> {
             })
         };
         let cores = setup.machines.cores.iter();
-        let servers = setup.machines.server.iter().max().map_or(1, |last| last + 1);
+        let servers = setup
+            .machines
+            .server
+            .iter()
+            .max()
+            .map_or(1, |last| last + 1);
         Ok(Self {
             plans,
             rng: StdRng::seed_from_u64(setup.seed),
             events: Events::new(),
             tasks: Vec::new(),
             free: Vec::new(),
-            cores: cores.map(|(_, count)| Cores::new(*count, setup.slice_us)).collect(),
+            cores: cores
+                .map(|(_, count)| Cores::new(*count, setup.slice_us))
+                .collect(),
             logs: vec![Log::default(); servers],
             locks: HashMap::new(),
             stock: setup.stock.clone(),
@@ -242,7 +249,9 @@ impl<'a> World<'a> {
         let count = |status| placed().filter(|o| o.saga.status == status).count();
         let paid = placed().filter(|o| o.saga.status == Status::Paid);
         let sold = paid.map(|order| order.units).sum();
-        let by_status = Status::ALL.into_iter().map(|status| (status, count(status)));
+        let by_status = Status::ALL
+            .into_iter()
+            .map(|status| (status, count(status)));
         (by_status.filter(|(_, n)| *n > 0).collect(), sold)
     }
 
@@ -255,7 +264,10 @@ impl<'a> World<'a> {
     /// Tasks, places and cores that are still in use.
     pub(super) fn left_over(&self) -> usize {
         let tasks = self.tasks.iter().flatten().count();
-        let places = self.functions.iter().flat_map(|f| [&f.threads, &f.connections]);
+        let places = self
+            .functions
+            .iter()
+            .flat_map(|f| [&f.threads, &f.connections]);
         let places = places.chain(self.locks.values()).filter(|p| !p.is_idle());
         tasks + places.count()
     }
@@ -300,7 +312,11 @@ impl<'a> World<'a> {
     /// A shopper sends the next request, or goes.
     fn asks(&mut self, shopper: u32) -> Result<()> {
         let now = self.events.now();
-        let Some(Next { kind, product, units }) = self.shoppers.next(shopper, now, &mut self.rng)
+        let Some(Next {
+            kind,
+            product,
+            units,
+        }) = self.shoppers.next(shopper, now, &mut self.rng)
         else {
             return Ok(());
         };
@@ -489,11 +505,15 @@ impl<'a> World<'a> {
     }
 
     fn task(&self, id: TaskId) -> Result<&Task> {
-        self.tasks[id as usize].as_ref().context("a task that has ended")
+        self.tasks[id as usize]
+            .as_ref()
+            .context("a task that has ended")
     }
 
     fn task_mut(&mut self, id: TaskId) -> Result<&mut Task> {
-        self.tasks[id as usize].as_mut().context("a task that has ended")
+        self.tasks[id as usize]
+            .as_mut()
+            .context("a task that has ended")
     }
 
     /// The saga of an order says what is next.
