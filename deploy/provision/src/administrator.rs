@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::database::{close_database, close_to_others, let_connect, open_database};
 use crate::names::{is_name, quoted};
-use crate::role::open_role;
+use crate::role::{limit_role, open_role};
 use crate::{Address, Error, Names, Outcome, Passwords, Step};
 
 /// The oldest major version that works.
@@ -76,11 +76,13 @@ impl Administrator {
     }
 
     /// Makes the database and the two roles of every domain. What exists stays, but for a password
-    /// that is another, and rights that a role has too many of. Two calls at once wait for each other.
+    /// that is another or whose verifier has other rounds than it would get now, and rights that a role
+    /// has too many of. Two calls at once wait for each other.
     ///
     /// The role of the functions may connect and use the schema `public`; everything else it is
     /// granted by the migrations. The owner runs those. Neither can connect to another domain's
-    /// database.
+    /// database. The role of the functions gets limits of time for statements and idle transactions,
+    /// unless it has some.
     ///
     /// # Errors
     ///
@@ -103,13 +105,17 @@ impl Administrator {
         let closed = self.close_maintenance_databases().await?;
         report(Step::new("databases of the server", closed));
         for names in &names {
-            for role in [&names.owner, &names.role] {
-                let outcome = open_role(self, role, &names.database, &passwords[role]).await?;
+            for (role, limited) in [(&names.owner, false), (&names.role, true)] {
+                let password = &passwords[role];
+                let outcome = open_role(self, role, limited, &names.database, password).await?;
                 report(Step::new(format!("role {role}"), outcome));
             }
             let owner = self.address.login(&names.owner, &passwords[&names.owner]);
             let outcome = open_database(self, names, &owner).await?;
             report(Step::new(format!("database {}", names.database), outcome));
+            let role = self.address.login(&names.role, &passwords[&names.role]);
+            let outcome = limit_role(self, &role.database(&names.database)).await?;
+            report(Step::new(format!("limits of {}", names.role), outcome));
         }
         self.execute("SELECT pg_advisory_unlock_all()".to_owned())
             .await

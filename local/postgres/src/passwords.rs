@@ -45,6 +45,16 @@ impl Url {
         )
     }
 
+    /// The role.
+    pub fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// The role's password.
+    pub fn password(&self) -> &Password {
+        &self.password
+    }
+
     /// The same as an address.
     pub fn address(&self) -> Address {
         Address::new(&self.expose(), None).expect("the URL was made of good parts")

@@ -32,9 +32,10 @@ async fn rights(superuser: &Address) -> String {
     let acl = "SELECT string_agg(concat_ws(' ', datname, datdba::regrole, datacl), E'\\n' ORDER BY datname)
                FROM pg_database WHERE datname LIKE 'zerocart%'";
     let roles =
-        "SELECT string_agg(concat_ws(' ', rolname, rolsuper, rolcanlogin, rolpassword), E'\\n'
-                                   ORDER BY rolname)
-                 FROM pg_authid WHERE rolname LIKE 'zerocart%'";
+        "SELECT string_agg(concat_ws(' ', rolname, rolsuper, rolcanlogin, a.rolpassword, rolconfig),
+                                   E'\\n' ORDER BY rolname)
+                 FROM pg_authid a JOIN pg_roles USING (rolname, rolsuper, rolcanlogin)
+                 WHERE rolname LIKE 'zerocart%'";
     let (acl, roles) = (
         ask(superuser, acl).await.unwrap(),
         ask(superuser, roles).await.unwrap(),
@@ -152,6 +153,65 @@ async fn one_who_is_no_superuser_provisions_once() {
             .into_iter()
             .any(|step| step == "role zerocart_order_owner: password set")
     );
+}
+
+/// What a role of functions has of a version before: a verifier with 4096 rounds, and no limits.
+const OLD: &str = "ALTER ROLE zerocart_user RESET ALL; ALTER ROLE zerocart_user PASSWORD";
+
+/// How a role logs in and what limits it has.
+async fn login(superuser: &Address, role: &str) -> String {
+    let login = format!(
+        "SELECT concat_ws(' ', left(a.rolpassword, 16), array_to_string(rolconfig, ' '))
+         FROM pg_authid a JOIN pg_roles r USING (rolname) WHERE rolname = '{role}'"
+    );
+    ask(superuser, &login).await.unwrap()
+}
+
+#[tokio::test]
+async fn roles_of_before_get_limits_and_verifiers_of_today() {
+    let (_server, superuser) = server().await;
+    let managed = managed(&superuser, "CREATEROLE CREATEDB").await;
+    let today = "SCRAM-SHA-256$1: statement_timeout=5s idle_in_transaction_session_timeout=5s";
+    for (admin, renews_owner) in [(&managed, false), (&superuser, true)] {
+        let roles = passwords(&DOMAINS);
+        provision(admin, &roles).await.unwrap();
+        let (role, owner) = ("zerocart_user", "zerocart_user_owner");
+        assert_eq!(login(&superuser, role).await, today);
+        assert_eq!(login(&superuser, owner).await, "SCRAM-SHA-256$1:");
+
+        // PostgreSQL makes the verifier here, as an earlier version did.
+        let (of_role, of_owner) = (roles[role].expose(), roles[owner].expose());
+        run(
+            &superuser,
+            &format!("{OLD} '{of_role}'; ALTER ROLE {owner} PASSWORD '{of_owner}'"),
+        )
+        .await
+        .unwrap();
+        assert_eq!(login(&superuser, role).await, "SCRAM-SHA-256$40");
+        provision(admin, &roles).await.unwrap();
+        assert_eq!(login(&superuser, role).await, today);
+        let owner = login(&superuser, owner).await;
+        assert_eq!(owner == "SCRAM-SHA-256$1:", renews_owner, "{owner}");
+        let again = provision(admin, &roles).await.unwrap();
+        assert!(unchanged(&again[1..]), "{again:#?}");
+
+        // The value that somebody chose stays.
+        let own = "ALTER ROLE zerocart_order SET statement_timeout = '9s'";
+        run(&superuser, own).await.unwrap();
+        assert!(unchanged(&provision(admin, &roles).await.unwrap()[1..]));
+        let order = login(&superuser, "zerocart_order").await;
+        assert!(order.contains("statement_timeout=9s"), "{order}");
+    }
+
+    // A password that a person may have chosen keeps the rounds of RFC 7677.
+    let mut chosen = passwords(&DOMAINS);
+    chosen.insert(
+        "zerocart_user".into(),
+        Password::new("correct horse battery staple"),
+    );
+    provision(&superuser, &chosen).await.unwrap();
+    let user = login(&superuser, "zerocart_user").await;
+    assert!(user.starts_with("SCRAM-SHA-256$40"), "{user}");
 }
 
 #[tokio::test]

@@ -1,0 +1,147 @@
+//! One connection of a client, from its first byte until its session is free again.
+
+use std::{io, sync::Arc};
+
+use tokio::{net::UnixStream, time::timeout};
+
+use crate::{
+    pool::{Pool, Seat},
+    relay::{End, Sent, relay},
+    server::{Key, Session},
+    stream::Stream,
+    wire::{self, First, Refusal},
+};
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(client: UnixStream, pool: Arc<Pool>) {
+    match start(&client, &pool).await {
+        Ok(Some((session, seat))) => lend(client, session, seat, &pool).await,
+        Ok(None) | Err(Refusal::Gone) => {}
+        Err(Refusal::Error(error)) => {
+            let told = timeout(pool.options.startup_timeout, client.write_all(&error));
+            // Who does not read it is not waited for.
+            let _ = told.await;
+        }
+    }
+}
+
+/// A session for the client; none if it only wanted something cancelled.
+async fn start(client: &UnixStream, pool: &Pool) -> Result<Option<(Session, Seat)>, Refusal> {
+    if !is_trusted(client)? {
+        return Err(Refusal::new(
+            "28000",
+            "the broker serves the processes of its own user only",
+        ));
+    }
+    let key = match timeout(pool.options.startup_timeout, introduce(client, pool)).await {
+        Ok(key) => key?,
+        Err(_) => return Err(Refusal::new("08P01", "the startup took too long")),
+    };
+    match key {
+        Some(key) => pool.lend(key).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Whether the process at the other end is this user's, or root's.
+fn is_trusted(client: &UnixStream) -> io::Result<bool> {
+    let uid = client.peer_cred()?.uid();
+    Ok(uid == 0 || uid == rustix::process::geteuid().as_raw())
+}
+
+/// Learns who the client is and what it wants.
+async fn introduce(client: &UnixStream, pool: &Pool) -> Result<Option<Key>, Refusal> {
+    let (mut parameters, negotiate) = match wire::first(client).await? {
+        First::Start {
+            parameters,
+            negotiate,
+        } => (parameters, negotiate),
+        First::Cancel { pid, secret } => {
+            // The client waits for the end of this connection, and so for that of the server's.
+            pool.leases.cancel((pid, secret), pool.options.server).await;
+            return Ok(None);
+        }
+    };
+    let role = parameters.remove("user").filter(|role| !role.is_empty());
+    let role = role.ok_or_else(|| {
+        Refusal::new(
+            "28000",
+            "no user name specified in startup packet: set `user`",
+        )
+    })?;
+    if parameters.contains_key("replication") {
+        return Err(Refusal::new(
+            "0A000",
+            "the broker lends no session for replication",
+        ));
+    }
+    let database = parameters
+        .remove("database")
+        .filter(|name| !name.is_empty());
+    if let Some(negotiate) = negotiate {
+        client.write_all(&negotiate).await?;
+    }
+    let password = wire::password(client).await?;
+    if !pool.is_password(&role, &password) {
+        // The same for a role that does not exist.
+        return Err(Refusal::new(
+            "28P01",
+            &format!("password authentication failed for user \"{role}\""),
+        ));
+    }
+    Ok(Some(Key {
+        database: database.unwrap_or_else(|| role.clone()),
+        role,
+        parameters,
+    }))
+}
+
+/// Lends the session to the client, and takes it back.
+async fn lend(client: UnixStream, mut session: Session, seat: Seat, pool: &Arc<Pool>) {
+    let name = pool.leases.open(session.backend);
+    session.scan.begin();
+    let greeting = wire::greeting(session.scan.parameters(), name.0, name.1);
+    let mut sent = Sent::default();
+    let end = match client.write_all(&greeting).await {
+        Ok(()) => relay(&client, &mut session, &mut sent).await,
+        Err(_) => End::Client,
+    };
+    // The client need not wait for what follows, but a canceller must find nobody from here on.
+    let certain = pool.leases.close(name).await;
+    if end != End::Client {
+        // A client of a session that ended sees the end of its connection.
+        drop(client);
+        if end == End::Invalid {
+            abandon(session, &sent, pool).await;
+        }
+        return;
+    }
+    drop(client);
+    let reusable = certain && !sent.torn && sent.scan.is_complete() && !session.scan.copying;
+    if !reusable {
+        return abandon(session, &sent, pool).await;
+    }
+    let settled = timeout(pool.options.settle_timeout, session.settle(sent.scan.asked)).await;
+    match settled {
+        // With more answers than questions, something is not understood.
+        Ok(Ok(())) if session.scan.ready == sent.scan.asked => {}
+        Ok(_) => return,
+        Err(_) => return abandon(session, &sent, pool).await,
+    }
+    match session.reset().await {
+        Ok(()) => pool.give_back(session, seat),
+        Err(error) => tracing::debug!(%error, "a session could not be reset"),
+    }
+}
+
+/// Closes a session of which it is not known what it will do next. The server undoes its transaction when it
+/// sees the end of the connection: at once, if nothing runs.
+async fn abandon(session: Session, sent: &Sent, pool: &Pool) {
+    let runs = session.scan.ready < sent.scan.asked || !sent.scan.is_complete();
+    if runs {
+        let cancelled = session.backend.cancel(pool.options.server).await;
+        if let Err(error) = cancelled {
+            tracing::warn!(%error, "what a client left behind was not cancelled");
+        }
+    }
+}

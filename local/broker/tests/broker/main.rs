@@ -1,0 +1,4 @@
+//! The broker between real clients and a real PostgreSQL.
+
+mod leaks;
+mod support;
