@@ -127,26 +127,23 @@ fn parse_stat(stat: &str) -> Option<(&str, u32, f64, f64)> {
 fn group(program: &str, title: &str) -> String {
     // A program that was replaced since it was started.
     let program = program.trim_end_matches(" (deleted)");
-    // `postgres: <role> <database> <client>`, with `<cluster>: ` before the role if that has a name.
-    let database = title
-        .strip_prefix("postgres: ")
-        .and_then(|title| {
-            title
-                .split_whitespace()
-                .find(|word| word.starts_with("zerocart_"))
-                .and(Some(title))
-        })
-        .and_then(|title| {
-            let mut words = title.split_whitespace();
-            words.find(|word| word.starts_with("zerocart_") || *word == "postgres")?;
-            words.next()
-        });
-    match (program, database) {
-        ("postgres", Some(database)) => {
-            format!("postgres/{}", database.trim_start_matches("zerocart_"))
+    if program == "postgres" {
+        // `postgres: <role> <database> <client>`, with `<cluster>: ` before the role if that has a name.
+        let mut words = title.split_whitespace();
+        let role = words.find(|word| word.starts_with("zerocart_"));
+        if let Some(database) = role.and_then(|_| words.next()) {
+            return format!("postgres/{}", database.trim_start_matches("zerocart_"));
         }
-        _ => program.to_owned(),
     }
+    // The arguments are apart by zeros.
+    if title
+        .split(['\0', ' '])
+        .skip(1)
+        .any(|word| word == "broker")
+    {
+        return "broker".to_owned();
+    }
+    program.to_owned()
 }
 
 /// CPU time of all threads of a process that runs, to the nanosecond, in milliseconds: the first number of
@@ -242,6 +239,8 @@ mod tests {
         for (program, title, expected) in [
             ("get-product", "/x/get-product", "get-product"),
             ("get-product (deleted)", "", "get-product"),
+            ("zerocart", "/x/zerocart\0broker\0", "broker"),
+            ("zerocart", "/x/broker/zerocart\0up\0", "zerocart"),
             ("postgres", "postgres: checkpointer ", "postgres"),
             (
                 "postgres",

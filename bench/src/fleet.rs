@@ -144,9 +144,18 @@ impl Fleet {
         Ok((body, took))
     }
 
-    /// The CPU time that the running functions have used so far, and PostgreSQL since it had used `before`
-    /// ([`Stand::exact_cpu_ms`]), in milliseconds; none if the kernel does not report it (`CONFIG_SCHED_INFO`).
-    pub(crate) async fn cpu_ms(&self, stand: &Stand, before: Option<f64>) -> Result<Option<f64>> {
+    /// The CPU time that the running functions have used so far, and PostgreSQL and the broker since they had used
+    /// `before` ([`Stand::exact_cpu_ms`], [`Stand::broker_cpu_ms`]), in milliseconds; none if the kernel does not
+    /// report it (`CONFIG_SCHED_INFO`).
+    pub(crate) async fn cpu_ms(
+        &self,
+        stand: &Stand,
+        (before, broker): (Option<f64>, Option<f64>),
+    ) -> Result<Option<f64>> {
+        let broker = match broker.zip(stand.broker_cpu_ms()) {
+            Some((before, after)) => after - before,
+            None => 0.0,
+        };
         let functions = self.activator.status();
         let functions = functions.iter().flat_map(|f| &f.instances);
         let mut pids: Vec<_> = functions.filter_map(|instance| instance.pid).collect();
@@ -159,7 +168,7 @@ impl Fleet {
             }
         };
         let all: Option<f64> = pids.into_iter().map(cpu::of_process).sum();
-        Ok(all.map(|all| all + postgres))
+        Ok(all.map(|all| all + postgres + broker))
     }
 
     /// Ends every function, and waits until all have ended.

@@ -64,6 +64,21 @@ impl Output {
         write(&history, &with_line(&lines, &Line::of(name, run))?)
     }
 
+    /// Replaces tables in a page of the project, each between the markers of its name. Results that go to another
+    /// folder are not for it.
+    pub(crate) fn update(&self, page: &str, tables: &[(&str, &str)]) -> Result<()> {
+        if !self.write || self.out.is_some() {
+            return Ok(());
+        }
+        let path = workspace_root().join(page);
+        let mut text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        for (name, table) in tables {
+            text = replace_between(&text, name, table).with_context(|| page.to_owned())?;
+        }
+        write(&path, &text)
+    }
+
     /// The file of a diagram, if one is wanted.
     pub(crate) fn diagram(&self, name: &str) -> Result<Option<PathBuf>> {
         if !self.write {

@@ -18,7 +18,8 @@ use zerocart_provision::{Migrations, migrate};
 
 use crate::{
     binaries::workspace_root,
-    cpu::{Cgroup, Snapshot},
+    cpu::{self, Cgroup, Snapshot},
+    warm::Warm,
 };
 
 /// Longer than any measurement.
@@ -45,6 +46,8 @@ pub(crate) struct Stand {
     service_keys: KeySet,
     /// The server's processes; none where this user may not make a group.
     cgroup: Option<Cgroup>,
+    /// What keeps sessions ready; none without a domain.
+    warm: Option<Warm>,
     /// The port through which a domain's functions reach the server, if it is not the server's own.
     ports: BTreeMap<String, u16>,
 }
@@ -78,9 +81,14 @@ impl Stand {
         let (admin, connection) = tokio_postgres::connect(&url, NoTls).await?;
         // It ends with the client.
         tokio::spawn(connection);
+        let warm = match databases.is_empty() {
+            true => None,
+            false => Some(Warm::start(server.port(), &databases).await?),
+        };
         Ok(Self {
             server,
             databases,
+            warm,
             admin,
             user_keys: KeySet::generate()?,
             service_keys: KeySet::generate()?,
@@ -132,15 +140,21 @@ impl Stand {
     /// The database URL of a function. The one place where a function gets other sessions than its own.
     fn sessions_url(&self, domain: &str, sessions: Sessions) -> Result<String> {
         let url = self.database_url(domain)?;
-        match (self.ports.get(domain), sessions) {
-            (Some(port), _) => with_port(&url, *port),
-            (None, Sessions::Own | Sessions::Warm) => Ok(url),
+        match (self.ports.get(domain), &self.warm, sessions) {
+            (Some(port), ..) => with_port(&url, *port),
+            (None, Some(warm), Sessions::Warm) => warm.url(domain),
+            _ => Ok(url),
         }
     }
 
     /// Whether there are sessions that are kept ready.
     pub(crate) fn has_warm_sessions(&self) -> bool {
-        false
+        self.warm.is_some()
+    }
+
+    /// What the broker of those sessions has used so far, in milliseconds.
+    pub(crate) fn broker_cpu_ms(&self) -> Option<f64> {
+        cpu::of_process(self.warm.as_ref()?.pid())
     }
 
     /// The functions of this domain reach the server through this port from now on.
@@ -286,19 +300,29 @@ impl Stand {
             .collect())
     }
 
-    /// Waits until the server has no session of a function left: the end of one start's sessions
-    /// must not cost the next start.
+    /// Waits until the server has no session of a function left, and all sessions that are kept ready are ready:
+    /// the end of one start must not cost the next start.
     pub(crate) async fn quiet(&self) -> Result<()> {
         let deadline = Instant::now() + QUIET_LIMIT;
         loop {
-            let row = self
+            let rows = self
                 .admin
-                .query_one(
-                    "SELECT count(*) FROM pg_stat_activity WHERE starts_with(usename, 'zerocart_')",
+                .query(
+                    "SELECT client_port, state = 'idle' AND (query = '' OR query LIKE '%DISCARD ALL%') \
+                     FROM pg_stat_activity WHERE starts_with(usename, 'zerocart_')",
                     &[],
                 )
                 .await?;
-            match row.get::<_, i64>(0) {
+            let kept = match (&self.warm, rows.is_empty()) {
+                (Some(warm), false) => warm.server_ports(),
+                _ => Vec::new(),
+            };
+            let busy = rows.iter().filter(|row| {
+                let port = row.get::<_, Option<i32>>(0).unwrap_or_default();
+                let ready = row.get::<_, Option<bool>>(1).unwrap_or_default();
+                !(ready && kept.iter().any(|own| i32::from(*own) == port))
+            });
+            match busy.count() {
                 0 => return Ok(()),
                 n if Instant::now() > deadline => bail!("{n} sessions of killed processes remain"),
                 _ => sleep(Duration::from_millis(1)).await,
@@ -308,6 +332,9 @@ impl Stand {
 
     /// Stops PostgreSQL.
     pub(crate) async fn stop(mut self) -> Result<()> {
+        if let Some(warm) = self.warm.take() {
+            warm.stop().await;
+        }
         Ok(self.server.stop().await?)
     }
 }

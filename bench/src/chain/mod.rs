@@ -290,7 +290,7 @@ impl Bench {
             Kind::Own | Kind::Before => Sessions::Own,
         };
         let fleet = self.fleet(folder, paths, sessions).await?;
-        let before = self.stand.exact_cpu_ms();
+        let before = (self.stand.exact_cpu_ms(), self.stand.broker_cpu_ms());
         let ms = |(_, took): (String, Duration)| took.as_secs_f64() * 1e3;
         let cold = ms(fleet.ask(name, &cases[0]).await?);
         let cpu = fleet.cpu_ms(&self.stand, before).await?;

@@ -114,6 +114,8 @@ struct Record {
     /// report it.
     cpu: Vec<f64>,
     postgres: Vec<f64>,
+    /// Of the broker, where it is used.
+    broker: Vec<f64>,
     /// Ratios to the floor's, pair by pair.
     ready_ratio: Vec<f64>,
     answer_ratio: Vec<f64>,
@@ -138,6 +140,8 @@ struct Times {
     resident: Option<f64>,
     cpu: Option<f64>,
     postgres: Option<f64>,
+    /// Nothing where it is not used.
+    broker: f64,
 }
 
 /// Measures and prints. `Ok(false)` when `--check` finds a target missed.
@@ -284,7 +288,7 @@ fn subjects(
 /// Puts into the databases what the requests need, through the functions.
 async fn seed_data(folder: &Path, stand: &Stand) -> Result<Seeds> {
     let yard = Yard::new()?;
-    let fleet = Fleet::start(&yard, stand, folder, Paths::Open, Sessions::Own).await?;
+    let fleet = Fleet::start(&yard, stand, folder, Paths::Open, Sessions::Warm).await?;
     let seeds = fleet.seed(stand).await;
     fleet.end().await?;
     seeds
@@ -307,7 +311,7 @@ async fn start(
     };
     let (request, health) = (case.request(), Case::get("/health").request());
     stand.quiet().await?;
-    let before = stand.exact_cpu_ms();
+    let (before, broker) = (stand.exact_cpu_ms(), stand.broker_cpu_ms());
     let mut running = program.start(port)?;
     let healthy = match probe {
         Probe::Answer => None,
@@ -338,6 +342,7 @@ async fn start(
             stand.exact_cpu_ms().map(|after| after - before)
         }
     };
+    let broker = stand.broker_cpu_ms().zip(broker);
     Ok(Times {
         listening,
         healthy,
@@ -345,13 +350,14 @@ async fn start(
         resident,
         cpu,
         postgres,
+        broker: broker.map_or(0.0, |(after, before)| after - before),
     })
 }
 
 impl Times {
-    /// Of the process and PostgreSQL.
+    /// Of the process, PostgreSQL and the broker.
     fn all_cpu(&self) -> Option<f64> {
-        Some(self.cpu? + self.postgres?)
+        Some(self.cpu? + self.postgres? + self.broker)
     }
 }
 
@@ -365,6 +371,7 @@ impl Record {
                 self.answer.push(times.end);
                 self.cpu.extend(times.cpu);
                 self.postgres.extend(times.postgres);
+                self.broker.push(times.broker);
             }
             Probe::Ready => self.ready.push(times.end),
         }

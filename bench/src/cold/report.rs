@@ -67,6 +67,7 @@ struct Figures {
     answer: Spread,
     cpu: f64,
     postgres_cpu: f64,
+    broker_cpu: f64,
     ratio: f64,
     cpu_ratio: f64,
     resident_bytes: f64,
@@ -104,6 +105,7 @@ impl Figures {
             answer: Spread::of(&record.answer),
             cpu: median(&record.cpu),
             postgres_cpu: median(&record.postgres),
+            broker_cpu: median(&record.broker),
             ratio: median(match apart {
                 true => &record.ready_ratio,
                 false => &record.answer_ratio,
@@ -143,7 +145,7 @@ pub(super) fn print(
     let results = Results {
         rounds,
         start_ms: of_start(|figures| figures.answer.median),
-        start_cpu_ms: of_start(|figures| figures.cpu + figures.postgres_cpu),
+        start_cpu_ms: of_start(|figures| figures.cpu + figures.postgres_cpu + figures.broker_cpu),
         floor: Figures::of(&floor.record, floor.binary_bytes, false),
         functions: rows,
         warm: warm.to_vec(),
@@ -231,7 +233,7 @@ fn table(run: &Run<Results>, seeds: &Seeds) -> String {
     let mut text = String::new();
     text.push_str(
         "| function | listening, ms | /health, ms | /ready, ms | first answer, ms | ÷ floor | own session | before \
-         | CPU, ms: function + PostgreSQL | ÷ floor | own session | before | resident, MB | before | binary, MB | before | misses |\n",
+         | CPU, ms: function + PostgreSQL + broker | ÷ floor | own session | before | resident, MB | before | binary, MB | before | misses |\n",
     );
     text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n");
     let times = |figures: &Figures| {
@@ -248,7 +250,7 @@ fn table(run: &Run<Results>, seeds: &Seeds) -> String {
     let floor = &results.floor;
     let _ = writeln!(
         text,
-        "| floor | {} | 1 | | | {:.1} + {:.1} | 1 | | | {} | | {} | | |",
+        "| floor | {} | 1 | | | {:.1} + {:.1} + 0 | 1 | | | {} | | {} | | |",
         times(floor),
         floor.cpu,
         floor.postgres_cpu,
@@ -270,7 +272,7 @@ fn table(run: &Run<Results>, seeds: &Seeds) -> String {
         let own = if row.warm.is_some() { &row.own } else { &None };
         let _ = writeln!(
             text,
-            "| {} | {} | {:.2}{mark} | {} | {} | {:.1} + {:.1} | {:.2} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {:.2}{mark} | {} | {} | {:.1} + {:.1} + {:.1} | {:.2} | {} | {} | {} | {} | {} | {} | {} |",
             row.name,
             times(now),
             now.ratio,
@@ -278,6 +280,7 @@ fn table(run: &Run<Results>, seeds: &Seeds) -> String {
             other(&row.before, |f| f.ratio, 2),
             now.cpu,
             now.postgres_cpu,
+            now.broker_cpu,
             now.cpu_ratio,
             other(own, |f| f.cpu_ratio, 2),
             other(&row.before, |f| f.cpu_ratio, 2),
@@ -301,7 +304,7 @@ fn table(run: &Run<Results>, seeds: &Seeds) -> String {
         "\nMedian (p90) of n = {} starts, from before fork and exec; the floor's of all its starts. ÷ floor: the \
          median of n ratios, each to a start of the floor just before or after. {sessions}; *before*: the build of \
          `--against`, which connects by itself. CPU: of the process until its first answer, and of PostgreSQL until \
-         it has ended the sessions. Resident: the largest VmRSS after the first answer. PostgreSQL does not wait for \
+         it has ended or reset the sessions, and of the broker that keeps sessions ready meanwhile. Resident: the largest VmRSS after the first answer. PostgreSQL does not wait for \
          the disk.",
         results.rounds
     );

@@ -13,6 +13,7 @@
 
 mod events;
 mod function;
+mod growth;
 mod outcome;
 mod plan;
 mod prices;
@@ -166,8 +167,24 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let table = report::table(&run.results);
     print!("{table}");
     if args.scenario.is_none() {
+        let (costs, growth) = (
+            growth::cost_table(&loads.results)?,
+            growth::growth_table(&loads.results)?,
+        );
+        println!("\n{costs}\n{growth}");
         report::diagram(&run.results, &args.output)?;
-        args.output.save(NAME, &run, &table)?;
+        let page = format!(
+            "## Costs\n\n{costs}\n## Multiples of the measured mix\n\n{growth}\n## Scenarios\n\n{table}"
+        );
+        args.output.save(NAME, &run, &page)?;
+        args.output.update(
+            "docs/scaling.md",
+            &[
+                ("costs", &costs),
+                ("growth", &growth),
+                ("scenarios", &table),
+            ],
+        )?;
     }
     Ok(true)
 }

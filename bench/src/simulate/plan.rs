@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::prices::{Kind, Price, Prices};
+use super::prices::{Kind, Price};
 
 /// Whose cores do a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +81,6 @@ pub(super) const RECORDS: f64 = 4.0;
 
 /// Makes programs. `index` gives the number of a function by its name.
 pub(super) struct Planner<'a> {
-    pub(super) prices: &'a Prices,
     pub(super) index: &'a dyn Fn(&str) -> Option<usize>,
     /// Whether clients run on the machine that is simulated.
     pub(super) clients: bool,
@@ -271,19 +270,12 @@ mod tests {
             hop_us: 5.0,
             ..Kind::default()
         };
-        let prices = Prices {
-            kinds: vec![kind.clone()],
-            flush_us: 0.0,
-            start_us: 0.0,
-            start_cpu_us: 0.0,
-        };
         let planner = Planner {
-            prices: &prices,
             index: &|name| (name == "get-product").then_some(0),
             clients: false,
             network_us: 0.0,
         };
-        let Some(Plan::Simple(program)) = planner.plan(&planner.prices.kinds[0]) else {
+        let Some(Plan::Simple(program)) = planner.plan(&kind) else {
             panic!("no plan");
         };
         let work = |at: Place| -> f64 {

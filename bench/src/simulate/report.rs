@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Outcome, Results, outcome::CoresOutcome};
+use super::{Results, outcome::CoresOutcome};
 use crate::{plot::Bars, results::Output};
 
 /// Two tables: what each scenario answers, and what it needs.
@@ -151,7 +151,7 @@ pub(super) fn difference(what: &str, measured: f64, simulated: f64, limit: f64) 
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Outcome, *};
 
     #[test]
     fn a_difference_is_judged() {

@@ -159,7 +159,6 @@ impl<'a> World<'a> {
         let functions: Vec<Function> = functions.collect::<Result<_>>()?;
         let index = |name: &str| functions.iter().position(|function| function.name == name);
         let planner = Planner {
-            prices: setup.prices,
             index: &index,
             clients: setup.clients,
             network_us: setup.network_us,
