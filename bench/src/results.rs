@@ -155,6 +155,14 @@ impl About {
         }
     }
 
+    /// Whether two runs measured the same builds on the same machine.
+    pub(crate) fn is_of_same(&self, other: &Self) -> bool {
+        self.commit == other.commit
+            && self.against == other.against
+            && self.cpu == other.cpu
+            && self.cores == other.cores
+    }
+
     /// In one sentence, for below a table.
     pub(crate) fn sentence(&self) -> String {
         let against = self.against.as_deref();

@@ -5,7 +5,7 @@
 //! rounds, in turn (A B, B A, …), so that a change of the machine's speed meets both. [`drive`] says what
 //! closed and open loops are. The parts:
 //!
-//! - `loops`: single requests, 16 buyers, and open loops, for each kind of request; and a mix of all;
+//! - `loops`: single requests and 16 buyers, of each kind of request and of a mix; `open`: open loops;
 //! - `cart`: orders of 1, 10 and 100 lines; `hot`: 64 buyers of one product, and of many;
 //! - `direct`: get-product without gateway, beside the floor and pgbench;
 //! - `costs`: round trips, transactions and bytes of each kind of request, through a proxy that counts;
@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// Only these parts
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<Part>,
+    /// Only these kinds of requests, in loops [possible values: product, product-grpc, list, cart, order, sign-in, mix]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
+    kinds: Vec<String>,
     /// Also measure ListProducts with 1,000 and 1,000,000 products
     #[arg(long)]
     catalogue: bool,
@@ -99,8 +102,10 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Single requests, 16 buyers, open loops, and a mix
+    /// Single requests, 16 buyers, and a mix of all
     Loops,
+    /// Open loops
+    Open,
     /// Orders of 1, 10 and 100 lines
     Cart,
     /// 64 buyers of one product, and of many
@@ -117,6 +122,24 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.1..=600.0).contains(&seconds) => Ok(seconds),
         _ => Err("must be a number of seconds from 0.1 to 600".to_owned()),
+    }
+}
+
+/// The kinds of requests of a loop.
+const KINDS: [&str; 7] = [
+    "product",
+    "product-grpc",
+    "list",
+    "cart",
+    "order",
+    "sign-in",
+    "mix",
+];
+
+fn kind(text: &str) -> Result<String, String> {
+    match KINDS.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("must be one of {}", KINDS.join(", "))),
     }
 }
 
@@ -147,6 +170,35 @@ pub(crate) struct Results {
 }
 
 impl Results {
+    /// Adds the parts and loops of an earlier run of the same commit that this run did not measure.
+    fn complete(&mut self, old: Self) {
+        fn fill(now: &mut Vec<Measured>, old: Vec<Measured>) {
+            for measured in old {
+                if !now.iter().any(|other| other.name == measured.name) {
+                    now.push(measured);
+                }
+            }
+        }
+        // Rates differ from run to run, so open loops of a kind are taken from one run.
+        let open: Vec<Measured> = old
+            .open
+            .into_iter()
+            .filter(|measured| !self.open.iter().any(|now| now.name == measured.name))
+            .collect();
+        self.open.extend(open);
+        fill(&mut self.single, old.single);
+        fill(&mut self.closed, old.closed);
+        fill(&mut self.cart, old.cart);
+        fill(&mut self.hot, old.hot);
+        if self.direct.is_empty() {
+            self.direct = old.direct;
+        }
+        self.costs = self.costs.take().or(old.costs);
+        if self.catalogue.is_empty() {
+            self.catalogue = old.catalogue;
+        }
+    }
+
     /// A closed loop by its name.
     pub(crate) fn closed(&self, name: &str) -> Option<&Measured> {
         self.closed.iter().find(|measured| measured.name == name)
@@ -162,7 +214,15 @@ impl Results {
 pub(crate) fn run(args: &Args) -> Result<bool> {
     let result = runtime()?.block_on(Box::pin(measure(args)));
     progress("");
-    let run = result?;
+    let mut run = result?;
+    if args.output.write
+        && let Ok(old) = args.output.read::<Results>(NAME, "bench-load --write")
+        && old.about.is_of_same(&run.about)
+    {
+        run.results.complete(old.results);
+        run.about.seconds += old.about.seconds;
+        run.summary = report::summary(&run.results);
+    }
     let table = report::table(&run);
     print!("{table}");
     println!("\n{}", run.about.sentence());
@@ -175,7 +235,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 pub(crate) fn measure_loops(output: &Output, seed: u64) -> Result<Run<Results>> {
     let args = Args {
         against: None,
-        only: vec![Part::Loops, Part::Costs],
+        only: vec![Part::Loops, Part::Open, Part::Costs],
+        kinds: Vec::new(),
         catalogue: false,
         rounds: 3,
         seconds: 2.0,
@@ -200,6 +261,22 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 impl Args {
+    /// Whether a part needs the engine of `--against`, too.
+    fn needs_engines(&self) -> bool {
+        let parts = [
+            Part::Loops,
+            Part::Open,
+            Part::Cart,
+            Part::Hot,
+            Part::Catalogue,
+        ];
+        parts.into_iter().any(|part| self.has(part))
+    }
+
+    fn wants(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind)
+    }
+
     fn has(&self, part: Part) -> bool {
         match part {
             Part::Catalogue => self.catalogue || self.only.contains(&part),
@@ -223,7 +300,8 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
     let engine = Engine::start(NOW, &this, ports.next()?).await?;
     let mut about = About::now(seed, &engine.version, args.against.as_deref());
     let mut engines = vec![engine];
-    if let Some(against) = &against {
+    // What is not loaded is not compared.
+    if let Some(against) = against.as_ref().filter(|_| args.needs_engines()) {
         progress("starting the engine of --against");
         engines.push(Engine::start(BEFORE, against, ports.next()?).await?);
     }
@@ -243,6 +321,9 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
     let mut results = Results::default();
     if args.has(Part::Loops) {
         loops(&bench, args, &mut results).await?;
+    }
+    if args.has(Part::Open) {
+        results.open = open(&bench, args, &results).await?;
     }
     if args.has(Part::Cart) {
         results.cart = carts(&bench).await?;
@@ -286,49 +367,58 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
     })
 }
 
-/// The kinds of requests, each as a name and what makes its jobs.
+/// Each kind of request alone and of 16 buyers; and the mix.
 async fn loops(bench: &Bench, args: &Args, results: &mut Results) -> Result<()> {
-    let mut kinds: Vec<&str> = MIX.iter().map(|(kind, _)| *kind).collect();
-    kinds.insert(1, "product-grpc");
-    for kind in &kinds {
-        progress(&format!("{kind}, one at a time"));
-        let alone = Load::closed(1, kind);
-        results.single.push(bench.measure(kind, alone, kind).await?);
+    for kind in KINDS.into_iter().filter(|kind| args.wants(kind)) {
+        if kind != "mix" {
+            progress(&format!("{kind}, one at a time"));
+            let alone = Load::closed(1, kind);
+            results.single.push(bench.measure(kind, alone, kind).await?);
+        }
         progress(&format!("{kind}, {BUYERS} buyers"));
         let many = Load::closed(BUYERS, kind);
         results.closed.push(bench.measure(kind, many, kind).await?);
     }
-    progress("the mix");
-    let mix = bench.measure("mix", Load::closed(BUYERS, "mix"), "mix");
-    results.closed.push(mix.await?);
-    kinds.retain(|kind| *kind != "product-grpc");
-    for kind in kinds {
-        let asked: Vec<f64> = args
-            .rates
-            .iter()
-            .filter(|(of, _)| of == kind)
-            .map(|(_, rate)| *rate)
-            .collect();
-        let least = results.closed(kind).map_or(0.0, |measured| {
+    Ok(())
+}
+
+/// Open loops of each kind. Where no rate was asked for, it is a share of the throughput of `known`, or else of a
+/// closed loop.
+async fn open(bench: &Bench, args: &Args, known: &Results) -> Result<Vec<Measured>> {
+    let mut all = Vec::new();
+    for kind in MIX
+        .map(|(kind, _)| kind)
+        .into_iter()
+        .filter(|kind| args.wants(kind))
+    {
+        let asked = args.rates.iter().filter(|(of, _)| of == kind);
+        let mut rates: Vec<f64> = asked.map(|(_, rate)| *rate).collect();
+        if rates.is_empty() {
+            let measured = match known.closed(kind) {
+                Some(measured) => measured.clone(),
+                None => {
+                    progress(&format!("{kind}, {BUYERS} buyers"));
+                    bench
+                        .measure(kind, Load::closed(BUYERS, kind), kind)
+                        .await?
+                }
+            };
             let before = measured.before.as_ref().map(|before| before.per_second);
-            measured.now.per_second.min(before.unwrap_or(f64::INFINITY))
-        });
-        let rates = match asked.is_empty() {
-            true => [0.25, 0.5, 0.75]
+            let least = measured.now.per_second.min(before.unwrap_or(f64::INFINITY));
+            rates = [0.25, 0.5, 0.75]
                 .map(|share| (least * share).round().max(1.0))
-                .to_vec(),
-            false => asked,
-        };
+                .to_vec();
+        }
         for rate in rates {
             progress(&format!("{kind}, {rate}/s"));
             let load = Load::Open {
                 rate,
                 connections: CONNECTIONS,
             };
-            results.open.push(bench.measure(kind, load, kind).await?);
+            all.push(bench.measure(kind, load, kind).await?);
         }
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Orders of so many lines, one at a time.
@@ -412,10 +502,40 @@ mod tests {
         ] {
             assert!(rate(wrong).unwrap_err().contains("KIND=RATE"), "{wrong}");
         }
+        assert!(kind("tea").unwrap_err().contains("sign-in") && kind("mix").is_ok());
         assert_eq!(seconds("0.5"), Ok(0.5));
         for wrong in ["0", "-1", "601", "x", "NaN"] {
             assert!(seconds(wrong).unwrap_err().contains("seconds"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_run_keeps_what_an_earlier_one_measured() {
+        let measured = |name: &str, per_second| Measured {
+            name: name.to_owned(),
+            load: String::new(),
+            rate: None,
+            buyers: 16,
+            now: figures::Figures {
+                per_second,
+                ..figures::Figures::default()
+            },
+            before: None,
+            throughput_ratio: None,
+            cpu_ratio: None,
+        };
+        let mut now = Results {
+            closed: vec![measured("order", 2.0)],
+            ..Results::default()
+        };
+        now.complete(Results {
+            closed: vec![measured("order", 1.0), measured("list", 3.0)],
+            costs: Some(Costs::default()),
+            ..Results::default()
+        });
+        let rates = |name| now.closed(name).map(|m| m.now.per_second);
+        assert_eq!((rates("order"), rates("list")), (Some(2.0), Some(3.0)));
+        assert!(now.costs.is_some());
     }
 
     #[test]

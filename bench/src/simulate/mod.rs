@@ -21,6 +21,7 @@ mod report;
 mod resources;
 mod scenarios;
 mod shoppers;
+mod state;
 mod validate;
 mod world;
 

@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zerocart_order::saga::Status;
 
-use super::{
-    prices::CALLS,
-    world::{Machines, World},
-};
+use super::{prices::CALLS, state::Machines, world::World};
 
 /// The outcome of one scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

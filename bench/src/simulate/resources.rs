@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::events::Us;
+use super::{events::Us, state::count};
 
 /// A task of the simulation.
 pub(super) type TaskId = u32;
@@ -135,11 +135,7 @@ impl Cores {
     /// A slice of `ran` is done. What runs next on that core, and whether the work is done.
     pub(super) fn end(&mut self, work: Work, ran: Us, now: Us) -> (Option<(Work, Us)>, bool) {
         self.busy_us += ran;
-        let minute = usize::try_from(now / 60_000_000).unwrap_or(usize::MAX - 1);
-        if self.by_minute.len() <= minute {
-            self.by_minute.resize(minute + 1, 0);
-        }
-        self.by_minute[minute] += ran;
+        count(&mut self.by_minute, now, ran);
         let left = work.left - ran;
         if left > 0 {
             self.used.push_back(Work {
@@ -178,11 +174,7 @@ impl Log {
     /// A commit. Whether a flush begins with it.
     pub(super) fn commit(&mut self, task: TaskId, now: Us) -> bool {
         self.commits += 1;
-        let minute = usize::try_from(now / 60_000_000).unwrap_or(usize::MAX - 1);
-        if self.by_minute.len() <= minute {
-            self.by_minute.resize(minute + 1, 0);
-        }
-        self.by_minute[minute] += 1;
+        count(&mut self.by_minute, now, 1);
         if !self.flushing.is_empty() {
             self.waiting.push(task);
             return false;

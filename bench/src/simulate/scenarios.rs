@@ -7,7 +7,8 @@ use super::{
     outcome::Outcome,
     prices::{DOMAINS, Prices},
     shoppers::{Behaviour, Pattern, Shoppers},
-    world::{Machines, Setup, Spread, World},
+    state::{Machines, Setup, Spread},
+    world::World,
 };
 
 /// A slice of a core, in microseconds: about what Linux gives to a task while others wait.

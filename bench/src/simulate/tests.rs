@@ -7,7 +7,8 @@ use super::{
     prices::{CALLS, DOMAINS, Kind, Price, Prices},
     scenarios::{Scenario, one_machine},
     shoppers::{Behaviour, Pattern, Shoppers},
-    world::{Machines, Setup, Spread, World},
+    state::{Machines, Setup, Spread},
+    world::World,
     *,
 };
 

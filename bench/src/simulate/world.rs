@@ -6,71 +6,25 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use hdrhistogram::Histogram;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
-use zerocart_activator::Ksvc;
-use zerocart_order::saga::{Action, Event as Happened, Saga, Status};
+use zerocart_order::saga::{Event as Happened, Status};
 
 use super::{
     events::{Events, Us},
     function::{Entry, Function},
-    plan::{Do, Place, Plan, Planner, Program},
-    prices::{CALLS, DOMAINS, Prices},
+    plan::{Do, Place, Plan, Planner},
+    prices::CALLS,
     resources::{Cores, Log, Places, TaskId, Work},
     shoppers::{Next, Shoppers},
+    state::{Order, Phase, Setup, Spread, Task, Told},
 };
 
 /// A simulation that goes on for longer than this many events was asked for too much.
 const MAX_EVENTS: u64 = 4_000_000_000;
 
-/// The longest latency that is told apart, in microseconds.
-const MAX_US: u64 = 7_200_000_000;
-
 /// The pause before a function calls another again that was too busy.
 const RETRY_US: Us = 100_000;
-
-/// How the time of a piece of work varies around its mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spread {
-    /// Evenly from half to one and a half of it.
-    Even,
-    /// By the exponential distribution, as queueing theory has it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "formulas are tested with it"))]
-    Exponential,
-}
-
-/// The machines.
-#[derive(Clone, Debug)]
-pub(super) struct Machines {
-    /// Each a name and a number of cores.
-    pub(super) cores: Vec<(String, usize)>,
-    pub(super) functions: usize,
-    pub(super) edge: usize,
-    pub(super) client: usize,
-    /// Of each domain, and the server whose log it uses.
-    pub(super) postgres: [usize; DOMAINS.len()],
-    pub(super) server: [usize; DOMAINS.len()],
-}
-
-/// What is simulated.
-pub(super) struct Setup<'a> {
-    pub(super) seed: u64,
-    pub(super) prices: &'a Prices,
-    pub(super) manifests: &'a [Ksvc],
-    pub(super) machines: Machines,
-    /// The most instances of a function, as a multiple of the manifest's.
-    pub(super) factor: f64,
-    pub(super) shoppers: Shoppers,
-    pub(super) stock: Vec<i64>,
-    /// The share of charges that are declined.
-    pub(super) declined: f64,
-    pub(super) clients: bool,
-    pub(super) network_us: f64,
-    pub(super) spread: Spread,
-    /// How long a task runs before another one that waits for the core.
-    pub(super) slice_us: Us,
-}
 
 /// What happens at a time.
 #[derive(Clone, Copy, Debug)]
@@ -84,48 +38,6 @@ enum Event {
     Arrive,
     /// A shopper asks again.
     Ask(u32),
-}
-
-/// A request, or the start of an instance.
-#[derive(Debug)]
-struct Task {
-    program: Program,
-    at: usize,
-    kind: usize,
-    began: Us,
-    shopper: Option<u32>,
-    order: Option<usize>,
-    /// The product that it is about.
-    product: usize,
-    /// Functions that it is in.
-    depth: u8,
-}
-
-/// An order, driven by the rules of the order domain.
-#[derive(Clone, Debug)]
-struct Order {
-    saga: Saga,
-    units: i64,
-    /// The outcome of the action that was done last.
-    event: Happened,
-    phase: Phase,
-    taken: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    New,
-    Acts,
-    Records,
-}
-
-/// What a kind of request was like.
-#[derive(Clone, Debug)]
-pub(super) struct Told {
-    pub(super) requests: u64,
-    pub(super) refused: u64,
-    pub(super) latency: Histogram<u64>,
-    pub(super) by_minute: Vec<u64>,
 }
 
 /// A simulation that runs, and what it has seen.
@@ -169,14 +81,6 @@ impl<'a> World<'a> {
         });
         let plans = plans.collect::<Option<Vec<_>>>();
         let plans = plans.context("a function of the costs has no manifest")?;
-        let told = || -> Result<Told> {
-            Ok(Told {
-                requests: 0,
-                refused: 0,
-                latency: Histogram::new_with_bounds(1, MAX_US, 3).context("no histogram")?,
-                by_minute: Vec::new(),
-            })
-        };
         let cores = setup.machines.cores.iter();
         let servers = setup
             .machines
@@ -197,7 +101,7 @@ impl<'a> World<'a> {
             locks: HashMap::new(),
             stock: setup.stock.clone(),
             orders: Vec::new(),
-            told: CALLS.iter().map(|_| told()).collect::<Result<_>>()?,
+            told: CALLS.iter().map(|_| Told::new()).collect::<Result<_>>()?,
             shoppers: setup.shoppers.clone(),
             functions,
             setup,
@@ -319,23 +223,11 @@ impl<'a> World<'a> {
         else {
             return Ok(());
         };
-        let told = &mut self.told[kind];
-        told.requests += 1;
-        let minute = usize::try_from(now / 60_000_000)?;
-        if told.by_minute.len() <= minute {
-            told.by_minute.resize(minute + 1, 0);
-        }
-        told.by_minute[minute] += 1;
+        self.told[kind].sent(now);
         let (program, order) = match &self.plans[kind] {
             Plan::Simple(program) => (Rc::clone(program), None),
             Plan::Order(plan) => {
-                self.orders.push(Order {
-                    saga: Saga::PLACED,
-                    units,
-                    event: Happened::Done,
-                    phase: Phase::New,
-                    taken: false,
-                });
+                self.orders.push(Order::new(units));
                 (Rc::clone(&plan.place), Some(self.orders.len() - 1))
             }
         };
@@ -524,36 +416,8 @@ impl<'a> World<'a> {
         let Plan::Order(plan) = &self.plans[task.kind] else {
             bail!("a saga of no order");
         };
-        let order = &mut self.orders[order];
-        let acts = match order.phase {
-            Phase::New | Phase::Records => true,
-            Phase::Acts => {
-                order.saga = order.saga.next(order.event)?;
-                // What has no effect is not recorded, and takes no time.
-                while !order.saga.is_recorded() {
-                    order.saga = order.saga.next(Happened::Done)?;
-                }
-                false
-            }
-        };
+        task.program = Rc::clone(self.orders[order].next(plan)?);
         task.at = 0;
-        task.program = if !acts {
-            order.phase = Phase::Records;
-            Rc::clone(&plan.record)
-        } else {
-            order.phase = Phase::Acts;
-            order.event = Happened::Done;
-            let program = match order.saga.action() {
-                Some(Action::Reserve) => &plan.reserve,
-                Some(Action::Charge) => &plan.charge,
-                Some(Action::ClearCart) => &plan.clear,
-                Some(Action::Refund) => &plan.refund,
-                Some(Action::Release) => &plan.release,
-                Some(Action::CheckProvider) => bail!("a state that is not recorded"),
-                None => &plan.end,
-            };
-            Rc::clone(program)
-        };
         Ok(())
     }
 
