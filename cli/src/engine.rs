@@ -12,7 +12,6 @@ use http::{Request, Response};
 use zerocart_activator::Activator;
 use zerocart_deploy::unit::Secret;
 use zerocart_gateway::{Consumers, JwtKey, Target, Upstream, UpstreamError};
-use zerocart_local_postgres::Database;
 
 use crate::{domains, key_files::Keys};
 
@@ -40,9 +39,10 @@ struct TokenKeys {
 }
 
 impl Environment {
-    /// `function_url_template` says where functions call each other.
+    /// `databases` has the URL of each domain's database. `function_url_template` says where functions call
+    /// each other.
     pub(crate) fn new(
-        databases: &[Database],
+        databases: &BTreeMap<String, String>,
         keys: &Keys,
         function_url_template: String,
         log_level: &str,
@@ -50,11 +50,9 @@ impl Environment {
         let databases = domains::names()
             .into_iter()
             .map(|domain| {
-                let database = databases
-                    .iter()
-                    .find(|database| database.domain == domain)
-                    .ok_or_else(|| anyhow!("the domain {domain} has no database"))?;
-                Ok((domain, database.url.expose()))
+                let url = databases.get(domain);
+                let url = url.ok_or_else(|| anyhow!("the domain {domain} has no database"))?;
+                Ok((domain, url.clone()))
             })
             .collect::<Result<_>>()?;
         let environment = Self {

@@ -89,6 +89,11 @@ impl Data {
         self.0.join("postgres")
     }
 
+    /// The folder of the session broker's socket.
+    pub(crate) fn sessions(&self) -> PathBuf {
+        self.0.join("sessions")
+    }
+
     pub(crate) fn logs(&self) -> PathBuf {
         self.0.join("logs")
     }

@@ -3,6 +3,7 @@
 
 mod backup;
 mod bootstrap;
+mod broker;
 mod cluster;
 mod compile;
 mod console;
@@ -96,11 +97,21 @@ enum Command {
     /// Add the first admin to the user database at DATABASE_URL (that of its owner), and show its
     /// password once
     BootstrapAdmin,
+    /// The session broker of an engine, which starts it
+    #[command(hide = true)]
+    Broker,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match cli.command {
+        // One thread passes bytes on faster than two that wake each other.
+        Command::Broker => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build(),
+        _ => tokio::runtime::Runtime::new(),
+    };
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             console::fail(&anyhow::Error::new(error).context("cannot start the event loop"));
@@ -131,6 +142,7 @@ fn main() -> ExitCode {
             Command::Backup(args) => backup::backup(args, cli.data).await,
             Command::Restore(args) => backup::restore(args, cli.data).await,
             Command::BootstrapAdmin => bootstrap::admin().await,
+            Command::Broker => broker::run().await,
         }
     });
     match result {

@@ -20,6 +20,7 @@ use zerocart_local_postgres::Server;
 use zerocart_runtime::redact::Redacted;
 
 use crate::{
+    broker::{Bounds, Sessions},
     compile, console, domains,
     engine::{Environment, Functions, consumers, function_url_template},
     foundation::{self, Foundation},
@@ -89,6 +90,7 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
 /// Everything that runs.
 struct Up {
     server: Server,
+    sessions: Sessions,
     activator: Activator,
     gateway: Gateway<Functions>,
     environment: Environment,
@@ -131,8 +133,11 @@ async fn start(
     let step = Instant::now();
     let calls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let calls_port = calls.local_addr()?.port();
+    let bounds = Bounds::new(&manifests, &crons);
+    let port = server.port();
+    let sessions = Sessions::start(port, &databases, &bounds, data, args.in_process)?;
     let environment = Environment::new(
-        &databases,
+        sessions.urls(),
         &keys,
         function_url_template(calls_port),
         &args.foundation.log_level,
@@ -146,9 +151,13 @@ async fn start(
     let activator = Activator::new(manifests, Arc::clone(&launcher), Default::default());
     let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
     let watch = args.watch.then(|| Watch::start(project)).transpose()?;
-    console::done("keys, activator and gateway", step.elapsed());
+    console::done(
+        "keys, session broker, activator and gateway",
+        step.elapsed(),
+    );
     Ok(Up {
         server,
+        sessions,
         activator,
         gateway,
         environment,
@@ -243,6 +252,7 @@ impl Up {
         }
         // With the last function gone, nobody is left to call another.
         calling.abort();
+        self.sessions.stop().await;
         close_database.send_replace(true);
         database.await??;
         drop(announced);

@@ -217,7 +217,11 @@ fn numbers(field: &FieldDescriptor, rules: &Rules) -> Vec<Broken> {
         mistakes.push(("too small", number(below), says));
     }
     if let Some(max) = rules.lte {
-        let says = format!("must be at most {max}");
+        let instead = match rules.instead.as_str() {
+            "" => String::new(),
+            other => format!("; use {other} instead"),
+        };
+        let says = format!("must be at most {max}{instead}");
         mistakes.push(("too large", number(max + 1.0), says));
     }
     if let Some(places) = rules.max_decimals {

@@ -41,6 +41,8 @@ pub(super) struct Rules {
     pub(super) format: String,
     pub(super) gte: Option<f64>,
     pub(super) lte: Option<f64>,
+    /// The field that serves callers who need more; may be empty.
+    pub(super) instead: String,
     pub(super) max_decimals: Option<usize>,
     pub(super) max_items: usize,
     /// JSON must have it.
@@ -77,6 +79,9 @@ pub(super) fn rules(field: &FieldDescriptor) -> Rules {
         },
         gte: double("gte"),
         lte: double("lte"),
+        instead: get("instead")
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default(),
         max_decimals: given("max_decimals").then(|| number("max_decimals")),
         max_items: number("max_items"),
         present: get("present").and_then(|value| value.as_bool()) == Some(true),

@@ -52,8 +52,9 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates that depend on no crate of the workspace at all.
-const ALONE: [&str; 4] = [
+const ALONE: [&str; 5] = [
     "zerocart-framing",
+    "zerocart-pages",
     "zerocart-proto",
     "zerocart-provision",
     "zerocart-resilience",

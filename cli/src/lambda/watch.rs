@@ -28,6 +28,7 @@ use zerocart_deploy::lambda::routes;
 
 use super::{FEATURE, PORT, tool};
 use crate::{
+    broker::{Bounds, Sessions},
     compile, console, domains,
     engine::Environment,
     foundation::{self, Foundation},
@@ -96,6 +97,7 @@ pub(super) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
         Some(ended) => ended,
         None => end(&mut local.emulator).await?,
     };
+    local.sessions.stop().await;
     let (close, closed) = watch::channel(true);
     postgres::keep(local.foundation.server, closed).await?;
     drop(close);
@@ -111,6 +113,7 @@ struct Local {
     /// Those that the emulator does not start itself.
     functions: Vec<Running>,
     emulator: Child,
+    sessions: Sessions,
     foundation: Foundation,
     /// Ends the emulator when this process is killed. Dropped in this order.
     _watch: Box<dyn std::any::Any + Send>,
@@ -130,8 +133,13 @@ async fn start(args: &Args, project: &Project, data: &Data, port: u16) -> Result
     console::done("the functions are built", step.elapsed());
 
     let foundation = Foundation::lay(&args.foundation, data).await?;
+    let manifests = zerocart_activator::load_dir(&project.services())?;
+    let jobs = zerocart_activator::load_jobs(&project.jobs())?;
+    let bounds = Bounds::new(&manifests, &jobs);
+    let (port_of_server, databases) = (foundation.server.port(), &foundation.databases);
+    let sessions = Sessions::start(port_of_server, databases, &bounds, data, false)?;
     let environment = Environment::new(
-        &foundation.databases,
+        sessions.urls(),
         &foundation.keys,
         format!(
             "http://{}:{port}/lambda-url/{{function}}",
@@ -175,6 +183,7 @@ async fn start(args: &Args, project: &Project, data: &Data, port: u16) -> Result
     Ok(Local {
         functions,
         emulator,
+        sessions,
         foundation,
         _watch: Box::new(watch),
         _guard: guard,

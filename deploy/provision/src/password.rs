@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 const LENGTH: usize = 32;
 
 /// The fewest different characters of a password that counts as random. Random ones have 25 on average, and
-/// fewer than 16 about once in 10^7.
+/// fewer than 16 about once in four million.
 const DIFFERENT: usize = 16;
 
 /// Rounds of a verifier for a password that a person may have chosen (RFC 7677, section 4: at least 4096).
@@ -74,7 +74,6 @@ impl Password {
             && self.0.bytes().all(|byte| byte.is_ascii_alphanumeric())
             && has(u8::is_ascii_lowercase)
             && has(u8::is_ascii_uppercase)
-            && has(u8::is_ascii_digit)
             && self.0.bytes().collect::<BTreeSet<_>>().len() >= DIFFERENT
     }
 

@@ -10,15 +10,33 @@ use crate::order::{Line, Order, line_columns, order_columns};
 /// The length of a page when the caller asks for none.
 const DEFAULT_LIMIT: i64 = 20;
 
-/// A page, newest first, from the order of the page token on; in each row the number of all orders
-/// of the user, of the same snapshot.
-const PAGE: &str = concat!(
-    "SELECT ",
-    order_columns!(),
-    ", (SELECT count(*) FROM orders WHERE user_id = $1) FROM orders WHERE user_id = $1 \
-     AND ($3::uuid IS NULL OR (created_at, id) < \
-          (SELECT created_at, id FROM orders WHERE id = $3 AND user_id = $1)) \
-     ORDER BY created_at DESC, id DESC LIMIT $2"
+/// A page, newest first; in each row the number of all orders of the user, of the same snapshot.
+///
+/// The server keeps one plan of a statement for all parameters. For that plan, a limit that is a parameter
+/// may be a tenth of the orders, which it would rather sort. So the inner query also has a limit that is
+/// written out: the longest page and one more, by the rules of `proto/`.
+macro_rules! page {
+    ($place:literal, $where:literal) => {
+        concat!(
+            "SELECT ",
+            order_columns!(),
+            ", (SELECT count(*) FROM orders WHERE user_id = $1) FROM ",
+            $place,
+            "(SELECT * FROM orders WHERE user_id = $1 ",
+            $where,
+            " ORDER BY created_at DESC, id DESC LIMIT 101) AS listed \
+             ORDER BY created_at DESC, id DESC LIMIT $2"
+        )
+    };
+}
+
+/// From the newest on.
+const NEWEST: &str = page!("", "");
+
+/// From the order of the page token on.
+const AFTER: &str = page!(
+    "(SELECT created_at, id FROM orders WHERE id = $3 AND user_id = $1) AS after (moment, number), LATERAL ",
+    "AND (created_at, id) < (moment, number)"
 );
 
 /// For a page without rows: the number of the user's orders, and whether the token is of this list.
@@ -42,7 +60,7 @@ impl Function for ListUserOrders {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: Database::from_setup(setup, Options::preparing(&[PAGE, LINES]))?,
+            database: Database::from_setup(setup, Options::preparing(&[NEWEST, LINES]))?,
         })
     }
 
@@ -55,9 +73,15 @@ impl Function for ListUserOrders {
         };
         let session = self.database.session(cx).await?;
         // One more than the page, to know whether there is another.
-        let rows = session
-            .query(PAGE, &[&user_id, &(limit + 1), &after])
-            .await?;
+        let limit_and_one = limit + 1;
+        let rows = match &after {
+            None => session.query(NEWEST, &[&user_id, &limit_and_one]).await?,
+            Some(after) => {
+                session
+                    .query(AFTER, &[&user_id, &limit_and_one, after])
+                    .await?
+            }
+        };
         let total: i64 = match rows.first() {
             Some(row) => row.get("count"),
             None => total(&session, user_id, after).await?,

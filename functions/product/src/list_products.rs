@@ -10,29 +10,62 @@ use crate::{database, page::Place, product, product_columns};
 /// The length of a page when the caller asks for none.
 const DEFAULT_LIMIT: i64 = 20;
 
+/// The number of all products in the catalogue, kept by triggers (`migrations/product`): counting takes
+/// longer the more there are.
+macro_rules! total {
+    () => {
+        "(SELECT coalesce(sum(products), 0)::bigint FROM product_counts)"
+    };
+}
+
+/// The rows of a page, in their order.
+macro_rules! newest {
+    ($where:literal, $limit:literal) => {
+        concat!(
+            "(SELECT * FROM products WHERE archived_at IS NULL ",
+            $where,
+            " ORDER BY created_at DESC, id DESC LIMIT ",
+            $limit,
+            ")"
+        )
+    };
+}
+
 /// A page and, in each row, the number of all products: both of one snapshot, so that `total` never
 /// contradicts the page.
+///
+/// The server keeps one plan of a statement for all parameters. For that plan, a limit that is a parameter
+/// may be a tenth of all products, which it would rather sort. So each `FROM` also has a limit that is
+/// written out: the longest page and one more, by the rules of `proto/`.
 macro_rules! page {
-    ($after:literal) => {
+    ($($from:expr),+) => {
         concat!(
             "SELECT ",
             product_columns!(),
-            ", created_at, (SELECT count(*) FROM products WHERE archived_at IS NULL) \
-             FROM products WHERE archived_at IS NULL ",
-            $after,
-            " ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2"
+            ", created_at, ",
+            total!(),
+            " FROM ",
+            $($from,)+
+            " AS listed ORDER BY created_at DESC, id DESC LIMIT $1"
         )
     };
 }
 
 /// From the newest on.
-const NEWEST: &str = page!("");
+pub(crate) const NEWEST: &str = page!(newest!("", 101));
 
-/// From a position on. It is a separate statement, so that the index finds any depth.
-const AFTER: &str = page!("AND (created_at, id) < ($3, $4)");
+/// From a position on.
+pub(crate) const AFTER: &str = page!(newest!("AND (created_at, id) < ($2, $3)", 101));
+
+/// From a number of products on. The index alone passes over them, and only the page is read.
+pub(crate) const OFFSET: &str = page!(
+    "(SELECT created_at, id FROM products WHERE archived_at IS NULL \
+      ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET $2) AS first (moment, number), LATERAL ",
+    newest!("AND (created_at, id) <= (moment, number)", 101)
+);
 
 /// For a page without rows.
-const COUNT: &str = "SELECT count(*) FROM products WHERE archived_at IS NULL";
+const TOTAL: &str = concat!("SELECT ", total!());
 
 /// `list-products`: a page of the catalogue, newest first.
 #[derive(Debug)]
@@ -60,7 +93,7 @@ impl Function for ListProducts {
         let rows = rows(&session, limit + 1, request.offset.into(), after).await?;
         let total: i64 = match rows.first() {
             Some(row) => row.get(8),
-            None => session.query_one(COUNT, &[]).await?.get(0),
+            None => session.query_one(TOTAL, &[]).await?.get(0),
         };
         let page = &rows[..rows.len().min(limit as usize)];
         let next_page_token = match page.last() {
@@ -95,12 +128,9 @@ async fn rows(
     after: Option<Place>,
 ) -> Result<Vec<Row>, Error> {
     let rows = match after {
-        None => session.query(NEWEST, &[&limit, &offset]).await?,
-        Some(Place { created_at, id }) => {
-            session
-                .query(AFTER, &[&limit, &offset, &created_at, &id])
-                .await?
-        }
+        Some(Place { created_at, id }) => session.query(AFTER, &[&limit, &created_at, &id]).await?,
+        None if offset > 0 => session.query(OFFSET, &[&limit, &offset]).await?,
+        None => session.query(NEWEST, &[&limit]).await?,
     };
     Ok(rows)
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod address;
 mod attempts;
 pub mod bootstrap;
+mod memory;
 mod password;
 mod tokens;
 

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, num::NonZero, time::Duration};
 
 use argon2::{
-    Algorithm, Argon2, Block, Params, Version,
+    Algorithm, Argon2, Params, Version,
     password_hash::{
         CustomizedPasswordHasher, Error as HashError, PasswordHasher, PasswordVerifier,
         Result as HashResult,
@@ -16,6 +16,8 @@ use argon2::{
 use precis_profiles::{OpaqueString, precis_core::profile::Rules};
 use zerocart_core::{Error, Invalid, Kind, Setup};
 use zerocart_resilience::bulkhead::{self, Bulkhead};
+
+use crate::memory::Arena;
 
 /// A hash with the parameters of [`Argon2::default`] (19 MiB, 2 passes, 1 lane: the minimum of the
 /// OWASP Password Storage Cheat Sheet), of a random password that nobody knows. Who signs in with
@@ -44,6 +46,7 @@ pub(crate) fn prepare(password: &str) -> String {
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
     turns: Bulkhead,
+    hasher: Hasher,
 }
 
 impl Passwords {
@@ -61,7 +64,10 @@ impl Passwords {
             setup.problem(format!("PASSWORD_HASHES_AT_ONCE: {error}"));
             Invalid
         })?;
-        Ok(Self { turns })
+        Ok(Self {
+            turns,
+            hasher: Hasher::default(),
+        })
     }
 
     /// The PHC string of a password that is [prepared](prepare), under a random salt.
@@ -70,7 +76,8 @@ impl Passwords {
     ///
     /// RESOURCE_EXHAUSTED when too many hashes wait; INTERNAL when the system has no randomness.
     pub(crate) async fn hash(&self, password: String) -> Result<String, Error> {
-        self.off_loop(move || hash(&password)).await?
+        let hasher = self.hasher.clone();
+        self.off_loop(move || hasher.hash(&password)).await?
     }
 
     /// Whether `password` is the one of `phc`: prepared, or else as it is. Without a `phc`, as for an
@@ -84,6 +91,7 @@ impl Passwords {
         password: String,
         phc: Option<String>,
     ) -> Result<bool, Error> {
+        let hasher = self.hasher.clone();
         self.off_loop(move || {
             let known = phc.is_some();
             let phc = phc.as_deref().unwrap_or(NOBODY);
@@ -92,7 +100,7 @@ impl Passwords {
             let prepared = prepare(&password);
             let as_sent = Some(&password).filter(|password| **password != prepared);
             for form in [&prepared].into_iter().chain(as_sent) {
-                match Hasher.verify_password(form.as_bytes(), &hash) {
+                match hasher.verify_password(form.as_bytes(), &hash) {
                     Ok(()) => return Ok(known),
                     Err(HashError::PasswordInvalid) => {}
                     Err(error) => return Err(Error::internal(error.to_string())),
@@ -121,23 +129,19 @@ impl Passwords {
     }
 }
 
-/// argon2id, in memory that goes back to the system with the hash.
-///
-/// Memory of argon2's own choice does not: the allocator keeps such a piece for the next one, for each
-/// thread that has ever hashed and often for several of each, so that a rush of 200 sign-ins left 20
-/// times as much as was in use at once.
-#[derive(Clone, Copy, Debug)]
-struct Hasher;
+/// argon2id, in memory that one hash takes after the other.
+#[derive(Clone, Debug, Default)]
+struct Hasher {
+    arena: Arena,
+}
 
-/// A reservation above 32 MiB, of which only what a hash writes to becomes memory. glibc takes such
-/// a piece from the system and gives it back, independent of earlier frees (`M_MMAP_THRESHOLD` of
-/// mallopt(3): its dynamic threshold ends there); musl does so from 128 KiB on.
-const RESERVED_BLOCKS: usize = 33 << 10;
-
-fn memory(params: &Params) -> Vec<Block> {
-    let mut memory = Vec::with_capacity(params.block_count().max(RESERVED_BLOCKS));
-    memory.resize(params.block_count(), Block::default());
-    memory
+impl Hasher {
+    /// The PHC string of a password under a random salt.
+    fn hash(&self, password: &str) -> Result<String, Error> {
+        self.hash_password(password.as_bytes())
+            .map(|hash| hash.to_string())
+            .map_err(|error| Error::internal(error.to_string()))
+    }
 }
 
 impl PasswordHasher<PasswordHash> for Hasher {
@@ -168,7 +172,7 @@ impl CustomizedPasswordHasher<PasswordHash> for Hasher {
             password,
             salt,
             output,
-            memory(&params),
+            self.arena.take(&params),
         )?;
         Ok(PasswordHash {
             algorithm: algorithm.ident(),
@@ -182,10 +186,7 @@ impl CustomizedPasswordHasher<PasswordHash> for Hasher {
 
 /// The PHC string of `password`, here and now.
 pub(crate) fn hash(password: &str) -> Result<String, Error> {
-    Hasher
-        .hash_password(password.as_bytes())
-        .map(|hash| hash.to_string())
-        .map_err(|error| Error::internal(error.to_string()))
+    Hasher::default().hash(password)
 }
 
 #[cfg(test)]
@@ -221,8 +222,9 @@ mod tests {
     #[test]
     fn it_is_argon2s_hash() {
         let theirs = Argon2::default().hash_password(b"correct horse").unwrap();
-        Hasher.verify_password(b"correct horse", &theirs).unwrap();
-        let wrong = Hasher.verify_password(b"battery staple", &theirs);
+        let hasher = Hasher::default();
+        hasher.verify_password(b"correct horse", &theirs).unwrap();
+        let wrong = hasher.verify_password(b"battery staple", &theirs);
         assert_eq!(wrong, Err(HashError::PasswordInvalid));
         let ours = hash("correct horse").unwrap();
         Argon2::default()

@@ -106,17 +106,16 @@ async fn lend(client: UnixStream, mut session: Session, seat: Seat, pool: &Arc<P
         Ok(()) => relay(&client, &mut session, &mut sent).await,
         Err(_) => End::Client,
     };
-    // The client need not wait for what follows, but a canceller must find nobody from here on.
+    // From here on, a request to cancel finds nobody.
     let certain = pool.leases.close(name).await;
     if end != End::Client {
-        // A client of a session that ended sees the end of its connection.
-        drop(client);
         if end == End::Invalid {
             abandon(session, &sent, pool).await;
         }
         return;
     }
-    drop(client);
+    // As with PostgreSQL, the end of the connection tells that nothing of the client runs any more. So the
+    // connection is kept until then.
     let reusable = certain && !sent.torn && sent.scan.is_complete() && !session.scan.copying;
     if !reusable {
         return abandon(session, &sent, pool).await;
@@ -128,6 +127,7 @@ async fn lend(client: UnixStream, mut session: Session, seat: Seat, pool: &Arc<P
         Ok(_) => return,
         Err(_) => return abandon(session, &sent, pool).await,
     }
+    drop(client);
     match session.reset().await {
         Ok(()) => pool.give_back(session, seat),
         Err(error) => tracing::debug!(%error, "a session could not be reset"),

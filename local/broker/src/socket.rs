@@ -59,8 +59,10 @@ impl Socket {
     ///
     /// No temporary folder can be made.
     pub fn temporary() -> io::Result<Self> {
-        // Made with mode 0700.
-        let folder = tempfile::Builder::new().prefix("zerocart-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("zerocart-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
         Self::listen(folder.path().to_owned(), Some(folder))
     }
 

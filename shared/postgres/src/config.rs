@@ -46,6 +46,10 @@ pub struct Config {
     pub statement_timeout: Duration,
     /// The longest that one attempt to connect may take, handshake included. Default 3 s.
     pub connect_timeout: Duration,
+    /// How long a connection waits for the answer to a statement whose call was dropped, before the
+    /// statement is cancelled and the connection closed. Default 100 ms: a page is read in less, and to
+    /// connect again costs the server more.
+    pub drain_timeout: Duration,
     /// How a connection is checked before it is used again.
     pub recycling: Recycling,
     /// Where the password comes from. Default: the URL, unless the platform gives a source.
@@ -61,6 +65,7 @@ impl Config {
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(3),
+            drain_timeout: DRAIN_TIMEOUT,
             recycling: Recycling::Fast,
             password: None,
         }
@@ -102,15 +107,28 @@ impl Config {
             acquire_timeout: acquire?,
             statement_timeout: statement?,
             connect_timeout: connect?,
+            drain_timeout: DRAIN_TIMEOUT,
             recycling: recycling?,
             password: setup.given(),
         })
     }
 
-    /// The connection options, with the limits that the server is to enforce in every session.
+    /// The startup parameter `options` of every connection: the limits that the server is to enforce.
     ///
     /// A process that is frozen in the middle of a transaction would hold its locks; so the server
     /// ends a transaction that does nothing for as long as a statement may take.
+    ///
+    /// A pooler may leave the parameter out. Then the role's own limits hold, which `zerocart provision`
+    /// sets.
+    pub fn session_options(&self) -> String {
+        self.connection()
+            .config
+            .get_options()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// The connection options, with the limits.
     pub(crate) fn connection(&self) -> DatabaseUrl {
         let mut url = self.url.clone();
         let limit_ms = self.statement_timeout.as_millis();
@@ -121,6 +139,8 @@ impl Config {
         url
     }
 }
+
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 const DEFAULT_POOL_SIZE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 

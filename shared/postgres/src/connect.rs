@@ -124,12 +124,12 @@ fn is_starting(error: &PoolError) -> bool {
     matches!(error, PoolError::Backend(error) if error.code() == Some(&SqlState::CANNOT_CONNECT_NOW))
 }
 
-/// Whether the next attempt to connect may succeed: the network failed, or the server is full (53300).
-/// A wrong password stays wrong.
+/// Whether the next attempt to connect may succeed: the network failed, here or behind a pooler (class 08), or
+/// the server is full (53300). A wrong password stays wrong.
 fn may_pass(error: &PoolError) -> bool {
     match error {
         PoolError::Backend(error) => match error.code() {
-            Some(code) => *code == SqlState::TOO_MANY_CONNECTIONS,
+            Some(code) => *code == SqlState::TOO_MANY_CONNECTIONS || code.code().starts_with("08"),
             None => is_transport(error),
         },
         PoolError::Timeout(TimeoutType::Create) => true,

@@ -42,6 +42,7 @@ pub struct Database(Arc<Inner>);
 struct Inner {
     pool: Pool,
     transport: Transport,
+    drain_timeout: Duration,
     backoff: Backoff,
     breaker: Option<Breaker>,
     prepare: &'static [&'static str],
@@ -86,6 +87,7 @@ impl Database {
         Ok(Self(Arc::new(Inner {
             pool: connect::pool(config, &transport),
             transport,
+            drain_timeout: config.drain_timeout,
             backoff: Backoff::new(
                 connect::BACKOFF_BASE,
                 connect::BACKOFF_CAP,
@@ -190,6 +192,10 @@ impl Database {
     pub(crate) fn is_fully_connected(&self) -> bool {
         let status = self.0.pool.status();
         status.size >= status.max_size
+    }
+
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.0.drain_timeout
     }
 
     pub(crate) fn transport(&self) -> Transport {

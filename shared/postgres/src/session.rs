@@ -1,5 +1,7 @@
 //! A connection on loan to one call.
 
+mod drain;
+
 use std::{
     fmt,
     future::Future,
@@ -10,7 +12,7 @@ use std::{
 use deadpool_postgres::Client;
 use futures_util::future::{join, try_join_all};
 use tokio::{runtime::Handle, time::Instant};
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{Row, Statement, types::ToSql};
 use zerocart_core::Error;
 use zerocart_resilience::breaker::{Outcome, Permit};
 
@@ -30,8 +32,9 @@ const FAIR_CHANCE: Duration = Duration::from_millis(250);
 /// Statements are prepared once per connection and then kept, so give them as constants.
 /// Statements that do not depend on each other can run in one round trip: join their futures.
 ///
-/// Dropped, it goes back to the pool; in the middle of something it is closed instead, and what
-/// the server still runs for it is cancelled.
+/// Dropped, it goes back to the pool. In the middle of a statement that is its own transaction, it first
+/// gets a short time for the answer ([`Config::drain_timeout`](crate::Config)). In the middle of a
+/// transaction, or after that time, it is closed, and what the server still runs for it is cancelled.
 pub struct Session {
     database: Database,
     /// None only while connecting, and after the drop.
@@ -47,6 +50,9 @@ struct State {
     transaction: Transaction,
     /// Statements that were sent and not answered.
     pending: usize,
+    /// Statements that are being prepared. One that is dropped then stays in the server's session, and
+    /// nobody knows its name.
+    preparing: usize,
     /// What is known of the database.
     verdict: Option<Outcome>,
     /// The connection is not to be used again.
@@ -107,10 +113,16 @@ impl Session {
     ///
     /// [`QueryError`].
     pub async fn prepare(&self, statements: &[&str]) -> Result<(), QueryError> {
-        let client = self.client();
-        let preparing = statements.iter().map(|sql| client.prepare_cached(sql));
+        let preparing = statements.iter().map(|sql| self.prepared(sql));
         self.sent(try_join_all(preparing)).await?;
         Ok(())
+    }
+
+    async fn prepared(&self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
+        self.state().preparing += 1;
+        let prepared = self.client().prepare_cached(sql).await;
+        self.state().preparing -= 1;
+        prepared
     }
 
     /// The rows of a statement.
@@ -180,14 +192,11 @@ impl Session {
     async fn run<T>(
         &self,
         statement: &str,
-        execute: impl AsyncFnOnce(
-            &Client,
-            tokio_postgres::Statement,
-        ) -> Result<T, tokio_postgres::Error>,
+        execute: impl AsyncFnOnce(&Client, Statement) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, QueryError> {
         let client = self.client();
         let work = async {
-            let prepared = client.prepare_cached(statement).await?;
+            let prepared = self.prepared(statement).await?;
             execute(client, prepared).await
         };
         if self.enter() {
@@ -362,9 +371,17 @@ impl Drop for Session {
             permit.settle(verdict);
         }
         let Some(client) = client else { return };
-        if state.pending == 0 && state.transaction_is_over() && !state.spoilt {
-            // Back to the pool.
-            return drop(client);
+        if state.transaction_is_over() && !state.spoilt {
+            if state.pending == 0 {
+                // Back to the pool.
+                return drop(client);
+            }
+            if state.preparing == 0
+                && let Ok(runtime) = Handle::try_current()
+            {
+                runtime.spawn(drain::drain(client, self.database.clone()));
+                return;
+            }
         }
         // Closing it makes the server roll back. What it is running it would still finish, holding
         // its locks; but a COMMIT is better finished than cancelled.

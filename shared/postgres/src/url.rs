@@ -30,6 +30,11 @@ pub enum InvalidUrl {
     /// A file of certificates without TLS.
     #[error("root certificates need an sslmode other than disable in the URL")]
     RootsWithoutTls,
+    /// TLS over a Unix socket.
+    #[error(
+        "sslmode must be disable, or left out, with a Unix socket: it does not leave the machine"
+    )]
+    TlsOverSocket,
     /// A file of certificates and certificates of the environment.
     #[error("sslrootcert is set, too; only one of them can hold")]
     TwoRoots,
@@ -60,6 +65,9 @@ pub(crate) enum Roots {
 /// | absent, `disable` | no TLS; saves the round trip that asks for it |
 /// | `prefer` | TLS if the server offers it |
 /// | `require`, `verify-ca`, `verify-full` | TLS or nothing |
+///
+/// The host may be the folder of a Unix socket, percent-encoded (`postgres://role:password@%2Frun%2Fdb/name`);
+/// the socket in it is `.s.PGSQL.<port>`. TLS over it is refused, where libpq would leave TLS out.
 ///
 /// libpq verifies less below `verify-full`. Encryption without knowing the server gives no
 /// protection, so it is not offered. Other options are those of [`tokio_postgres::Config`].
@@ -143,6 +151,10 @@ impl FromStr for DatabaseUrl {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(InvalidUrl::NoHost);
         }
+        let is_socket = |host: &Host| matches!(host, Host::Unix(_));
+        if mode != SslMode::Disable && config.get_hosts().iter().any(is_socket) {
+            return Err(InvalidUrl::TlsOverSocket);
+        }
         if config.get_user().is_none_or(str::is_empty) {
             return Err(InvalidUrl::NoUser);
         }
@@ -212,6 +224,18 @@ mod tests {
     }
 
     #[test]
+    fn a_host_may_be_the_folder_of_a_socket() {
+        for url in [
+            "postgres://u:p@%2Frun%2Fa%20b/d",
+            "postgres://u:p@/d?host=%2Frun%2Fa%20b&sslmode=disable",
+        ] {
+            let url = parse(url).unwrap();
+            assert_eq!(url.config.get_hosts(), [Host::Unix("/run/a b".into())]);
+            assert_eq!(url.config.get_dbname(), Some("d"));
+        }
+    }
+
+    #[test]
     fn bad_urls_are_refused_without_repeating_them() {
         for (url, problem) in [
             ("mysql://u:secret@h/d", InvalidUrl::Scheme),
@@ -226,6 +250,10 @@ mod tests {
             (
                 "postgres://u:secret@h/d?sslmode=require&sslkey=/key.pem",
                 InvalidUrl::ClientCertificate,
+            ),
+            (
+                "postgres://u:secret@%2Frun%2Fdb/d?sslmode=require",
+                InvalidUrl::TlsOverSocket,
             ),
             ("postgres:///d?user=secret", InvalidUrl::NoHost),
             ("postgres://h/d", InvalidUrl::NoUser),

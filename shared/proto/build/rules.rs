@@ -180,10 +180,13 @@ fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
                 format!("violations.optional_text({name:?}, value, {rules});")
             }
             Kind::Int32 => {
-                let rules = number(rules);
+                let rules = number(field, rules)?;
                 format!("violations.number({name:?}, f64::from(*value), {rules});")
             }
-            Kind::Double => format!("violations.number({name:?}, *value, {});", number(rules)),
+            Kind::Double => {
+                let rules = number(field, rules)?;
+                format!("violations.number({name:?}, *value, {rules});")
+            }
             other => bail!("{}: {other:?} cannot be optional", field.full_name()),
         };
         ensure!(
@@ -200,11 +203,11 @@ fn check(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
         ),
         Kind::Int32 => format!(
             "violations.number({name:?}, f64::from(self.{name}), {});",
-            number(rules)
+            number(field, rules)?
         ),
         Kind::Double => format!(
             "violations.number({name:?}, self.{name}, {});",
-            number(rules)
+            number(field, rules)?
         ),
         Kind::Enum(kind) => format!(
             "violations.choice({name:?}, self.{name}, crate::{}::{}::try_from(self.{name}).is_ok(), {required});",
@@ -262,9 +265,17 @@ fn text(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
     ))
 }
 
-fn number(rules: &Rules) -> String {
-    format!(
-        "Number {{ required: {}, gte: {:?}, lte: {:?}, max_decimals: {:?} }}",
-        rules.required, rules.gte, rules.lte, rules.max_decimals
-    )
+fn number(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
+    if let Some(other) = &rules.instead {
+        let known = field.parent_message().get_field_by_name(other).is_some();
+        ensure!(
+            known && rules.lte.is_some(),
+            "{}: `instead` names another field of the message, beside a limit `lte`",
+            field.full_name()
+        );
+    }
+    Ok(format!(
+        "Number {{ required: {}, gte: {:?}, lte: {:?}, instead: {:?}, max_decimals: {:?} }}",
+        rules.required, rules.gte, rules.lte, rules.instead, rules.max_decimals
+    ))
 }

@@ -104,6 +104,8 @@ pub struct Number {
     pub gte: Option<f64>,
     /// At most.
     pub lte: Option<f64>,
+    /// The field that serves callers who need more.
+    pub instead: Option<&'static str>,
     /// At most this many decimal places.
     pub max_decimals: Option<u32>,
 }
@@ -234,7 +236,9 @@ impl Violations {
         } else if let Some(min) = rules.gte.filter(|min| value < *min) {
             self.add(field, format!("must be at least {min}"));
         } else if let Some(max) = rules.lte.filter(|max| value > *max) {
-            self.add(field, format!("must be at most {max}"));
+            let instead = rules.instead.map(|other| format!("; use {other} instead"));
+            let instead = instead.unwrap_or_default();
+            self.add(field, format!("must be at most {max}{instead}"));
         } else if let Some(places) = rules.max_decimals.filter(|n| !has_decimals(value, *n)) {
             self.add(field, too_exact(places));
         }

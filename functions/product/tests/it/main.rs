@@ -8,6 +8,7 @@
 
 mod archive_product;
 mod breaker;
+mod counts;
 mod create_product;
 mod get_product;
 mod list_products;

@@ -2,12 +2,17 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use tokio::{sync::OnceCell, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    sync::OnceCell,
+    task::JoinHandle,
+    time::timeout,
+};
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, error::SqlState};
 use zerocart_broker::{Broker, Login, Options, Socket};
 use zerocart_local_postgres::{Database, Options as ServerOptions, Server, provision};
@@ -89,15 +94,50 @@ impl Served {
 
     /// How a function of the first domain connects.
     pub(crate) fn config(&self) -> Config {
-        self.socket.url(&self.logins[0]).parse().unwrap()
+        self.config_of(0)
+    }
+
+    /// How a function of this domain connects.
+    pub(crate) fn config_of(&self, domain: usize) -> Config {
+        self.socket.url(&self.logins[domain]).parse().unwrap()
     }
 
     pub(crate) async fn client(&self) -> Client {
         connect(&self.config()).await.unwrap()
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        path_in(self.socket.folder())
+    /// A client that sends what it wants, and has said nothing yet.
+    pub(crate) async fn raw(&self) -> Raw {
+        let path = self.socket.folder().join(".s.PGSQL.5432");
+        Raw(UnixStream::connect(path).await.unwrap())
+    }
+
+    /// The same, with a session of the first login.
+    pub(crate) async fn started(&self) -> Raw {
+        let mut raw = self.raw().await;
+        raw.send(&self.startup()).await;
+        raw.send(&self.password()).await;
+        assert!(raw.until(b'Z').await.contains(&b'K'));
+        raw
+    }
+
+    /// The startup packet of the first login.
+    pub(crate) fn startup(&self) -> Vec<u8> {
+        let Login { role, database, .. } = &self.logins[0];
+        startup(
+            3 << 16,
+            &[
+                ("user", role),
+                ("database", database),
+                ("client_encoding", "UTF8"),
+            ],
+        )
+    }
+
+    /// The password message of the first login.
+    pub(crate) fn password(&self) -> Vec<u8> {
+        let password = self.logins[0].password.expose();
+        message(b'p', format!("{password}\0").as_bytes())
     }
 }
 
@@ -107,8 +147,77 @@ impl Drop for Served {
     }
 }
 
-pub(crate) fn path_in(folder: &Path) -> PathBuf {
-    folder.join(".s.PGSQL.5432")
+/// A connection to the broker, byte by byte. Dropped, it ends as that of a process that is killed.
+pub(crate) struct Raw(UnixStream);
+
+impl Raw {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).await.unwrap();
+    }
+
+    /// The tags of the messages that come, to the first of this tag, or to the end.
+    pub(crate) async fn until(&mut self, tag: u8) -> Vec<u8> {
+        self.messages(tag)
+            .await
+            .iter()
+            .map(|(tag, _)| *tag)
+            .collect()
+    }
+
+    /// The messages that come, to the first of this tag, or to the end.
+    pub(crate) async fn messages(&mut self, tag: u8) -> Vec<(u8, Vec<u8>)> {
+        let mut messages: Vec<(u8, Vec<u8>)> = Vec::new();
+        while messages.last().is_none_or(|(last, _)| *last != tag) {
+            let Ok(tag) = timeout(PATIENCE, self.0.read_u8())
+                .await
+                .expect("an answer")
+            else {
+                break;
+            };
+            let length = self.0.read_u32().await.unwrap();
+            let mut body = vec![0; length as usize - 4];
+            self.0.read_exact(&mut body).await.unwrap();
+            messages.push((tag, body));
+        }
+        messages
+    }
+
+    /// The SQLSTATE of the error that comes, after which the connection ends.
+    pub(crate) async fn refused(&mut self) -> Option<String> {
+        let messages = self.messages(0).await;
+        let (tag, body) = messages.last()?;
+        assert_eq!(*tag, b'E', "{messages:?}");
+        let mut fields = body.split(|byte| *byte == 0);
+        let code = fields.find_map(|field| field.strip_prefix(b"C"))?;
+        Some(String::from_utf8_lossy(code).into_owned())
+    }
+
+    pub(crate) async fn byte(&mut self) -> u8 {
+        timeout(PATIENCE, self.0.read_u8()).await.unwrap().unwrap()
+    }
+}
+
+pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    [&[tag], &packet(body)[..]].concat()
+}
+
+/// Bytes with their length before them.
+pub(crate) fn packet(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [&length.to_be_bytes(), body].concat()
+}
+
+pub(crate) fn query(sql: &str) -> Vec<u8> {
+    message(b'Q', format!("{sql}\0").as_bytes())
+}
+
+pub(crate) fn startup(version: u32, parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = version.to_be_bytes().to_vec();
+    for (name, value) in parameters {
+        body.extend(format!("{name}\0{value}\0").into_bytes());
+    }
+    body.push(0);
+    packet(&body)
 }
 
 pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {

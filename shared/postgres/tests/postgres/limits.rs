@@ -1,12 +1,12 @@
 //! Time limits, full pools, and calls that are dropped.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, task::Poll, time::Duration};
 
 use zerocart_core::{Error, Kind};
 use zerocart_postgres::{Database, ErrorExt, Options, QueryError, Transaction};
 
 use crate::support::{
-    call, call_within, config, count, database, insert, running, things, until, works,
+    PATIENCE, call, call_within, config, count, database, insert, running, things, until, works,
 };
 
 const SLEEP: &str = "SELECT pg_sleep(3600)";
@@ -90,6 +90,84 @@ async fn a_dropped_transaction_leaves_nothing_and_frees_its_locks() {
         assert_eq!(count(&admin, "things").await, 1);
         admin.execute("DELETE FROM things", &[]).await.unwrap();
     }
+}
+
+const PID: &str = "SELECT pg_backend_pid()";
+
+/// The pid of the server's session that serves a call.
+async fn pid(database: &Database) -> i32 {
+    let session = database.session(&call()).await.unwrap();
+    session.query_one(PID, &[]).await.unwrap().get(0)
+}
+
+/// Drops a call that runs `statement`, once the server waits for a lock of `admin` on its behalf.
+async fn dropped_in(statement: &'static str, database: &Database, admin: &tokio_postgres::Client) {
+    let reading = database.clone();
+    let task = tokio::spawn(async move {
+        let session = reading.session(&call()).await.unwrap();
+        session.query(statement, &[]).await.map(drop)
+    });
+    until("it waits", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                       AND usename = 'zerocart_user' AND wait_event_type = 'Lock'";
+        admin
+            .query_one(waiting, &[])
+            .await
+            .unwrap()
+            .get::<_, i64>(0)
+            == 1
+    })
+    .await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
+async fn a_dropped_read_keeps_its_connection_if_it_ends_soon() {
+    const WAIT: &str = "SELECT 1 FROM pg_advisory_xact_lock(7)";
+    let (test, admin) = things().await;
+    for (drain_timeout, is_kept) in [(PATIENCE, true), (Duration::from_millis(1), false)] {
+        let mut config = config(test.url());
+        config.pool_size = NonZeroUsize::MIN;
+        config.drain_timeout = drain_timeout;
+        let database = Database::new(&config, Options::default()).unwrap();
+        let before = pid(&database).await;
+        let lock = "SELECT pg_advisory_lock(7)";
+        admin.batch_execute(lock).await.unwrap();
+        dropped_in(WAIT, &database, &admin).await;
+        if is_kept {
+            // The pool is as full as it was: nobody else gets a connection.
+            assert_eq!(running(&admin).await, 1);
+            let mut next = std::pin::pin!(pid(&database));
+            let polled =
+                std::future::poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_pending()));
+            assert!(polled.await);
+            assert_eq!(running(&admin).await, 1);
+            let unlock = "SELECT pg_advisory_unlock(7)";
+            admin.batch_execute(unlock).await.unwrap();
+            assert_eq!(next.await, before);
+        } else {
+            // The lock is still there: the wait for it was cancelled.
+            assert_ne!(pid(&database).await, before);
+            until("it was cancelled", async || running(&admin).await == 0).await;
+        }
+    }
+}
+
+/// What is being prepared has no name yet by which it could be taken away.
+#[tokio::test]
+async fn a_call_that_is_dropped_while_it_prepares_leaves_nothing_in_a_session() {
+    let (test, admin) = things().await;
+    let mut config = config(test.url());
+    config.pool_size = NonZeroUsize::MIN;
+    config.drain_timeout = PATIENCE;
+    let database = Database::new(&config, Options::default()).unwrap();
+    let before = pid(&database).await;
+    let lock = "BEGIN; LOCK TABLE things";
+    admin.batch_execute(lock).await.unwrap();
+    dropped_in("SELECT id FROM things", &database, &admin).await;
+    assert_ne!(pid(&database).await, before);
+    until("it was cancelled", async || running(&admin).await == 0).await;
 }
 
 #[tokio::test]
