@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep};
 use zerocart_broker::{Keeper, Login, Options, Socket};
 use zerocart_local_postgres::Database;
+use zerocart_postgres::Config;
 
 /// The subcommand that is the broker.
 pub(crate) const COMMAND: &str = "broker";
@@ -36,15 +37,16 @@ pub(crate) struct Warm {
 impl Warm {
     /// One for the roles of these databases.
     pub(crate) async fn start(port: u16, databases: &[Database]) -> Result<Self> {
-        let logins: Vec<_> = databases
-            .iter()
-            .map(|database| {
-                let (role, password) = (database.url.role(), database.url.password().clone());
-                let login = Login::new(role, password, &database.name);
-                (database.domain.clone(), login)
-            })
-            .collect();
         let socket = Socket::temporary().context("no socket for the broker")?;
+        let login = |database: &Database| -> Result<(String, Login)> {
+            let (role, password) = (database.url.role(), database.url.password().clone());
+            let mut login = Login::new(role, password, &database.name);
+            // As a function sends it, so that it gets a session that is warm.
+            let options = Config::new(socket.url(&login).parse()?).session_options();
+            login.parameters.insert("options".to_owned(), options);
+            Ok((database.domain.clone(), login))
+        };
+        let logins: Vec<_> = databases.iter().map(login).collect::<Result<_>>()?;
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let all = logins.iter().map(|(_, login)| login.clone()).collect();
         let program = std::env::current_exe().context("cannot tell where this program is")?;

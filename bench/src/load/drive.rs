@@ -165,6 +165,15 @@ pub(crate) fn arrivals(rate: f64, length: Duration, seed: u64) -> Vec<Duration> 
     }
 }
 
+/// Asks the kernel to wake this thread when it is due, and not up to 50 µs later (PR_SET_TIMERSLACK).
+fn exact_timers() {
+    #[cfg(target_os = "linux")]
+    {
+        // Otherwise latencies are a little longer.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+    }
+}
+
 fn wait_until(due: Instant) {
     while let Some(left) = due.checked_duration_since(Instant::now()) {
         if left.is_zero() {
@@ -187,6 +196,7 @@ fn run(
     }
     let total = Mutex::new(Seen::new()?);
     let each = || -> Result<()> {
+        exact_timers();
         let (mut seen, mut caller) = (Seen::new()?, Caller::new(address));
         work(&mut seen, &mut caller);
         (seen.sent, seen.received) = (caller.sent, caller.received);

@@ -98,6 +98,9 @@ pub(crate) struct Args {
     no_build: bool,
     #[command(flatten)]
     output: Output,
+    /// The shares of the throughput at which open loops are.
+    #[arg(skip = vec![0.25, 0.5, 0.75])]
+    shares: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -232,18 +235,24 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 }
 
 /// Measures what a simulation is compared with: the loops and the costs of this build.
-pub(crate) fn measure_loops(output: &Output, seed: u64) -> Result<Run<Results>> {
+pub(crate) fn measure_loops(output: &Output, seed: u64, no_build: bool) -> Result<Run<Results>> {
     let args = Args {
         against: None,
         only: vec![Part::Loops, Part::Open, Part::Costs],
-        kinds: Vec::new(),
+        kinds: KINDS
+            .iter()
+            .filter(|kind| **kind != "product-grpc")
+            .map(|kind| (*kind).to_owned())
+            .collect(),
         catalogue: false,
-        rounds: 3,
-        seconds: 2.0,
+        rounds: 2,
+        seconds: 1.5,
         rates: Vec::new(),
         seed: Some(seed),
-        no_build: false,
+        no_build,
         output: output.clone(),
+        // Far from saturation, where waits grow without bound.
+        shares: vec![0.3],
     };
     let runtime = runtime()?;
     let result = runtime.block_on(Box::pin(measure(&args)));

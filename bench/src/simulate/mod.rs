@@ -95,6 +95,9 @@ pub(crate) struct Args {
     /// Measure a small load, simulate the same, and print the difference; fails above 20 %
     #[arg(long, conflicts_with = "scenario")]
     validate: bool,
+    /// With --validate: measure the binaries that are there, instead of building them first
+    #[arg(long)]
+    no_build: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -137,7 +140,7 @@ pub(crate) struct Results {
 /// Simulates and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     if args.validate {
-        return validate::run(&args.output, args.seed);
+        return validate::run(&args.output, args.seed, args.no_build);
     }
     let loads = args
         .output

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::prices::{Kind, Price};
+use super::prices::{Cpu, Kind, Price};
 
 /// Whose cores do a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) enum Place {
 /// One thing that a task does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Do {
-    /// CPU time, in microseconds on average.
-    Work(Place, f64),
+    /// CPU time.
+    Work(Place, Cpu),
     /// Time that is nobody's CPU time.
     Pause(f64),
     /// Waits for the log of a domain's server. `share`: how often, on average; 1 is each time.
@@ -112,13 +112,13 @@ impl Planner<'_> {
         if self.clients {
             program.push(Do::Work(Place::Client, kind.client_us));
         }
-        program.push(Do::Work(Place::Edge, kind.edge_us / 2.0));
+        program.push(Do::Work(Place::Edge, kind.edge_us.times(0.5)));
         program.push(self.wait(kind));
         program
     }
 
     fn end(&self, kind: &Kind, program: &mut Vec<Do>) {
-        program.push(Do::Work(Place::Edge, kind.edge_us / 2.0));
+        program.push(Do::Work(Place::Edge, kind.edge_us.times(0.5)));
         program.push(self.wait(kind));
     }
 
@@ -165,8 +165,8 @@ impl Planner<'_> {
         program: &mut Vec<Do>,
     ) {
         let trips = (price.trips * share).round().max(1.0) as usize;
-        let own = price.cpu_us * share / (trips + 1) as f64;
-        let postgres = price.postgres_us * share / trips as f64;
+        let own = price.cpu_us.times(share / (trips + 1) as f64);
+        let postgres = price.postgres_us.times(share / trips as f64);
         let work = |program: &mut Vec<Do>| {
             program.push(Do::Thread(function));
             program.push(Do::Work(Place::Functions, own));
@@ -257,15 +257,15 @@ mod tests {
         let price = Price {
             function: "get-product".to_owned(),
             domain: 3,
-            cpu_us: 90.0,
-            postgres_us: 40.0,
+            cpu_us: Cpu::new(90.0),
+            postgres_us: Cpu::new(40.0),
             trips: 2.0,
             commits: 1.5,
             wal_bytes: 0.0,
         };
         let kind = Kind {
             name: "product".to_owned(),
-            edge_us: 100.0,
+            edge_us: Cpu::new(100.0),
             calls: vec![price],
             hop_us: 5.0,
             ..Kind::default()
@@ -280,7 +280,7 @@ mod tests {
         };
         let work = |at: Place| -> f64 {
             let each = program.iter().map(|step| match step {
-                Do::Work(place, us) if *place == at => *us,
+                Do::Work(place, cpu) if *place == at => cpu.busy,
                 _ => 0.0,
             });
             each.sum()

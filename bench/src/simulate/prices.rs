@@ -1,7 +1,5 @@
 //! What requests cost in a simulation: from the measurements of `bench-load`.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use serde::Serialize;
 use zerocart_proto::rpc;
@@ -32,14 +30,42 @@ pub(super) const CALLS: [(&str, &str, &[&str]); 5] = [
     ("sign-in", "authenticate-user", &[]),
 ];
 
+/// CPU time of a piece of work, in microseconds: when no core was busy before, and when all were.
+///
+/// Under load a process finds more to do each time that it wakes up, so each request costs less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Cpu {
+    pub(super) idle: f64,
+    pub(super) busy: f64,
+}
+
+impl Cpu {
+    /// The same at any load.
+    pub(super) fn new(us: f64) -> Self {
+        Self { idle: us, busy: us }
+    }
+
+    pub(super) fn times(self, factor: f64) -> Self {
+        Self {
+            idle: self.idle * factor,
+            busy: self.busy * factor,
+        }
+    }
+
+    /// When this share of the cores is busy.
+    pub(super) fn at(self, load: f64) -> f64 {
+        self.idle + (self.busy - self.idle) * load.clamp(0.0, 1.0)
+    }
+}
+
 /// What one call of a function costs, in microseconds of CPU time unless it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Price {
     pub(super) function: String,
     /// An index in [`DOMAINS`].
     pub(super) domain: usize,
-    pub(super) cpu_us: f64,
-    pub(super) postgres_us: f64,
+    pub(super) cpu_us: Cpu,
+    pub(super) postgres_us: Cpu,
     pub(super) trips: f64,
     /// Transactions that write, and wait for the disk.
     pub(super) commits: f64,
@@ -52,10 +78,10 @@ pub(super) struct Price {
 pub(super) struct Kind {
     pub(super) name: String,
     /// Of the gateway and the activator, for the call from outside, and for each call inside.
-    pub(super) edge_us: f64,
-    pub(super) inner_us: f64,
+    pub(super) edge_us: Cpu,
+    pub(super) inner_us: Cpu,
     /// Of the client, where it runs on the same machine.
-    pub(super) client_us: f64,
+    pub(super) client_us: Cpu,
     /// The first is the function that the shopper calls.
     pub(super) calls: Vec<Price>,
     /// Time per round trip and call that is nobody's CPU time: the kernel wakes another process.
@@ -116,23 +142,21 @@ impl Kind {
             let info = rpc::ALL.iter().find(|info| info.name == function)?;
             DOMAINS.iter().position(|domain| *domain == info.domain)
         };
-        let cpu = &busy.now.cpu_ms;
-        // What PostgreSQL's own processes do (the log, checkpoints) goes to the databases by their share.
-        let databases: BTreeMap<&str, f64> = DOMAINS
-            .iter()
-            .filter_map(|name| Some((*name, *cpu.get(&format!("postgres/{name}"))?)))
-            .collect();
-        let known: f64 = databases.values().sum();
-        let all = busy.now.cpu_of("postgres");
+        // One request alone, and one of many. What the kernel counts of few requests is coarse.
+        let both = |of: &dyn Fn(&Figures) -> f64| {
+            let (idle, busy) = (of(&alone.now) * 1e3, of(&busy.now) * 1e3);
+            Cpu {
+                idle: idle.max(busy),
+                busy,
+            }
+        };
         let mut calls = Vec::new();
-        // The share of each function in what its domain costs: equal among those of one domain.
         let mut writers = Vec::new();
         for function in &functions {
             let at = domain(function)?;
+            // What a domain costs is shared equally by its functions.
             let same = functions.iter().filter(|other| domain(other) == Some(at));
             let share = 1.0 / same.count() as f64;
-            let own = databases.get(DOMAINS[at]).copied().unwrap_or_default();
-            let postgres_ms = if known > 0.0 { own / known * all } else { 0.0 };
             let trips = cost.trips.get(DOMAINS[at]).copied().unwrap_or_default();
             writers.push(
                 rpc::ALL
@@ -142,23 +166,22 @@ impl Kind {
             calls.push(Price {
                 function: (*function).to_owned(),
                 domain: at,
-                cpu_us: cpu.get(*function).copied().unwrap_or_default() * 1e3,
-                postgres_us: postgres_ms * share * 1e3,
+                cpu_us: both(&|of| of.cpu_ms.get(*function).copied().unwrap_or_default()),
+                postgres_us: both(&|of| of_database(of, DOMAINS[at])).times(share),
                 trips: (trips * share).max(1.0),
                 commits: 0.0,
                 wal_bytes: 0.0,
             });
         }
         spread_commits(&mut calls, &writers, cost.commits, cost.wal_bytes);
-        let edge_us = busy.now.cpu_of("engine") + busy.now.cpu_of("broker");
-        let inner_calls = inner.len() as f64;
+        let edge = both(&|of| of.cpu_of("engine") + of.cpu_of("broker"));
         // The gateway does more than the activator for a call: two thirds of the outer call are its own.
-        let weight = 1.0 + inner_calls / 3.0;
+        let weight = 1.0 + inner.len() as f64 / 3.0;
         let mut kind = Self {
             name: name.to_owned(),
-            edge_us: edge_us * 1e3 / weight,
-            inner_us: edge_us * 1e3 / weight / 3.0,
-            client_us: busy.now.generator_ms * 1e3,
+            edge_us: edge.times(1.0 / weight),
+            inner_us: edge.times(1.0 / weight / 3.0),
+            client_us: both(&|of| of.generator_ms),
             calls,
             hop_us: 0.0,
         };
@@ -175,6 +198,17 @@ impl Kind {
 
     pub(super) fn trips(&self) -> f64 {
         self.calls.iter().map(|price| price.trips).sum()
+    }
+}
+
+/// What a database costs: its sessions, and its share of what PostgreSQL's own processes do (the log,
+/// checkpoints).
+fn of_database(figures: &Figures, domain: &str) -> f64 {
+    let of = |domain: &str| figures.cpu_ms.get(&format!("postgres/{domain}")).copied();
+    let known: f64 = DOMAINS.iter().filter_map(|domain| of(domain)).sum();
+    match of(domain) {
+        Some(own) if known > 0.0 => own / known * figures.cpu_of("postgres"),
+        _ => 0.0,
     }
 }
 

@@ -115,6 +115,11 @@ impl Cores {
         }
     }
 
+    /// The share of cores that are busy now.
+    pub(super) fn load(&self) -> f64 {
+        self.busy as f64 / self.count as f64
+    }
+
     /// A task has so much to do. What runs now, and for how long, if a core is free.
     pub(super) fn begin(&mut self, task: TaskId, left: Us, now: Us) -> Option<(Work, Us)> {
         let work = Work {

@@ -4,7 +4,7 @@ use clap::Parser;
 use zerocart_activator::{Ksvc, load_dir};
 
 use super::{
-    prices::{CALLS, DOMAINS, Kind, Price, Prices},
+    prices::{CALLS, Cpu, DOMAINS, Kind, Price, Prices},
     scenarios::{Scenario, one_machine},
     shoppers::{Behaviour, Pattern, Shoppers},
     state::{Machines, Setup, Spread},
@@ -24,8 +24,8 @@ fn prices() -> Prices {
             Price {
                 function: (*function).to_owned(),
                 domain: DOMAINS.iter().position(|d| *d == info.domain).unwrap(),
-                cpu_us: 200.0,
-                postgres_us: 150.0,
+                cpu_us: Cpu::new(200.0),
+                postgres_us: Cpu::new(150.0),
                 trips: if name == &"order" { 4.0 } else { 1.0 },
                 commits: f64::from(u8::from(info.writes)),
                 wal_bytes: 100.0,
@@ -33,9 +33,9 @@ fn prices() -> Prices {
         });
         Kind {
             name: (*name).to_owned(),
-            edge_us: 100.0,
-            inner_us: 30.0,
-            client_us: 20.0,
+            edge_us: Cpu::new(100.0),
+            inner_us: Cpu::new(30.0),
+            client_us: Cpu::new(20.0),
             calls: calls.collect(),
             hop_us: 10.0,
         }
@@ -75,6 +75,15 @@ fn the_same_seed_gives_the_same_result() {
 }
 
 #[test]
+fn work_costs_more_on_a_machine_that_is_idle() {
+    let cpu = Cpu {
+        idle: 30.0,
+        busy: 20.0,
+    };
+    assert_eq!((cpu.at(0.0), cpu.at(0.5), cpu.at(1.0)), (30.0, 25.0, 20.0));
+}
+
+#[test]
 fn a_flash_sale_sells_what_there_is_and_no_more() {
     // More want it than there is, and some cannot pay: their units are sold to others.
     let outcome = flash(3_000.0, 500)
@@ -102,7 +111,7 @@ fn without_instances_enough_requests_are_refused() {
     // 10 ms of the one thread of an instance: 100 requests per second, of 667 that come.
     let mut prices = prices();
     for price in prices.kinds.iter_mut().flat_map(|kind| &mut kind.calls) {
-        price.cpu_us = 10_000.0;
+        price.cpu_us = Cpu::new(10_000.0);
     }
     let ample = || flash(40_000.0, 100).on_machines(64, 64, 64, false, 0.0);
     let few = ample().run(&prices, &manifests()).unwrap();
@@ -153,12 +162,13 @@ fn cores_are_a_queue_as_theory_has_it() {
         for kind in &mut prices.kinds {
             *kind = Kind {
                 name: kind.name.clone(),
-                client_us: 1_000.0,
+                client_us: Cpu::new(1_000.0),
                 ..kind.clone()
             };
-            (kind.edge_us, kind.inner_us, kind.hop_us) = (0.0, 0.0, 0.0);
+            (kind.edge_us, kind.inner_us, kind.hop_us) = (Cpu::default(), Cpu::default(), 0.0);
             for price in &mut kind.calls {
-                (price.cpu_us, price.postgres_us, price.commits) = (0.0, 0.0, 0.0);
+                (price.cpu_us, price.postgres_us, price.commits) =
+                    (Cpu::default(), Cpu::default(), 0.0);
             }
         }
         let load = servers as f64 * busy;

@@ -17,8 +17,11 @@ use crate::{
     binaries::workspace_root,
     load::{self, BUYERS, figures::Figures},
     machine::Machine,
-    results::Output,
+    results::{Output, Run},
 };
+
+/// The name of its files.
+const NAME: &str = "validate";
 
 /// The largest difference that is good.
 const LIMIT: f64 = 0.2;
@@ -27,8 +30,8 @@ const LIMIT: f64 = 0.2;
 const SECONDS: u64 = 120;
 
 /// Measures, simulates, and prints the differences. `Ok(false)` when one is too large.
-pub(super) fn run(output: &Output, seed: u64) -> Result<bool> {
-    let measured = load::measure_loops(output, seed)?;
+pub(super) fn run(output: &Output, seed: u64, no_build: bool) -> Result<bool> {
+    let measured = load::measure_loops(output, seed, no_build)?;
     let results = &measured.results;
     let prices = Prices::from_results(results, super::start_ms(output))?;
     let manifests = zerocart_activator::load_dir(&workspace_root().join("knative/services"))?;
@@ -46,9 +49,10 @@ pub(super) fn run(output: &Output, seed: u64) -> Result<bool> {
         };
         scenario.run(&prices, &manifests)
     };
-    println!("| load | measured | simulated | difference | |");
-    println!("|---|--:|--:|--:|---|");
+    let mut table =
+        "| load | measured | simulated | difference | |\n|---|--:|--:|--:|---|\n".to_owned();
     let mut good = true;
+    let mut summary = Vec::new();
     let mut compare = |name: &str, figures: &Figures, outcome: &Outcome, p50: f64| {
         let per_second = outcome.requests() as f64 / outcome.seconds.max(1e-6);
         let rows = [
@@ -61,8 +65,10 @@ pub(super) fn run(output: &Output, seed: u64) -> Result<bool> {
             ("p50, ms", figures.p50_ms, p50),
         ];
         for (what, measured, simulated) in rows {
-            let (line, fine) = difference(&format!("{name}: {what}"), measured, simulated, LIMIT);
-            println!("{line}");
+            let what = format!("{name}: {what}");
+            let (line, fine) = difference(&what, measured, simulated, LIMIT);
+            table.push_str(&(line + "\n"));
+            summary.push((what, simulated / measured));
             good &= fine;
         }
     };
@@ -94,11 +100,20 @@ pub(super) fn run(output: &Output, seed: u64) -> Result<bool> {
         let p50 = outcome.kind(kind).map_or(f64::NAN, |kind| kind.p50_ms);
         compare(&format!("{kind}, {rate:.0}/s"), &open.now, &outcome, p50);
     }
-    let verdict = if good { "PASS" } else { "FAIL" };
-    println!(
-        "\nTarget: each difference at most {:.0} %: {verdict}.",
+    let verdict = if good { "met" } else { "missed" };
+    let target = format!(
+        "\nTarget: each difference at most {:.0} %: {verdict}.\n",
         LIMIT * 100.0
     );
-    println!("{}", measured.about.sentence());
+    table.push_str(&target);
+    let run = Run {
+        title: "The simulation beside a measurement".to_owned(),
+        about: measured.about,
+        results: (),
+        summary,
+    };
+    println!("{table}\n{}", run.about.sentence());
+    output.save(NAME, &run, &table)?;
+    output.update("docs/scaling.md", &[("validation", &table)])?;
     Ok(good)
 }

@@ -14,7 +14,7 @@ use super::{
     events::{Events, Us},
     function::{Entry, Function},
     plan::{Do, Place, Plan, Planner},
-    prices::CALLS,
+    prices::{CALLS, Cpu},
     resources::{Cores, Log, Places, TaskId, Work},
     shoppers::{Next, Shoppers},
     state::{Order, Phase, Setup, Spread, Task, Told},
@@ -278,11 +278,7 @@ impl<'a> World<'a> {
     fn does(&mut self, id: TaskId, step: &Do, ready: &mut VecDeque<TaskId>) -> Result<bool> {
         let now = self.events.now();
         match *step {
-            Do::Work(place, mean) => {
-                let us = self.draw(mean);
-                if us == 0 {
-                    return Ok(true);
-                }
+            Do::Work(place, cpu) => {
                 let machines = &self.setup.machines;
                 let set = match place {
                     Place::Functions => machines.functions,
@@ -290,6 +286,10 @@ impl<'a> World<'a> {
                     Place::Client => machines.client,
                     Place::Postgres(domain) => machines.postgres[domain],
                 };
+                let us = self.draw(cpu.at(self.cores[set].load()));
+                if us == 0 {
+                    return Ok(true);
+                }
                 if let Some((work, ran)) = self.cores[set].begin(id, us, now) {
                     self.events.after(ran, Event::Slice(set, work, ran));
                 }
@@ -468,7 +468,7 @@ impl<'a> World<'a> {
         for _ in 0..starts {
             let rest = (prices.start_us - prices.start_cpu_us).max(0.0);
             let program = [
-                Do::Work(Place::Functions, prices.start_cpu_us),
+                Do::Work(Place::Functions, Cpu::new(prices.start_cpu_us)),
                 Do::Pause(rest),
                 Do::Ready(function),
             ];
