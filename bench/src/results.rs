@@ -64,6 +64,13 @@ impl Output {
         write(&history, &with_line(&lines, &Line::of(name, run))?)
     }
 
+    /// The numbers of this run beside those of the last other commit that was measured on such a machine; empty if
+    /// there is none. They are of another run, so only large differences say something.
+    pub(crate) fn beside_last<T>(&self, name: &str, run: &Run<T>) -> String {
+        let history = fs::read_to_string(self.folder().join(HISTORY)).unwrap_or_default();
+        beside_last(&history, &Line::of(name, run))
+    }
+
     /// Replaces tables in a page of the project, each between the markers of its name. Results that go to another
     /// folder are not for it.
     pub(crate) fn update(&self, page: &str, tables: &[(&str, &str)]) -> Result<()> {
@@ -249,6 +256,35 @@ fn with_line(history: &str, line: &Line) -> Result<String> {
     Ok(kept.join("\n") + "\n")
 }
 
+/// A table of the numbers of `now` and of the last line of another commit, if one was measured on such a machine.
+fn beside_last(history: &str, now: &Line) -> String {
+    let lines = history.lines().rev();
+    let mut lines = lines.filter_map(|text| serde_json::from_str::<Line>(text).ok());
+    let last = lines.find(|line| {
+        line.program == now.program
+            && line.about.commit != now.about.commit
+            && line.about.cpu == now.about.cpu
+            && line.about.cores == now.about.cores
+    });
+    let Some(last) = last else {
+        return String::new();
+    };
+    let mut text = format!(
+        "\n| beside commit {}, in another run | then | now | ÷ |\n|---|--:|--:|--:|\n",
+        last.about.commit
+    );
+    for (name, value) in &now.summary {
+        let then = last.summary.get(name).and_then(Value::as_f64);
+        if let Some((then, value)) = then.zip(value.as_f64()) {
+            text.push_str(&format!(
+                "| {name} | {then:.2} | {value:.2} | {:.2} |\n",
+                value / then
+            ));
+        }
+    }
+    text
+}
+
 /// Replaces what is between the markers `<!-- measured: NAME -->` and `<!-- end of measured: NAME -->`.
 pub(crate) fn replace_between(text: &str, name: &str, content: &str) -> Result<String> {
     let (begin, end) = (
@@ -297,6 +333,13 @@ mod tests {
             ("a", &3.0.into())
         );
         assert!(with_line("nonsense", &last).is_err());
+
+        let text = beside_last(&again, &line("c", 6.0));
+        assert!(
+            text.contains("commit a") && text.contains("| ratio | 3.00 | 6.00 | 2.00 |"),
+            "{text}"
+        );
+        assert!(beside_last("", &line("c", 6.0)).is_empty());
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub(super) fn print(
     };
     let table = table(&run.results);
     println!("{table}\n{}", run.about.sentence());
+    print!("{}", output.beside_last(NAME, &run));
     if let Some(path) = output.diagram("chain-order")? {
         let all = run.results.all();
         let rows: Vec<_> = all

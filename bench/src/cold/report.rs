@@ -158,6 +158,7 @@ pub(super) fn print(
     };
     let table = table(&run, seeds);
     println!("{table}\n{}", run.about.sentence());
+    print!("{}", output.beside_last(NAME, &run));
     if let Some(path) = output.diagram("cold-ratio")? {
         diagram(&run.results).draw(&path)?;
     }

@@ -229,6 +229,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let table = report::table(&run);
     print!("{table}");
     println!("\n{}", run.about.sentence());
+    print!("{}", args.output.beside_last(NAME, &run));
     report::diagrams(&run, &args.output)?;
     args.output.save(NAME, &run, &table)?;
     Ok(true)
