@@ -35,8 +35,9 @@ fn colour(n: usize) -> RGBColor {
     COLOURS[n % COLOURS.len()]
 }
 
+/// `size` in pixels. The library takes it for another unit: 1.24 of it are a pixel.
 fn style(size: f64) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&GREY)
+    ("sans-serif", size * 1.24).into_font().color(&GREY)
 }
 
 fn failed(path: &Path, error: impl std::fmt::Display) -> anyhow::Error {
@@ -61,7 +62,7 @@ impl Bars<'_> {
     pub(crate) fn draw(&self, path: &Path) -> Result<()> {
         let rows = self.rows.len().max(1);
         let thickness = 14 * self.series.len() as u32 + 8;
-        let height = 96 + 22 * self.series.len() as u32 + rows as u32 * thickness;
+        let height = 110 + 22 * self.series.len() as u32 + rows as u32 * thickness;
         let longest = self.rows.iter().flat_map(|(_, values)| values).copied();
         let longest = longest.fold(0.0, f64::max);
         if !longest.is_finite() {
@@ -86,9 +87,10 @@ impl Bars<'_> {
         }
         let mut chart = ChartBuilder::on(root)
             .margin_right(24)
+            .margin_bottom(10)
             .margin_top(36 + legend)
             .x_label_area_size(44)
-            .y_label_area_size(190)
+            .y_label_area_size(210)
             .build_cartesian_2d(0.0..longest, rows..0.0)?;
         chart
             .configure_mesh()
@@ -170,9 +172,10 @@ impl Lines<'_> {
         root.draw(&Text::new(self.title.to_owned(), (12, 8), style(18.0)))?;
         let mut chart = ChartBuilder::on(root)
             .margin_right(24)
+            .margin_bottom(10)
             .margin_top(40)
             .x_label_area_size(44)
-            .y_label_area_size(72)
+            .y_label_area_size(84)
             .build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()

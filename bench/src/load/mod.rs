@@ -415,9 +415,10 @@ async fn open(bench: &Bench, args: &Args, known: &Results) -> Result<Vec<Measure
             };
             let before = measured.before.as_ref().map(|before| before.per_second);
             let least = measured.now.per_second.min(before.unwrap_or(f64::INFINITY));
-            rates = [0.25, 0.5, 0.75]
+            let shares = args.shares.iter();
+            rates = shares
                 .map(|share| (least * share).round().max(1.0))
-                .to_vec();
+                .collect();
         }
         for rate in rates {
             progress(&format!("{kind}, {rate}/s"));
@@ -452,11 +453,12 @@ async fn carts(bench: &Bench) -> Result<Vec<Measured>> {
             let side = &bench.sides[n];
             side.shop.orders(&side.engine, orders, lines, &products[n])
         };
-        measured.push(
-            bench
-                .measure_jobs(&format!("{lines} lines"), load, jobs)
-                .await?,
-        );
+        let name = if lines == 1 {
+            "1 line".to_owned()
+        } else {
+            format!("{lines} lines")
+        };
+        measured.push(bench.measure_jobs(&name, load, jobs).await?);
     }
     Ok(measured)
 }

@@ -237,7 +237,7 @@ pub(crate) fn direct(text: &mut String, rows: &[Direct]) {
             show(row.cpu_to_floor)
         );
     }
-    text.push_str("\npgbench gives the mean in the place of the median, and holds each request for one row in one statement.\n");
+    text.push_str("\npgbench selects the same row by a prepared statement, over connections of its own. Its latency is the mean.\n");
     if !rows.iter().any(|row| row.name.starts_with("pgbench")) {
         text.push_str(
             "pgbench is not beside the PostgreSQL that was used, so its rate is not here.\n",
