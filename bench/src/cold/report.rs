@@ -371,8 +371,11 @@ struct Diagram {
     rows: Vec<(String, Vec<f64>)>,
 }
 
+/// The figures of one way to run a function.
+type Way = fn(&Row) -> Option<&Figures>;
+
 fn diagram(results: &Results) -> Diagram {
-    let all: [(&str, fn(&Row) -> Option<&Figures>); 3] = [
+    let all: [(&str, Way); 3] = [
         ("sessions kept ready", |row| row.warm.as_ref()),
         ("own session", |row| row.own.as_ref()),
         (BEFORE, |row| row.before.as_ref()),

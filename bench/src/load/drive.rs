@@ -206,7 +206,7 @@ fn run(
             .add(&seen)
     };
     let results: Vec<Result<()>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(&each)).collect();
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(each)).collect();
         let join = |thread: thread::ScopedJoinHandle<'_, Result<()>>| {
             thread.join().unwrap_or_else(|_| bail!("a buyer panicked"))
         };
