@@ -6,7 +6,7 @@
 
 mod driver;
 mod order;
-mod saga;
+pub mod saga;
 mod services;
 mod store;
 

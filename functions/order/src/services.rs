@@ -151,47 +151,57 @@ impl Services {
     /// Does what the saga wants next, until the deadline of `cx`.
     pub(crate) async fn perform(&self, cx: &Call, order: &Order, action: Action) -> Report {
         match action {
-            Action::Reserve { line } => self.reserve(cx, order, line).await,
+            Action::Reserve => self.reserve_each(cx, order).await,
             Action::CheckProvider => self.check_provider().await,
             Action::Charge => self.charge(cx, order).await,
             Action::ClearCart => self.clear_cart(cx, order).await,
             Action::Refund => self.refund(cx, order).await,
-            Action::Release { line } => self.release(cx, order, line).await,
+            Action::Release => self.release_each(cx, order, &order.lines).await,
         }
     }
 
-    async fn reserve(&self, cx: &Call, order: &Order, line: u32) -> Report {
-        let line = order.line(line);
-        let request = reservation(order, line, -line.quantity);
-        match self.update_inventory.call(cx, &request).await {
-            Ok(_) => Report::DONE,
-            Err(failure) => match answer(&failure) {
+    /// Reserves line after line. What was reserved before a line is refused is released, so that the
+    /// order is refused with nothing reserved.
+    async fn reserve_each(&self, cx: &Call, order: &Order) -> Report {
+        for (number, line) in order.lines.iter().enumerate() {
+            let request = reservation(order, line, -line.quantity);
+            let Err(failure) = self.update_inventory.call(cx, &request).await else {
+                continue;
+            };
+            let reason = match answer(&failure) {
                 Some(Kind::FailedPrecondition) => {
-                    Report::refused(format!("there is not enough of {} in stock", line.name))
+                    format!("there is not enough of {} in stock", line.name)
                 }
-                Some(Kind::NotFound) => {
-                    Report::refused(format!("{} is not sold any more", line.name))
-                }
+                Some(Kind::NotFound) => format!("{} is not sold any more", line.name),
                 _ => {
                     log_failure("reserve", &failure);
-                    Report::unavailable("the stock cannot be reserved at the moment")
+                    return Report::unavailable("the stock cannot be reserved at the moment");
                 }
-            },
+            };
+            let released = self.release_each(cx, order, &order.lines[..number]).await;
+            return match released.event {
+                Event::Done => Report::refused(reason),
+                _ => Report::unavailable(reason),
+            };
         }
+        Report::DONE
     }
 
-    async fn release(&self, cx: &Call, order: &Order, line: u32) -> Report {
-        let line = order.line(line);
-        let request = reservation(order, line, line.quantity);
-        match self.update_inventory.call(cx, &request).await {
-            Ok(_) => Report::DONE,
-            // There is nothing that it could be given back to.
-            Err(failure) if answer(&failure) == Some(Kind::NotFound) => Report::DONE,
-            Err(failure) => {
-                log_failure("release", &failure);
-                Report::unavailable("the stock cannot be released at the moment")
+    /// Releases lines from the last to the first.
+    async fn release_each(&self, cx: &Call, order: &Order, lines: &[Line]) -> Report {
+        for line in lines.iter().rev() {
+            let request = reservation(order, line, line.quantity);
+            match self.update_inventory.call(cx, &request).await {
+                Ok(_) => {}
+                // There is nothing that it could be given back to.
+                Err(failure) if answer(&failure) == Some(Kind::NotFound) => {}
+                Err(failure) => {
+                    log_failure("release", &failure);
+                    return Report::unavailable("the stock cannot be released at the moment");
+                }
             }
         }
+        Report::DONE
     }
 
     async fn check_provider(&self) -> Report {

@@ -254,7 +254,7 @@ impl Store {
         order: &mut Order,
         record: &Record<'_>,
     ) -> Result<Option<bool>, Error> {
-        let (step, place, asked) = record.saga.step.to_columns();
+        let (step, place, asked) = record.saga.step.to_columns(order.lines.len());
         let steps = order.steps + 1;
         let session = self.database.session(cx).await?;
         let row = session
