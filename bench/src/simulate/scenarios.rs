@@ -188,7 +188,7 @@ pub(super) fn standard(seed: u64) -> Vec<Scenario> {
         day(1e6, 60).on_one_machine(2),
         ample(day(1e6, 60)),
         ample(day(1e7, 10)),
-        ample(day(1e8, 8)).scaled(16.0),
+        ample(day(1e8, 5)).scaled(16.0),
         flash().on_one_machine(2),
         ample(flash()),
         ample(flash()).scaled(16.0),
