@@ -40,7 +40,8 @@ fn advise<T>(memory: &mut [MaybeUninit<T>]) {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use std::fs;
