@@ -1,6 +1,10 @@
 //! A database of one domain, as its functions see it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use deadpool_postgres::{Client, Pool, PoolError};
 use futures_util::future::join_all;
@@ -13,7 +17,7 @@ use zerocart_resilience::{
     retry::{Backoff, Jitter},
 };
 
-use crate::{Config, Session, connect, connect::Transport};
+use crate::{Config, Session, breaker::Listener, connect, connect::Transport};
 
 /// What a function wants of its database beyond the environment's settings.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +51,8 @@ struct Inner {
     prepare: &'static [&'static str],
     /// Set when the first attempt to connect has ended.
     first: OnceCell<()>,
+    /// The shared breakers of this process whose state is here.
+    listeners: Mutex<Vec<Listener>>,
 }
 
 impl Database {
@@ -94,6 +100,7 @@ impl Database {
             breaker: options.breaker.map(Breaker::new).transpose()?,
             prepare: options.prepare,
             first: OnceCell::new(),
+            listeners: Mutex::default(),
         })))
     }
 
@@ -184,6 +191,12 @@ impl Database {
 
     async fn open(&self) -> Result<Client, PoolError> {
         connect::open(&self.0.pool, self.0.backoff.delays()).await
+    }
+
+    /// The shared breakers of this process whose state is here.
+    pub(crate) fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        let listeners = self.0.listeners.lock();
+        listeners.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether as many connections exist as may.
