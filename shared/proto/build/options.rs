@@ -43,6 +43,7 @@ pub(crate) struct Rules {
     pub(crate) max_items: Option<u32>,
     pub(crate) present: bool,
     pub(crate) present_unless: Option<String>,
+    pub(crate) required_unless: Option<String>,
 }
 
 /// `zerocart.Job`.
@@ -176,6 +177,7 @@ pub(crate) fn rules(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Ru
         max_items: Some(number(&message, "max_items")).filter(|max| *max != 0),
         present: flag(&message, "present"),
         present_unless: Some(text(&message, "present_unless")).filter(|flag| !flag.is_empty()),
+        required_unless: Some(text(&message, "required_unless")).filter(|list| !list.is_empty()),
     })
 }
 

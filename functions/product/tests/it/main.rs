@@ -10,6 +10,7 @@ mod archive_product;
 mod breaker;
 mod create_product;
 mod get_product;
+mod lines;
 mod list_products;
 mod reservations;
 mod update_inventory;

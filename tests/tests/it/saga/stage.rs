@@ -199,7 +199,7 @@ impl Shop {
     }
 
     /// Where the server is.
-    fn server_address(&self) -> SocketAddr {
+    pub(crate) fn server_address(&self) -> SocketAddr {
         let url = self.databases["order"].url();
         let config: tokio_postgres::Config = url.parse().expect("the URL is valid");
         ([127, 0, 0, 1], config.get_ports()[0]).into()
