@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -17,7 +17,9 @@ use zerocart_resilience::{
     retry::{Backoff, Jitter},
 };
 
-use crate::{Config, Recycling, Session, connect, connect::Transport, read::Shared};
+use crate::{
+    Config, Recycling, Session, breaker::Listener, connect, connect::Transport, read::Shared,
+};
 
 /// What a function wants of its database beyond the environment's settings.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +56,8 @@ struct Inner {
     first: OnceCell<()>,
     /// The connection that reads share at present; none where they never do.
     reads: Option<Mutex<Weak<Shared>>>,
+    /// The shared breakers of this process whose state is here.
+    listeners: Mutex<Vec<Listener>>,
 }
 
 impl Database {
@@ -106,6 +110,7 @@ impl Database {
             // before each use, which shared ones are not.
             reads: (config.pool_size.get() > 1 && config.recycling == Recycling::Fast)
                 .then(Mutex::default),
+            listeners: Mutex::default(),
         })))
     }
 
@@ -196,6 +201,12 @@ impl Database {
 
     async fn open(&self) -> Result<Client, PoolError> {
         connect::open(&self.0.pool, self.0.backoff.delays()).await
+    }
+
+    /// The shared breakers of this process whose state is here.
+    pub(crate) fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        let listeners = self.0.listeners.lock();
+        listeners.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether as many connections exist as may.

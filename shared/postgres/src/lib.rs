@@ -5,7 +5,8 @@
 //! - [`Database::session`] gives a [`Session`], whose statements are transactions of their own;
 //!   [`Database::read_opt`] reads a row, over a connection that such reads share;
 //!   [`Database::write`] and [`Database::write_one`] do an effect once per idempotency key, in one
-//!   transaction with the key's record; [`Database::write_after`] and
+//!   transaction with the key's record; [`Database::write_known`] and [`Database::write_together`] do
+//!   so in fewer round trips; [`Database::write_after`] and
 //!   [`Database::write_after_lookup`] let another function speak first;
 //!   [`Database::once`] is for what no transaction can span, and [`Database::transaction`] is a part
 //!   of that.
@@ -78,4 +79,4 @@ pub use tokio_postgres::{
     types::{FromSql, Json, ToSql},
 };
 pub use url::{DatabaseUrl, InvalidUrl};
-pub use write::Transaction;
+pub use write::{Transaction, Written};

@@ -157,11 +157,7 @@ impl Session {
         statement: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, QueryError> {
-        let mut rows = self.query(statement, params).await?;
-        match rows.len() {
-            0 | 1 => Ok(rows.pop()),
-            more => Err(QueryError::rows(more)),
-        }
+        at_most_one(self.query(statement, params).await?)
     }
 
     /// The row of a statement that gives exactly one.
@@ -390,6 +386,18 @@ impl Session {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The row, if there is one.
+///
+/// # Errors
+///
+/// When there are more.
+pub(crate) fn at_most_one(mut rows: Vec<Row>) -> Result<Option<Row>, QueryError> {
+    match rows.len() {
+        0 | 1 => Ok(rows.pop()),
+        more => Err(QueryError::rows(more)),
     }
 }
 
