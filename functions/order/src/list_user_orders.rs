@@ -33,10 +33,12 @@ macro_rules! page {
 /// From the newest on.
 const NEWEST: &str = page!("", "");
 
-/// From the order of the page token on.
+/// From the order of the page token on, if it is the user's. It is looked up by its id alone: by user and
+/// id, the server may read all orders of the user.
 const AFTER: &str = page!(
-    "(SELECT created_at, id FROM orders WHERE id = $3 AND user_id = $1) AS after (moment, number), LATERAL ",
-    "AND (created_at, id) < (moment, number)"
+    "(SELECT created_at, id, user_id FROM orders WHERE id = $3 LIMIT 1) AS after (moment, number, buyer), \
+     LATERAL ",
+    "AND buyer = $1 AND (created_at, id) < (moment, number)"
 );
 
 /// For a page without rows: the number of the user's orders, and whether the token is of this list.

@@ -8,6 +8,7 @@ use std::{
 
 use argon2::{Block, Params};
 use tokio::{runtime::Handle, time::Instant};
+use zerocart_postgres::BoxFuture;
 
 /// How long memory is kept for the next hash. Under load the next one begins at once. A process that waits
 /// for a request must not hold 19 MiB meanwhile.
@@ -16,10 +17,8 @@ const KEPT: Duration = Duration::from_secs(1);
 /// What is reserved for a hash, of which only what a hash writes to becomes memory.
 ///
 /// Above 32 MiB, glibc takes such a piece from the system and gives it back, independent of earlier frees
-/// (`M_MMAP_THRESHOLD` of mallopt(3): its dynamic threshold ends there); musl does so from 128 KiB on. With
-/// the allocator's own few bytes it is 34 MiB: Linux puts a mapping of whole huge pages where one can
-/// begin.
-const RESERVED_BLOCKS: usize = (34 << 10) - 1;
+/// (`M_MMAP_THRESHOLD` of mallopt(3): its dynamic threshold ends there); musl does so from 128 KiB on.
+const RESERVED_BLOCKS: usize = 33 << 10;
 
 /// The memory of the hashes of a process. A clone shares it.
 ///
@@ -83,7 +82,8 @@ impl Arena {
         let mut state = self.state();
         state.free.push(blocks);
         if state.since.replace(Instant::now()).is_none() {
-            runtime.spawn(self.clone().give_back());
+            // In a box, as other tasks: one kind of task is less code in the binary.
+            runtime.spawn(Box::pin(self.clone().give_back()) as BoxFuture<'_, _>);
         }
     }
 

@@ -207,6 +207,13 @@ impl Shop {
         &self.broker
     }
 
+    /// Where the server is.
+    pub(crate) fn server_address(&self) -> SocketAddr {
+        let url = self.databases["order"].url();
+        let config: tokio_postgres::Config = url.parse().expect("the URL is valid");
+        ([127, 0, 0, 1], config.get_ports()[0]).into()
+    }
+
     /// Someone new.
     pub(crate) fn buyer(&self) -> Buyer {
         let id = Uuid::now_v7();
