@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Map, Value, json};
 use zerocart_proto::characters::{BIDI_CONTROL, BLANK_BRAILLE, INVISIBLE};
 
@@ -22,6 +22,9 @@ pub(crate) struct Rules {
     pub(crate) max_items: Option<u32>,
     present: bool,
     pub(crate) present_unless: String,
+    /// The error says it, and so does the description of the field.
+    #[serde(rename = "instead")]
+    _instead: IgnoredAny,
     /// A list that says the same in another way.
     pub(crate) required_unless: String,
     /// Whether the field itself says that it may be absent.

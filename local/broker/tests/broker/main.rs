@@ -1,5 +1,7 @@
 //! The broker between real clients and a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod abuse;
 mod cancels;
 mod crashes;
