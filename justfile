@@ -117,13 +117,25 @@ tools:
 buf:
     npm install --silent --no-audit --no-fund
 
-# Measure cold starts beside the floor; fails when a target is missed
+# Measure cold starts beside the floor, and get-product beside pgbench: --against FOLDER, --check, --write
 bench *args:
-    cargo run --release --package zerocart-bench -- cold --check {{args}}
+    cargo run --release --package zerocart-bench -- cold {{args}}
 
-# Measure the first order from zero against the starts in it; fails above 1.5 × the slowest
+# Measure the first order from zero against the starts in it: --against FOLDER, --check, --write
 bench-chain *args:
-    cargo run --release --package zerocart-bench -- chain --check {{args}}
+    cargo run --release --package zerocart-bench -- chain {{args}}
+
+# Measure orders and other requests on a local engine: --against FOLDER, --only PART, --catalogue, --write
+bench-load *args:
+    cargo run --release --package zerocart-bench -- load {{args}}
+
+# Simulate more load than one machine can make, with costs of bench-load: --scenario flash, --validate, --write
+simulate *args:
+    cargo run --release --package zerocart-bench -- simulate {{args}}
+
+# Write the table of the README from what bench, bench-chain and bench-load have written
+bench-summary:
+    cargo run --release --package zerocart-bench -- summary
 
 # Buy from a system that runs, while it is disturbed, and check the books: --url, --token, --seconds, …
 soak *args:

@@ -120,6 +120,8 @@ struct Decided {
     hashes: bool,
     /// Why the function is only asked whether it is ready.
     only_ready: String,
+    /// Whether the answer needs one statement alone.
+    one_statement: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -151,6 +153,13 @@ pub(crate) fn apart(name: &str) -> Option<Apart> {
         true => Some(Apart::Hashes),
         false => (!decided.only_ready.is_empty()).then_some(Apart::Calls),
     }
+}
+
+/// Whether its answer needs one statement alone.
+pub(crate) fn one_statement(name: &str) -> bool {
+    DECIDED
+        .get(name)
+        .is_some_and(|decided| decided.one_statement)
 }
 
 /// The request for the function of `info`, while no other function runs. `n` is another number each

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs,
     net::Ipv4Addr,
     path::Path,
     time::{Duration, Instant},
@@ -22,7 +21,8 @@ use zerocart_proto::rpc::{self, Rpc};
 use crate::{
     binaries::{entries, workspace_root},
     cases::{self, Case, Seeds},
-    stand::Stand,
+    cpu,
+    stand::{Sessions, Stand},
 };
 
 /// How many products there are: enough for a full page of a list.
@@ -71,6 +71,7 @@ impl Fleet {
         stand: &Stand,
         folder: &Path,
         paths: Paths,
+        sessions: Sessions,
     ) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = match paths {
@@ -78,7 +79,7 @@ impl Fleet {
             Paths::Closed(port) => port,
         };
         let env = entries().into_iter().map(|entry| {
-            let env = stand.env(entry.info, port)?;
+            let env = stand.env(entry.info, port, sessions)?;
             Ok((entry.info.name.to_owned(), env))
         });
         let env: HashMap<_, _> = env.collect::<Result<_>>()?;
@@ -143,14 +144,31 @@ impl Fleet {
         Ok((body, took))
     }
 
-    /// The CPU time that the running functions, and PostgreSQL for them, have used so far, in
-    /// milliseconds; none if the kernel does not report it (`CONFIG_SCHED_INFO`).
-    pub(crate) async fn cpu_ms(&self, stand: &Stand) -> Result<Option<f64>> {
+    /// The CPU time that the running functions have used so far, and PostgreSQL and the broker since they had used
+    /// `before` ([`Stand::exact_cpu_ms`], [`Stand::broker_cpu_ms`]), in milliseconds; none if the kernel does not
+    /// report it (`CONFIG_SCHED_INFO`).
+    pub(crate) async fn cpu_ms(
+        &self,
+        stand: &Stand,
+        (before, broker): (Option<f64>, Option<f64>),
+    ) -> Result<Option<f64>> {
+        let broker = match broker.zip(stand.broker_cpu_ms()) {
+            Some((before, after)) => after - before,
+            None => 0.0,
+        };
         let functions = self.activator.status();
         let functions = functions.iter().flat_map(|f| &f.instances);
         let mut pids: Vec<_> = functions.filter_map(|instance| instance.pid).collect();
-        pids.extend(stand.sessions().await?);
-        Ok(pids.into_iter().map(cpu_ms).sum())
+        let postgres = match before.zip(stand.exact_cpu_ms()) {
+            Some((before, after)) => after - before,
+            // What its sessions have used is less: their fork is not in it.
+            None => {
+                pids.extend(stand.sessions().await?);
+                0.0
+            }
+        };
+        let all: Option<f64> = pids.into_iter().map(cpu::of_process).sum();
+        Ok(all.map(|all| all + postgres + broker))
     }
 
     /// Ends every function, and waits until all have ended.
@@ -237,15 +255,4 @@ fn sleepy(activator: Activator) -> Router {
             activator.handle(&function, request).await
         },
     )
-}
-
-/// The CPU time of all threads of a process: the first number of `schedstat` is nanoseconds.
-fn cpu_ms(pid: u32) -> Option<f64> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let of_thread = |thread: std::io::Result<fs::DirEntry>| {
-        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    let nanoseconds: Option<f64> = threads.map(of_thread).sum();
-    nanoseconds.map(|nanoseconds| nanoseconds / 1e6)
 }

@@ -32,6 +32,11 @@ impl Request {
         text.push_str(body.unwrap_or_default());
         Self(text.into_bytes())
     }
+
+    /// Its size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// An answer.
@@ -39,6 +44,10 @@ impl Request {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
+    /// Its size with its head, in bytes.
+    pub(crate) bytes: usize,
+    /// Whether the connection ends with it.
+    pub(crate) closes: bool,
 }
 
 impl Answer {
@@ -86,7 +95,13 @@ fn parse(received: &[u8]) -> Result<Option<Answer>> {
     let Some(body) = received.get(begin..begin + length) else {
         return Ok(None);
     };
+    let closes = head.headers.iter().any(|header| {
+        header.name.eq_ignore_ascii_case("connection")
+            && header.value.eq_ignore_ascii_case(b"close")
+    });
     Ok(Some(Answer {
+        bytes: begin + length,
+        closes,
         status: head.code.context("an answer without status")?,
         body: String::from_utf8(body.to_vec()).context("a body that is not UTF-8")?,
     }))

@@ -1,7 +1,7 @@
 //! One start of a program: from exec to the moment that it listens, and its end.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, ErrorKind, PipeReader, Read},
     net::{Ipv4Addr, TcpListener, TcpStream},
     ops::Range,
@@ -48,14 +48,30 @@ impl Program {
     /// When it ends, or does not listen within ten seconds: with what it has written.
     pub(crate) fn start(&self, port: u16) -> Result<Running> {
         let (output, written) = io::pipe().context("cannot make a pipe")?;
+        let copy = written.try_clone().context("cannot copy a pipe")?;
+        self.spawn(port, (copy.into(), written.into()), Some(output))
+    }
+
+    /// The same with a file for what it writes: one that answers many requests fills a pipe that nobody reads.
+    pub(crate) fn start_into(&self, port: u16, file: File) -> Result<Running> {
+        let copy = file.try_clone().context("cannot copy a file")?;
+        self.spawn(port, (copy.into(), file.into()), None)
+    }
+
+    fn spawn(
+        &self,
+        port: u16,
+        (stdout, stderr): (Stdio, Stdio),
+        output: Option<PipeReader>,
+    ) -> Result<Running> {
         let mut command = Command::new(&self.path);
         command
             .env_clear()
             .envs(self.env.iter().cloned())
             .env("PORT", port.to_string())
             .stdin(Stdio::null())
-            .stdout(written.try_clone().context("cannot copy a pipe")?)
-            .stderr(written);
+            .stdout(stdout)
+            .stderr(stderr);
         let began = Instant::now();
         let child = command.spawn();
         // The command holds the pipe's other end, whose last copy must be the child's.
@@ -63,7 +79,7 @@ impl Program {
         let child = child.with_context(|| format!("cannot run {}", self.path.display()))?;
         let mut running = Running {
             child,
-            output: Some(output),
+            output,
             stream: None,
             began,
             listening: Duration::ZERO,
@@ -112,6 +128,11 @@ impl Running {
             Ok(answer) => Ok((answer, took)),
             Err(error) => Err(self.explain(error)),
         }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The memory that it has resident, in bytes: `VmRSS` of proc_pid_status(5).

@@ -1,6 +1,11 @@
 //! The environment of functions: a PostgreSQL with their databases, and keys.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep};
@@ -11,13 +16,26 @@ use zerocart_local_postgres::{Database, Options, Server, provision};
 use zerocart_proto::rpc::{self, Info, Role};
 use zerocart_provision::{Migrations, migrate};
 
-use crate::binaries::workspace_root;
+use crate::{
+    binaries::workspace_root,
+    cpu::{self, Cgroup, Snapshot},
+    warm::Warm,
+};
 
 /// Longer than any measurement.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// The longest that sessions of killed processes may take to end.
 const QUIET_LIMIT: Duration = Duration::from_secs(10);
+
+/// Whose sessions a function uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    /// It connects to PostgreSQL by itself, as the floor does.
+    Own,
+    /// Those that the local engine keeps ready.
+    Warm,
+}
 
 /// A PostgreSQL in a temporary folder, the databases of the domains, and both issuers' keys.
 pub(crate) struct Stand {
@@ -26,15 +44,33 @@ pub(crate) struct Stand {
     admin: Client,
     user_keys: KeySet,
     service_keys: KeySet,
+    /// The server's processes; none where this user may not make a group.
+    cgroup: Option<Cgroup>,
+    /// What keeps sessions ready; none without a domain.
+    warm: Option<Warm>,
+    /// The port through which a domain's functions reach the server, if it is not the server's own.
+    ports: BTreeMap<String, u16>,
 }
 
 impl Stand {
     /// Starts PostgreSQL and migrates a database for each domain.
     pub(crate) async fn start(domains: &[&str]) -> Result<Self> {
+        Self::with(domains, false).await
+    }
+
+    /// The same with a server that waits for the disk, as the local engine's does.
+    pub(crate) async fn durable(domains: &[&str]) -> Result<Self> {
+        Self::with(domains, true).await
+    }
+
+    async fn with(domains: &[&str], durable: bool) -> Result<Self> {
         let mut options = Options::temporary();
+        options.durable = durable;
         // If PostgreSQL must be fetched, it goes to the local engine's folder, once.
         options.programs = Some(workspace_root().join(".zerocart/postgres"));
         let server = Server::start(options).await.context("no PostgreSQL")?;
+        // Before any session: each comes from the server's first process.
+        let cgroup = server.pid().and_then(Cgroup::with);
         let databases = provision(&server, domains).await?;
         for database in &databases {
             let migrations = Migrations::embedded(&database.domain);
@@ -45,12 +81,19 @@ impl Stand {
         let (admin, connection) = tokio_postgres::connect(&url, NoTls).await?;
         // It ends with the client.
         tokio::spawn(connection);
+        let warm = match databases.is_empty() {
+            true => None,
+            false => Some(Warm::start(server.port(), &databases).await?),
+        };
         Ok(Self {
             server,
             databases,
+            warm,
             admin,
             user_keys: KeySet::generate()?,
             service_keys: KeySet::generate()?,
+            cgroup,
+            ports: BTreeMap::new(),
         })
     }
 
@@ -59,10 +102,21 @@ impl Stand {
         self.server.installation().version()
     }
 
+    /// The programs of PostgreSQL: pgbench, if it is there.
+    pub(crate) fn pgbench(&self) -> Option<PathBuf> {
+        let path = self.server.installation().bin().join("pgbench");
+        path.is_file().then_some(path)
+    }
+
     /// The environment of a function, as the engines make it. Others are at `functions_port`.
-    pub(crate) fn env(&self, info: &Info, functions_port: u16) -> Result<Vec<(String, String)>> {
+    pub(crate) fn env(
+        &self,
+        info: &Info,
+        functions_port: u16,
+        sessions: Sessions,
+    ) -> Result<Vec<(String, String)>> {
         let mut env = vec![
-            ("DATABASE_URL", self.database_url(info.domain)?),
+            ("DATABASE_URL", self.sessions_url(info.domain, sessions)?),
             ("AUTH_USER_KEYS", self.user_keys.keys().to_string()),
             ("AUTH_SERVICE_KEYS", self.service_keys.keys().to_string()),
         ];
@@ -83,6 +137,36 @@ impl Stand {
         Ok(owned.collect())
     }
 
+    /// The database URL of a function. The one place where a function gets other sessions than its own.
+    fn sessions_url(&self, domain: &str, sessions: Sessions) -> Result<String> {
+        let url = self.database_url(domain)?;
+        match (self.ports.get(domain), &self.warm, sessions) {
+            (Some(port), ..) => with_port(&url, *port),
+            (None, Some(warm), Sessions::Warm) => warm.url(domain),
+            _ => Ok(url),
+        }
+    }
+
+    /// Whether there are sessions that are kept ready.
+    pub(crate) fn has_warm_sessions(&self) -> bool {
+        self.warm.is_some()
+    }
+
+    /// What the broker of those sessions has used so far, in milliseconds.
+    pub(crate) fn broker_cpu_ms(&self) -> Option<f64> {
+        cpu::of_process(self.warm.as_ref()?.pid())
+    }
+
+    /// The functions of this domain reach the server through this port from now on.
+    pub(crate) fn lead_through(&mut self, domain: &str, port: u16) {
+        self.ports.insert(domain.to_owned(), port);
+    }
+
+    /// Where the server is for the functions of a domain.
+    pub(crate) fn server_address(&self, _domain: &str) -> Result<SocketAddr> {
+        Ok((Ipv4Addr::LOCALHOST, self.server.port()).into())
+    }
+
     /// The database URL of the role of this domain's functions.
     pub(crate) fn database_url(&self, domain: &str) -> Result<String> {
         Ok(self.database(domain)?.url.expose())
@@ -91,6 +175,22 @@ impl Stand {
     fn database(&self, domain: &str) -> Result<&Database> {
         let database = self.databases.iter().find(|d| d.domain == domain);
         database.with_context(|| format!("no database for {domain}"))
+    }
+
+    /// The same as variables of libpq: a password does not belong into the arguments of a program.
+    pub(crate) fn libpq(&self, domain: &str) -> Result<Vec<(&'static str, String)>> {
+        let config: tokio_postgres::Config = self.database_url(domain)?.parse()?;
+        let password = config.get_password().unwrap_or_default();
+        Ok(vec![
+            ("PGHOST", Ipv4Addr::LOCALHOST.to_string()),
+            ("PGPORT", self.server.port().to_string()),
+            ("PGUSER", config.get_user().unwrap_or_default().to_owned()),
+            ("PGPASSWORD", String::from_utf8_lossy(password).into_owned()),
+            (
+                "PGDATABASE",
+                config.get_dbname().unwrap_or_default().to_owned(),
+            ),
+        ])
     }
 
     /// A token of an admin.
@@ -134,6 +234,57 @@ impl Stand {
         }
     }
 
+    /// What the server has used so far.
+    pub(crate) fn cpu(&self) -> Result<Snapshot> {
+        Snapshot::of(self.server.pid().as_slice())
+    }
+
+    /// What the server has used so far, sessions that have ended included, to the microsecond; in milliseconds.
+    /// None where this user may not make a control group.
+    pub(crate) fn exact_cpu_ms(&self) -> Option<f64> {
+        self.cgroup.as_ref().and_then(Cgroup::cpu_ms)
+    }
+
+    /// Transactions that wrote something, and bytes of WAL, so far.
+    pub(crate) async fn counters(&self) -> Result<(i64, i64)> {
+        let row = self
+            .admin
+            .query_one(
+                "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, \
+                 (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint",
+                &[],
+            )
+            .await?;
+        Ok((row.get(0), row.get(1)))
+    }
+
+    /// The times of so many transactions that wait for the disk, and of as many that do not, in turn, in
+    /// milliseconds.
+    pub(crate) async fn commit_times(&self, n: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+        self.admin
+            .batch_execute("CREATE TABLE commit_times (n integer NOT NULL)")
+            .await?;
+        let insert = self
+            .admin
+            .prepare("INSERT INTO commit_times (n) VALUES ($1)")
+            .await?;
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..2 * n {
+            let setting = ["on", "off"][round % 2];
+            self.admin
+                .batch_execute(&format!("SET synchronous_commit = {setting}"))
+                .await?;
+            let began = std::time::Instant::now();
+            self.admin.execute(&insert, &[&1_i32]).await?;
+            times[round % 2].push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        self.admin
+            .batch_execute("RESET synchronous_commit; DROP TABLE commit_times")
+            .await?;
+        let [with, without] = times;
+        Ok((with, without))
+    }
+
     /// The processes of the server that serve sessions of functions now.
     pub(crate) async fn sessions(&self) -> Result<Vec<u32>> {
         let rows = self
@@ -149,19 +300,29 @@ impl Stand {
             .collect())
     }
 
-    /// Waits until the server has no session of a function left: the end of one start's sessions
-    /// must not cost the next start.
+    /// Waits until the server has no session of a function left, and all sessions that are kept ready are ready:
+    /// the end of one start must not cost the next start.
     pub(crate) async fn quiet(&self) -> Result<()> {
         let deadline = Instant::now() + QUIET_LIMIT;
         loop {
-            let row = self
+            let rows = self
                 .admin
-                .query_one(
-                    "SELECT count(*) FROM pg_stat_activity WHERE starts_with(usename, 'zerocart_')",
+                .query(
+                    "SELECT client_port, state = 'idle' AND (query = '' OR query LIKE '%DISCARD ALL%') \
+                     FROM pg_stat_activity WHERE starts_with(usename, 'zerocart_')",
                     &[],
                 )
                 .await?;
-            match row.get::<_, i64>(0) {
+            let kept = match (&self.warm, rows.is_empty()) {
+                (Some(warm), false) => warm.server_ports(),
+                _ => Vec::new(),
+            };
+            let busy = rows.iter().filter(|row| {
+                let port = row.get::<_, Option<i32>>(0).unwrap_or_default();
+                let ready = row.get::<_, Option<bool>>(1).unwrap_or_default();
+                !(ready && kept.iter().any(|own| i32::from(*own) == port))
+            });
+            match busy.count() {
                 0 => return Ok(()),
                 n if Instant::now() > deadline => bail!("{n} sessions of killed processes remain"),
                 _ => sleep(Duration::from_millis(1)).await,
@@ -171,6 +332,9 @@ impl Stand {
 
     /// Stops PostgreSQL.
     pub(crate) async fn stop(mut self) -> Result<()> {
+        if let Some(warm) = self.warm.take() {
+            warm.stop().await;
+        }
         Ok(self.server.stop().await?)
     }
 }
@@ -178,4 +342,27 @@ impl Stand {
 /// The private key that signs now: a secret of this run.
 fn private(keys: &KeySet) -> String {
     keys.current().to_private_jwk().to_string()
+}
+
+/// The same URL with another port.
+fn with_port(url: &str, port: u16) -> Result<String> {
+    let missing = || "a database URL without port";
+    let (head, tail) = url.rsplit_once(':').with_context(missing)?;
+    let (_, database) = tail.split_once('/').with_context(missing)?;
+    Ok(format!("{head}:{port}/{database}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_port_is_replaced() {
+        let url = "postgres://zerocart_user:secret@127.0.0.1:5432/zerocart_user";
+        assert_eq!(
+            with_port(url, 7).unwrap(),
+            "postgres://zerocart_user:secret@127.0.0.1:7/zerocart_user"
+        );
+        assert!(with_port("postgres", 7).is_err());
+    }
 }

@@ -10,6 +10,7 @@ mod console;
 mod doctor;
 mod domains;
 mod engine;
+mod engine_log;
 mod exit;
 mod foundation;
 mod gateway;

@@ -23,6 +23,7 @@ use crate::{
     broker::{Bounds, Sessions},
     compile, console, domains,
     engine::{Environment, Functions, consumers, function_url_template},
+    engine_log::{EngineLog, Writing},
     foundation::{self, Foundation},
     in_process::InProcess,
     layout::{Data, Project},
@@ -62,7 +63,8 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     let project = Project::find()?;
     let data = Data::new(data, Some(&project))?;
     data.create()?;
-    init_logs(&data, &args)?;
+    // Dropped last: what is logged until then is written.
+    let _writing = init_logs(&data, &args)?;
     allow_connections();
 
     // What can be refused at once is refused at once.
@@ -355,13 +357,14 @@ impl JobLauncher for AnyLauncher {
 }
 
 /// The engine's own log goes to a file: the terminal is for the conversation.
-fn init_logs(data: &Data, args: &Args) -> Result<()> {
+fn init_logs(data: &Data, args: &Args) -> Result<Writing> {
     let path = data.logs().join("engine.log");
     let file = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(&path)
         .with_context(|| format!("cannot write {}", path.display()))?;
+    let (log, writing) = EngineLog::start(file).context("cannot start a thread for the log")?;
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -371,7 +374,7 @@ fn init_logs(data: &Data, args: &Args) -> Result<()> {
         } else {
             tracing::Level::INFO
         })
-        .with_writer(Redacted(std::sync::Mutex::new(file)))
+        .with_writer(Redacted(log))
         .init();
-    Ok(())
+    Ok(writing)
 }

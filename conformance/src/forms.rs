@@ -118,6 +118,7 @@ async fn stock(shop: &Shop, bowl: &Product) -> Result<(), Failed> {
         product_id: id(&bowl.id),
         quantity_change,
         reservation_id: id(&reservation),
+        ..Default::default()
     };
     both::<rpc::UpdateInventory>(shop, &shop.admin, |id| change(id, -4)).await?;
     // One reservation, whichever way its id is written, and so released once.

@@ -68,7 +68,9 @@ pub(super) fn rules(field: &FieldDescriptor) -> Rules {
     let format = get("format").and_then(|value| value.as_enum_number());
     let formats = POOL.get_enum_by_name("zerocart.Format");
     Rules {
-        required: get("required").and_then(|value| value.as_bool()) == Some(true),
+        // A good request has no list in its place.
+        required: get("required").and_then(|value| value.as_bool()) == Some(true)
+            || given("required_unless"),
         min_len: number("min_len"),
         max_len: number("max_len"),
         format: match (format, formats) {

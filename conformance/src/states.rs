@@ -50,6 +50,7 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
             product_id: product_id.to_owned(),
             quantity_change,
             reservation_id: reservation_id.to_owned(),
+            ..Default::default()
         };
         shop.ask::<rpc::UpdateInventory>(admin, request)
     };

@@ -52,17 +52,19 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates that depend on no crate of the workspace at all.
-const ALONE: [&str; 5] = [
+const ALONE: [&str; 6] = [
     "zerocart-framing",
     "zerocart-pages",
     "zerocart-proto",
     "zerocart-provision",
     "zerocart-resilience",
+    "zerocart-verified",
 ];
 
-/// Crates of `shared/`, and the only ones that they depend on: the contract, and who is calling.
+/// Crates of `shared/`, and the only ones that they depend on: the contract, tokens that are known, and
+/// who is calling.
 const ONLY: [(&str, &[&str]); 2] = [
-    ("zerocart-auth", &["zerocart-proto"]),
+    ("zerocart-auth", &["zerocart-proto", "zerocart-verified"]),
     ("zerocart-core", &["zerocart-auth", "zerocart-proto"]),
 ];
 
@@ -70,7 +72,9 @@ const ONLY: [(&str, &[&str]); 2] = [
 const SERVING: [&str; 2] = ["zerocart-lambda", "zerocart-main"];
 
 /// Crates that know nothing of each other.
-const STRANGERS: [(&str, &str); 6] = [
+const STRANGERS: [(&str, &str); 8] = [
+    ("zerocart-broker", "zerocart-activator"),
+    ("zerocart-broker", "zerocart-gateway"),
     ("zerocart-gateway", "zerocart-activator"),
     ("zerocart-gateway", "zerocart-local-postgres"),
     ("zerocart-activator", "zerocart-local-postgres"),
@@ -288,7 +292,7 @@ mod tests {
             (
                 "zerocart-auth",
                 "zerocart-resilience",
-                "needs zerocart-proto and",
+                "needs zerocart-proto, zerocart-verified and",
             ),
             (
                 "zerocart-client",

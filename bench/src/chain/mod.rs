@@ -12,9 +12,11 @@
 //! connections, prepared statements and everything else that only the first request waits for,
 //! without the work itself.
 //!
+//! All of it is measured with the sessions that the local engine keeps ready, with sessions that each function
+//! opens itself, and, with `--against`, of another build.
+//!
 //! Functions that start at once share the cores of this machine, and a start is mostly CPU time. So
-//! the CPU time of the functions and of their PostgreSQL sessions until the first answer is
-//! printed, too. Divided by the number of cores, it is the shortest time that an order from zero
+//! the CPU time of the functions and of PostgreSQL until the first answer is printed, too. Divided by the number of cores, it is the shortest time that an order from zero
 //! can take here.
 //!
 //! Each round measures in a shuffled order
@@ -30,12 +32,13 @@ mod report;
 
 use std::{
     io::{IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 use zerocart_proto::rpc::{self, Info, Rpc};
@@ -43,10 +46,12 @@ use zerocart_proto::rpc::{self, Info, Rpc};
 use crate::{
     binaries,
     cases::{self, Case, Seeds},
+    checkout::Checkout,
+    cold::Kind,
     fleet::{self, Fleet, Paths, Yard},
-    machine,
     process::Ports,
-    stand::Stand,
+    results::{About, Output},
+    stand::{Sessions, Stand},
     stats::median,
 };
 
@@ -78,6 +83,11 @@ pub(crate) struct Args {
     /// Measure the binaries that are there, instead of building them first
     #[arg(long)]
     no_build: bool,
+    /// Also measure the programs of the build in this checkout, in turn with these
+    #[arg(long, value_name = "FOLDER")]
+    against: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
     /// No further round begins after this many seconds of measuring
     #[arg(long, default_value_t = 150, value_name = "SECONDS")]
     limit: u64,
@@ -92,8 +102,11 @@ enum Subject {
     Alone(usize),
 }
 
+/// The name of its files.
+const NAME: &str = "chain";
+
 /// The measurements of one subject, in milliseconds.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Record {
     cold: Vec<f64>,
     warm: Vec<f64>,
@@ -120,8 +133,8 @@ impl Record {
     }
 }
 
-/// All that was measured.
-#[derive(Debug, Default)]
+/// All that was measured of one build with its sessions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Records {
     woken: Record,
     unwoken: Record,
@@ -148,27 +161,39 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 }
 
 async fn measure(args: &Args) -> Result<bool> {
-    let folder = binaries::folder()?;
+    let this = Checkout::this()?;
+    let against = args.against.as_deref().map(Checkout::against).transpose()?;
     let domains = binaries::domains();
     if !args.no_build {
         progress("building");
         binaries::build(&domains)?;
     }
     for Info { name, .. } in CHAIN {
-        binaries::find(&folder, name)?;
+        binaries::find(&this.programs, name)?;
     }
     progress("starting PostgreSQL");
     let seed = args.seed.unwrap_or_else(rand::random);
     let mut rng = StdRng::seed_from_u64(seed);
     let stand = Stand::start(&domains).await?;
-    let version = stand.version().to_owned();
-    let mut bench = Bench::new(stand, folder, Ports::new(seed).next()?).await?;
+    let mut about = About::now(seed, stand.version(), args.against.as_deref());
+    let mut sides = vec![(Kind::Own, this.programs.clone())];
+    if stand.has_warm_sessions() {
+        sides.insert(0, (Kind::Warm, this.programs.clone()));
+    }
+    if let Some(against) = against {
+        sides.push((Kind::Before, against.programs));
+    }
+    let mut bench = Bench::new(stand, this.programs, Ports::new(seed).next()?).await?;
 
-    let load = machine::load();
     let began = Instant::now();
-    let mut subjects: Vec<_> = (0..CHAIN.len()).map(Subject::Alone).collect();
-    subjects.extend([true, false].map(|woken| Subject::Order { woken }));
-    let mut records = Records::default();
+    let each = (0..CHAIN.len()).map(Subject::Alone);
+    let each: Vec<_> = each
+        .chain([true, false].map(|woken| Subject::Order { woken }))
+        .collect();
+    let mut subjects: Vec<_> = (0..sides.len())
+        .flat_map(|side| each.iter().map(move |subject| (side, *subject)))
+        .collect();
+    let mut records: Vec<Records> = sides.iter().map(|_| Records::default()).collect();
     let mut rounds = 0;
     // The first round warms the machine (page cache, catalogue) and is not counted.
     for round in 0..=args.rounds {
@@ -176,13 +201,13 @@ async fn measure(args: &Args) -> Result<bool> {
             break;
         }
         progress(&format!("round {round} of {}", args.rounds));
-        bench.fill_carts(2 * (1 + WARM)).await?;
+        bench.fill_carts(2 * (1 + WARM) * sides.len()).await?;
         subjects.shuffle(&mut rng);
-        for subject in &subjects {
-            let times = bench.measure(*subject).await;
+        for (side, subject) in &subjects {
+            let times = bench.measure(&sides[*side], *subject).await;
             let times = times.with_context(|| format!("{subject:?}"))?;
             if round > 0 {
-                records.of(*subject).add(times);
+                records[*side].of(*subject).add(times);
             }
         }
         rounds = round;
@@ -190,16 +215,11 @@ async fn measure(args: &Args) -> Result<bool> {
     if rounds == 0 {
         bail!("not one round within {} s", args.limit);
     }
-    let run = report::Run {
-        seed,
-        rounds,
-        took: began.elapsed(),
-        load,
-        postgres: version,
-    };
+    about.seconds = began.elapsed().as_secs_f64();
     bench.stand.stop().await?;
     progress("");
-    let met = report::print(&run, &records);
+    let kinds = sides.into_iter().map(|(kind, _)| kind);
+    let met = report::print(about, rounds, kinds.zip(records).collect(), &args.output)?;
     Ok(met || !args.check)
 }
 
@@ -218,7 +238,7 @@ struct Bench {
 impl Bench {
     async fn new(stand: Stand, folder: PathBuf, closed: u16) -> Result<Self> {
         let yard = Yard::new()?;
-        let fleet = Fleet::start(&yard, &stand, &folder, Paths::Open).await?;
+        let fleet = Fleet::start(&yard, &stand, &folder, Paths::Open, Sessions::Own).await?;
         let seeds = fleet.seed(&stand).await;
         fleet.end().await?;
         Ok(Self {
@@ -231,14 +251,14 @@ impl Bench {
         })
     }
 
-    async fn fleet(&self, paths: Paths) -> Result<Fleet> {
+    async fn fleet(&self, folder: &Path, paths: Paths, sessions: Sessions) -> Result<Fleet> {
         self.stand.quiet().await?;
-        Fleet::start(&self.yard, &self.stand, &self.folder, paths).await
+        Fleet::start(&self.yard, &self.stand, folder, paths, sessions).await
     }
 
     /// Makes so many customers who have something in their carts.
     async fn fill_carts(&mut self, n: usize) -> Result<()> {
-        let fleet = self.fleet(Paths::Open).await?;
+        let fleet = self.fleet(&self.folder, Paths::Open, Sessions::Own).await?;
         for _ in 0..n {
             let user = Uuid::now_v7().to_string();
             fleet
@@ -251,7 +271,11 @@ impl Bench {
     }
 
     /// The first answer of a fleet at zero, and the median of the warm answers.
-    async fn measure(&mut self, subject: Subject) -> Result<Times> {
+    async fn measure(
+        &mut self,
+        (kind, folder): &(Kind, PathBuf),
+        subject: Subject,
+    ) -> Result<Times> {
         let (name, paths) = match subject {
             Subject::Order { woken: true } => (CHAIN[0].name, Paths::Open),
             Subject::Order { woken: false } => (CHAIN[0].name, Paths::Sleepy),
@@ -261,10 +285,15 @@ impl Bench {
         let cases: Vec<_> = (0..=WARM)
             .map(|_| self.case(subject))
             .collect::<Result<_>>()?;
-        let fleet = self.fleet(paths).await?;
+        let sessions = match kind {
+            Kind::Warm => Sessions::Warm,
+            Kind::Own | Kind::Before => Sessions::Own,
+        };
+        let fleet = self.fleet(folder, paths, sessions).await?;
+        let before = (self.stand.exact_cpu_ms(), self.stand.broker_cpu_ms());
         let ms = |(_, took): (String, Duration)| took.as_secs_f64() * 1e3;
         let cold = ms(fleet.ask(name, &cases[0]).await?);
-        let cpu = fleet.cpu_ms(&self.stand).await?;
+        let cpu = fleet.cpu_ms(&self.stand, before).await?;
         let mut warm = Vec::with_capacity(WARM);
         for case in &cases[1..] {
             warm.push(ms(fleet.ask(name, case).await?));

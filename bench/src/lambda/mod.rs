@@ -18,7 +18,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 
-use crate::{binaries, machine, stand::Stand};
+use crate::{
+    binaries, machine,
+    stand::{Sessions, Stand},
+};
 
 use api::Api;
 
@@ -95,7 +98,7 @@ async fn measure(args: &Args) -> Result<()> {
         .iter()
         .filter(|entry| names.contains(&entry.info.name))
     {
-        let mut env = stand.env(entry.info, 9)?;
+        let mut env = stand.env(entry.info, 9, Sessions::Own)?;
         // No function is called before the first event.
         env.retain(|(name, _)| name != "FUNCTION_URL_TEMPLATE");
         let template = "http://127.0.0.1:9/{function}".to_owned();

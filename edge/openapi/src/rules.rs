@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub(crate) max_items: Option<u32>,
     present: bool,
     pub(crate) present_unless: String,
+    /// A list that says the same in another way.
+    pub(crate) required_unless: String,
     /// Whether the field itself says that it may be absent.
     #[serde(skip)]
     optional: bool,
@@ -65,7 +67,12 @@ impl Reader {
         let json = serde_json::to_value(message)?;
         let rules: Rules = serde_json::from_value(json)
             .with_context(|| format!("the rules of {}", field.full_name()))?;
-        Ok(Rules { optional, ..rules })
+        Ok(Rules {
+            optional,
+            // `Schemas::request` leaves the list out.
+            required: rules.required || !rules.required_unless.is_empty(),
+            ..rules
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Messages as JSON Schema: requests as they are checked, responses as they are printed.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail};
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Map, Value, json};
@@ -45,8 +47,9 @@ impl Schemas {
         let mut properties = Map::new();
         let mut required = Vec::new();
         let mut unless = None;
+        let alternatives = self.alternatives(message, path)?;
         for field in message.fields() {
-            if path.contains(&field.name()) {
+            if path.contains(&field.name()) || alternatives.contains(field.name()) {
                 continue;
             }
             let rules = self.rules.of(&field)?;
@@ -87,6 +90,26 @@ impl Schemas {
             ]);
         }
         self.name(message.name(), schema)
+    }
+
+    /// The lists that say in another way what the path says: a request that has both is refused.
+    fn alternatives(&self, message: &MessageDescriptor, path: &[&str]) -> Result<BTreeSet<String>> {
+        let mut lists = BTreeSet::new();
+        for field in message.fields() {
+            let list = self.rules.of(&field)?.required_unless;
+            if list.is_empty() {
+                continue;
+            }
+            if path.contains(&field.name()) {
+                lists.insert(list);
+            } else if !lists.contains(&list) {
+                bail!(
+                    "{}: two ways in one body have no form here",
+                    field.full_name()
+                );
+            }
+        }
+        Ok(lists)
     }
 
     /// The schema of a field of a request.

@@ -3,7 +3,7 @@
 use futures_util::future::join3;
 use uuid::Uuid;
 use zerocart_core::{Error, Kind};
-use zerocart_postgres::{Row, RowExt, Session, ToSql, Transaction, rfc3339};
+use zerocart_postgres::{QueryError, Row, RowExt, Session, ToSql, Transaction, rfc3339};
 use zerocart_proto::{
     cart::{Cart, CartItem, CartResponse},
     money::Cents,
@@ -59,17 +59,7 @@ pub(crate) async fn change(
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<(u64, Cart), Error> {
     tx.prepare(&[LOCK, statement, READ]).await?;
-    let id: &[&(dyn ToSql + Sync)] = &[&user];
-    // Boxed: three statements on their way are large.
-    let (locked, changed, rows) = Box::pin(join3(
-        tx.execute(LOCK, id),
-        tx.execute(statement, params),
-        tx.query(READ, id),
-    ))
-    .await;
-    locked?;
-    let changed = changed?;
-    let rows = rows?;
+    let (changed, rows) = send(tx, user, statement, params).await?;
     let refused = |why| Error::new(Kind::FailedPrecondition, why);
     if rows.len() > MAX_LINES {
         return Err(refused("a cart holds at most 1,000 different products"));
@@ -79,10 +69,35 @@ pub(crate) async fn change(
     Ok((changed, cart))
 }
 
+/// Sends the lock, the change and the look of [`change`], all of which are prepared, and gives the
+/// number of rows that were changed, and the rows of [`READ`].
+pub(crate) async fn send(
+    session: &Session,
+    user: Uuid,
+    statement: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<(u64, Vec<Row>), QueryError> {
+    let id: &[&(dyn ToSql + Sync)] = &[&user];
+    // Boxed: three statements on their way are large.
+    let (locked, changed, rows) = Box::pin(join3(
+        session.execute(LOCK, id),
+        session.execute(statement, params),
+        session.query(READ, id),
+    ))
+    .await;
+    locked?;
+    Ok((changed?, rows?))
+}
+
 /// The cart of `user`; empty, and never updated, when there is none.
 pub(crate) async fn read(session: &Session, user: Uuid) -> Result<Cart, Error> {
     let rows = session.query(READ, &[&user]).await?;
-    let cart = of_rows(user, &rows)?;
+    within_range(user, &rows)
+}
+
+/// The cart in rows of [`READ`], of which no change has made the total too large.
+pub(crate) fn within_range(user: Uuid, rows: &[Row]) -> Result<Cart, Error> {
+    let cart = of_rows(user, rows)?;
     cart.ok_or_else(|| Error::internal("a cart whose total is out of range"))
 }
 

@@ -1,6 +1,6 @@
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
-use zerocart_postgres::{Database, Options, ToSql, Transaction};
+use zerocart_postgres::{Database, Options, QueryError, Row, Session, ToSql, Transaction};
 use zerocart_proto::{
     cart::{BoughtItem, CartResponse, ClearCartRequest},
     rpc,
@@ -72,25 +72,43 @@ impl Function for ClearCart {
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
         let user = request.user_id()?;
         let purchase = Purchase::of(&request)?;
+        let statement = match purchase {
+            None => CLEAR,
+            Some(_) => CLEAR_FOR_ORDER,
+        };
+        // A cart that is cleared has fewer lines, and costs less: there is nothing to refuse.
         self.database
-            .write(cx, |tx: &mut Transaction<'_>| {
-                Box::pin(async move {
-                    let (_, cart) = match &purchase {
-                        None => cart::change(tx, user, CLEAR, &[&user]).await?,
-                        Some(Purchase {
-                            order,
-                            products,
-                            units,
-                        }) => {
-                            let params: &[&(dyn ToSql + Sync)] = &[&user, order, products, units];
-                            cart::change(tx, user, CLEAR_FOR_ORDER, params).await?
-                        }
-                    };
+            .write_together(
+                cx,
+                &[LOCK, statement, READ],
+                |tx: &Transaction<'_>| Box::pin(clear(tx, user, purchase.as_ref())),
+                |rows: Vec<Row>| {
+                    let cart = cart::within_range(user, &rows)?;
                     Ok(cart::response(cart, "cart cleared"))
-                })
-            })
+                },
+            )
             .await
     }
+}
+
+/// Clears the cart of `user`, of everything or of the `purchase`, and gives the rows of what is left.
+async fn clear(
+    session: &Session,
+    user: Uuid,
+    purchase: Option<&Purchase>,
+) -> Result<Vec<Row>, QueryError> {
+    let (_, rows) = match purchase {
+        None => cart::send(session, user, CLEAR, &[&user]).await?,
+        Some(Purchase {
+            order,
+            products,
+            units,
+        }) => {
+            let params: &[&(dyn ToSql + Sync)] = &[&user, order, products, units];
+            cart::send(session, user, CLEAR_FOR_ORDER, params).await?
+        }
+    };
+    Ok(rows)
 }
 
 impl Purchase {

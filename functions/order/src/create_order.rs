@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 use zerocart_client::Client;
 use zerocart_core::{Call, Error, Function, Idempotency, Invalid, Kind, Request, Setup};
-use zerocart_postgres::{Database, Options};
+use zerocart_postgres::{Database, Options, Written};
 use zerocart_proto::{
     cart::{CartItem, GetCartRequest},
     money::Cents,
@@ -40,7 +40,8 @@ impl Function for CreateOrder {
     type Rpc = rpc::CreateOrder;
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
-        let database = Database::from_setup(setup, Options::preparing(&[store::LATEST]));
+        let database =
+            Database::from_setup(setup, Options::preparing(&[store::LATEST, store::PLACE]));
         let driver = Driver::from_setup(setup, database, (&Self::Rpc::INFO).into())?;
         Ok(Self {
             get_cart: driver.services.client(setup)?,
@@ -53,8 +54,8 @@ impl Function for CreateOrder {
         self.driver.services.functions.wake_all();
         let customer = Customer::of(request)?;
         match self.place(cx, &customer).await? {
-            Placed::Now(id) => self.drive(cx, id).await,
-            Placed::Before(id) => self.answer_again(cx, id).await,
+            Written::Now(order) => self.drive(cx, order).await,
+            Written::Before(Placed(id)) => self.answer_again(cx, id).await,
         }
     }
 
@@ -74,7 +75,7 @@ impl CreateOrder {
     ///
     /// ABORTED while an order that is driven keeps the cart. One that was abandoned is brought to its
     /// end first, and then the cart is read once more.
-    async fn place(&self, cx: &Call, customer: &Customer) -> Result<Placed, Error> {
+    async fn place(&self, cx: &Call, customer: &Customer) -> Result<Written<Order, Placed>, Error> {
         let latest = self.driver.store.latest(cx, customer.id).await?;
         let placed = self.place_after(cx, customer, latest).await;
         let abandoned = latest.filter(|latest| latest.keeps_cart && latest.lapsed);
@@ -96,7 +97,7 @@ impl CreateOrder {
         cx: &Call,
         customer: &Customer,
         latest: Option<Latest>,
-    ) -> Result<Placed, Error> {
+    ) -> Result<Written<Order, Placed>, Error> {
         let reading = async {
             match latest {
                 Some(Latest {
@@ -127,8 +128,8 @@ impl CreateOrder {
     }
 
     /// Drives the order that this call has placed, and answers.
-    async fn drive(&self, cx: &Call, id: Uuid) -> Result<OrderResponse, Error> {
-        let order = self.load(cx, id).await?;
+    async fn drive(&self, cx: &Call, order: Order) -> Result<OrderResponse, Error> {
+        let id = order.id;
         let driven = self.driver.spawn(cx, order, None).await?;
         self.answer_driven(cx, id, driven).await
     }

@@ -3,6 +3,7 @@
 //! A driver holds the order's lease. It says that it lives while a step takes long, and finds out at
 //! its next record when another has taken over, after which it does nothing any more. When its
 //! process dies the lease lapses, and the next driver goes on from the last recorded state.
+//! [`Saga::is_recorded`] says which states are recorded.
 
 use std::time::Duration;
 
@@ -149,7 +150,12 @@ impl Driver {
     async fn record(&self, cx: &Call, order: &mut Order, report: Report) -> Result<bool, Error> {
         let mut report = report;
         loop {
+            let before = order.saga;
             let saga = next(order, report.event)?;
+            if !saga.is_recorded() {
+                order.saga = saga;
+                return Ok(true);
+            }
             // The reason is that of what began the undoing.
             let reason = if order.saga.cause.is_none() && saga.cause.is_some() {
                 report.reason
@@ -165,11 +171,14 @@ impl Driver {
             let Some(cancel_asked) = self.persist(cx, order, &record).await? else {
                 return Ok(false);
             };
-            let cancels = cancel_asked
-                && saga.cause.is_none()
-                && saga.next(Event::CancelAsked, order.line_count()).is_ok();
+            let cancels =
+                cancel_asked && saga.cause.is_none() && saga.next(Event::CancelAsked).is_ok();
             if !cancels {
                 return Ok(true);
+            }
+            // The provider was not asked for a charge yet, so there is none to be undone.
+            if !before.is_recorded() {
+                order.saga = before;
             }
             report = Report {
                 event: Event::CancelAsked,
@@ -233,10 +242,7 @@ impl Driver {
 }
 
 fn next(order: &Order, event: Event) -> Result<Saga, Error> {
-    order
-        .saga
-        .next(event, order.line_count())
-        .map_err(Error::internal)
+    order.saga.next(event).map_err(Error::internal)
 }
 
 fn reason_of(event: Event) -> &'static str {

@@ -1,13 +1,14 @@
 //! The order domain: orders, and the saga that makes one.
 //!
 //! One module per function. What they share: the rules of the saga (`saga`, pure), the orders in
-//! their database (`store`), the other functions (`services`), and the driver that puts these
-//! together (`driver`).
+//! their database (`store`), the other functions (`services`, and `stock` for update-inventory), and
+//! the driver that puts these together (`driver`).
 
 mod driver;
 mod order;
-mod saga;
+pub mod saga;
 mod services;
+mod stock;
 mod store;
 
 // generated: functions (cargo zerocart generate)

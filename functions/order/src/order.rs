@@ -44,7 +44,7 @@ pub(crate) struct Line {
 macro_rules! order_columns {
     () => {
         concat!(
-            "id, user_id, payment_method, (total * 100)::bigint, status, step, place, asked, cause, \
+            "id, user_id, payment_method, (total * 100)::bigint, status, step, asked, cause, \
              reason, payment_id, ",
             zerocart_postgres::rfc3339!("created_at"),
             ", ",
@@ -68,9 +68,8 @@ pub(crate) use line_columns;
 impl Order {
     /// A row of [`order_columns`], without its lines.
     pub(crate) fn of_row(row: &Row) -> Self {
-        let place = row.get::<_, i32>(6).unsigned_abs();
         let (status, step, cause): (&str, &str, Option<&str>) =
-            (row.get(4), row.get(5), row.get(8));
+            (row.get(4), row.get(5), row.get(7));
         Self {
             id: row.get(0),
             user_id: row.get(1),
@@ -83,41 +82,28 @@ impl Order {
                     .find(|known| known.name() == status)
                     .expect("orders_status names no other"),
                 step: match step {
-                    "reserving" => Step::Reserving { line: place },
-                    "charging" => Step::Charging { asked: row.get(7) },
+                    // Its driver is another: that of this version keeps the order in memory, and
+                    // one of the version before may have reserved some lines.
+                    "reserving" => Step::Reserving { again: true },
+                    "charging" => Step::Charging { asked: row.get(6) },
                     "clearing" => Step::Clearing,
                     "refunding" => Step::Refunding,
-                    "releasing" => Step::Releasing { left: place },
+                    "releasing" => Step::Releasing,
                     _ => Step::Ended,
                 },
                 cause: cause
                     .and_then(|cause| Cause::ALL.into_iter().find(|known| known.name() == cause)),
             },
-            reason: row.get(9),
-            payment_id: row.get(10),
-            created_at: row.get(11),
-            updated_at: row.get(12),
-            paid_at: row.get(13),
-            steps: row.get(14),
-            fence: row.get(15),
-            lapsed: row.get(16),
+            reason: row.get(8),
+            payment_id: row.get(9),
+            created_at: row.get(10),
+            updated_at: row.get(11),
+            paid_at: row.get(12),
+            steps: row.get(13),
+            fence: row.get(14),
+            lapsed: row.get(15),
             lines: Vec::new(),
         }
-    }
-
-    /// A line that the saga speaks of.
-    ///
-    /// # Panics
-    ///
-    /// When there is no such line: the order's rows contradict each other, and nothing more must be
-    /// done for it.
-    pub(crate) fn line(&self, number: u32) -> &Line {
-        &self.lines[number as usize]
-    }
-
-    /// How many lines it has, at least one.
-    pub(crate) fn line_count(&self) -> u32 {
-        self.lines.len() as u32
     }
 
     /// As clients see it now.
@@ -170,14 +156,17 @@ impl Line {
 }
 
 impl Step {
-    /// Its name and place in the database.
-    pub(crate) fn to_columns(self) -> (&'static str, i32, bool) {
+    /// Its name, place and `asked` in the database, for an order of `lines` lines.
+    ///
+    /// The place is for drivers of the version before, which go line by line: they begin with the
+    /// first line to reserve, and release so many lines.
+    pub(crate) fn to_columns(self, lines: usize) -> (&'static str, i32, bool) {
         match self {
-            Self::Reserving { line } => ("reserving", line.cast_signed(), false),
+            Self::Reserving { .. } => ("reserving", 0, false),
             Self::Charging { asked } => ("charging", 0, asked),
             Self::Clearing => ("clearing", 0, true),
             Self::Refunding => ("refunding", 0, true),
-            Self::Releasing { left } => ("releasing", left.cast_signed(), false),
+            Self::Releasing => ("releasing", i32::try_from(lines).unwrap_or(i32::MAX), false),
             Self::Ended => ("ended", 0, false),
         }
     }

@@ -1,18 +1,41 @@
 //! The rules of the order saga: state + event → state, without clock, database or network.
 //!
-//! A state is recorded before what it says is done, so a recorded state means: everything before
-//! it is done, the effect of its own step may have been done or not, nothing after it was begun.
-//! Effects are keyed by order and step, so doing a step again does it once; an effect that is undone
-//! can never be done any more, not even by a request that was on its way. So a driver that takes
-//! over needs nothing but the state.
+//! The rules depend on nothing else, so a simulator can use them, too.
+//!
+//! A state is recorded before its action begins. So a recorded state means: everything before it is
+//! done, the effect of its own action may have happened or not, and nothing after it has begun. One
+//! kind of state is not recorded: that of an action without an effect ([`Saga::is_recorded`]).
+//!
+//! An action concerns all lines of the order: all are reserved in one call, or none, and all are
+//! released in one call. Effects are keyed by order, so an action that is repeated takes effect once.
+//! An effect that is undone can never happen any more, not even by a request that was on its way. So
+//! a driver that takes over needs nothing but the state.
 //!
 //! ```text
-//!            PENDING                 PROCESSING              PAID
-//!  Reserving(0) … Reserving(n-1) → Charging(asked?) → Clearing ─────────→ Ended
-//!        │                             │                 │ cancelled        │ cancelled
-//!        │                             ├─ Refunding ←────┴──────────────────┘
-//!        └────────→ Releasing(left) ←──┘ asked, and not declined
-//!                        └→ Ended, FAILED or CANCELLED
+//!   PENDING       PROCESSING              PAID
+//!  Reserving ───→ Charging(asked?) ───→ Clearing ─────────→ Ended
+//!      │              │                   │ cancelled        │ cancelled
+//!      │              ├─ Refunding ←──────┴──────────────────┘
+//!      ├→ Releasing ←─┘ asked, and not declined
+//!      │      └→ Ended, FAILED or CANCELLED
+//!      └ refused at the first try → Ended, FAILED
+//! ```
+//!
+//! ```
+//! use zerocart_order::saga::{Action, Event, Saga, Status};
+//!
+//! let mut order = Saga::PLACED;
+//! let mut actions = Vec::new();
+//! while let Some(action) = order.action() {
+//!     actions.push(action);
+//!     order = order.next(Event::Done)?;
+//! }
+//! assert_eq!(order.status, Status::Paid);
+//! assert_eq!(
+//!     actions,
+//!     [Action::Reserve, Action::CheckProvider, Action::Charge, Action::ClearCart]
+//! );
+//! # Ok::<_, zerocart_order::saga::Illegal>(())
 //! ```
 
 #[cfg(test)]
@@ -24,19 +47,26 @@ use zerocart_proto::order::OrderStatus;
 
 /// Where an order stands, as its customer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Status {
+pub enum Status {
+    /// Its stock is being reserved.
     Pending,
+    /// Its stock is reserved, and it is being charged.
     Processing,
+    /// It is paid.
     Paid,
+    /// The goods are on their way.
     Shipped,
+    /// The goods have arrived.
     Delivered,
+    /// It was called off, and undone.
     Cancelled,
+    /// It could not be made, and what was done for it is undone.
     Failed,
 }
 
 impl Status {
     /// All of them, in the order of the contract.
-    pub(crate) const ALL: [Self; 7] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Processing,
         Self::Paid,
@@ -47,7 +77,7 @@ impl Status {
     ];
 
     /// Its name in the database, in JSON and in messages: `PENDING`.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         self.to_wire().as_str_name()
     }
 
@@ -71,24 +101,31 @@ impl Status {
 
 /// What is to be done next, or may be under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Step {
-    /// The lines before `line` are reserved; this one is asked for.
-    Reserving { line: u32 },
-    /// All lines are reserved. `asked`: whether a charge may have been asked for.
-    Charging { asked: bool },
+pub enum Step {
+    /// The stock of all lines is asked for.
+    Reserving {
+        /// An earlier driver may have asked, too: lines may be reserved, and its request may still
+        /// be on its way.
+        again: bool,
+    },
+    /// All lines are reserved.
+    Charging {
+        /// Whether a charge may have been asked for.
+        asked: bool,
+    },
     /// Paid. What was bought is to be taken from the cart.
     Clearing,
     /// A charge that may stand is undone.
     Refunding,
-    /// No charge stands. The first `left` lines may be reserved; they are released from the last on.
-    Releasing { left: u32 },
+    /// No charge stands. Lines may be reserved; all are released.
+    Releasing,
     /// Nothing is to be done any more.
     Ended,
 }
 
 /// Why an order is, or will be, FAILED or CANCELLED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Cause {
+pub enum Cause {
     /// Stock was refused.
     Refused,
     /// The payment was declined.
@@ -103,7 +140,7 @@ pub(crate) enum Cause {
 
 impl Cause {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub const ALL: [Self; 5] = [
         Self::Refused,
         Self::Declined,
         Self::Unavailable,
@@ -112,7 +149,7 @@ impl Cause {
     ];
 
     /// Its name in the database.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Refused => "refused",
             Self::Declined => "declined",
@@ -135,18 +172,20 @@ impl Cause {
 
 /// The state of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Saga {
-    pub(crate) status: Status,
-    pub(crate) step: Step,
-    /// Set from the moment on that the order is undone.
-    pub(crate) cause: Option<Cause>,
+pub struct Saga {
+    /// What the customer sees.
+    pub status: Status,
+    /// What is to be done next.
+    pub step: Step,
+    /// Why the order is undone; set from the moment on that it is.
+    pub cause: Option<Cause>,
 }
 
 /// What the driver of an order does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Reserve the units of a line.
-    Reserve { line: u32 },
+pub enum Action {
+    /// Reserve the units of all lines, or none.
+    Reserve,
     /// Look whether a charge may be asked for at all, before it is recorded that one was.
     CheckProvider,
     /// Charge, or find out that it was charged.
@@ -155,13 +194,13 @@ pub(crate) enum Action {
     ClearCart,
     /// Make sure that no charge stands.
     Refund,
-    /// Release the units of a line.
-    Release { line: u32 },
+    /// Release the units of all lines, reserved or not.
+    Release,
 }
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
+pub enum Event {
     /// The step is done.
     Done,
     /// The step was refused: it is not done, and never will be.
@@ -170,8 +209,11 @@ pub(crate) enum Event {
     Unavailable,
     /// An admin calls the order off.
     CancelAsked,
-    /// Another driver took over. `wanted`: the customer waits for the order.
-    TakenOver { wanted: bool },
+    /// Another driver took over.
+    TakenOver {
+        /// The customer waits for the order.
+        wanted: bool,
+    },
     /// The goods are on their way.
     Shipped,
     /// The goods have arrived.
@@ -181,71 +223,88 @@ pub(crate) enum Event {
 /// An event that cannot happen in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{event:?} cannot happen in {saga:?}")]
-pub(crate) struct Illegal {
+pub struct Illegal {
     saga: Saga,
     event: Event,
 }
 
 impl Saga {
     /// The state of an order that was just placed.
-    pub(crate) const PLACED: Self = Self {
+    pub const PLACED: Self = Self {
         status: Status::Pending,
-        step: Step::Reserving { line: 0 },
+        step: Step::Reserving { again: false },
         cause: None,
     };
 
     /// What is to be done; none when nothing is.
-    pub(crate) fn action(self) -> Option<Action> {
+    pub fn action(self) -> Option<Action> {
         Some(match self.step {
-            Step::Reserving { line } => Action::Reserve { line },
+            Step::Reserving { .. } => Action::Reserve,
             Step::Charging { asked: false } => Action::CheckProvider,
             Step::Charging { asked: true } => Action::Charge,
             Step::Clearing => Action::ClearCart,
             Step::Refunding => Action::Refund,
-            Step::Releasing { left } => Action::Release { line: left - 1 },
+            Step::Releasing => Action::Release,
             Step::Ended => return None,
         })
     }
 
     /// Whether the step is retried until it is done, because the saga cannot go back from here.
-    pub(crate) fn must_go_on(self) -> bool {
+    pub fn must_go_on(self) -> bool {
         matches!(
             self.step,
-            Step::Clearing | Step::Refunding | Step::Releasing { .. }
+            Step::Clearing | Step::Refunding | Step::Releasing
         )
     }
 
-    /// The state after `event`, for an order of `lines` lines.
+    /// Whether the state is recorded before its action begins.
+    ///
+    /// To look whether a charge may be asked for has no effect. So when the lines are reserved, the
+    /// next record is that a charge is about to be asked for, or that the lines are released. A
+    /// driver that dies before this record leaves `Reserving`, and its heir finds nothing that the
+    /// state does not say: the lines may be reserved, and no charge was asked for. The heir releases
+    /// the lines, or reserves them again, which takes effect once. A driver that dies after the
+    /// record leaves `Charging { asked: true }`: a charge may have been asked for.
+    pub fn is_recorded(self) -> bool {
+        self.action() != Some(Action::CheckProvider)
+    }
+
+    /// The state after `event`.
     ///
     /// [`Event::Unavailable`] leaves a state that must go on as it is: its driver gives up for now.
     ///
     /// # Errors
     ///
     /// [`Illegal`].
-    pub(crate) fn next(self, event: Event, lines: u32) -> Result<Self, Illegal> {
+    pub fn next(self, event: Event) -> Result<Self, Illegal> {
         let illegal = Err(Illegal { saga: self, event });
         match (self.step, event) {
-            (Step::Reserving { line }, event) => match event {
-                Event::Done if line + 1 < lines => self.at(Step::Reserving { line: line + 1 }),
+            (Step::Reserving { again }, event) => match event {
                 Event::Done => Ok(Self {
                     status: Status::Processing,
                     step: Step::Charging { asked: false },
                     ..self
                 }),
-                Event::Refused => self.release(line, Cause::Refused),
-                // An earlier try, perhaps of another driver, may have reserved it.
-                Event::Unavailable => self.release(line + 1, Cause::Unavailable),
-                Event::CancelAsked => self.release(line + 1, Cause::Cancelled),
-                Event::TakenOver { wanted: false } => self.release(line + 1, Cause::Interrupted),
-                Event::TakenOver { wanted: true } => Ok(self),
+                // Nothing was reserved, and nothing will be: no other request is on its way.
+                Event::Refused if !again => Self {
+                    cause: Some(Cause::Refused),
+                    ..self
+                }
+                .end(),
+                Event::Refused => self.release(Cause::Refused),
+                // A try, perhaps of another driver, may have reserved the lines.
+                Event::Unavailable => self.release(Cause::Unavailable),
+                Event::CancelAsked => self.release(Cause::Cancelled),
+                Event::TakenOver { wanted: false } => self.release(Cause::Interrupted),
+                Event::TakenOver { wanted: true } => self.at(Step::Reserving { again: true }),
                 Event::Shipped | Event::Delivered => illegal,
             },
             (Step::Charging { asked: false }, event) => match event {
                 Event::Done => self.at(Step::Charging { asked: true }),
-                Event::Unavailable => self.release(lines, Cause::Unavailable),
-                Event::CancelAsked => self.release(lines, Cause::Cancelled),
+                Event::Unavailable => self.release(Cause::Unavailable),
+                Event::CancelAsked => self.release(Cause::Cancelled),
                 // Back, because it cannot have been paid.
-                Event::TakenOver { wanted: false } => self.release(lines, Cause::Interrupted),
+                Event::TakenOver { wanted: false } => self.release(Cause::Interrupted),
                 Event::TakenOver { wanted: true } => Ok(self),
                 Event::Refused | Event::Shipped | Event::Delivered => illegal,
             },
@@ -255,7 +314,7 @@ impl Saga {
                     step: Step::Clearing,
                     ..self
                 }),
-                Event::Refused => self.release(lines, Cause::Declined),
+                Event::Refused => self.release(Cause::Declined),
                 Event::Unavailable => self.refund(Cause::Unavailable),
                 Event::CancelAsked => self.refund(Cause::Cancelled),
                 // Forward, because it may have been paid.
@@ -263,18 +322,14 @@ impl Saga {
                 Event::Shipped | Event::Delivered => illegal,
             },
             (Step::Clearing, Event::Done) => self.at(Step::Ended),
-            (Step::Refunding, Event::Done) => Ok(Self {
-                step: Step::Releasing { left: lines },
-                ..self
-            }),
-            (Step::Releasing { left: 1 }, Event::Done) => self.end(),
-            (Step::Releasing { left }, Event::Done) => self.at(Step::Releasing { left: left - 1 }),
+            (Step::Refunding, Event::Done) => self.at(Step::Releasing),
+            (Step::Releasing, Event::Done) => self.end(),
             (
-                Step::Clearing | Step::Refunding | Step::Releasing { .. },
+                Step::Clearing | Step::Refunding | Step::Releasing,
                 Event::Unavailable | Event::TakenOver { .. },
             ) => Ok(self),
             // It is being undone already.
-            (Step::Refunding | Step::Releasing { .. }, Event::CancelAsked) => Ok(self),
+            (Step::Refunding | Step::Releasing, Event::CancelAsked) => Ok(self),
             (Step::Clearing | Step::Ended, Event::CancelAsked) if self.status == Status::Paid => {
                 self.refund(Cause::Cancelled)
             }
@@ -289,7 +344,7 @@ impl Saga {
     }
 
     /// Whether an admin may set the order's status to `status`, in every state of its driver.
-    pub(crate) fn may_become(self, status: Status) -> bool {
+    pub fn may_become(self, status: Status) -> bool {
         let event = match status {
             Status::Cancelled => Event::CancelAsked,
             Status::Shipped => Event::Shipped,
@@ -298,7 +353,7 @@ impl Saga {
         };
         // Undoing that has begun for another reason ends FAILED.
         let undone = self.cause.is_some_and(|cause| cause.goal() != status);
-        !undone && self.next(event, 1).is_ok()
+        !undone && self.next(event).is_ok()
     }
 
     fn at(self, step: Step) -> Result<Self, Illegal> {
@@ -317,13 +372,12 @@ impl Saga {
         })
     }
 
-    fn release(self, left: u32, cause: Cause) -> Result<Self, Illegal> {
-        let undone = Self {
-            step: Step::Releasing { left },
+    fn release(self, cause: Cause) -> Result<Self, Illegal> {
+        Ok(Self {
+            step: Step::Releasing,
             cause: Some(cause),
             ..self
-        };
-        if left == 0 { undone.end() } else { Ok(undone) }
+        })
     }
 
     fn end(self) -> Result<Self, Illegal> {
@@ -339,12 +393,12 @@ impl Saga {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Reserving { line } => write!(f, "reserving line {line}"),
+            Self::Reserving { .. } => f.write_str("reserving"),
             Self::Charging { asked: false } => f.write_str("about to charge"),
             Self::Charging { asked: true } => f.write_str("charging"),
             Self::Clearing => f.write_str("clearing the cart"),
             Self::Refunding => f.write_str("refunding"),
-            Self::Releasing { left } => write!(f, "releasing line {}", left.saturating_sub(1)),
+            Self::Releasing => f.write_str("releasing"),
             Self::Ended => f.write_str("ended"),
         }
     }

@@ -13,15 +13,15 @@ use zerocart_postgres::{Database, shared_breaker};
 use zerocart_proto::{
     cart::{BoughtItem, ClearCartRequest},
     payment::{GetPaymentStatusRequest, PaymentResponse, PaymentStatus, ProcessPaymentRequest},
-    product::UpdateInventoryRequest,
     rpc::{self, Rpc},
 };
 use zerocart_resilience::breaker;
 
 use crate::{
     driver::FORWARD,
-    order::{Line, Order},
+    order::Order,
     saga::{Action, Event},
+    stock,
 };
 
 /// How long a probe may block others. A probe is a whole call, with its attempts and pauses: as long
@@ -56,13 +56,13 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    const DONE: Self = Self {
+    pub(crate) const DONE: Self = Self {
         event: Event::Done,
         reason: String::new(),
         payment_id: None,
     };
 
-    fn refused(reason: impl Into<String>) -> Self {
+    pub(crate) fn refused(reason: impl Into<String>) -> Self {
         Self {
             event: Event::Refused,
             reason: reason.into(),
@@ -70,7 +70,7 @@ impl Report {
         }
     }
 
-    fn unavailable(reason: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
         Self {
             event: Event::Unavailable,
             reason: reason.into(),
@@ -151,46 +151,12 @@ impl Services {
     /// Does what the saga wants next, until the deadline of `cx`.
     pub(crate) async fn perform(&self, cx: &Call, order: &Order, action: Action) -> Report {
         match action {
-            Action::Reserve { line } => self.reserve(cx, order, line).await,
+            Action::Reserve => stock::reserve(&self.update_inventory, cx, order).await,
             Action::CheckProvider => self.check_provider().await,
             Action::Charge => self.charge(cx, order).await,
             Action::ClearCart => self.clear_cart(cx, order).await,
             Action::Refund => self.refund(cx, order).await,
-            Action::Release { line } => self.release(cx, order, line).await,
-        }
-    }
-
-    async fn reserve(&self, cx: &Call, order: &Order, line: u32) -> Report {
-        let line = order.line(line);
-        let request = reservation(order, line, -line.quantity);
-        match self.update_inventory.call(cx, &request).await {
-            Ok(_) => Report::DONE,
-            Err(failure) => match answer(&failure) {
-                Some(Kind::FailedPrecondition) => {
-                    Report::refused(format!("there is not enough of {} in stock", line.name))
-                }
-                Some(Kind::NotFound) => {
-                    Report::refused(format!("{} is not sold any more", line.name))
-                }
-                _ => {
-                    log_failure("reserve", &failure);
-                    Report::unavailable("the stock cannot be reserved at the moment")
-                }
-            },
-        }
-    }
-
-    async fn release(&self, cx: &Call, order: &Order, line: u32) -> Report {
-        let line = order.line(line);
-        let request = reservation(order, line, line.quantity);
-        match self.update_inventory.call(cx, &request).await {
-            Ok(_) => Report::DONE,
-            // There is nothing that it could be given back to.
-            Err(failure) if answer(&failure) == Some(Kind::NotFound) => Report::DONE,
-            Err(failure) => {
-                log_failure("release", &failure);
-                Report::unavailable("the stock cannot be released at the moment")
-            }
+            Action::Release => stock::release(&self.update_inventory, cx, order).await,
         }
     }
 
@@ -305,14 +271,6 @@ fn paid(payment_id: &str) -> Report {
     }
 }
 
-fn reservation(order: &Order, line: &Line, quantity_change: i32) -> UpdateInventoryRequest {
-    UpdateInventoryRequest {
-        product_id: line.product_id.to_string(),
-        quantity_change,
-        reservation_id: order.id.to_string(),
-    }
-}
-
 /// Calls again while another call works on the same payment: that of a driver that died, for
 /// example. It ends by itself.
 async fn until_free<T, F>(cx: &Call, call: impl Fn() -> F) -> Result<T, Failure>
@@ -335,12 +293,12 @@ where
 
 /// What the function itself said; none for the word of anything in between, which knows nothing of
 /// what was done.
-fn answer(failure: &Failure) -> Option<Kind> {
+pub(crate) fn answer(failure: &Failure) -> Option<Kind> {
     (failure.delivery == Delivery::Answered).then_some(failure.kind)
 }
 
 /// The log's line of a call that failed; the order's own trace is in the span.
-fn log_failure(what: &str, failure: &Failure) {
+pub(crate) fn log_failure(what: &str, failure: &Failure) {
     tracing::warn!(
         action = what,
         code = failure.kind.name(),

@@ -4,13 +4,15 @@
 //! for dead changes nothing any more. Times are the database's, so that leases do not depend on the
 //! clocks of those who hold them.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use futures_util::future;
 use uuid::Uuid;
 use zerocart_core::{Call, Error, error::BoxError};
-use zerocart_postgres::{Answer, Database, ErrorExt, Session, Transaction, rfc3339};
-use zerocart_proto::order::OrderResponse;
+use zerocart_postgres::{
+    Answer, Database, ErrorExt, RowExt, Session, Transaction, Written, first, rfc3339,
+};
+use zerocart_proto::{money::Cents, order::OrderResponse};
 
 use crate::{
     cart_is_taken,
@@ -39,22 +41,34 @@ pub(crate) const LATEST: &str = "\
     SELECT id, step IN ('reserving', 'charging', 'clearing'), lease_until <= clock_timestamp() \
     FROM orders WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1";
 
-/// Nothing when the user has placed an order since the cart was read.
-const PLACE: &str = "\
-    INSERT INTO orders (id, user_id, payment_method, total, status, step, steps, lease_until) \
-    SELECT $1, $2, $3, $4::bigint / 100.0, 'PENDING', 'reserving', 1, \
-           clock_timestamp() + $5::bigint * interval '1 ms' \
-    WHERE (SELECT id FROM orders WHERE user_id = $2 ORDER BY created_at DESC, id DESC LIMIT 1) \
-          IS NOT DISTINCT FROM $6::uuid";
-
-const PLACE_LINES: &str = "\
-    INSERT INTO order_items (order_id, line, product_id, name, price, quantity) \
-    SELECT $1, n - 1, product_id, name, cents / 100.0, quantity \
-    FROM unnest($2::uuid[], $3::text[], $4::bigint[], $5::integer[]) \
-         WITH ORDINALITY AS line (product_id, name, cents, quantity, n)";
-
-const PLACE_STEP: &str = "\
-    INSERT INTO order_steps (order_id, number, step, fence) VALUES ($1, 1, $2, 1)";
+/// The order, its lines, its first step and the idempotency key. Nothing when the user has placed an
+/// order since the cart was read.
+pub(crate) const PLACE: &str = concat!(
+    "WITH ",
+    first!(
+        "(SELECT id FROM orders WHERE user_id = $6::uuid \
+         ORDER BY created_at DESC, id DESC LIMIT 1) IS NOT DISTINCT FROM $10::uuid"
+    ),
+    ", placed AS ( \
+        INSERT INTO orders (id, user_id, payment_method, total, status, step, steps, lease_until) \
+        SELECT $5, $6, $7, $8::bigint / 100.0, 'PENDING', 'reserving', 1, \
+               clock_timestamp() + $9::bigint * interval '1 ms' \
+        FROM first \
+        RETURNING id, created_at, updated_at \
+    ), lines AS ( \
+        INSERT INTO order_items (order_id, line, product_id, name, price, quantity) \
+        SELECT placed.id, n - 1, product_id, name, cents / 100.0, quantity \
+        FROM placed, unnest($11::uuid[], $12::text[], $13::bigint[], $14::integer[]) \
+             WITH ORDINALITY AS line (product_id, name, cents, quantity, n) \
+    ), begun AS ( \
+        INSERT INTO order_steps (order_id, number, step, fence) SELECT id, 1, $15, 1 FROM placed \
+    ) \
+    SELECT ",
+    rfc3339!("created_at"),
+    ", ",
+    rfc3339!("updated_at"),
+    " FROM placed"
+);
 
 const TAKE: &str = concat!(
     "UPDATE orders SET fence = fence + 1, \
@@ -144,29 +158,45 @@ pub(crate) struct NewOrder {
     pub(crate) total_cents: i64,
 }
 
-/// An order that was placed. Its id is what is recorded under the idempotency key: the answer is made
-/// of the order, once it is known what became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Placed {
-    /// By this call.
-    Now(Uuid),
-    /// By an earlier call under the same key.
-    Before(Uuid),
+impl NewOrder {
+    /// The order, as it was placed at these times.
+    fn placed(self, created_at: String, updated_at: String) -> Order {
+        Order {
+            id: self.id,
+            user_id: self.user_id,
+            payment_method: self.payment_method,
+            total: Cents::new(self.total_cents),
+            saga: Saga::PLACED,
+            reason: String::new(),
+            payment_id: None,
+            created_at,
+            updated_at,
+            paid_at: None,
+            steps: 1,
+            fence: 1,
+            lapsed: false,
+            lines: self.lines,
+        }
+    }
 }
+
+/// The id of an order: what is recorded under the idempotency key that it was placed under. The answer
+/// is made of the order, once it is known what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placed(pub(crate) Uuid);
 
 impl Answer for Placed {
     fn to_bytes(&self) -> Vec<u8> {
-        let (Self::Now(id) | Self::Before(id)) = self;
-        id.as_bytes().to_vec()
+        self.0.as_bytes().to_vec()
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, BoxError> {
         if let Ok(id) = Uuid::from_slice(bytes) {
-            return Ok(Self::Before(id));
+            return Ok(Self(id));
         }
         // The version before recorded the id in a response.
         let order = OrderResponse::from_bytes(bytes)?.order.unwrap_or_default();
-        Ok(Self::Before(Uuid::try_parse(&order.id)?))
+        Ok(Self(Uuid::try_parse(&order.id)?))
     }
 }
 
@@ -209,16 +239,57 @@ impl Store {
         cx: &Call,
         latest: Option<Uuid>,
         reading: impl Future<Output = Result<NewOrder, Error>> + Send,
-    ) -> Result<Placed, Error> {
-        let lease = millis(self.lease);
+    ) -> Result<Written<Order, Placed>, Error> {
+        let order = match reading.await {
+            Ok(order) => order,
+            Err(error) => return self.not_placed(cx, error).await,
+        };
+        let lines = &order.lines;
+        let ids: Vec<_> = lines.iter().map(|line| line.product_id).collect();
+        let names: Vec<_> = lines.iter().map(|line| line.name.as_str()).collect();
+        let cents: Vec<_> = lines.iter().map(|line| line.price.get()).collect();
+        let quantities: Vec<_> = lines.iter().map(|line| line.quantity).collect();
         self.database
-            .write_after(cx, reading, move |tx: &mut Transaction<'_>, order| {
-                Box::pin(async move {
-                    insert(tx, &order, latest, lease).await?;
-                    Ok(Placed::Now(order.id))
-                })
-            })
+            .write_known(
+                cx,
+                PLACE,
+                &[
+                    &order.id,
+                    &order.user_id,
+                    &order.payment_method,
+                    &order.total_cents,
+                    &millis(self.lease),
+                    &latest,
+                    &ids,
+                    &names,
+                    &cents,
+                    &quantities,
+                    &Saga::PLACED.step.to_string(),
+                ],
+                &Placed(order.id),
+                |placed| {
+                    let placed = placed.on_constraint("orders_one_at_a_time", cart_is_taken)?;
+                    let row = placed.ok_or_else(cart_is_taken)?;
+                    Ok((row.column(0)?, row.column(1)?))
+                },
+            )
             .await
+            .map(|written| match written {
+                Written::Now((created_at, updated_at)) => {
+                    Written::Now(order.placed(created_at, updated_at))
+                }
+                Written::Before(placed) => Written::Before(placed),
+            })
+    }
+
+    /// What a call is answered whose order cannot be placed: what it was answered before under its key,
+    /// or `error`.
+    async fn not_placed(&self, cx: &Call, error: Error) -> Result<Written<Order, Placed>, Error> {
+        let nothing = std::future::ready(Err::<Infallible, _>(error));
+        let before = self
+            .database
+            .write_after(cx, nothing, |_: &mut Transaction<'_>, never| match never {});
+        before.await.map(Written::Before)
     }
 
     /// Takes an order over whose driver is silent; none when there is no such order.
@@ -254,7 +325,7 @@ impl Store {
         order: &mut Order,
         record: &Record<'_>,
     ) -> Result<Option<bool>, Error> {
-        let (step, place, asked) = record.saga.step.to_columns();
+        let (step, place, asked) = record.saga.step.to_columns(order.lines.len());
         let steps = order.steps + 1;
         let session = self.database.session(cx).await?;
         let row = session
@@ -355,45 +426,6 @@ async fn with_lines(
     Ok(Some(order))
 }
 
-async fn insert(
-    tx: &Transaction<'_>,
-    order: &NewOrder,
-    latest: Option<Uuid>,
-    lease_ms: i64,
-) -> Result<(), Error> {
-    let placed = tx
-        .execute(
-            PLACE,
-            &[
-                &order.id,
-                &order.user_id,
-                &order.payment_method,
-                &order.total_cents,
-                &lease_ms,
-                &latest,
-            ],
-        )
-        .await
-        .on_constraint("orders_one_at_a_time", cart_is_taken)?;
-    if placed == 0 {
-        return Err(cart_is_taken());
-    }
-    let ids: Vec<_> = order.lines.iter().map(|line| line.product_id).collect();
-    let names: Vec<_> = order.lines.iter().map(|line| line.name.as_str()).collect();
-    let cents: Vec<_> = order.lines.iter().map(|line| line.price.get()).collect();
-    let quantities: Vec<_> = order.lines.iter().map(|line| line.quantity).collect();
-    let first = Saga::PLACED.step.to_string();
-    let lines_params: [&(dyn zerocart_postgres::ToSql + Sync); 5] =
-        [&order.id, &ids, &names, &cents, &quantities];
-    let step_params: [&(dyn zerocart_postgres::ToSql + Sync); 2] = [&order.id, &first];
-    future::try_join(
-        tx.execute(PLACE_LINES, &lines_params),
-        tx.execute(PLACE_STEP, &step_params),
-    )
-    .await?;
-    Ok(())
-}
-
 fn millis(time: Duration) -> i64 {
     time.as_millis().try_into().unwrap_or(i64::MAX)
 }
@@ -407,8 +439,8 @@ mod tests {
     #[test]
     fn records_of_this_version_and_of_the_one_before_are_read() {
         let id = Uuid::now_v7();
-        let record = Placed::Now(id).to_bytes();
-        assert_eq!(Placed::from_bytes(&record).unwrap(), Placed::Before(id));
+        let record = Placed(id).to_bytes();
+        assert_eq!(Placed::from_bytes(&record).unwrap(), Placed(id));
         let before = OrderResponse {
             order: Some(Message {
                 id: id.to_string(),
@@ -417,7 +449,7 @@ mod tests {
             ..Default::default()
         };
         let before = Placed::from_bytes(&before.to_bytes()).unwrap();
-        assert_eq!(before, Placed::Before(id));
+        assert_eq!(before, Placed(id));
         assert!(Placed::from_bytes(b"").is_err());
     }
 }

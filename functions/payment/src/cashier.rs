@@ -114,27 +114,25 @@ impl<G: Provider> Cashier<G> {
     /// Takes step after step until there is nothing to ask the provider: gives what came of it.
     async fn drive(&self, cx: &Call, order: &Order) -> Result<(Payment, Verdict), Error> {
         let mut progress = Progress::Fresh;
-        let mut asked = None;
+        let mut last = None;
         loop {
             let Step {
                 payment,
                 verdict,
                 before,
-            } = self
-                .ledger
-                .step(cx, order, asked.as_ref(), progress)
-                .await?;
+            } = self.ledger.step(cx, order, last.as_ref(), progress).await?;
             let Verdict::Ask(question) = verdict else {
                 return Ok((payment, verdict));
             };
             let reply = self.ask(cx, order, question).await;
             progress = progress.after(question, &reply);
-            asked = Some(Asked {
+            let asked = Asked {
                 number: payment.attempts,
                 question,
                 before,
                 reply,
-            });
+            };
+            last = Some((payment, asked));
         }
     }
 

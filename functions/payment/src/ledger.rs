@@ -1,10 +1,15 @@
 //! Payments in the database: one transaction per step.
+//!
+//! The two steps that nearly every payment takes are one statement each: the first one makes the
+//! payment and records what the provider is asked, and the last one records the reply. They decide
+//! on what a new payment is, or on what this call has recorded before, and change nothing if that is
+//! not what the database has. Then the step locks the payment first, and decides on what it finds.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Kind};
-use zerocart_postgres::{Database, Row, Transaction};
+use zerocart_postgres::{Database, QueryError, Row, ToSql, Transaction};
 use zerocart_proto::{money::Cents, payment::PaymentStatus};
 
 use crate::{
@@ -15,12 +20,47 @@ use crate::{
 /// The role of the functions of the order domain.
 const SERVICE: &str = "service";
 
-/// A payment of its own for an order that has none. Where a refund comes first, nobody charges it
-/// and it has no amount.
+/// A payment of its own for an order that has none.
 const INSERT: &str = "
     INSERT INTO payments (id, order_id, user_id, amount, payment_method, status, barred, charged_by)
     VALUES ($1, $2, $3, round($4::bigint::numeric / 100, 2), $5, 'PENDING', $6, $7)
     ON CONFLICT ON CONSTRAINT payments_order_id_key DO NOTHING";
+
+/// Such a payment, in its state after the first step, and the request that is about to be sent:
+/// $10 for how many ms others leave it alone, $11 its kind; NULL for none. False when the order has a
+/// payment.
+pub(crate) const BEGIN: &str = "
+    WITH begun AS (
+        INSERT INTO payments (id, order_id, user_id, amount, payment_method, status, barred,
+            charged_by, attempts, attempt_until)
+        VALUES ($1, $2, $3, round($4::bigint::numeric / 100, 2), $5, $6, $7, $8, $9,
+            CASE WHEN $11::text IS NOT NULL
+                THEN clock_timestamp() + $10::bigint * interval '1 millisecond' END)
+        ON CONFLICT ON CONSTRAINT payments_order_id_key DO NOTHING
+        RETURNING id
+    ), asked AS (
+        INSERT INTO payment_attempts (payment_id, number, kind)
+        SELECT id, $9, $11 FROM begun WHERE $11 IS NOT NULL
+    )
+    SELECT EXISTS (SELECT FROM begun)";
+
+/// The reply to the last request, and the state after it, if the payment is as it was when the
+/// request was sent: $6 status, $7 reason, $8 whether it is barred. False when it is not.
+pub(crate) const FINISH: &str = "
+    WITH saved AS (
+        UPDATE payments
+        SET status = $3, reason = $4, barred = $5, updated_at = clock_timestamp(),
+            attempt_until = NULL,
+            settle_at = CASE WHEN settles > 0 THEN clock_timestamp()
+                + least(500 * (1 << least(settles, 16)), 300000) * interval '1 millisecond' END
+        WHERE id = $1 AND attempts = $2 AND status = $6 AND reason IS NOT DISTINCT FROM $7
+            AND barred = $8
+        RETURNING id
+    ), ended AS (
+        UPDATE payment_attempts SET ended_at = clock_timestamp(), outcome = $9
+        FROM saved WHERE payment_id = saved.id AND number = $2 AND ended_at IS NULL
+    )
+    SELECT EXISTS (SELECT FROM saved)";
 
 /// Locked: what is decided on it holds until the commit.
 const LOCK: &str = "
@@ -74,9 +114,6 @@ const ABANDONED: &str = concat!(
     " ORDER BY settle_at NULLS FIRST LIMIT $1"
 );
 
-/// The statements of the first step.
-pub(crate) const PREPARE: &[&str] = &[INSERT, LOCK, ASK, END, SAVE];
-
 /// What a caller asks for.
 #[derive(Debug)]
 pub(crate) struct Order {
@@ -100,6 +137,26 @@ impl Order {
             purpose: Purpose::Settle,
             role: "",
         }
+    }
+
+    /// A new payment for the order. Where a refund comes first, nobody charges it and it has no amount.
+    fn payment(&self) -> Payment {
+        let refund = self.purpose == Purpose::Refund;
+        Payment {
+            id: Uuid::now_v7(),
+            user_id: self.user_id,
+            amount: (!refund).then_some(self.amount),
+            status: PaymentStatus::Pending,
+            reason: None,
+            barred: refund,
+            attempts: 0,
+            in_flight: false,
+        }
+    }
+
+    /// Who has such a payment charged.
+    fn charged_by(&self) -> Option<&'static str> {
+        (self.purpose != Purpose::Refund).then_some(self.role)
     }
 }
 
@@ -136,15 +193,115 @@ impl Ledger {
         &self,
         cx: &Call,
         order: &Order,
-        asked: Option<&Asked>,
+        last: Option<&(Payment, Asked)>,
         progress: Progress,
     ) -> Result<Step, Error> {
         let lease_ms = i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX);
+        let quick = match last {
+            None if order.purpose == Purpose::Settle => None,
+            None => self.begin(cx, order, progress, lease_ms).await?,
+            Some((payment, asked)) => self.finish(cx, order, payment, asked, progress).await?,
+        };
+        if let Some(step) = quick {
+            return Ok(step);
+        }
+        let asked = last.map(|(_, asked)| asked);
         self.database
             .transaction(cx, move |tx: &mut Transaction<'_>| {
                 Box::pin(run(tx, order, asked, progress, lease_ms))
             })
             .await
+    }
+
+    /// The first step of an order without a payment; none, and nothing done, when it has one.
+    async fn begin(
+        &self,
+        cx: &Call,
+        order: &Order,
+        progress: Progress,
+        lease_ms: i64,
+    ) -> Result<Option<Step>, Error> {
+        let mut payment = order.payment();
+        let (verdict, before) = payment.step(order.purpose, None, progress);
+        let question = match verdict {
+            Verdict::Ask(question) => Some(question.name()),
+            _ => None,
+        };
+        let made = self
+            .told(
+                cx,
+                BEGIN,
+                &[
+                    &payment.id,
+                    &order.order_id,
+                    &payment.user_id,
+                    &payment.amount.map(Cents::get),
+                    &order.method,
+                    &payment.status.as_str_name(),
+                    &payment.barred,
+                    &order.charged_by(),
+                    &payment.attempts,
+                    &lease_ms,
+                    &question,
+                ],
+            )
+            .await?;
+        Ok(made.then_some(Step {
+            payment,
+            verdict,
+            before,
+        }))
+    }
+
+    /// The last step after `asked`, when `payment` was recorded; none, and nothing done, when it is
+    /// another one by now, or when the provider is to be asked again.
+    async fn finish(
+        &self,
+        cx: &Call,
+        order: &Order,
+        payment: &Payment,
+        asked: &Asked,
+        progress: Progress,
+    ) -> Result<Option<Step>, Error> {
+        let mut next = payment.clone();
+        let (verdict, before) = next.step(order.purpose, Some(asked), progress);
+        if let Verdict::Ask(_) = verdict {
+            return Ok(None);
+        }
+        let saved = self
+            .told(
+                cx,
+                FINISH,
+                &[
+                    &payment.id,
+                    &asked.number,
+                    &next.status.as_str_name(),
+                    &next.reason,
+                    &next.barred,
+                    &payment.status.as_str_name(),
+                    &payment.reason,
+                    &payment.barred,
+                    &asked.reply.outcome(),
+                ],
+            )
+            .await?;
+        Ok(saved.then_some(Step {
+            payment: next,
+            verdict,
+            before,
+        }))
+    }
+
+    /// What a statement says that writes, in a transaction of its own.
+    async fn told(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<bool, Error> {
+        let session = self.database.session(cx).await?;
+        let row = session.query_one(statement, params).await;
+        Ok(row.map_err(QueryError::unless_definite)?.get(0))
     }
 
     /// The orders of payments that nobody drives, the longest abandoned first.
@@ -214,19 +371,17 @@ async fn run(
 }
 
 async fn insert(tx: &Transaction<'_>, order: &Order) -> Result<(), Error> {
-    let refund = order.purpose == Purpose::Refund;
-    let amount = (!refund).then_some(order.amount.get());
-    let charged_by = (!refund).then_some(order.role);
+    let payment = order.payment();
     tx.execute(
         INSERT,
         &[
-            &Uuid::now_v7(),
+            &payment.id,
             &order.order_id,
-            &order.user_id,
-            &amount,
+            &payment.user_id,
+            &payment.amount.map(Cents::get),
             &order.method,
-            &refund,
-            &charged_by,
+            &payment.barred,
+            &order.charged_by(),
         ],
     )
     .await?;

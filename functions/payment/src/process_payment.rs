@@ -8,10 +8,13 @@ use zerocart_proto::{
 
 use crate::{
     cashier::Cashier,
-    ledger::{Order, PREPARE},
+    ledger::{BEGIN, FINISH, Order},
     payment::Purpose,
-    simulator::Simulator,
+    simulator::{CHARGE, SETTINGS, Simulator},
 };
+
+/// The statements of a charge that nothing stands in the way of.
+const PREPARE: &[&str] = &[BEGIN, SETTINGS, CHARGE, FINISH];
 
 /// `process-payment`: charges an order, at most once, or undoes that.
 ///

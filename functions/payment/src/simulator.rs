@@ -35,11 +35,12 @@ macro_rules! settings_columns {
 }
 pub(crate) use settings_columns;
 
-const SETTINGS: &str = concat!("SELECT ", settings_columns!(), " FROM simulator_settings");
+pub(crate) const SETTINGS: &str =
+    concat!("SELECT ", settings_columns!(), " FROM simulator_settings");
 
 /// Once per key: what is there stays as it is. The update changes nothing, so that the row comes
 /// back whether it is new or not.
-const CHARGE: &str = "
+pub(crate) const CHARGE: &str = "
     INSERT INTO simulator_charges (key, state, amount)
     VALUES ($1, $2, round($3::bigint::numeric / 100, 2))
     ON CONFLICT ON CONSTRAINT simulator_charges_pkey

@@ -29,9 +29,7 @@ impl Function for GetProduct {
         let id = request.id()?;
         let row = self
             .database
-            .session(cx)
-            .await?
-            .query_opt(SELECT, &[&id])
+            .read_opt(cx, SELECT, &[&id])
             .await?
             .ok_or_else(unknown_product)?;
         let product = product(&row);

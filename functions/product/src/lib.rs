@@ -3,6 +3,7 @@
 //! One module per function; what they share is here: how a row becomes a message, and the circuit
 //! breaker around the database.
 
+mod lines;
 mod page;
 mod reservation;
 

@@ -25,9 +25,7 @@ impl Function for GetUser {
         let id = request.id()?;
         let row = self
             .database
-            .session(cx)
-            .await?
-            .query_opt(SELECT, &[&id])
+            .read_opt(cx, SELECT, &[&id])
             .await?
             .ok_or_else(|| Error::not_found("there is no such user"))?;
         Ok(UserResponse {

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::BufReader;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
@@ -111,7 +110,7 @@ impl ProcessLauncher {
         let id = child.id().ok_or(io::ErrorKind::NotFound)?;
         let watched = self.guard.watch(id)?;
         let tail = Tail::default();
-        let reader = tokio::spawn(log::copy(BufReader::new(output), tail.clone(), log_file));
+        let reader = tokio::spawn(log::copy(output, tail.clone(), log_file));
         let (stop, stops) = mpsc::unbounded_channel();
         let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {

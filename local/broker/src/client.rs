@@ -127,15 +127,15 @@ async fn lend(client: UnixStream, mut session: Session, seat: Seat, pool: &Arc<P
         Ok(_) => return,
         Err(_) => return abandon(session, &sent, pool).await,
     }
-    drop(client);
     match session.reset().await {
         Ok(()) => pool.give_back(session, seat),
         Err(error) => tracing::debug!(%error, "a session could not be reset"),
     }
+    drop(client);
 }
 
-/// Closes a session of which it is not known what it will do next. The server undoes its transaction when it
-/// sees the end of the connection: at once, if nothing runs.
+/// Closes a session of which it is not known what it will do next, and waits until the server has undone its
+/// transaction.
 async fn abandon(session: Session, sent: &Sent, pool: &Pool) {
     let runs = session.scan.ready < sent.scan.asked || !sent.scan.is_complete();
     if runs {
@@ -144,4 +144,5 @@ async fn abandon(session: Session, sent: &Sent, pool: &Pool) {
             tracing::warn!(%error, "what a client left behind was not cancelled");
         }
     }
+    session.close().await;
 }

@@ -172,8 +172,13 @@ async fn end(mut child: Child) {
 ///
 /// Standard input or output is not what a [`Keeper`] makes them.
 pub async fn run() -> io::Result<()> {
-    let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let control = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let listener = io::stdin().as_fd().try_clone_to_owned()?;
+    let control = io::stdout().as_fd().try_clone_to_owned()?;
+    // A terminal would be left in a mode that shells do not expect.
+    for socket in [&listener, &control] {
+        rustix::net::sockopt::socket_type(socket)?;
+    }
+    let (listener, control) = (UnixListener::from(listener), UnixStream::from(control));
     control.set_nonblocking(true)?;
     let control = tokio::net::UnixStream::from_std(control)?;
     let mut control = BufReader::new(control);

@@ -8,7 +8,7 @@ use postgres_protocol::{
     message::frontend,
 };
 use rustix::net::{RecvFlags, recv};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 use zerocart_provision::Password;
 
 use crate::{
@@ -28,6 +28,9 @@ const RESET_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest that the server may take to pass on a request to cancel.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest that the server may take to end a session that is closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The bytes that are read at once where few are expected.
 const SMALL: usize = 1024;
@@ -116,7 +119,7 @@ impl Session {
     pub(crate) async fn settle(&mut self, ready: u64) -> io::Result<()> {
         let mut buffer = [0; SMALL];
         while self.scan.ready < ready {
-            let read = self.stream.read(&mut buffer).await?;
+            let read = Stream::read(&self.stream, &mut buffer).await?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -144,7 +147,7 @@ impl Session {
         statements.extend(message(b'Q', b"DISCARD ALL\0"));
         self.scan.begin();
         let resetting = async {
-            self.stream.write_all(&statements).await?;
+            Stream::write_all(&self.stream, &statements).await?;
             self.settle(count).await
         };
         tokio::time::timeout(RESET_TIMEOUT, resetting).await??;
@@ -152,6 +155,18 @@ impl Session {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(())
+    }
+
+    /// Closes it in the middle of whatever it does, and waits for its end.
+    pub(crate) async fn close(mut self) {
+        let closing = async {
+            self.stream.shutdown().await?;
+            let mut buffer = [0; SMALL];
+            while Stream::read(&self.stream, &mut buffer).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // Any error is an end, too, and a server that does not react is not waited for.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     }
 
     /// Ends it in order. The server ends it in any case when the connection is closed.
@@ -171,9 +186,9 @@ impl Backend {
             let stream = TcpStream::connect(server).await?;
             let mut request = BytesMut::new();
             frontend::cancel_request(self.pid, self.secret, &mut request);
-            stream.write_all(&request).await?;
+            Stream::write_all(&stream, &request).await?;
             // The server closes the connection when it has sent the signal.
-            match stream.read(&mut [0]).await {
+            match Stream::read(&stream, &mut [0]).await {
                 Ok(_) => Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
                 Err(error) => Err(error),
@@ -207,7 +222,7 @@ async fn log_in(stream: TcpStream, key: Arc<Key>, password: &Password) -> Result
     let mut scan = ServerScan::default();
     loop {
         if !out.is_empty() {
-            stream.write_all(&out).await.map_err(lost)?;
+            Stream::write_all(&stream, &out).await.map_err(lost)?;
             out.clear();
         }
         let whole = login_message(&stream).await.map_err(lost)?;
@@ -244,13 +259,13 @@ async fn log_in(stream: TcpStream, key: Arc<Key>, password: &Password) -> Result
 
 async fn login_message(stream: &TcpStream) -> io::Result<Vec<u8>> {
     let mut whole = vec![0; 5];
-    stream.read_exact(&mut whole).await?;
+    Stream::read_exact(stream, &mut whole).await?;
     let length = usize::try_from(number(&whole[1..])).unwrap_or(usize::MAX);
     if !(4..=MAX_LOGIN_MESSAGE).contains(&length) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     whole.resize(1 + length, 0);
-    stream.read_exact(&mut whole[5..]).await?;
+    Stream::read_exact(stream, &mut whole[5..]).await?;
     Ok(whole)
 }
 

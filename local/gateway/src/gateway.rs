@@ -11,7 +11,6 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
 use http_body::Body as _;
-use uuid::Uuid;
 
 use crate::access::Observation;
 use crate::config::Route;
@@ -88,7 +87,7 @@ pub(crate) async fn handle<U: Upstream>(
     let http2 = parts.version == Version::HTTP_2;
     let is_head = parts.method == Method::HEAD;
     let asked = Asked::of(&parts);
-    let id = HeaderValue::try_from(Uuid::new_v4().simple().to_string())
+    let id = HeaderValue::try_from(headers::random_id().simple().to_string())
         .expect("hexadecimal digits are visible ASCII");
     let mut seen = Observation::new(&shared.metrics, &parts.method, id);
     let mut marks = Marks::default();
@@ -115,8 +114,11 @@ pub(crate) async fn handle<U: Upstream>(
         mark_for_browsers(plugins, &parts, &mut marks);
     }
     let headers = response.headers_mut();
-    for (name, value) in &marks.limits {
-        headers.insert(name, value.clone());
+    for (name, value) in marks.limits {
+        // A value without a name belongs to the name before it. There is none.
+        if let Some(name) = name {
+            headers.insert(name, value);
+        }
     }
     if let Some((name, value)) = marks.correlation {
         headers.insert(name, value);

@@ -6,6 +6,7 @@ use http::header::{
     TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use uuid::Uuid;
 
 use crate::trusted::Sender;
 
@@ -21,6 +22,12 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY: HeaderName = HeaderName::from_static("proxy");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// A random id (RFC 9562, UUID version 4). Its bits come from this thread's generator, which is
+/// cryptographic: `Uuid::new_v4` asks the system for them, with a call for each request.
+pub(crate) fn random_id() -> Uuid {
+    uuid::Builder::from_random_bytes(rand::random()).into_uuid()
+}
 
 /// Removes hop-by-hop headers (RFC 9110 section 7.6.1), and `Proxy`, which some servers take for the
 /// address of a proxy of their own (httpoxy).

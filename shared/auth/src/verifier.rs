@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
+use zerocart_verified::{Key, Verified};
 
 use crate::{Identity, Issuer, KeyError, KeyErrorKind, Keys, MAX_TOKEN_BYTES, Token, TokenError};
 use crate::{bearer, provider};
@@ -14,11 +15,46 @@ use crate::{bearer, provider};
 /// `nbf`. The machines of a fleet use NTP, so it is small.
 pub const LEEWAY_S: u64 = 5;
 
+/// The longest subject of a token that is remembered. A user's id has 36 bytes.
+const MAX_KNOWN_SUBJECT: usize = 64;
+
 /// Turns tokens into identities, with the public keys of both issuers.
-#[derive(Clone, Debug)]
+///
+/// It remembers the tokens that it accepted ([`Verified`]), because most of the work is the
+/// signature. Its keys never change, so a known token needs only a look at its times.
+#[derive(Debug)]
 pub struct Verifier {
     keys: Vec<TrustedKey>,
     validation: Validation,
+    known: Verified<Known>,
+}
+
+/// What is remembered of a token.
+#[derive(Clone, Debug)]
+struct Known {
+    identity: Identity,
+    times: Times,
+}
+
+/// When a token is valid, in whole seconds.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    exp: u64,
+    nbf: Option<u64>,
+}
+
+impl Times {
+    fn check(self, now: SystemTime) -> Result<(), TokenError> {
+        let now_s = unix_seconds(now);
+        if now_s >= self.exp.saturating_add(LEEWAY_S) {
+            return Err(TokenError::Expired);
+        }
+        let later = |nbf: u64| nbf > now_s.saturating_add(LEEWAY_S);
+        match self.nbf.is_some_and(later) {
+            true => Err(TokenError::NotYetValid),
+            false => Ok(()),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,7 +109,11 @@ impl Verifier {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.validate_exp = false;
         validation.required_spec_claims = HashSet::new();
-        Ok(Self { keys, validation })
+        Ok(Self {
+            keys,
+            validation,
+            known: Verified::new(),
+        })
     }
 
     /// Verifies `token` at the time `now`.
@@ -90,6 +130,14 @@ impl Verifier {
         let token = token.as_str();
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong);
+        }
+        let key = Key::of(&[token]);
+        if let Some(known) = self.known.get(&key) {
+            let valid = known.times.check(now);
+            if valid == Err(TokenError::Expired) {
+                self.known.forget(&key);
+            }
+            return valid.map(|()| known.identity);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
         if header.alg != Algorithm::EdDSA {
@@ -116,16 +164,11 @@ impl Verifier {
         if claims.iss != issuer.as_str() {
             return Err(TokenError::Issuer);
         }
-        let now_s = unix_seconds(now);
-        if now_s >= claims.exp.saturating_add(LEEWAY_S) {
-            return Err(TokenError::Expired);
-        }
-        if claims
-            .nbf
-            .is_some_and(|nbf| nbf > now_s.saturating_add(LEEWAY_S))
-        {
-            return Err(TokenError::NotYetValid);
-        }
+        let times = Times {
+            exp: claims.exp,
+            nbf: claims.nbf,
+        };
+        times.check(now)?;
         if !issuer.accepts_subject(&claims.sub) {
             return Err(TokenError::Subject);
         }
@@ -133,11 +176,16 @@ impl Verifier {
         if !issuer.roles().contains(&role) {
             return Err(TokenError::Role);
         }
-        Ok(Identity {
+        let identity = Identity {
             subject: claims.sub,
             role,
             issuer,
-        })
+        };
+        if identity.subject.len() <= MAX_KNOWN_SUBJECT {
+            let identity = identity.clone();
+            self.known.insert(key, Known { identity, times });
+        }
+        Ok(identity)
     }
 
     /// The sender of a request with these Authorization headers: [`bearer`], then

@@ -33,9 +33,9 @@ macro_rules! columns {
 
 /// One row also for a breaker that was never written: the clock, beside nulls.
 const LOAD: &str = concat!(
-    "SELECT ",
+    "SELECT name, ",
     columns!(),
-    " FROM (SELECT) AS one LEFT JOIN circuit_breakers ON name = $1"
+    " FROM unnest($1) AS asked (name) LEFT JOIN circuit_breakers USING (name)"
 );
 
 /// Locks the breaker's row, which is made if there is none. The clock is read once it is locked.
@@ -73,7 +73,8 @@ pub fn breaker_rules(setup: &mut Setup) -> Result<breaker::Config, Invalid> {
 /// `database` for all instances of all its callers there.
 ///
 /// It is read by the first call that needs it, and a moment after the start at the latest, so that
-/// health shows it. A probe blocks others for `probe_lease` at most, also when its process dies.
+/// health shows it. Whenever one breaker of a process is read, so are the others in the same
+/// database. A probe blocks others for `probe_lease` at most, also when its process dies.
 ///
 /// # Errors
 ///
@@ -108,12 +109,23 @@ pub fn shared_breaker(
             "a circuit breaker changed its state"
         );
     });
+    let listener = Listener {
+        name,
+        tell: Box::new(breaker.listener()),
+    };
+    database.listeners().push(listener);
     let warming = breaker.clone();
     setup.background(async move {
         tokio::time::sleep(READ_AFTER).await;
         warming.warm_up().await;
     });
     Ok(breaker)
+}
+
+/// A breaker of this process, which is told what was read of it.
+pub(crate) struct Listener {
+    name: &'static str,
+    tell: Box<dyn Fn(Loaded) + Send + Sync>,
 }
 
 /// A row of `circuit_breakers`, as the [`Store`] of one shared breaker.
@@ -143,12 +155,34 @@ impl BreakerStore {
 impl Store for BreakerStore {
     fn load(&self) -> BoxFuture<'_, Result<Loaded, BoxError>> {
         Box::pin(async move {
+            let mut names = vec![self.name];
+            let listeners = self
+                .database
+                .listeners()
+                .iter()
+                .map(|l| l.name)
+                .collect::<Vec<_>>();
+            names.extend(listeners.into_iter().filter(|name| *name != self.name));
             let session = self.session().await?;
             let client = session.client();
-            let row = session
-                .sent(client.query_typed_one(LOAD, &[(&self.name, Type::TEXT)]))
+            let rows = session
+                .sent(client.query_typed(LOAD, &[(&names, Type::TEXT_ARRAY)]))
                 .await;
-            loaded(&row.map_err(refused)?).map_err(refused)
+            let mut own = None;
+            for row in rows.map_err(refused)? {
+                let name: &str = row.try_get("name").map_err(|error| refused(error.into()))?;
+                let loaded = loaded(&row).map_err(refused)?;
+                if name == self.name {
+                    own = Some(loaded);
+                    continue;
+                }
+                for listener in self.database.listeners().iter() {
+                    if listener.name == name {
+                        (listener.tell)(loaded);
+                    }
+                }
+            }
+            own.ok_or_else(|| refused(crate::QueryError::rows(0)))
         })
     }
 

@@ -1,6 +1,10 @@
 //! A database of one domain, as its functions see it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
 
 use deadpool_postgres::{Client, Pool, PoolError};
 use futures_util::future::join_all;
@@ -13,7 +17,9 @@ use zerocart_resilience::{
     retry::{Backoff, Jitter},
 };
 
-use crate::{Config, Session, connect, connect::Transport};
+use crate::{
+    Config, Recycling, Session, breaker::Listener, connect, connect::Transport, read::Shared,
+};
 
 /// What a function wants of its database beyond the environment's settings.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +54,10 @@ struct Inner {
     prepare: &'static [&'static str],
     /// Set when the first attempt to connect has ended.
     first: OnceCell<()>,
+    /// The connection that reads share at present; none where they never do.
+    reads: Option<Mutex<Weak<Shared>>>,
+    /// The shared breakers of this process whose state is here.
+    listeners: Mutex<Vec<Listener>>,
 }
 
 impl Database {
@@ -96,6 +106,11 @@ impl Database {
             breaker: options.breaker.map(Breaker::new).transpose()?,
             prepare: options.prepare,
             first: OnceCell::new(),
+            // One connection must be left for all else. One that may have been frozen is checked
+            // before each use, which shared ones are not.
+            reads: (config.pool_size.get() > 1 && config.recycling == Recycling::Fast)
+                .then(Mutex::default),
+            listeners: Mutex::default(),
         })))
     }
 
@@ -188,10 +203,20 @@ impl Database {
         connect::open(&self.0.pool, self.0.backoff.delays()).await
     }
 
+    /// The shared breakers of this process whose state is here.
+    pub(crate) fn listeners(&self) -> MutexGuard<'_, Vec<Listener>> {
+        let listeners = self.0.listeners.lock();
+        listeners.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether as many connections exist as may.
     pub(crate) fn is_fully_connected(&self) -> bool {
         let status = self.0.pool.status();
         status.size >= status.max_size
+    }
+
+    pub(crate) fn reads(&self) -> Option<&Mutex<Weak<Shared>>> {
+        self.0.reads.as_ref()
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {

@@ -56,7 +56,8 @@ impl QueryError {
     ///
     /// The server's own refusal is definite, unless it is that of a server going down (class 57),
     /// or broken (58, XX): those may come after the commit was written.
-    pub(crate) fn unless_definite(self) -> Self {
+    #[must_use]
+    pub fn unless_definite(self) -> Self {
         match *self.0 {
             Reason::Server(error) if error.is_of(&["08", "57", "58", "XX"]) => {
                 Reason::Unknown(Some(Box::new(error))).into()

@@ -34,6 +34,53 @@ const KEEP: &str = "WITH expired AS ( \
      ) \
      INSERT INTO idempotency_keys (key, fingerprint, response, error) VALUES ($1, $2, $3, $4)";
 
+/// The beginning of a statement that does something once per idempotency key
+/// ([`Database::write_known`](crate::Database::write_known)), in its own transaction and together with the
+/// key's record: the common table expressions of a `WITH`, of which `first` has one row if the key is new,
+/// or there is none, and if the condition holds, and otherwise none.
+///
+/// $1 to $4 belong to the key. The key is looked up and recorded in one step, because a unique index
+/// tells of what was committed after the statement began. The lock keeps the statement apart from
+/// transactions under the same key that take longer.
+///
+/// ```
+/// # use zerocart_postgres::first;
+/// const PLACE: &str = concat!(
+///     "WITH ",
+///     first!("EXISTS (SELECT FROM users WHERE id = $5)"),
+///     ", placed AS (INSERT INTO orders (user_id) SELECT $5 FROM first RETURNING id)
+///     SELECT id FROM placed"
+/// );
+/// ```
+#[macro_export]
+macro_rules! first {
+    ($condition:literal) => {
+        concat!(
+            "allowed AS MATERIALIZED (SELECT 1 AS one WHERE ",
+            $condition,
+            "), expired AS ( \
+               SELECT key FROM idempotency_keys \
+               WHERE $2::bytea IS NOT NULL \
+                 AND created_at <= now() - interval '24 hours' AND key <> $2 \
+               ORDER BY created_at LIMIT 10 FOR UPDATE SKIP LOCKED \
+             ), gone AS ( \
+               DELETE FROM idempotency_keys USING expired \
+               WHERE idempotency_keys.key = expired.key \
+             ), kept AS ( \
+               INSERT INTO idempotency_keys AS old (key, fingerprint, response) \
+               SELECT $2, $3::bytea, $4::bytea FROM allowed \
+               WHERE $2 IS NOT NULL AND pg_try_advisory_xact_lock($1::bigint) \
+               ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, \
+                 response = excluded.response, error = NULL, created_at = excluded.created_at \
+               WHERE old.created_at <= now() - interval '24 hours' \
+               RETURNING 1 AS one \
+             ), first AS ( \
+               SELECT one FROM kept UNION ALL SELECT one FROM allowed WHERE $2 IS NULL \
+             )"
+        )
+    };
+}
+
 /// What a transaction under a key starts with.
 pub(crate) enum Start<R> {
     /// The request was answered before.
@@ -147,7 +194,7 @@ pub(crate) async fn commit<R: Answer>(
 }
 
 /// The lock's number: the key's first 8 bytes. Two keys that share them only exclude each other.
-fn lock_id(key: &[u8; 32]) -> i64 {
+pub(crate) fn lock_id(key: &[u8; 32]) -> i64 {
     let mut first = [0; 8];
     first.copy_from_slice(&key[..8]);
     i64::from_be_bytes(first)

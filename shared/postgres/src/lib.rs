@@ -3,8 +3,10 @@
 //! - [`Database`]: a small pool that connects lazily or beside start-up, with backoff, TLS when the
 //!   URL asks for it, and a circuit breaker when the function asks for one.
 //! - [`Database::session`] gives a [`Session`], whose statements are transactions of their own;
+//!   [`Database::read_opt`] reads a row, over a connection that such reads share;
 //!   [`Database::write`] and [`Database::write_one`] do an effect once per idempotency key, in one
-//!   transaction with the key's record; [`Database::write_after`] and
+//!   transaction with the key's record; [`Database::write_known`] and [`Database::write_together`] do
+//!   so in fewer round trips; [`Database::write_after`] and
 //!   [`Database::write_after_lookup`] let another function speak first;
 //!   [`Database::once`] is for what no transaction can span, and [`Database::transaction`] is a part
 //!   of that.
@@ -24,7 +26,7 @@
 //! # Time
 //!
 //! Every wait is bounded by the call's deadline, and every statement by `statement_timeout`, which
-//! the server enforces. A call that is dropped half-way leaves nothing behind: its connection is
+//! the server enforces. A session that is dropped half-way leaves nothing behind: its connection is
 //! closed and its statement is cancelled, rather than given back in an unknown state.
 //!
 //! # Settings
@@ -57,6 +59,7 @@ mod error;
 mod idempotency;
 mod once;
 mod password;
+mod read;
 mod session;
 mod tls;
 mod url;
@@ -76,4 +79,4 @@ pub use tokio_postgres::{
     types::{FromSql, Json, ToSql},
 };
 pub use url::{DatabaseUrl, InvalidUrl};
-pub use write::Transaction;
+pub use write::{Transaction, Written};

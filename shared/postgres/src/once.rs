@@ -125,7 +125,7 @@ impl Database {
     ///
     /// What was answered, if it was an error; 409 while a request with the key runs and 422 for
     /// another request under it; those of the database.
-    async fn answered<R: Answer>(&self, cx: &Call) -> Result<Option<R>, Error> {
+    pub(crate) async fn answered<R: Answer>(&self, cx: &Call) -> Result<Option<R>, Error> {
         let Some(key) = &cx.idempotency else {
             return Ok(None);
         };

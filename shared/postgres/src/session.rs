@@ -1,11 +1,11 @@
 //! A connection on loan to one call.
 
-mod drain;
+pub(crate) mod drain;
 
 use std::{
     fmt,
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,7 @@ use tokio_postgres::{Row, Statement, types::ToSql};
 use zerocart_core::Error;
 use zerocart_resilience::breaker::{Outcome, Permit};
 
-use crate::{Database, QueryError, connect};
+use crate::{Database, QueryError, connect, read::Shared};
 
 /// READ COMMITTED is set explicitly, because the server may have another default.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -39,6 +39,10 @@ pub struct Session {
     database: Database,
     /// None only while connecting, and after the drop.
     client: Option<Client>,
+    /// In place of `client`: a connection that several reads use at once.
+    shared: Option<Arc<Shared>>,
+    /// The connection was there before this session.
+    joined: bool,
     permit: Option<Permit>,
     deadline: Instant,
     opened: Instant,
@@ -84,6 +88,8 @@ impl Session {
         let mut session = Self {
             database: database.clone(),
             client: None,
+            shared: None,
+            joined: false,
             permit,
             deadline,
             opened: Instant::now(),
@@ -151,11 +157,7 @@ impl Session {
         statement: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, QueryError> {
-        let mut rows = self.query(statement, params).await?;
-        match rows.len() {
-            0 | 1 => Ok(rows.pop()),
-            more => Err(QueryError::rows(more)),
-        }
+        at_most_one(self.query(statement, params).await?)
     }
 
     /// The row of a statement that gives exactly one.
@@ -335,19 +337,67 @@ impl Session {
         state.pending = 0;
     }
 
+    /// A session over a connection that others use, too, for a single read.
+    pub(crate) fn join(
+        database: &Database,
+        deadline: Instant,
+        permit: Option<Permit>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            database: database.clone(),
+            client: None,
+            shared: Some(shared),
+            joined: true,
+            permit,
+            deadline,
+            opened: Instant::now(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Lets other reads join from now on. Must be called before its first statement.
+    pub(crate) fn share(&mut self) -> Option<Arc<Shared>> {
+        let shared = Arc::new(Shared::new(self.client.take()?, &self.database));
+        self.shared = Some(Arc::clone(&shared));
+        Some(shared)
+    }
+
+    /// Uses another connection from now on, and gives its own back. Must be called before its first
+    /// statement.
+    pub(crate) fn rejoin(&mut self, shared: Arc<Shared>) {
+        self.client = None;
+        self.shared = Some(shared);
+        self.joined = true;
+    }
+
     pub(crate) fn client(&self) -> &Client {
+        let shared = self.shared.as_deref().map(Shared::client);
         self.client
             .as_ref()
+            .or(shared)
             .expect("a session that was handed out has its connection until it is dropped")
     }
 
     /// Whether the connection is older than this session.
-    fn is_reused(&self) -> bool {
-        Client::metrics(self.client()).recycle_count > 0
+    pub(crate) fn is_reused(&self) -> bool {
+        self.joined || Client::metrics(self.client()).recycle_count > 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The row, if there is one.
+///
+/// # Errors
+///
+/// When there are more.
+pub(crate) fn at_most_one(mut rows: Vec<Row>) -> Result<Option<Row>, QueryError> {
+    match rows.len() {
+        0 | 1 => Ok(rows.pop()),
+        more => Err(QueryError::rows(more)),
     }
 }
 
@@ -357,10 +407,10 @@ impl Drop for Session {
         let state = std::mem::take(&mut *self.state());
         if let Some(permit) = self.permit.take() {
             let cut_off = Instant::now() >= self.deadline && self.opened.elapsed() >= FAIR_CHANCE;
-            let waiting = match &client {
-                Some(_) => state.pending > 0,
+            let waiting = match client.is_some() || self.shared.is_some() {
+                true => state.pending > 0,
                 // Waiting for one of the connections that others use says nothing.
-                None => !self.database.is_fully_connected(),
+                false => !self.database.is_fully_connected(),
             };
             let verdict = match state.verdict {
                 Some(Outcome::Failure) => Outcome::Failure,
@@ -369,6 +419,11 @@ impl Drop for Session {
                 verdict => verdict.unwrap_or(Outcome::Ignore),
             };
             permit.settle(verdict);
+        }
+        if let Some(shared) = self.shared.take() {
+            let unanswered = state.pending > 0;
+            let late = unanswered && Instant::now() >= self.deadline;
+            return shared.leave(unanswered, state.spoilt || late || state.preparing > 0);
         }
         let Some(client) = client else { return };
         if state.transaction_is_over() && !state.spoilt {

@@ -2,13 +2,14 @@
 
 use std::{fmt, marker::PhantomData, ops::Deref};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use tokio_postgres::{Row, types::ToSql};
 use zerocart_core::{Call, Error, Idempotency};
 
 use crate::{
     Answer, Database, QueryError, Session,
     idempotency::{self, Start},
+    session,
 };
 
 /// The inside of a transaction: a [`Session`] whose statements take effect together.
@@ -100,6 +101,93 @@ impl Database {
         result
     }
 
+    /// Runs one statement once per idempotency key, whose `answer` is known before: the statement, with
+    /// the lookup and the record of the key, is one round trip and its own transaction.
+    ///
+    /// `statement` begins with [`first!`](crate::first): the statement must do nothing where its `first`
+    /// has no row. It gives a row if it has done something. `params` are its parameters from $5 on.
+    /// `result` makes the caller's result of what the statement gave. For an error, the statement itself
+    /// must have changed nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of `result`, which gets none where the condition of `first!` does not hold, and as
+    /// [`write`](Self::write).
+    pub async fn write_known<R, T, F>(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+        answer: &R,
+        result: F,
+    ) -> Result<Written<T, R>, Error>
+    where
+        R: Answer,
+        F: FnOnce(Result<Option<Row>, QueryError>) -> Result<T, Error> + Send,
+    {
+        let key = cx.idempotency.as_ref();
+        let lock = key.map(|key| idempotency::lock_id(&key.key));
+        let digest = key.map(|key| key.key.as_slice());
+        let fingerprint = key.map(|key| key.fingerprint.as_slice());
+        let record = key.map(|_| answer.to_bytes());
+        let mut all: Vec<&(dyn ToSql + Sync)> = vec![&lock, &digest, &fingerprint, &record];
+        all.extend(params);
+        let written = {
+            let session = self.session(cx).await?;
+            let written = session.query_opt(statement, &all).await;
+            written.map_err(QueryError::unless_definite)
+        };
+        if let Ok(None) = written
+            && let Some(answer) = self.answered(cx).await?
+        {
+            return Ok(Written::Before(answer));
+        }
+        result(written).map(Written::Now)
+    }
+
+    /// Runs statements in one transaction, once per idempotency key. They are sent one after the other
+    /// without waiting: `work` joins the futures of these `statements`, in their order
+    /// (`futures_util::future::join` asks in order, `tokio::join!` does not).
+    ///
+    /// Without a key this takes a single round trip, COMMIT included. So `answer` must not refuse what
+    /// the statements did, as in [`write_one`](Self::write_one).
+    ///
+    /// # Errors
+    ///
+    /// Those of `work` and of `answer`, and as [`write`](Self::write).
+    pub async fn write_together<'a, R, T, W, F>(
+        &self,
+        cx: &Call,
+        statements: &'a [&'a str],
+        work: W,
+        answer: F,
+    ) -> Result<R, Error>
+    where
+        R: Answer,
+        T: Send,
+        W: for<'t> FnOnce(&'t Transaction<'a>) -> BoxFuture<'t, Result<T, QueryError>> + Send + 'a,
+        F: FnOnce(T) -> Result<R, Error> + Send + 'a,
+    {
+        if cx.idempotency.is_some() {
+            return self
+                .write(cx, |tx: &mut Transaction<'a>| {
+                    Box::pin(async move {
+                        tx.prepare(statements).await?;
+                        answer(work(tx).await?)
+                    })
+                })
+                .await;
+        }
+        let tx = self.begin(cx).await?;
+        // Otherwise one that is not prepared yet would be overtaken by COMMIT.
+        tx.prepare(statements).await?;
+        let (done, committed) = join(work(&tx), tx.commit(async { Ok(()) })).await;
+        // After a statement that failed, COMMIT has rolled back.
+        let done = done.map_err(QueryError::unless_definite)?;
+        committed?;
+        answer(done)
+    }
+
     async fn begin<'a>(&self, cx: &Call) -> Result<Transaction<'a>, Error> {
         let session = self.session(cx).await?;
         session.begin_lazily();
@@ -153,17 +241,48 @@ impl Database {
         R: Answer,
         F: FnOnce(Result<Option<Row>, QueryError>) -> Result<R, Error> + Send,
     {
+        self.write_rows(cx, statement, params, |result| {
+            answer(result.and_then(session::at_most_one))
+        })
+        .await
+    }
+
+    /// Runs one statement, which gives any number of rows: otherwise as [`write_one`](Self::write_one).
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::write`].
+    pub async fn write_rows<R, F>(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+        answer: F,
+    ) -> Result<R, Error>
+    where
+        R: Answer,
+        F: FnOnce(Result<Vec<Row>, QueryError>) -> Result<R, Error> + Send,
+    {
         if cx.idempotency.is_some() {
             return self
                 .write(cx, |tx: &mut Transaction<'_>| {
-                    Box::pin(async move { answer(tx.query_opt(statement, params).await) })
+                    Box::pin(async move { answer(tx.query(statement, params).await) })
                 })
                 .await;
         }
         let session = self.session(cx).await?;
-        let result = session.query_opt(statement, params).await;
+        let result = session.query(statement, params).await;
         answer(result.map_err(QueryError::unless_definite))
     }
+}
+
+/// What came of a write whose answer was known before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written<T, R> {
+    /// This call has done it.
+    Now(T),
+    /// An earlier call under the same key was answered so.
+    Before(R),
 }
 
 async fn plain<'a, R, F>(tx: &mut Transaction<'a>, handler: F) -> Result<R, Error>

@@ -44,6 +44,7 @@ pub(crate) struct Rules {
     pub(crate) present: bool,
     pub(crate) present_unless: Option<String>,
     pub(crate) instead: Option<String>,
+    pub(crate) required_unless: Option<String>,
 }
 
 /// `zerocart.Job`.
@@ -178,6 +179,7 @@ pub(crate) fn rules(pool: &DescriptorPool, field: &FieldDescriptor) -> Result<Ru
         present: flag(&message, "present"),
         present_unless: Some(text(&message, "present_unless")).filter(|flag| !flag.is_empty()),
         instead: Some(text(&message, "instead")).filter(|field| !field.is_empty()),
+        required_unless: Some(text(&message, "required_unless")).filter(|list| !list.is_empty()),
     })
 }
 

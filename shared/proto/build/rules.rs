@@ -83,6 +83,9 @@ fn emit(
         if rules.secret {
             secrets.push(field.name().to_owned());
         }
+        if let Some(list) = &rules.required_unless {
+            alternative(message, &field, &rules, list)?;
+        }
         writeln!(checks, "        {}", check(&field, &rules)?)?;
     }
     writeln!(
@@ -146,6 +149,24 @@ fn presence(message: &MessageDescriptor, field: &FieldDescriptor, rules: &Rules)
     Ok(format!(
         "if !self.{flag} {{ violations.present({name:?}); }}"
     ))
+}
+
+/// Refuses a rule that names no list beside the field.
+fn alternative(
+    message: &MessageDescriptor,
+    field: &FieldDescriptor,
+    rules: &Rules,
+    list: &str,
+) -> Result<()> {
+    let is_list = message
+        .get_field_by_name(list)
+        .is_some_and(|other| other.is_list());
+    ensure!(
+        is_list && !field.is_list() && !rules.required && !rules.present,
+        "{}: `required_unless` names a list of the request, and is the only rule of what is required",
+        field.full_name()
+    );
+    Ok(())
 }
 
 /// What brings a field to its one form, where equal values can be written in several.
@@ -259,7 +280,7 @@ fn text(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
         Some("OPAQUE") => "Opaque",
         Some(other) => bail!("{}: unknown format {other}", field.full_name()),
     };
-    let (required, min) = (rules.required, rules.min_len);
+    let (required, min) = (is_required(rules), rules.min_len);
     Ok(format!(
         "Text {{ required: {required}, min: {min}, max: {max}, format: Format::{format} }}"
     ))
@@ -276,6 +297,18 @@ fn number(field: &FieldDescriptor, rules: &Rules) -> Result<String> {
     }
     Ok(format!(
         "Number {{ required: {}, gte: {:?}, lte: {:?}, instead: {:?}, max_decimals: {:?} }}",
-        rules.required, rules.gte, rules.lte, rules.instead, rules.max_decimals
+        is_required(rules),
+        rules.gte,
+        rules.lte,
+        rules.instead,
+        rules.max_decimals
     ))
+}
+
+/// Whether a field is required, as an expression.
+fn is_required(rules: &Rules) -> String {
+    match &rules.required_unless {
+        Some(list) => format!("self.{list}.is_empty()"),
+        None => rules.required.to_string(),
+    }
 }

@@ -32,26 +32,26 @@ pub(crate) fn optional(field: &str, value: &str) -> Result<Option<Uuid>, Violati
 mod tests {
     use uuid::Uuid;
 
-    use crate::product::UpdateInventoryRequest;
+    use crate::cart::ClearCartRequest;
 
     #[test]
     fn a_request_gives_its_ids_and_names_the_field_that_has_none() {
         let id = Uuid::now_v7();
-        let mut request = UpdateInventoryRequest {
-            product_id: id.to_string(),
+        let mut request = ClearCartRequest {
+            user_id: id.to_string(),
             ..Default::default()
         };
-        assert_eq!(request.product_id(), Ok(id));
-        assert_eq!(request.reservation_id(), Ok(None));
-        request.reservation_id = id.to_string();
-        assert_eq!(request.reservation_id(), Ok(Some(id)));
+        assert_eq!(request.user_id(), Ok(id));
+        assert_eq!(request.order_id(), Ok(None));
+        request.order_id = id.to_string();
+        assert_eq!(request.order_id(), Ok(Some(id)));
 
-        request.product_id = String::new();
-        request.reservation_id = "7".to_owned();
+        request.user_id = String::new();
+        request.order_id = "7".to_owned();
         let told = |violation: crate::validate::Violation| violation.to_string();
-        let product = request.product_id().map_err(told);
-        assert_eq!(product.unwrap_err(), "product_id must be a UUID");
-        let reservation = request.reservation_id().map_err(told);
-        assert_eq!(reservation.unwrap_err(), "reservation_id must be a UUID");
+        let user = request.user_id().map_err(told);
+        assert_eq!(user.unwrap_err(), "user_id must be a UUID");
+        let order = request.order_id().map_err(told);
+        assert_eq!(order.unwrap_err(), "order_id must be a UUID");
     }
 }

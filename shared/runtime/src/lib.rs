@@ -12,6 +12,7 @@ mod health;
 mod invoke;
 pub mod job;
 mod json;
+mod lines;
 mod precondition;
 mod problem;
 pub mod redact;

@@ -25,9 +25,11 @@ use tokio::{
 };
 use tower::ServiceExt;
 use tracing::Level;
+use tracing_subscriber::{filter::LevelFilter, prelude::*};
 use zerocart_core::{Env, Function, Invalid, Setup, StartError};
 
 use crate::{
+    lines::Lines,
     redact::Redacted,
     router::misframed,
     service::{Built, Service},
@@ -304,21 +306,17 @@ pub(crate) fn on(kind: SignalKind) -> Result<Signal, StartError> {
 /// JSON lines on standard output, or text where a person looks on. Once in a process; what comes
 /// later changes nothing.
 pub fn init_logs(level: Level) {
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(Redacted(io::stdout));
-    let result = if io::stdout().is_terminal() {
-        builder.with_target(false).try_init()
-    } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .try_init()
+    let output = Redacted(io::stdout);
+    let lines = match io::stdout().is_terminal() {
+        true => Lines::text(output),
+        false => Lines::json(output),
     };
+    let first = tracing_subscriber::registry()
+        .with(LevelFilter::from_level(level))
+        .with(lines)
+        .try_init();
     // In tests another subscriber may be there already.
-    if result.is_err() {
+    if first.is_err() {
         return;
     }
     // What a panic says goes the way of all else, not past it to standard error.

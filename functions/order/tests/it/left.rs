@@ -85,7 +85,7 @@ impl Left {
         world.fill_cart(&self.user_id, &self.cart());
         let reserved = match self.step {
             "reserving" => self.place + i32::from(done),
-            // Refused, so that it stayed at those that it is about to release.
+            // The lines that the version before had come to.
             "releasing" => self.place,
             _ if self.status == "FAILED" => 0,
             _ => self.lines.len() as i32,

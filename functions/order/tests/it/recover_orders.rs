@@ -27,23 +27,27 @@ const LOST: End = ("FAILED", Some("interrupted"), INTERRUPTED);
 /// Undone for the reason that was recorded.
 const AS_IT_WAS: &str = "as it was";
 
-/// Every state that a driver records, how an order ends whose driver died in it, and what its next
-/// driver asks of others.
+/// Every state that a driver records, of this version or of the one before, which went line by line;
+/// how an order ends whose driver died in it, and what its next driver asks of others.
 fn states() -> Vec<(Left, End, &'static [&'static str])> {
     let undone = |status, cause| (status, Some(cause), AS_IT_WAS);
     let left = Left::at;
     vec![
-        // Back: it cannot have been charged. What is being reserved may be, so it is released.
-        (left("PENDING", "reserving", 0), LOST, &["release Tea 2"]),
+        // Back: it cannot have been charged. Lines may be reserved, so they are released.
+        (
+            left("PENDING", "reserving", 0),
+            LOST,
+            &["release Tea 2, Cup 1"],
+        ),
         (
             left("PENDING", "reserving", 1),
             LOST,
-            &["release Cup 1", "release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
         (
             left("PROCESSING", "charging", 0),
             LOST,
-            &["release Cup 1", "release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
         // Forward: it may have been.
         (
@@ -67,47 +71,47 @@ fn states() -> Vec<(Left, End, &'static [&'static str])> {
         (
             left("PROCESSING", "refunding", 0).because("unavailable"),
             undone("FAILED", "unavailable"),
-            &["refund", "release Cup 1", "release Tea 2"],
+            &["refund", "release Tea 2, Cup 1"],
         ),
         (
             left("PROCESSING", "refunding", 0).because("cancelled"),
             undone("CANCELLED", "cancelled"),
-            &["refund", "release Cup 1", "release Tea 2"],
+            &["refund", "release Tea 2, Cup 1"],
         ),
         (
             left("PAID", "refunding", 0).because("cancelled"),
             undone("CANCELLED", "cancelled"),
-            &["refund", "release Cup 1", "release Tea 2"],
+            &["refund", "release Tea 2, Cup 1"],
         ),
         (
             left("PENDING", "releasing", 1).because("refused"),
             undone("FAILED", "refused"),
-            &["release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
         (
             left("PENDING", "releasing", 2).because("interrupted"),
             undone("FAILED", "interrupted"),
-            &["release Cup 1", "release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
         (
             left("PENDING", "releasing", 1).because("cancelled"),
             undone("CANCELLED", "cancelled"),
-            &["release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
         (
             left("PROCESSING", "releasing", 2).because("declined"),
             undone("FAILED", "declined"),
-            &["release Cup 1", "release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
         (
             left("PROCESSING", "releasing", 1).because("unavailable"),
             undone("FAILED", "unavailable"),
-            &["release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
         (
             left("PAID", "releasing", 2).because("cancelled"),
             undone("CANCELLED", "cancelled"),
-            &["release Cup 1", "release Tea 2"],
+            &["release Tea 2, Cup 1"],
         ),
     ]
 }

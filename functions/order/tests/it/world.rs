@@ -123,6 +123,8 @@ struct State {
     /// By spot, and product or order; the empty one is for all.
     faults: HashMap<(Spot, String), Fault>,
     log: Vec<Seen>,
+    /// update-inventory is of the version before.
+    takes_one_line: bool,
 }
 
 /// A world of one test's own. A clone is the same.
@@ -194,6 +196,15 @@ impl World {
 
     pub(crate) fn payment(&self, order_id: &str) -> Option<Payment> {
         self.state().payments.get(order_id).cloned()
+    }
+
+    /// From now on, update-inventory is of the version before, or it is replaced.
+    pub(crate) fn set_takes_one_line(&self, takes_one_line: bool) {
+        self.state().takes_one_line = takes_one_line;
+    }
+
+    fn takes_lines(&self) -> bool {
+        !self.state().takes_one_line
     }
 
     /// From now on this goes wrong.
@@ -401,15 +412,24 @@ impl World {
             Script::<rpc::UpdateInventory>::new(move |cx, request: UpdateInventoryRequest| {
                 let world = world.clone();
                 async move {
-                    let (spot, verb) = if request.quantity_change < 0 {
+                    if !world.takes_lines() && !request.lines.is_empty() {
+                        // It does not know the field.
+                        return Err(Error::field("product_id", "is required"));
+                    }
+                    let lines = rules::lines(&request);
+                    let (spot, verb) = if lines[0].quantity_change < 0 {
                         (Spot::Reserve, "reserve")
                     } else {
                         (Spot::Release, "release")
                     };
-                    let name = world.name(&request.product_id);
-                    let what = format!("{verb} {name} {}", request.quantity_change.abs());
+                    let named = lines.iter().map(|line| {
+                        let name = world.name(&line.product_id);
+                        format!("{name} {}", line.quantity_change.abs())
+                    });
+                    let what = format!("{verb} {}", named.collect::<Vec<_>>().join(", "));
                     let seen = seen(spot, "", &request.reservation_id, what);
-                    let keys = [&*request.product_id, &*request.reservation_id];
+                    let products = lines.iter().map(|line| &*line.product_id);
+                    let keys: Vec<_> = products.chain([&*request.reservation_id]).collect();
                     world
                         .met(cx, seen, &keys, |state, _| state.update_inventory(&request))
                         .await
@@ -498,6 +518,7 @@ fn reservation(order_id: &str, product_id: &str, quantity_change: i32) -> Update
         product_id: product_id.into(),
         quantity_change,
         reservation_id: order_id.into(),
+        ..Default::default()
     }
 }
 

@@ -84,6 +84,7 @@ async fn nothing_new_is_reserved_and_what_was_is_given_back() {
             product_id: id.clone(),
             quantity_change,
             reservation_id: reservation.to_owned(),
+            ..Default::default()
         };
         admin.call::<rpc::UpdateInventory>(&request).await
     };

@@ -11,6 +11,7 @@ mod breaker;
 mod counts;
 mod create_product;
 mod get_product;
+mod lines;
 mod list_products;
 mod reservations;
 mod update_inventory;

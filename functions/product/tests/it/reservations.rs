@@ -17,19 +17,23 @@ use zerocart_test_support::{
 use crate::{Domain, UNKNOWN, answer, breaker::until, update_inventory::change};
 
 /// A change of stock for a reservation.
-fn held(reservation_id: &str, product_id: &str, quantity_change: i32) -> UpdateInventoryRequest {
+pub(crate) fn held(
+    reservation_id: &str,
+    product_id: &str,
+    quantity_change: i32,
+) -> UpdateInventoryRequest {
     UpdateInventoryRequest {
         reservation_id: reservation_id.into(),
         ..change(product_id, quantity_change)
     }
 }
 
-fn reservation() -> String {
+pub(crate) fn reservation() -> String {
     Uuid::now_v7().to_string()
 }
 
 /// A function that many may call at once, and a client of it as create-order.
-async fn busy(domain: &Domain) -> (Running, Client) {
+pub(crate) async fn busy(domain: &Domain) -> (Running, Client) {
     let function = domain
         .start_with::<UpdateInventory>(&[
             ("MAX_IN_FLIGHT", "400"),
@@ -44,20 +48,20 @@ async fn busy(domain: &Domain) -> (Running, Client) {
 
 impl Domain {
     /// Units of a product that are reserved and not released.
-    async fn held(&self, product_id: &str) -> i64 {
+    pub(crate) async fn held(&self, product_id: &str) -> i64 {
         let query = "SELECT coalesce(sum(quantity), 0) FROM reservations
                      WHERE product_id = $1 AND released_by IS NULL";
         let id = Uuid::try_parse(product_id).unwrap();
         self.sql.query_one(query, &[&id]).await.unwrap().get(0)
     }
 
-    async fn reservations(&self) -> i64 {
+    pub(crate) async fn reservations(&self) -> i64 {
         let count = "SELECT count(*) FROM reservations";
         self.sql.query_one(count, &[]).await.unwrap().get(0)
     }
 
     /// Waits until a statement of a function waits for a lock.
-    async fn until_one_waits(&self) {
+    pub(crate) async fn until_one_waits(&self) {
         let query = "SELECT EXISTS (SELECT FROM pg_stat_activity
                      WHERE datname = current_database() AND wait_event_type = 'Lock')";
         until("a statement waits", async || {

@@ -1,6 +1,6 @@
 //! Consumers and their public keys: what a deployment adds to the file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -115,7 +115,7 @@ impl Consumers {
     }
 
     pub(crate) fn credentials(&self) -> Result<Credentials, ConsumersError> {
-        let mut credentials = Credentials::new();
+        let mut credentials = HashMap::new();
         let mut usernames = HashSet::new();
         for consumer in &self.0 {
             if !usernames.insert(consumer.username.as_str()) {
@@ -137,7 +137,7 @@ impl Consumers {
                 }
             }
         }
-        Ok(credentials)
+        Ok(Credentials::new(credentials))
     }
 }
 

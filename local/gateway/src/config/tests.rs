@@ -279,7 +279,7 @@ fn consumers_are_merged_from_a_fragment() {
     };
     let other = Consumers::one("others", [key("k2"), key("k3")]).unwrap();
     let merged = one.clone().merge(other);
-    let mut keys: Vec<_> = merged.credentials().unwrap().into_keys().collect();
+    let mut keys: Vec<_> = merged.credentials().unwrap().by_key.into_keys().collect();
     keys.sort();
     assert_eq!(keys, ["k1", "k2", "k3"]);
 

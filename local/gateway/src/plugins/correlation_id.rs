@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::error::FieldError;
 use crate::connection::Connection;
+use crate::headers::random_id;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -81,7 +82,7 @@ impl CorrelationId {
 
     fn generate(&self, connection: &Connection) -> HeaderValue {
         let id = match self.generator {
-            Generator::Uuid => Uuid::new_v4().to_string(),
+            Generator::Uuid => random_id().to_string(),
             Generator::UuidCounter => {
                 format!(
                     "{}#{}",

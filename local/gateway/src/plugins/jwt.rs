@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use zerocart_verified::{Key, Verified};
 
 use super::error::FieldError;
 use crate::reply::Reply;
@@ -84,8 +85,46 @@ pub(crate) struct Credential {
     pub(crate) public_key: [u8; 32],
 }
 
-/// All credentials, by key.
-pub(crate) type Credentials = HashMap<String, Credential>;
+/// All credentials, by key, and the tokens that were verified with them. Other keys come as other
+/// `Credentials`, so no token is known for longer than its key is.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials {
+    pub(crate) by_key: HashMap<String, Credential>,
+    known: Verified<Known>,
+}
+
+impl Credentials {
+    pub(crate) fn new(by_key: HashMap<String, Credential>) -> Self {
+        Self {
+            by_key,
+            known: Verified::new(),
+        }
+    }
+}
+
+/// What is remembered of a token that was accepted. Its times are checked at each use.
+#[derive(Debug, Clone)]
+struct Known {
+    identity: Arc<Identity>,
+    times: Times,
+}
+
+/// The times of a token that are numbers.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    exp: Option<f64>,
+    nbf: Option<f64>,
+}
+
+impl Times {
+    fn of(claims: &Map<String, Value>) -> Self {
+        let number = |name| claims.get(name).and_then(Value::as_f64);
+        Self {
+            exp: number("exp"),
+            nbf: number("nbf"),
+        }
+    }
+}
 
 /// The plugin, configured.
 #[derive(Debug)]
@@ -151,9 +190,18 @@ impl Jwt {
             [token] => token,
             _ => return Err(self.invalid("Multiple tokens provided")),
         };
+        let name = &self.key_claim_name;
+        let verified = |times, identity: Arc<Identity>| match self.verify_times(times, now) {
+            Ok(()) => Ok(Some(identity)),
+            Err(errors) => Err(unauthorized(Value::Object(errors), &self.challenge_invalid)),
+        };
+        // Another plugin may look for the key in another claim.
+        let text = Key::of(&[name, token]);
+        if let Some(Known { identity, times }) = credentials.known.get(&text) {
+            return verified(times, identity);
+        }
         let token =
             Token::decode(token).map_err(|what| self.invalid(&format!("Bad token; {what}")))?;
-        let name = &self.key_claim_name;
         let key = token.claims.get(name).or_else(|| token.header.get(name));
         let key = match key {
             None | Some(Value::Null | Value::Bool(false)) => {
@@ -162,7 +210,7 @@ impl Jwt {
             Some(Value::String(key)) if key.is_empty() => {
                 return Err(self.invalid(&format!("Invalid '{name}' in claims")));
             }
-            Some(Value::String(key)) => credentials.get(key),
+            Some(Value::String(key)) => credentials.by_key.get(key),
             Some(_) => None,
         };
         let Some(credential) = key else {
@@ -174,16 +222,16 @@ impl Jwt {
         UnparsedPublicKey::new(&ED25519, &credential.public_key)
             .verify(token.signed.as_bytes(), &token.signature)
             .map_err(|_| self.invalid("Invalid signature"))?;
-        self.verify_claims(&token.claims, now)
-            .map_err(|errors| unauthorized(Value::Object(errors), &self.challenge_invalid))?;
-        Ok(Some(Arc::clone(&credential.identity)))
+        let times = Times::of(&token.claims);
+        let accepted = verified(times, Arc::clone(&credential.identity));
+        if accepted.is_ok() {
+            let identity = Arc::clone(&credential.identity);
+            credentials.known.insert(text, Known { identity, times });
+        }
+        accepted
     }
 
-    fn verify_claims(
-        &self,
-        claims: &Map<String, Value>,
-        now: SystemTime,
-    ) -> Result<(), Map<String, Value>> {
+    fn verify_times(&self, times: Times, now: SystemTime) -> Result<(), Map<String, Value>> {
         let now_s = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -194,11 +242,11 @@ impl Jwt {
         let now_s = now_s as f64;
         let mut errors = Map::new();
         for claim in &self.claims_to_verify {
-            let (name, late) = match claim {
-                Claim::Exp => ("exp", "token expired"),
-                Claim::Nbf => ("nbf", "token not valid yet"),
+            let (name, time, late) = match claim {
+                Claim::Exp => ("exp", times.exp, "token expired"),
+                Claim::Nbf => ("nbf", times.nbf, "token not valid yet"),
             };
-            let problem = match (claim, claims.get(name).and_then(Value::as_f64)) {
+            let problem = match (claim, time) {
                 (_, None) => "must be a number",
                 (Claim::Exp, Some(expires_s)) if expires_s <= now_s => late,
                 (Claim::Nbf, Some(from_s)) if from_s > now_s => late,
@@ -212,8 +260,10 @@ impl Jwt {
         )]
         let maximum_s = self.maximum_expiration_s as f64;
         if errors.is_empty() && maximum_s > 0.0 {
-            let expires_s = claims.get("exp").and_then(Value::as_f64);
-            if expires_s.is_none_or(|expires_s| expires_s - now_s > maximum_s) {
+            if times
+                .exp
+                .is_none_or(|expires_s| expires_s - now_s > maximum_s)
+            {
                 errors.insert(
                     "exp".to_owned(),
                     "exceeds maximum allowed expiration".into(),

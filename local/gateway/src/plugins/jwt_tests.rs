@@ -52,7 +52,7 @@ fn credentials(key: &str, signer: &Signer) -> Credentials {
         identity,
         public_key: signer.public_key(),
     };
-    HashMap::from([(key.to_owned(), credential)])
+    Credentials::new(HashMap::from([(key.to_owned(), credential)]))
 }
 
 fn request(authorization: &str) -> http::request::Parts {
@@ -185,7 +185,7 @@ fn a_changed_claim_breaks_the_signature() {
 
 #[test]
 fn a_missing_token_is_challenged() {
-    let known = Credentials::new();
+    let known = Credentials::default();
     let missing = "{\"message\":\"Unauthorized\"} | Bearer".to_owned();
     // Kong knows two spellings of the scheme.
     for authorization in [
@@ -240,11 +240,11 @@ fn a_preflight_needs_no_token() {
     let mut preflight = request("");
     preflight.method = http::Method::OPTIONS;
     assert_eq!(
-        answer(&zerocart(), &Credentials::new(), &preflight),
+        answer(&zerocart(), &Credentials::default(), &preflight),
         "skipped"
     );
     let strict = plugin(json!({}));
-    assert!(answer(&strict, &Credentials::new(), &preflight).contains("Unauthorized"));
+    assert!(answer(&strict, &Credentials::default(), &preflight).contains("Unauthorized"));
 }
 
 #[test]
@@ -263,7 +263,7 @@ fn only_the_gateway_names_the_consumer() {
     headers.insert("x-consumer-custom-id", HeaderValue::from_static("spoofed"));
     let signer = Signer::new();
     let known = credentials("key-1", &signer);
-    identify(Some(&known["key-1"].identity), &mut headers);
+    identify(Some(&known.by_key["key-1"].identity), &mut headers);
     assert_eq!(headers["x-consumer-username"], "zerocart-users");
     assert_eq!(headers["x-credential-identifier"], "key-1");
     assert!(!headers.contains_key("x-consumer-custom-id"));
@@ -298,4 +298,70 @@ fn only_ed25519_pem_is_read() {
     assert_eq!(key[..4], [0x19, 0xbf, 0x44, 0x09]);
     assert!(ed25519_from_pem("MCowBQYDK2VwAyEA").is_none());
     assert!(ed25519_from_pem(&pem.replace("MCow", "MCox")).is_none());
+}
+
+/// The `iat` makes the token another one, so that nothing is known of it yet.
+fn token_of(signer: &Signer, key: &str, iat: u64) -> String {
+    let header = json!({"alg": "EdDSA", "kid": key});
+    signer.token(&header, &json!({"iat": iat, "exp": NOW_S + 60}))
+}
+
+fn answer_at(seconds: u64, token: &str, known: &Credentials) -> String {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let request = request(&format!("Bearer {token}"));
+    match zerocart().authenticate(&request, known, now) {
+        Ok(identity) => identity.unwrap().username.clone(),
+        Err(reply) => reply.body().unwrap().to_string(),
+    }
+}
+
+#[test]
+fn a_known_token_expires_as_one_that_is_not_known() {
+    let signer = Signer::new();
+    let known = credentials("key-1", &signer);
+    let token = token_of(&signer, "key-1", 1);
+    for seconds in [NOW_S, NOW_S + 59, NOW_S + 60, NOW_S + 59] {
+        let fresh = credentials("key-1", &signer);
+        let expected = answer_at(seconds, &token, &fresh);
+        assert_eq!(answer_at(seconds, &token, &known), expected, "{seconds}");
+        assert_eq!(known.known.len(), 1);
+    }
+    assert!(answer_at(NOW_S + 60, &token, &known).contains("token expired"));
+}
+
+#[test]
+fn only_an_accepted_token_is_known_and_no_other_text_is_taken_for_it() {
+    let signer = Signer::new();
+    let known = credentials("key-1", &signer);
+    let token = token_of(&signer, "key-1", 1);
+    assert_eq!(answer_at(NOW_S, &token, &known), "zerocart-users");
+    for at in 0..token.len() {
+        let mut changed = token.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(changed).unwrap();
+        let fresh = credentials("key-1", &signer);
+        let expected = answer_at(NOW_S, &changed, &fresh);
+        assert_eq!(answer_at(NOW_S, &changed, &known), expected, "byte {at}");
+    }
+    let expired = answer_at(NOW_S + 60, &token_of(&signer, "key-1", 2), &known);
+    assert!(expired.contains("token expired"), "{expired}");
+    assert_eq!(known.known.len(), 1);
+}
+
+#[test]
+fn a_token_is_known_for_the_plugin_that_found_its_key_and_times() {
+    let signer = Signer::new();
+    let known = credentials("key-1", &signer);
+    let token = token_of(&signer, "key-1", 1);
+    let request = request(&format!("Bearer {token}"));
+    assert_eq!(
+        answer(&zerocart(), &known, &request),
+        "zerocart-users key-1"
+    );
+    let by_iss = plugin(json!({}));
+    assert!(answer(&by_iss, &known, &request).contains("No mandatory 'iss'"));
+    let short = json!({
+        "key_claim_name": "kid", "claims_to_verify": ["exp", "nbf"], "maximum_expiration": 10,
+    });
+    assert!(answer(&plugin(short), &known, &request).contains("must be a number"));
 }

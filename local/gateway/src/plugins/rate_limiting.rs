@@ -18,6 +18,12 @@ use super::error::FieldError;
 use super::jwt::Identity;
 use crate::reply::Reply;
 
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+/// Two for each period, the three above, and `Retry-After`.
+const MAX_HEADERS: usize = 12;
+
 /// Clients that are counted at once. Kong's shared dictionary forgets too when it is full.
 const MAX_CLIENTS: usize = 65_536;
 /// The first size at which clients whose windows are over are dropped.
@@ -85,12 +91,14 @@ enum Client {
     Named(Box<str>),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Period {
     seconds: u64,
     limit: u64,
-    limit_header: &'static str,
-    remaining_header: &'static str,
+    limit_header: HeaderName,
+    remaining_header: HeaderName,
+    /// The limit, as the header says it.
+    limit_value: HeaderValue,
 }
 
 /// What is known about a request when it is counted.
@@ -233,13 +241,13 @@ impl RateLimiting {
     }
 
     fn usage(&self, used: &[u64], admitted: bool, stop: Option<usize>, now_s: u64) -> Usage {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::with_capacity(MAX_HEADERS);
         let mut tightest: Option<(u64, &Period)> = None;
         for (position, (period, used)) in self.periods.iter().zip(used).enumerate() {
             let this_one = u64::from(admitted || stop == Some(position));
             let remaining = period.limit.saturating_sub(used + this_one);
-            headers.insert(period.limit_header, period.limit.into());
-            headers.insert(period.remaining_header, remaining.into());
+            headers.insert(&period.limit_header, period.limit_value.clone());
+            headers.insert(&period.remaining_header, remaining.into());
             let tighter = tightest.is_none_or(|(least, chosen)| {
                 remaining < least || (remaining == least && period.seconds > chosen.seconds)
             });
@@ -249,9 +257,9 @@ impl RateLimiting {
         }
         let (remaining, period) = tightest.expect("a limiter has at least one period");
         let reset_s = (period.seconds - now_s % period.seconds).max(1);
-        headers.insert("ratelimit-limit", period.limit.into());
-        headers.insert("ratelimit-remaining", remaining.into());
-        headers.insert("ratelimit-reset", reset_s.into());
+        headers.insert(LIMIT, period.limit_value.clone());
+        headers.insert(REMAINING, remaining.into());
+        headers.insert(RESET, reset_s.into());
         if self.hide_client_headers {
             headers.clear();
         }
@@ -336,8 +344,9 @@ fn periods(config: &Config) -> Result<Vec<Period>, FieldError> {
         periods.push(Period {
             seconds,
             limit,
-            limit_header,
-            remaining_header,
+            limit_header: HeaderName::from_static(limit_header),
+            remaining_header: HeaderName::from_static(remaining_header),
+            limit_value: limit.into(),
         });
     }
     if periods.is_empty() {

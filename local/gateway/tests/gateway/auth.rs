@@ -85,3 +85,26 @@ async fn keys_in_the_file_are_known_too() {
     let running = Running::start(&text, Consumers::none()).await;
     assert_eq!(get(&running, &signer.token(60)).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_token_that_is_known_ends_with_its_key() {
+    let echo = Echo::start().await;
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let running = Running::start(&config(echo.port, "", ROUTE, JWT), Consumers::none()).await;
+    let trust = |keys: &[&Signer]| {
+        let keys = keys.iter().map(|signer| signer.key());
+        let consumers = Consumers::one("zerocart-users", keys).unwrap();
+        running.gateway.replace_consumers(consumers).unwrap();
+    };
+    let (of_old, of_new) = (old.token(60), new.token(60));
+    trust(&[&old, &new]);
+    for token in [&of_old, &of_old, &of_new] {
+        assert_eq!(get(&running, token).await.status, 200);
+    }
+    trust(&[&new]);
+    let refused = get(&running, &of_old).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.message(), "No credentials found for given 'kid'");
+    assert_eq!(get(&running, &of_new).await.status, 200);
+    assert_eq!(echo.seen(), 4);
+}

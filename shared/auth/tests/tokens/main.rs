@@ -16,6 +16,7 @@ use zerocart_auth::{Identity, Issuer, KeyPair, Keys, Role, Signer, Token, TokenE
 mod claims;
 mod forgery;
 mod issuing;
+mod known;
 mod trust;
 
 const NOW_S: u64 = 1_800_000_000;

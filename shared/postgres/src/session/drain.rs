@@ -20,7 +20,7 @@ impl Drop for Draining {
 /// The driver reads and discards the answers that nobody waits for. The connection keeps its place in the
 /// pool meanwhile. No request to cancel goes out before the connection is given up: it could meet the next
 /// call's statement.
-pub(super) async fn drain(client: Client, database: Database) {
+pub(crate) async fn drain(client: Client, database: Database) {
     let mut draining = Draining(Some(client));
     let Some(client) = &draining.0 else { return };
     // The server answers in order, so the answer to this one is the last.

@@ -10,6 +10,7 @@ mod connecting;
 mod idempotency;
 mod limits;
 mod proxy;
+mod reading;
 mod shared_breaker;
 mod support;
 mod times;

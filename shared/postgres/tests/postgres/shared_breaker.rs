@@ -180,6 +180,21 @@ async fn a_fleet_opens_probes_and_closes_as_one() {
 }
 
 #[tokio::test]
+async fn one_read_is_for_all_breakers_of_a_process() {
+    const OTHER: &str = "update-inventory";
+    let test = TestDatabase::new("order").await;
+    let mut setup = Setup::new(Env::from_iter([("DATABASE_URL", test.url())]), "test");
+    let own = Database::from_setup(&mut setup, Options::default());
+    let mut breaker = |name| shared_breaker(&mut setup, &own, name, PATIENCE).unwrap();
+    let (one, other) = (breaker(NAME), breaker(OTHER));
+    let elsewhere = BreakerStore::new(&database(test.url()), OTHER);
+    fail(&Shared::new(OTHER, elsewhere, patient(RULES)).unwrap(), 2).await;
+    one.warm_up().await;
+    assert_eq!(one.snapshot().consecutive_failures, 0);
+    assert_eq!(other.snapshot().consecutive_failures, 2);
+}
+
+#[tokio::test]
 async fn without_the_database_traffic_flows() {
     let mut server = TestServer::private().await;
     let test = server.database("order").await;

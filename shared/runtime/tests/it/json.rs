@@ -39,6 +39,7 @@ async fn inventory(authority: &Authority) -> Running {
             success: true,
             new_inventory: request.quantity_change,
             message: request.product_id,
+            lines: Vec::new(),
         })
     });
     Running::scripted(authority.env(), script).await

@@ -3,13 +3,14 @@
 use std::net::TcpListener;
 
 use http::Method;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use zerocart_test_support::clients::Reply;
 
 use super::{
     engine::{Data, Engine, PATIENCE, zerocart},
     http::Http,
-    processes,
+    processes, until,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,6 +56,36 @@ async fn it_ends_without_a_trace_and_comes_back_with_its_data() {
     let engine = Engine::start(&data).await;
     let total = engine.http().get("/products").await.outcome::<Value>().ok()["total"].clone();
     assert_eq!(total, 2);
+    engine.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_broker_that_is_killed_is_started_again() {
+    let data = Data::new();
+    let engine = Engine::start(&data).await;
+    let http = engine.http();
+    http.get("/products").await.outcome::<Value>().ok();
+    let broker = |processes: Vec<processes::Process>| {
+        // Unlike the engine, it gets no variables.
+        let is_broker = |p: &processes::Process| p.name == "zerocart" && p.env("PATH").is_none();
+        let broker = processes.into_iter().find(is_broker);
+        broker.expect("the engine has a broker")
+    };
+    let killed = broker(engine.processes());
+    killed.signal(Signal::KILL);
+    processes::gone(std::slice::from_ref(&killed), PATIENCE).await;
+    // Its sessions ended with it. A call that met one of them may fail, and no later one.
+    until("a call is answered", PATIENCE, || async {
+        (http.get("/products").await.status == 200).then_some(())
+    })
+    .await;
+    http.get("/products").await.outcome::<Value>().ok();
+    assert_ne!(broker(engine.processes()), killed);
+    let said = engine.output();
+    assert!(
+        said.contains("the session broker died (signal: 9 (SIGKILL))"),
+        "{said}"
+    );
     engine.stop().await;
 }
 

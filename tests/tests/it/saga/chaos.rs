@@ -1,5 +1,5 @@
-//! Many buyers, some of the same scarce product, while processes are killed all the time, PostgreSQL
-//! now and then, and the payment provider fails.
+//! Many buyers, some of the same scarce product, while processes are killed all the time, PostgreSQL and the
+//! session broker now and then, and the payment provider fails.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -30,6 +30,8 @@ struct Load {
     kill_every: Duration,
     /// How often PostgreSQL is killed, in equal parts of the time.
     outages: u32,
+    /// The mean pause between two kills of the session broker, which ends all sessions at once.
+    broker_every: Duration,
     provider: Provider,
     /// The longest pause between two refunds of an admin.
     refund_every: Duration,
@@ -48,6 +50,7 @@ const LOAD: Load = Load {
     orders: 100,
     kill_every: Duration::from_millis(333),
     outages: 2,
+    broker_every: Duration::from_secs(4),
     provider: Provider {
         failure_rate: 0.15,
         failures: &[],
@@ -114,6 +117,17 @@ impl Load {
         kills
     }
 
+    /// Kills the session broker until `end`. Gives how often.
+    async fn broker(&self, town: &Town, end: Instant) -> u32 {
+        let mut rng = StdRng::seed_from_u64(!self.seed);
+        let mut kills = 0;
+        while Instant::now() < end {
+            sleep(self.broker_every.mul_f64(rng.random_range(0.5..1.5))).await;
+            kills += u32::from(town.shop.broker().kill());
+        }
+        kills
+    }
+
     /// Kills PostgreSQL.
     async fn outages(&self, town: &Town, begin: Instant) {
         for n in 1..=self.outages {
@@ -161,9 +175,10 @@ async fn most_orders_are_paid_whatever_is_killed() {
     // A client repeats a request under its key until it has an outcome.
     let buying = timeout(load.time + load.patience, buying);
     let mut refunds = Refunds::new(&town.shop, load.seed, load.refund_every);
-    let (kills, (), made) = tokio::select! {
+    let (kills, (), of_broker, made) = tokio::select! {
         ended = async {
-            tokio::join!(load.rage(&town, end), load.outages(&town, begin), buying)
+            let outages = load.outages(&town, begin);
+            tokio::join!(load.rage(&town, end), outages, load.broker(&town, end), buying)
         } => ended,
         () = town.refund(&mut refunds) => unreachable!("the admin never has enough"),
     };
@@ -180,10 +195,14 @@ async fn most_orders_are_paid_whatever_is_killed() {
     let all = paid.len() + others.len();
     let share = paid.len() as f64 / all as f64;
     eprintln!(
-        "seed {}: {kills} kills, {} of {all} orders paid ({share:.2}), {made} asked for: {:#?}",
+        "seed {}: {kills} kills, {of_broker} of the broker, {} of {all} orders paid ({share:.2}), {made} asked for: {:#?}",
         load.seed,
         paid.len(),
         tally(&books)
+    );
+    assert!(
+        of_broker >= 3 && town.shop.broker().starts() > of_broker,
+        "{of_broker}"
     );
     assert!(kills > load.buyers && all > load.buyers, "{kills} {all}");
     assert!(books.stock(products[2]) >= 0);

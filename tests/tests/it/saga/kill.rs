@@ -443,7 +443,7 @@ async fn recover_orders_is_killed_on_the_way_forward() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recover_orders_is_killed_on_the_way_back() {
-    let reserved = Stop::At(Crossing::Answer("update-inventory".into()), 1);
+    let reserved = Stop::At(Crossing::Answer("update-inventory".into()), 0);
     kill_recover_orders(Path::Paid, reserved).await;
 }
 

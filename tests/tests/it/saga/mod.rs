@@ -7,12 +7,16 @@
 //! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]:
 //!   an admin who refunds orders meanwhile.
 //!
+//! [`cost`] counts what an order costs at the databases.
+//!
 //! The product has no code for these tests: it is killed from outside.
 
 mod backup;
 mod books;
 mod boundary;
+mod broker;
 mod chaos;
+mod cost;
 mod deadlines;
 mod forwarder;
 mod kill;

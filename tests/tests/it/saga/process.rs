@@ -116,7 +116,7 @@ pub(crate) struct Tap {
 impl Tap {
     /// Stands before `database` and `functions`.
     pub(crate) async fn new(
-        database: SocketAddr,
+        database: PathBuf,
         functions: Addresses,
         stop: Stop,
         fate: Fate,

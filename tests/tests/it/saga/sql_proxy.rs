@@ -1,10 +1,13 @@
-//! Between a process and PostgreSQL.
+//! Between a process and the session broker in front of PostgreSQL.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixStream},
 };
 
 use super::boundary::{Boundaries, Crossing, Pass};
@@ -12,18 +15,18 @@ use super::boundary::{Boundaries, Crossing, Pass};
 /// More than any of these messages takes at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Passes connections on to `server`.
-pub(crate) async fn serve(listener: TcpListener, server: SocketAddr, boundaries: Boundaries) {
+/// Passes connections on to the socket `server`.
+pub(crate) async fn serve(listener: TcpListener, server: PathBuf, boundaries: Boundaries) {
     while let Ok((client, _)) = listener.accept().await {
-        tokio::spawn(relay(client, server, boundaries.clone()));
+        let (server, boundaries) = (server.clone(), boundaries.clone());
+        tokio::spawn(async move { relay(client, &server, boundaries).await });
     }
 }
 
-async fn relay(client: TcpStream, server: SocketAddr, boundaries: Boundaries) -> io::Result<()> {
+async fn relay(client: TcpStream, server: &Path, boundaries: Boundaries) -> io::Result<()> {
     let _open = boundaries.connection();
-    let server = TcpStream::connect(server).await?;
+    let server = UnixStream::connect(server).await?;
     client.set_nodelay(true)?;
-    server.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let outward = async {

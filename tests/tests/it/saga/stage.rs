@@ -30,6 +30,7 @@ use zerocart_test_support::{
 use super::{
     books::{Books, Order, Put},
     boundary::{Fate, Stop},
+    broker::Broker,
     forwarder::Addresses,
     process::{Env, Process, Tap},
     until,
@@ -100,6 +101,7 @@ pub(crate) struct Shop {
     sql: tokio::sync::Mutex<BTreeMap<&'static str, Arc<tokio_postgres::Client>>>,
     put: Mutex<Put>,
     folder: TempDir,
+    broker: Broker,
 }
 
 impl Shop {
@@ -127,6 +129,7 @@ impl Shop {
 
     fn on(server: TestServer, databases: BTreeMap<&'static str, TestDatabase>) -> Self {
         Self {
+            broker: Broker::start(databases.values()),
             server: server.into(),
             authority: Authority::generate(),
             databases,
@@ -189,7 +192,8 @@ impl Shop {
     /// The variables of a function or job of `domain`, but for where others are.
     pub(crate) fn env(&self, domain: &'static str) -> Env {
         let mut env = self.authority.env();
-        env.push(("DATABASE_URL".into(), self.databases[domain].url().into()));
+        let url = self.broker.url(self.databases[domain].name());
+        env.push(("DATABASE_URL".into(), url));
         if domain == "order" {
             let key = self.authority.service_keys().current().to_private_jwk();
             env.push(("AUTH_SERVICE_SIGNING_KEY".into(), key.to_string()));
@@ -198,8 +202,13 @@ impl Shop {
         env
     }
 
+    /// The session broker in front of the server.
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
     /// Where the server is.
-    fn server_address(&self) -> SocketAddr {
+    pub(crate) fn server_address(&self) -> SocketAddr {
         let url = self.databases["order"].url();
         let config: tokio_postgres::Config = url.parse().expect("the URL is valid");
         ([127, 0, 0, 1], config.get_ports()[0]).into()
@@ -395,7 +404,7 @@ impl Stage {
 
     /// What stands between a process and all others.
     pub(crate) async fn tap(&self, stop: Stop, fate: Fate) -> Tap {
-        Tap::new(self.shop.server_address(), self.addresses(), stop, fate).await
+        Tap::new(self.shop.broker().path(), self.addresses(), stop, fate).await
     }
 
     /// A process of a function of the order domain that is ready.

@@ -224,7 +224,8 @@ impl Town {
         }
         until("the database has noticed", async || {
             let backends = "SELECT count(*) FROM pg_stat_activity
-                            WHERE datname = current_database() AND usename = 'zerocart_order'";
+                            WHERE datname = current_database() AND usename = 'zerocart_order'
+                            AND state IS DISTINCT FROM 'idle'";
             let row = self.shop.sql("order").await.query_one(backends, &[]).await;
             let backends: i64 = row.expect("backends can be counted").get(0);
             (backends == 0).then_some(())

@@ -5,10 +5,22 @@ use zerocart_core::{Error, Kind};
 use zerocart_proto::{
     cart::{Cart, CartResponse, ClearCartRequest},
     payment::{PaymentResponse, PaymentStatusResponse, ProcessPaymentRequest},
-    product::{InventoryResponse, UpdateInventoryRequest},
+    product::{InventoryLine, InventoryResponse, UpdateInventoryRequest},
+    validate::Violations,
 };
 
 use super::{DECLINED, Payment, Reservation, Standing, State};
+
+/// The lines of a request, in either of its forms.
+pub(super) fn lines(request: &UpdateInventoryRequest) -> Vec<InventoryLine> {
+    if !request.lines.is_empty() {
+        return request.lines.clone();
+    }
+    vec![InventoryLine {
+        product_id: request.product_id.clone(),
+        quantity_change: request.quantity_change,
+    }]
+}
 
 impl State {
     pub(super) fn get_cart(&self, user_id: &str) -> CartResponse {
@@ -23,47 +35,87 @@ impl State {
         }
     }
 
+    /// All lines, or none.
     pub(super) fn update_inventory(
         &mut self,
         request: &UpdateInventoryRequest,
     ) -> Result<InventoryResponse, Error> {
-        let product = self
-            .products
-            .get_mut(&request.product_id)
-            .ok_or_else(|| Error::not_found("there is no such product"))?;
-        let key = (request.reservation_id.clone(), request.product_id.clone());
-        let refused = |message| Err(Error::new(Kind::FailedPrecondition, message));
-        let quantity = request.quantity_change.abs();
-        let known = self.reservations.get_mut(&key);
-        match known {
+        let lines = lines(request);
+        let mut wrong = Vec::new();
+        for (number, line) in lines.iter().enumerate() {
+            let why = self.refusal(&request.reservation_id, line);
+            wrong.extend(why.map(|(kind, why)| (number, kind, why)));
+        }
+        if let Some((_, kind, why)) = wrong
+            .iter()
+            .min_by_key(|(_, kind, _)| *kind != Kind::NotFound)
+        {
+            let kind = *kind;
+            if request.lines.is_empty() {
+                return Err(Error::new(kind, *why));
+            }
+            let mut named = Violations::default();
+            for (number, _, why) in wrong.iter().filter(|(_, other, _)| *other == kind) {
+                named.add(format!("lines[{number}]"), *why);
+            }
+            return Err(Error::invalid(named).with_kind(kind));
+        }
+        let mut stock = Vec::new();
+        for line in &lines {
+            stock.push(self.hold(&request.reservation_id, line));
+        }
+        Ok(InventoryResponse {
+            success: true,
+            new_inventory: stock[0],
+            ..Default::default()
+        })
+    }
+
+    /// Why a line cannot be done.
+    fn refusal(&self, reservation: &str, line: &InventoryLine) -> Option<(Kind, &'static str)> {
+        let Some(product) = self.products.get(&line.product_id) else {
+            return Some((Kind::NotFound, "there is no such product"));
+        };
+        let quantity = line.quantity_change.abs();
+        let key = (reservation.to_owned(), line.product_id.clone());
+        let why = match self.reservations.get(&key) {
             Some(known) if !known.released && known.quantity != quantity => {
-                return refused("quantity_change is not that of the reservation");
+                "quantity_change is not that of the reservation"
             }
-            Some(known) if request.quantity_change > 0 => {
-                if !known.released {
-                    known.released = true;
-                    product.stock += quantity;
-                }
+            Some(known) if known.released && line.quantity_change < 0 => {
+                "the reservation was released"
             }
-            Some(known) if known.released => return refused("the reservation was released"),
+            None if line.quantity_change < 0 && product.stock < quantity => {
+                "there is not enough in stock"
+            }
+            _ => return None,
+        };
+        Some((Kind::FailedPrecondition, why))
+    }
+
+    /// Does a line, and gives what is in stock then.
+    fn hold(&mut self, reservation: &str, line: &InventoryLine) -> i32 {
+        let product = self.products.get_mut(&line.product_id);
+        let product = product.expect("it was looked up");
+        let key = (reservation.to_owned(), line.product_id.clone());
+        let quantity = line.quantity_change.abs();
+        let releases = line.quantity_change > 0;
+        match self.reservations.get_mut(&key) {
+            Some(known) if releases && !known.released => {
+                known.released = true;
+                product.stock += quantity;
+            }
             Some(_) => {}
             None => {
-                let released = request.quantity_change > 0;
-                if !released {
-                    if product.stock < quantity {
-                        return refused("there is not enough in stock");
-                    }
+                if !releases {
                     product.stock -= quantity;
                 }
+                let released = releases;
                 let reservation = Reservation { quantity, released };
                 self.reservations.insert(key, reservation);
             }
         }
-        Ok(InventoryResponse {
-            success: true,
-            new_inventory: product.stock,
-            message: String::new(),
-        })
+        product.stock
     }
 
     pub(super) fn process_payment(

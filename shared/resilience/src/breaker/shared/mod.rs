@@ -172,6 +172,17 @@ impl Shared {
         self.read().await;
     }
 
+    /// What tells this breaker a state that another reader got from the store, which this breaker then
+    /// need not read. It does nothing once the breaker is gone.
+    pub fn listener(&self) -> impl Fn(Loaded) + Send + Sync + use<> {
+        let inner = Arc::downgrade(&self.inner);
+        move |Loaded { machine, now }| {
+            if let Some(inner) = inner.upgrade() {
+                Self { inner }.learn(machine, now);
+            }
+        }
+    }
+
     /// Asks for a call to pass.
     ///
     /// # Errors

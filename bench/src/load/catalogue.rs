@@ -1,0 +1,99 @@
+//! ListProducts as the catalogue grows: the first page, and a page in the middle by its token.
+//!
+//! Each time, half of the products are there before the token is taken, and the newer half comes after it. So
+//! the token points to the middle, and its form is not known here.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    client::{Caller, Job},
+    drive::Until,
+    figures::Measured,
+    rounds::{Bench, Load},
+};
+use crate::cases::{Case, text};
+
+/// Products of each size.
+const SIZES: [u64; 2] = [1_000, 1_000_000];
+
+/// Requests of a round: a page can take a second.
+const REQUESTS: usize = 20;
+
+/// A page at a size.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Page {
+    /// `first page`, or `page_token in the middle`.
+    pub(crate) page: String,
+    pub(crate) products: u64,
+    pub(crate) measured: Measured,
+}
+
+/// Measures each page at each size, of one buyer.
+pub(super) async fn measure(bench: &Bench) -> Result<Vec<Page>> {
+    let mut pages = Vec::new();
+    let mut there = vec![0; bench.sides.len()];
+    for size in SIZES {
+        let mut tokens = Vec::new();
+        for (n, side) in bench.sides.iter().enumerate() {
+            let url = side.engine.database_url("product")?;
+            if there[n] == 0 {
+                there[n] = side.shop.products.len() as u64;
+            }
+            let half = (size - there[n]) / 2;
+            add(&url, there[n], half).await?;
+            let mut caller = Caller::new(side.engine.address);
+            let answer = caller
+                .rest(&Case::get("/products").request())?
+                .with_status(200)?;
+            let token = text(&answer.body, "/next_page_token")?;
+            add(&url, there[n] + half, size - there[n] - half).await?;
+            there[n] = size;
+            tokens.push(token);
+        }
+        let load = Load::Closed {
+            buyers: 1,
+            until: Until::Done,
+        };
+        for page in ["first page", "page_token in the middle"] {
+            let path = |n: usize| match page {
+                "first page" => "/products".to_owned(),
+                _ => format!("/products?page_token={}", tokens[n]),
+            };
+            let jobs = |n: usize, _: usize| {
+                let request = Case::get(&path(n)).request();
+                Ok(vec![Job::Rest(request, 200); REQUESTS])
+            };
+            let name = format!("{page}, {size} products");
+            let measured = bench.measure_jobs(&name, load, jobs).await?;
+            pages.push(Page {
+                page: page.to_owned(),
+                products: size,
+                measured,
+            });
+        }
+    }
+    Ok(pages)
+}
+
+/// Adds so many products, each newer than all before. `first` is how many there are.
+async fn add(url: &str, first: u64, n: u64) -> Result<()> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+    let connection = tokio::spawn(connection);
+    let (from, to) = (i64::try_from(first)?, i64::try_from(first + n)?);
+    client
+        .execute(
+            "INSERT INTO products (id, name, description, price, inventory, created_at) \
+             SELECT gen_random_uuid(), 'Tea ' || n, 'Leaves of a hill, 250 g, with a tin.', 4.5, 100, \
+             now() + n * interval '1 microsecond' \
+             FROM generate_series($1::bigint + 1, $2::bigint) AS n",
+            &[&from, &to],
+        )
+        .await
+        .context("cannot add products")?;
+    // As autovacuum does after a while.
+    client.batch_execute("VACUUM ANALYZE products").await?;
+    drop(client);
+    connection.await??;
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! What requests cost in a simulation: from the measurements of `bench-load`.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use zerocart_proto::rpc;
+
+use crate::load::{
+    Costs, MIX, Results, coarse,
+    figures::{Figures, Measured},
+};
+
+/// The domains, each with a database.
+pub(super) const DOMAINS: [&str; 5] = ["cart", "order", "payment", "product", "user"];
+
+/// The function that a shopper calls for a kind of request, and those that it calls in turn.
+pub(super) const CALLS: [(&str, &str, &[&str]); 5] = [
+    ("product", "get-product", &[]),
+    ("list", "list-products", &[]),
+    ("cart", "add-to-cart", &["get-product"]),
+    (
+        "order",
+        "create-order",
+        &[
+            "get-cart",
+            "update-inventory",
+            "process-payment",
+            "clear-cart",
+        ],
+    ),
+    ("sign-in", "authenticate-user", &[]),
+];
+
+/// CPU time of a piece of work, in microseconds: when no core was busy before, and when all were.
+///
+/// Under load a process finds more to do each time that it wakes up, so each request costs less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Cpu {
+    pub(super) idle: f64,
+    pub(super) busy: f64,
+}
+
+impl Cpu {
+    /// The same at any load.
+    pub(super) fn new(us: f64) -> Self {
+        Self { idle: us, busy: us }
+    }
+
+    pub(super) fn times(self, factor: f64) -> Self {
+        Self {
+            idle: self.idle * factor,
+            busy: self.busy * factor,
+        }
+    }
+
+    /// When this share of the cores is busy.
+    pub(super) fn at(self, load: f64) -> f64 {
+        self.idle + (self.busy - self.idle) * load.clamp(0.0, 1.0)
+    }
+}
+
+/// What one call of a function costs, in microseconds of CPU time unless it says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Price {
+    pub(super) function: String,
+    /// An index in [`DOMAINS`].
+    pub(super) domain: usize,
+    pub(super) cpu_us: Cpu,
+    pub(super) postgres_us: Cpu,
+    pub(super) trips: f64,
+    /// Transactions that write, and wait for the disk.
+    pub(super) commits: f64,
+    /// Bytes of WAL.
+    pub(super) wal_bytes: f64,
+}
+
+/// What one kind of request costs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Kind {
+    pub(super) name: String,
+    /// Of the gateway and the activator, for the call from outside, and for each call inside.
+    pub(super) edge_us: Cpu,
+    pub(super) inner_us: Cpu,
+    /// Of the client, where it runs on the same machine.
+    pub(super) client_us: Cpu,
+    /// The first is the function that the shopper calls.
+    pub(super) calls: Vec<Price>,
+    /// Time per round trip and call that is nobody's CPU time: the kernel wakes another process.
+    pub(super) hop_us: f64,
+}
+
+/// All kinds, in the order of [`CALLS`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Prices {
+    pub(super) kinds: Vec<Kind>,
+    /// A flush of the log.
+    pub(super) flush_us: f64,
+    /// A start of an instance: until it is ready, and CPU time.
+    pub(super) start_us: f64,
+    pub(super) start_cpu_us: f64,
+}
+
+impl Prices {
+    /// From the results of `bench-load`; starts take so long and so much CPU time, in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// When a part is missing: with its name.
+    pub(super) fn from_results(results: &Results, start_ms: (f64, f64)) -> Result<Self> {
+        let cure = "measure it with `just bench-load` (all parts)";
+        let costs = results
+            .costs
+            .as_ref()
+            .with_context(|| format!("the results have no part `costs`: {cure}"))?;
+        let kinds = CALLS.iter().map(|(name, ..)| {
+            let missing = || format!("the results have no loop of {name}: {cure}");
+            let busy = results.closed(name).with_context(missing)?;
+            let alone = results.single(name).with_context(missing)?;
+            Kind::of(name, busy, alone, costs).with_context(missing)
+        });
+        Ok(Self {
+            kinds: kinds.collect::<Result<_>>()?,
+            flush_us: costs.commit_ms * 1e3,
+            start_us: start_ms.0 * 1e3,
+            start_cpu_us: start_ms.1 * 1e3,
+        })
+    }
+
+    /// Of the kind with this name.
+    pub(super) fn of(&self, name: &str) -> Option<&Kind> {
+        self.kinds.iter().find(|kind| kind.name == name)
+    }
+}
+
+impl Kind {
+    fn of(name: &str, busy: &Measured, alone: &Measured, costs: &Costs) -> Option<Self> {
+        let (_, outer, inner) = CALLS.iter().find(|(kind, ..)| *kind == name)?;
+        let cost = costs.of(name)?;
+        let functions: Vec<&str> = std::iter::once(*outer)
+            .chain(inner.iter().copied())
+            .collect();
+        let domain = |function: &str| {
+            let info = rpc::ALL.iter().find(|info| info.name == function)?;
+            DOMAINS.iter().position(|domain| *domain == info.domain)
+        };
+        // One request alone, and one of many. What the kernel counts of few requests is coarse.
+        let both = |of: &dyn Fn(&Figures) -> f64| {
+            let (idle, busy) = (of(&alone.now) * 1e3, of(&busy.now) * 1e3);
+            Cpu {
+                idle: idle.max(busy),
+                busy,
+            }
+        };
+        let mut calls = Vec::new();
+        let mut writers = Vec::new();
+        for function in &functions {
+            let at = domain(function)?;
+            // What a domain costs is shared equally by its functions.
+            let same = functions.iter().filter(|other| domain(other) == Some(at));
+            let share = 1.0 / same.count() as f64;
+            let trips = cost.trips.get(DOMAINS[at]).copied().unwrap_or_default();
+            writers.push(
+                rpc::ALL
+                    .iter()
+                    .any(|info| info.name == *function && info.writes),
+            );
+            calls.push(Price {
+                function: (*function).to_owned(),
+                domain: at,
+                cpu_us: both(&|of| of.cpu_ms.get(*function).copied().unwrap_or_default()),
+                postgres_us: both(&|of| of_database(of, DOMAINS[at])).times(share),
+                trips: (trips * share).max(1.0),
+                commits: 0.0,
+                wal_bytes: 0.0,
+            });
+        }
+        spread_commits(&mut calls, &writers, cost.commits, cost.wal_bytes);
+        let edge = both(&|of| of.cpu_of("engine") + of.cpu_of("broker"));
+        // The gateway does more than the activator for a call: two thirds of the outer call are its own.
+        let weight = 1.0 + inner.len() as f64 / 3.0;
+        let mut kind = Self {
+            name: name.to_owned(),
+            edge_us: edge.times(1.0 / weight),
+            inner_us: edge.times(1.0 / weight / 3.0),
+            client_us: both(&|of| of.generator_ms),
+            calls,
+            hop_us: 0.0,
+        };
+        kind.hop_us = kind.hop(&alone.now, cost.commits * costs.commit_ms * 1e3);
+        Some(kind)
+    }
+
+    /// The time of one request alone that is neither CPU time nor a commit, for each wait of the request.
+    fn hop(&self, alone: &Figures, commits_us: f64) -> f64 {
+        let cpu: f64 = coarse(&alone.cpu_ms).values().sum::<f64>() + alone.generator_ms;
+        let waits = self.trips() + 2.0 * self.calls.len() as f64;
+        ((alone.p50_ms - cpu) * 1e3 - commits_us).max(0.0) / waits
+    }
+
+    pub(super) fn trips(&self) -> f64 {
+        self.calls.iter().map(|price| price.trips).sum()
+    }
+}
+
+/// What a database costs: its sessions, and its share of what PostgreSQL's own processes do (the log,
+/// checkpoints).
+fn of_database(figures: &Figures, domain: &str) -> f64 {
+    let of = |domain: &str| figures.cpu_ms.get(&format!("postgres/{domain}")).copied();
+    let known: f64 = DOMAINS.iter().filter_map(|domain| of(domain)).sum();
+    match of(domain) {
+        Some(own) if known > 0.0 => own / known * figures.cpu_of("postgres"),
+        _ => 0.0,
+    }
+}
+
+/// Gives commits to the functions that write: one to each, and the rest to the first, which keeps the record of
+/// what it does.
+fn spread_commits(calls: &mut [Price], writers: &[bool], commits: f64, wal_bytes: f64) {
+    let others = writers.iter().skip(1).filter(|writes| **writes).count() as f64;
+    let first = writers.first().copied().unwrap_or_default();
+    let total = if others > 0.0 || first { commits } else { 0.0 };
+    let each = if others > 0.0 {
+        (total / (others + f64::from(u8::from(first)))).min(1.0)
+    } else {
+        0.0
+    };
+    for (n, price) in calls.iter_mut().enumerate() {
+        price.commits = match (n, writers[n]) {
+            (0, true) => (total - each * others).max(0.0),
+            (_, true) => each,
+            (_, false) => 0.0,
+        };
+        let share = if total > 0.0 {
+            price.commits / total
+        } else {
+            0.0
+        };
+        price.wal_bytes = wal_bytes * share;
+    }
+}
+
+/// The shares of kinds in the mix of `bench-load`, in the order of [`CALLS`].
+pub(super) fn mix() -> [f64; CALLS.len()] {
+    CALLS.map(|(name, ..)| {
+        let share = MIX.iter().find(|(kind, _)| *kind == name);
+        share.map_or(0.0, |(_, share)| *share)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_go_to_those_that_write() {
+        let mut calls = vec![Price::default(); 5];
+        // create-order, get-cart, update-inventory, process-payment, clear-cart.
+        let writers = [true, false, true, true, true];
+        spread_commits(&mut calls, &writers, 9.0, 900.0);
+        let commits: Vec<f64> = calls.iter().map(|price| price.commits).collect();
+        assert_eq!(commits, [6.0, 0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(calls[0].wal_bytes, 600.0);
+        // A reader that uses a transaction number now and then waits for nothing.
+        let mut reader = vec![Price::default()];
+        spread_commits(&mut reader, &[false], 0.1, 10.0);
+        assert_eq!(reader[0].commits, 0.0);
+    }
+
+    #[test]
+    fn every_call_is_a_function() {
+        for (_, outer, inner) in CALLS {
+            for function in std::iter::once(&outer).chain(inner) {
+                assert!(
+                    rpc::ALL.iter().any(|info| info.name == *function),
+                    "{function}"
+                );
+            }
+        }
+        assert!((mix().iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    }
+}
