@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use zerocart_broker::APPLICATION_NAME;
 use zerocart_provision::Names;
 
 use super::{Reached, RestoreArgs, manifest::Manifest, programs::Programs, reach};
@@ -82,7 +83,8 @@ async fn refuse(programs: &Programs, args: &RestoreArgs, all: &[Names]) -> Resul
             "SELECT (SELECT count(*) FROM pg_database WHERE datname = '{database}')
                     + (SELECT count(*) FROM pg_roles WHERE rolname IN ('{role}', '{owner}'));
              SELECT count(*) FROM pg_stat_activity WHERE usename = '{role}'
-             AND (state = 'idle' AND query IN ('', 'DISCARD ALL')) IS NOT TRUE;"
+             AND (application_name = '{APPLICATION_NAME}' AND state = 'idle'
+                  AND query IN ('', 'DISCARD ALL')) IS NOT TRUE;"
         );
         let found = programs.sql(MAINTENANCE, &found).await?;
         let [there, connected] = &found[..] else {

@@ -57,4 +57,5 @@ mod wire;
 pub use broker::Broker;
 pub use options::{Login, Options};
 pub use process::{Event, Keeper, run};
+pub use server::APPLICATION_NAME;
 pub use socket::Socket;

@@ -17,6 +17,9 @@ use crate::{
     wire::{Refusal, message, number},
 };
 
+/// The `application_name` of sessions whose client gives none: `pg_stat_activity` shows whose they are.
+pub const APPLICATION_NAME: &str = "zerocart-broker";
+
 /// The longest message that the server may send during a login.
 const MAX_LOGIN_MESSAGE: usize = 64 * 1024;
 
@@ -206,17 +209,18 @@ fn lost(error: io::Error) -> Refusal {
 
 async fn log_in(stream: TcpStream, key: Arc<Key>, password: &Password) -> Result<Session, Refusal> {
     let mut out = BytesMut::new();
-    let own = [("user", &key.role), ("database", &key.database)];
+    let own = [
+        ("user", key.role.as_str()),
+        ("database", key.database.as_str()),
+    ];
     let others = key
         .parameters
         .iter()
-        .map(|(name, value)| (name.as_str(), value));
-    let parameters = own.into_iter().chain(others);
-    frontend::startup_message(
-        parameters.map(|(name, value)| (name, value.as_str())),
-        &mut out,
-    )
-    .map_err(lost)?;
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let unnamed = !key.parameters.contains_key("application_name");
+    let named = unnamed.then_some(("application_name", APPLICATION_NAME));
+    let parameters = own.into_iter().chain(named).chain(others);
+    frontend::startup_message(parameters, &mut out).map_err(lost)?;
     let mut scram = None;
     let mut backend = None;
     let mut scan = ServerScan::default();

@@ -59,11 +59,12 @@ impl Schema {
             .fetch_all(&mut *connection)
             .await
             .unwrap();
+        // Not those of kind t: a constraint trigger runs at the commit, and refuses nothing by itself.
         let rules = "SELECT conrelid::regclass::text, conname::text, pg_get_constraintdef(oid),
                             ARRAY(SELECT attname::text FROM pg_attribute
                                   WHERE attrelid = conrelid AND attnum = ANY (conkey))
                      FROM pg_constraint
-                     WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+                     WHERE connamespace = 'public'::regnamespace AND contype NOT IN ('n', 't')
                      UNION ALL
                      SELECT indrelid::regclass::text, relname::text, pg_get_indexdef(indexrelid),
                             ARRAY(SELECT attname::text FROM pg_attribute
