@@ -259,16 +259,12 @@ impl Jwt {
             reason = "a lifetime is far below 2^53 seconds"
         )]
         let maximum_s = self.maximum_expiration_s as f64;
-        if errors.is_empty() && maximum_s > 0.0 {
-            if times
-                .exp
-                .is_none_or(|expires_s| expires_s - now_s > maximum_s)
-            {
-                errors.insert(
-                    "exp".to_owned(),
-                    "exceeds maximum allowed expiration".into(),
-                );
-            }
+        let too_long = |expires_s| expires_s - now_s > maximum_s;
+        if errors.is_empty() && maximum_s > 0.0 && times.exp.is_none_or(too_long) {
+            errors.insert(
+                "exp".to_owned(),
+                "exceeds maximum allowed expiration".into(),
+            );
         }
         if errors.is_empty() {
             Ok(())
