@@ -8,7 +8,7 @@ use prost_reflect::DescriptorPool;
 use regress::Regex;
 use serde_json::{Value, json};
 use zerocart_proto::{
-    rpc::{self, Info},
+    rpc::{self, Info, Rpc as _},
     validate::{Format, Text, Violations},
 };
 
@@ -47,6 +47,10 @@ fn wanted(pool: &DescriptorPool, info: &Info) -> BTreeSet<String> {
         .fields()
         .filter(|field| info.http_body || !field.is_list());
     let mut names: BTreeSet<_> = fields.map(|field| field.name().to_owned()).collect();
+    if info.name == rpc::UpdateInventory::INFO.name {
+        // They say in another way what the path says, so only gRPC has them.
+        names.remove("lines");
+    }
     names.insert("traceparent".to_owned());
     names.extend(info.writes.then(|| "Idempotency-Key".to_owned()));
     names
