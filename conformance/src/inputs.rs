@@ -13,7 +13,7 @@ use zerocart_wires::bind;
 
 use super::{
     mistakes::{Mistake, NOT_JSON_TYPE, mistakes},
-    refusal::Refusal,
+    refusal::{MAX_REQUEST_BYTES, Refusal},
     schema::{self, Request, Rules, Things},
 };
 
@@ -414,6 +414,11 @@ impl Inputs {
         let rest = |case: &mut Case| {
             if self.place(field) == Place::Query {
                 case.rest = Way::Impossible("a query holds no list");
+            }
+            if let Way::Sent(rest, refusal) = &mut case.rest
+                && rest.body.len() > MAX_REQUEST_BYTES
+            {
+                *refusal = Refusal::too_large();
             }
         };
         let mut cases = Vec::new();

@@ -11,7 +11,7 @@ use zerocart_wires::Outcome;
 use super::answer::name;
 
 /// What a request that is too large is told: the largest one that a function reads, in bytes.
-const MAX_REQUEST_BYTES: usize = 65_536;
+pub(crate) const MAX_REQUEST_BYTES: usize = 65_536;
 
 /// The hexadecimal digits of a trace id (W3C Trace Context).
 const TRACE_ID_LEN: usize = 32;
