@@ -14,7 +14,7 @@ use uuid::Uuid;
 use zerocart_auth::{Issuer, KeySet, Signer};
 use zerocart_local_postgres::{Database, Options, Server, provision};
 use zerocart_proto::rpc::{self, Info, Role};
-use zerocart_provision::{Migrations, migrate};
+use zerocart_provision::{Migrations, Password, migrate};
 
 use crate::{
     binaries::workspace_root,
@@ -170,6 +170,26 @@ impl Stand {
     /// The database URL of the role of this domain's functions.
     pub(crate) fn database_url(&self, domain: &str) -> Result<String> {
         Ok(self.database(domain)?.url.expose())
+    }
+
+    /// The database URL of the floor: a role whose password PostgreSQL itself hashes, as `CREATE ROLE` does for
+    /// any program. That takes the 4,096 rounds of SCRAM that a password of ours does without.
+    pub(crate) async fn floor_url(&self) -> Result<String> {
+        let database = self.database("product")?;
+        let config: tokio_postgres::Config = database.url.expose().parse()?;
+        let role = config.get_user().context("the URL names a role")?;
+        let password = Password::random();
+        let create = format!(
+            "CREATE ROLE floor LOGIN IN ROLE {role} PASSWORD '{}'",
+            password.expose()
+        );
+        self.admin.batch_execute(&create).await?;
+        Ok(format!(
+            "postgres://floor:{}@127.0.0.1:{}/{}",
+            password.expose(),
+            self.server.port(),
+            database.name
+        ))
     }
 
     fn database(&self, domain: &str) -> Result<&Database> {

@@ -173,7 +173,7 @@ async fn measure(args: &Args) -> Result<bool> {
     let mut about = About::now(seed, stand.version(), args.against.as_deref());
     let nobody = ports.next()?;
     let mut subjects = subjects(&entries, &this, against.as_ref(), &stand, nobody)?;
-    let env = vec![("DATABASE_URL".to_owned(), stand.database_url("product")?)];
+    let env = vec![("DATABASE_URL".to_owned(), stand.floor_url().await?)];
     let mut floor = variant(Kind::Own, &this.programs, binaries::FLOOR, env)?;
     let seeds = seed_data(&this.programs, &stand).await?;
     let named = |subject: &Subject| args.only.iter().any(|name| name == subject.info.name);

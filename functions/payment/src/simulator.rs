@@ -184,7 +184,7 @@ impl Provider for Simulator {
         _method: &str,
     ) -> Result<Record, ProviderError> {
         let fate = self.fate(&self.settings(cx).await?);
-        sleep(fate.before).await;
+        pause(fate.before).await;
         let amount = amount.get();
         let charged: [&(dyn ToSql + Sync); 3] = [&key, &"CHARGED", &amount];
         let result = match fate.failure {
@@ -199,7 +199,7 @@ impl Provider for Simulator {
                 made.and(Err(ProviderError::Timeout))
             }
         };
-        sleep(fate.after).await;
+        pause(fate.after).await;
         result
     }
 
@@ -215,7 +215,7 @@ impl Provider for Simulator {
         let settings = self.settings(cx).await?;
         let fate = self.fate(&settings);
         let failure = outage(&settings, &fate);
-        sleep(fate.before).await;
+        pause(fate.before).await;
         let undone = match failure {
             None => self.undo(cx, key).await,
             Some(ProviderError::Timeout) if fate.lost => {
@@ -223,8 +223,15 @@ impl Provider for Simulator {
             }
             Some(error) => Err(error),
         };
-        sleep(fate.after).await;
+        pause(fate.after).await;
         undone
+    }
+}
+
+/// Waits. A sleep of nothing would last until the timer's next millisecond.
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
     }
 }
 
