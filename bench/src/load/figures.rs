@@ -101,9 +101,10 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
-    /// Of `now` to `before`, pair by pair; none without pairs.
+    /// Of `now` to `before`, pair by pair; none without pairs that can be compared.
     pub(crate) fn of(now: &[f64], before: &[f64]) -> Option<Self> {
-        let pairs = now.iter().zip(before);
+        // The kernel counts CPU time in ticks: of a short round it may have counted none.
+        let pairs = now.iter().zip(before).filter(|(_, before)| **before > 0.0);
         let ratios: Vec<f64> = pairs.map(|(now, before)| now / before).collect();
         if ratios.is_empty() {
             return None;
