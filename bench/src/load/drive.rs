@@ -22,7 +22,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::client::{Caller, Job};
 
-/// The longest latency that is told apart, in microseconds.
+/// The longest latency that has a place of its own, in microseconds.
 const MAX_US: u64 = 120_000_000;
 
 /// How a load ends.

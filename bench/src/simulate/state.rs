@@ -12,7 +12,7 @@ use super::{
     shoppers::Shoppers,
 };
 
-/// The longest latency that is told apart, in microseconds.
+/// The longest latency that has a place of its own, in microseconds.
 const MAX_US: u64 = 7_200_000_000;
 
 /// How the time of a piece of work varies around its mean.

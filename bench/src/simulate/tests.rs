@@ -200,7 +200,7 @@ fn cores_are_a_queue_as_theory_has_it() {
             clients: true,
             network_us: 0.0,
             spread: Spread::Exponential,
-            // Whoever runs, runs to the end.
+            // An order that runs, runs to its end.
             slice_us: u64::MAX,
         };
         let mut world = World::new(&setup).unwrap();

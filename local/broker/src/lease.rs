@@ -8,7 +8,7 @@ use std::{
 
 use crate::server::Backend;
 
-/// A pid and a secret, as a client is told them. The pid is the server's, the secret is drawn for each client:
+/// A pid and a secret, as a client gets them. The pid is the server's, the secret is drawn for each client:
 /// an earlier client of the session knows another one.
 type Name = (i32, i32);
 

@@ -16,7 +16,7 @@ async fn numbers(domain: &Domain) -> (i64, i64) {
     (row.get(0), row.get(1))
 }
 
-/// Two transactions that add a product each: both commit, whoever was first.
+/// Two transactions that add a product each: both commit, in any order.
 #[tokio::test]
 async fn writers_do_not_wait_for_each_other() {
     let domain = Domain::new().await;
