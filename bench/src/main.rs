@@ -18,6 +18,7 @@ mod cases;
 mod chain;
 mod checkout;
 mod cold;
+mod counters;
 mod cpu;
 mod fleet;
 mod http;

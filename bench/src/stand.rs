@@ -18,6 +18,7 @@ use zerocart_provision::{Migrations, Password, migrate};
 
 use crate::{
     binaries::workspace_root,
+    counters::Counters,
     cpu::{self, Cgroup, Snapshot},
     warm::Warm,
 };
@@ -266,16 +267,8 @@ impl Stand {
     }
 
     /// Transactions that wrote something, and bytes of WAL, so far.
-    pub(crate) async fn counters(&self) -> Result<(i64, i64)> {
-        let row = self
-            .admin
-            .query_one(
-                "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, \
-                 (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint",
-                &[],
-            )
-            .await?;
-        Ok((row.get(0), row.get(1)))
+    pub(crate) async fn counters(&self) -> Result<Counters> {
+        Counters::read(&self.admin).await
     }
 
     /// The times of so many transactions that wait for the disk, and of as many that do not, in turn, in

@@ -147,8 +147,8 @@ async fn count_all(
                 .filter(|(_, delta)| delta.trips > 0)
                 .map(|(domain, delta)| (domain, each(delta.trips as f64)))
                 .collect(),
-            commits: each((counters.0 - before.1.0) as f64),
-            wal_bytes: each((counters.1 - before.1.1) as f64),
+            commits: each((counters.transactions - before.1.transactions) as f64),
+            wal_bytes: each((counters.wal_bytes - before.1.wal_bytes) as f64),
         });
     }
     Ok(kinds)

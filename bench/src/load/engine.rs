@@ -21,6 +21,7 @@ use zerocart_proto::rpc::Role;
 use super::client::listens;
 use crate::{
     checkout::Checkout,
+    counters::Counters,
     cpu::{ByGroup, Snapshot},
 };
 
@@ -52,14 +53,6 @@ pub(crate) struct Engine {
     admin_url: String,
     /// Removed with it.
     _folder: TempDir,
-}
-
-/// Counters of the server.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    /// Transactions that wrote something.
-    pub(crate) transactions: i64,
-    pub(crate) wal_bytes: i64,
 }
 
 impl Engine {
@@ -161,18 +154,7 @@ impl Engine {
 
     /// The server's counters now.
     pub(crate) async fn counters(&self) -> Result<Counters> {
-        let row = self
-            .admin
-            .query_one(
-                "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, \
-                 (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint",
-                &[],
-            )
-            .await?;
-        Ok(Counters {
-            transactions: row.get(0),
-            wal_bytes: row.get(1),
-        })
+        Counters::read(&self.admin).await
     }
 
     /// The superuser's address of the database of a domain.

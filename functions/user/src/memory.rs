@@ -30,7 +30,7 @@ const RESERVED_BLOCKS: usize = 33 << 10;
 ///
 /// A piece is not wiped in between. That would cost a tenth of a hash, and protect little: the next hash
 /// overwrites it, or the system gets it back, which wipes it before anybody else has it. Nobody but this process
-/// can read it, and whoever could would find the passwords of the requests themselves.
+/// can read it. A program that could would also find the passwords in the requests themselves.
 #[derive(Clone, Default)]
 pub(crate) struct Arena(Arc<Mutex<State>>);
 

@@ -188,7 +188,7 @@ pub async fn run() -> io::Result<()> {
     let broker = Broker::new(listener, serde_json::from_slice(&options)?)?;
     tokio::select! {
         () = broker.serve() => {}
-        // Nothing more is sent, so whatever comes is the end.
+        // Nothing more is sent: what is read here is the end of the connection.
         _ = control.read_u8() => {}
     }
     Ok(())

@@ -194,7 +194,7 @@ impl ServerScan {
         self.position.at_boundary() && !self.broken
     }
 
-    /// The parameters that a client is told.
+    /// The parameters that a client gets at its start.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let all = self.parameters.iter();
         all.map(|(name, value)| (name.as_slice(), value.as_slice()))

@@ -160,7 +160,7 @@ impl Session {
         Ok(())
     }
 
-    /// Closes it in the middle of whatever it does, and waits for its end.
+    /// Closes it, also in the middle of a statement, and waits for its end.
     pub(crate) async fn close(mut self) {
         let closing = async {
             self.stream.shutdown().await?;
@@ -201,7 +201,7 @@ impl Backend {
     }
 }
 
-/// What a client is told while there is no server: SQLSTATE 08006, after which it may try again.
+/// The error that a client gets while there is no server: SQLSTATE 08006, after which it may try again.
 fn lost(error: io::Error) -> Refusal {
     tracing::debug!(%error, "the server does not answer");
     Refusal::new("08006", "the broker cannot reach the server")

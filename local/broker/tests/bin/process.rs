@@ -19,7 +19,7 @@ async fn main() -> std::io::Result<()> {
     let command = move || Command::new(&this);
     let _keeper = Keeper::start(socket.listener()?, options, command, move |event| {
         if let Event::Started { pid } = event {
-            // Whoever reads it may have gone.
+            // The reader may have gone.
             let _ = writeln!(std::io::stdout(), "{pid} {folder}");
         }
     });
