@@ -6,7 +6,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use zerocart_activator::{Exit, Job, JobLauncher, Launch, Launcher, Running, Stop, Tail};
-use zerocart_core::Env;
+use zerocart_core::{Env, Platform};
 use zerocart_runtime::serve_router;
 
 use crate::domains;
@@ -71,7 +71,7 @@ impl Launcher for InProcess {
             io::Error::new(io::ErrorKind::NotFound, format!("no function {name}"))
         })?;
         let env = self.env(&name, &launch.function.env);
-        let built = (service.build)(env).map_err(io::Error::other)?;
+        let built = (service.build)(Platform::default(), env).map_err(io::Error::other)?;
         launch.listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(launch.listener)?;
 

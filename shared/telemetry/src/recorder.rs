@@ -1,0 +1,112 @@
+//! Where the finished spans of a function go.
+
+use std::{fmt, io::Write, sync::Arc};
+
+use crate::{json, span::Value};
+
+/// What is written before the spans of each line, after the attributes of the resource.
+const SCOPE: &[u8] = br#"]},"scopeSpans":[{"scope":{"name":"zerocart"},"spans":["#;
+
+/// The version of the semantic conventions whose attribute names are used.
+const END: &[u8] = b"],\"schemaUrl\":\"https://opentelemetry.io/schemas/1.37.0\"}]}]}\n";
+
+/// The process that spans come from, as OpenTelemetry's resource attributes.
+#[derive(Clone, Debug)]
+pub struct Resource(Vec<u8>);
+
+impl Resource {
+    /// The instance of a function (or job, or engine) of this name and version. Its id is random, so two
+    /// processes never share one.
+    #[must_use]
+    pub fn new(function: &str, version: &str) -> Self {
+        let instance = format!("{:032x}", rand::random::<u128>());
+        Self(Vec::with_capacity(512))
+            .with("service.namespace", "zerocart")
+            .with("service.name", function)
+            .with("service.version", version)
+            .with("service.instance.id", instance.as_str())
+            .with("faas.name", function)
+            .with("faas.version", version)
+            .with("faas.instance", instance.as_str())
+            .with("process.pid", i64::from(std::process::id()))
+    }
+
+    /// Adds an attribute.
+    #[must_use]
+    pub fn with<'a>(mut self, key: &str, value: impl Into<Value<'a>>) -> Self {
+        if !self.0.is_empty() {
+            self.0.push(b',');
+        }
+        value.into().attribute(&mut self.0, key);
+        self
+    }
+}
+
+/// Writes the spans of one function. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Recorder(Option<Arc<Inner>>);
+
+pub(crate) struct Inner {
+    /// The beginning of each line, up to its span.
+    head: Vec<u8>,
+    write: Box<dyn Fn(&[u8]) + Send + Sync>,
+}
+
+impl Recorder {
+    /// Gives whole lines to `write`, one or more at a time.
+    pub fn new(resource: &Resource, write: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
+        let mut head = br#"{"resourceSpans":[{"resource":{"attributes":["#.to_vec();
+        head.extend_from_slice(&resource.0);
+        head.extend_from_slice(SCOPE);
+        Self(Some(Arc::new(Inner {
+            head,
+            write: Box::new(write),
+        })))
+    }
+
+    /// Writes to standard output. A line that cannot be written is lost: there is no other place for it.
+    pub fn stdout(resource: &Resource) -> Self {
+        Self::new(resource, |lines| {
+            let _ = std::io::stdout().lock().write_all(lines);
+        })
+    }
+
+    /// Whether spans are written anywhere.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    pub(crate) fn inner(&self) -> Option<&Arc<Inner>> {
+        self.0.as_ref()
+    }
+}
+
+impl Inner {
+    /// Appends a line for one span, whose JSON object `span` writes.
+    pub(crate) fn line(&self, lines: &mut Vec<u8>, span: impl FnOnce(&mut Vec<u8>)) {
+        lines.extend_from_slice(&self.head);
+        span(lines);
+        lines.extend_from_slice(END);
+    }
+
+    pub(crate) fn write(&self, lines: &[u8]) {
+        (self.write)(lines);
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recorder").field(&self.is_on()).finish()
+    }
+}
+
+/// Appends `"key":"` of a fixed text, for readers that look for it.
+pub(crate) fn hex(out: &mut Vec<u8>, key: &str, digits: fmt::Arguments<'_>) {
+    use std::fmt::Write as _;
+    out.push(b'"');
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":\"");
+    // Memory takes all that is written.
+    let _ = json::Plain(out).write_fmt(digits);
+    out.push(b'"');
+}
