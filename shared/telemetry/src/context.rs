@@ -72,11 +72,13 @@ impl TraceContext {
         }
     }
 
-    /// A new span under the parent of this one.
+    /// A new span under the parent of this one; under this one if it has no parent, so that a trace has one
+    /// root.
     #[must_use]
     pub fn sibling(&self) -> Self {
         Self {
             span_id: span_id(),
+            parent_id: self.parent_id.or(Some(self.span_id)),
             ..*self
         }
     }

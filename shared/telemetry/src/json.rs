@@ -16,6 +16,17 @@ pub fn number(out: &mut Vec<u8>, number: impl fmt::Display) {
     let _ = write!(Plain(out), "{number}");
 }
 
+/// Appends a text of hexadecimal digits in lower case, as many as the bytes have.
+pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    for byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
+    }
+    out.push(b'"');
+}
+
 /// Appends text as it is.
 #[derive(Debug)]
 pub struct Plain<'a>(pub &'a mut Vec<u8>);

@@ -2,7 +2,7 @@
 
 use std::{fmt, io::Write, sync::Arc};
 
-use crate::{json, span::Value};
+use crate::span::Value;
 
 /// What is written before the spans of each line, after the attributes of the resource.
 const SCOPE: &[u8] = br#"]},"scopeSpans":[{"scope":{"name":"zerocart"},"spans":["#;
@@ -26,8 +26,6 @@ impl Resource {
             .with("service.version", version)
             .with("service.instance.id", instance.as_str())
             .with("faas.name", function)
-            .with("faas.version", version)
-            .with("faas.instance", instance.as_str())
             .with("process.pid", i64::from(std::process::id()))
     }
 
@@ -82,15 +80,23 @@ impl Recorder {
 }
 
 impl Inner {
-    /// Appends a line for one span, whose JSON object `span` writes.
-    pub(crate) fn line(&self, lines: &mut Vec<u8>, span: impl FnOnce(&mut Vec<u8>)) {
-        lines.extend_from_slice(&self.head);
-        span(lines);
-        lines.extend_from_slice(END);
+    /// Begins a line, or goes on in one that has begun: the next is a span.
+    pub(crate) fn begin_span(&self, line: &mut Vec<u8>) {
+        if line.is_empty() {
+            line.reserve(self.head.len() + END.len() + 1536);
+            line.extend_from_slice(&self.head);
+        } else {
+            line.push(b',');
+        }
     }
 
-    pub(crate) fn write(&self, lines: &[u8]) {
-        (self.write)(lines);
+    /// Ends a line that has spans, and writes it.
+    pub(crate) fn write(&self, line: &mut Vec<u8>) {
+        if !line.is_empty() {
+            line.extend_from_slice(END);
+            (self.write)(line);
+            line.clear();
+        }
     }
 }
 
@@ -98,15 +104,4 @@ impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Recorder").field(&self.is_on()).finish()
     }
-}
-
-/// Appends `"key":"` of a fixed text, for readers that look for it.
-pub(crate) fn hex(out: &mut Vec<u8>, key: &str, digits: fmt::Arguments<'_>) {
-    use std::fmt::Write as _;
-    out.push(b'"');
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\":\"");
-    // Memory takes all that is written.
-    let _ = json::Plain(out).write_fmt(digits);
-    out.push(b'"');
 }

@@ -11,11 +11,11 @@ use std::{
 use crate::{
     context::TraceContext,
     json,
-    recorder::{Inner, Recorder, hex},
+    recorder::{Inner, Recorder},
     redact,
 };
 
-/// The memory for the lines of a call that has no answer yet. A call with more spans than fit writes them
+/// The memory for the spans of a call that has no answer yet. A call with more spans than fit writes them
 /// earlier.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -174,7 +174,7 @@ impl Trace {
         Span::open(self.call.clone(), context, name.into(), kind, false)
     }
 
-    /// A span beside this one: under the same parent.
+    /// A span beside this one: under the same parent. Under this one, if it has none.
     pub fn sibling(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Span {
         let context = self.context.sibling();
         Span::open(self.call.clone(), context, name.into(), kind, false)
@@ -233,10 +233,7 @@ impl Call {
 
 impl Lines {
     fn flush(&mut self, recorder: &Inner) {
-        if !self.text.is_empty() {
-            recorder.write(&self.text);
-            self.text.clear();
-        }
+        recorder.write(&mut self.text);
     }
 }
 
@@ -390,11 +387,8 @@ impl Span {
             };
         }
         let context = self.context;
-        if lines.text.capacity() == 0 {
-            lines.text.reserve(2048);
-        }
-        call.recorder
-            .line(&mut lines.text, |out| open.write(out, context, ended));
+        call.recorder.begin_span(&mut lines.text);
+        open.write(&mut lines.text, context, ended);
         match lines.state {
             State::Waiting if lines.text.len() < MAX_BYTES => {}
             State::Waiting if !context.is_sampled() => lines.text.clear(),
@@ -430,15 +424,17 @@ impl Open {
     }
 
     fn write(&self, out: &mut Vec<u8>, context: TraceContext, ended: Instant) {
+        // Until the year 2554.
         let nanos = |time: SystemTime| {
-            time.duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_nanos())
+            let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+            since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
         };
         out.push(b'{');
         ids(out, context);
         if let Some(parent) = context.parent() {
             out.push(b',');
-            hex(out, "parentSpanId", format_args!("{parent:016x}"));
+            out.extend_from_slice(b"\"parentSpanId\":");
+            json::hex(out, &parent.to_be_bytes());
         }
         // Bit 8: whether the parent is in another process is known (bit 9).
         let flags = u32::from(context.is_sampled()) | if self.root { 0x300 } else { 0x100 };
@@ -457,25 +453,29 @@ impl Open {
         );
         out.extend_from_slice(b"\",\"attributes\":[");
         out.extend_from_slice(&self.attributes);
-        out.extend_from_slice(b"],\"links\":[");
+        out.push(b']');
         for (place, Link(link)) in self.links.iter().enumerate() {
-            out.extend_from_slice(if place > 0 { b",{" } else { b"{" });
+            out.extend_from_slice(if place > 0 { b",{" } else { b",\"links\":[{" });
             ids(out, *link);
             out.push(b'}');
         }
-        out.extend_from_slice(b"],\"status\":{");
-        if self.failed {
-            out.extend_from_slice(b"\"code\":2,\"message\":");
-            out.extend_from_slice(&self.message);
+        if !self.links.is_empty() {
+            out.push(b']');
         }
-        out.extend_from_slice(b"}}");
+        if self.failed {
+            out.extend_from_slice(b",\"status\":{\"code\":2,\"message\":");
+            out.extend_from_slice(&self.message);
+            out.push(b'}');
+        }
+        out.push(b'}');
     }
 }
 
 fn ids(out: &mut Vec<u8>, context: TraceContext) {
-    hex(out, "traceId", format_args!("{:032x}", context.trace()));
-    out.push(b',');
-    hex(out, "spanId", format_args!("{:016x}", context.span()));
+    out.extend_from_slice(b"\"traceId\":");
+    json::hex(out, &context.trace().to_be_bytes());
+    out.extend_from_slice(b",\"spanId\":");
+    json::hex(out, &context.span().to_be_bytes());
 }
 
 impl fmt::Debug for Span {
