@@ -100,6 +100,7 @@ impl Driver {
             match &driven {
                 Ok(Driven::Here(order)) => {
                     drive.set("zerocart.order.status", order.saga.status.name());
+                    drive.set("zerocart.saga.step", order.saga.step.to_string().as_str());
                     if let Some(cause) = order.saga.cause {
                         drive.set("zerocart.order.cause", cause.name());
                     }
