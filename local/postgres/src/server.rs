@@ -26,8 +26,8 @@ use crate::{Error, Folder, Options, Progress, Source};
 /// How many ports are tried if other programs take them between the choice and the start.
 const PORT_TRIES: usize = 20;
 
-/// A PostgreSQL server on 127.0.0.1, and at a Unix socket. It is stopped when this value is dropped or this process ends
-/// in any way.
+/// A PostgreSQL server on 127.0.0.1, and at a Unix socket. It is stopped when this value is dropped
+/// or this process ends in any way.
 #[derive(Debug)]
 pub struct Server {
     // Dropped in this order: the process, its guard, the lock of the folder.
