@@ -367,7 +367,11 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
     about.seconds = began.elapsed().as_secs_f64();
     let summary = report::summary(&results);
     if summary.is_empty() {
-        bail!("nothing was measured");
+        let kinds = MIX.map(|(kind, _)| kind).join(", ");
+        bail!(
+            "nothing was measured: --only and --kinds exclude each other. Leave one of them out. Open loops are of \
+             {kinds}."
+        );
     }
     Ok(Run {
         title: "Load".to_owned(),
