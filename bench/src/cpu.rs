@@ -133,13 +133,15 @@ fn wakes(pid: u32) -> f64 {
         return 0.0;
     };
     let of_thread = |thread: std::io::Result<fs::DirEntry>| {
-        let status = fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        line?.trim().parse::<f64>().ok()
+        wakes_of(&fs::read_to_string(thread.ok()?.path().join("status")).ok()?)
     };
     threads.filter_map(of_thread).sum()
+}
+
+fn wakes_of(status: &str) -> Option<f64> {
+    let mut lines = status.lines();
+    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count?.trim().parse().ok()
 }
 
 /// The name, the parent, and the two times of a line of proc_pid_stat(5).
@@ -307,9 +309,20 @@ mod tests {
         }
         let own = Snapshot::of(&[std::process::id()]).unwrap();
         assert!(own.0.contains_key(&std::process::id()));
-        // This thread sleeps once more.
-        std::thread::park_timeout(std::time::Duration::from_millis(1));
-        let later = Snapshot::of(&[std::process::id()]).unwrap();
-        assert!(later.wakes_since(&own).values().sum::<f64>() >= 1.0);
+    }
+
+    #[test]
+    fn wakes_are_counted_by_group() {
+        let process = |wakes| Process {
+            wakes,
+            ..process(0, "broker", 0.0, 0.0)
+        };
+        let before = Snapshot(HashMap::from([(1, process(10.0)), (2, process(5.0))]));
+        // 3 is new. A thread of 2 ended, and took its count along.
+        let after = [(1, process(17.0)), (2, process(4.0)), (3, process(2.0))];
+        let wakes = Snapshot(HashMap::from(after)).wakes_since(&before);
+        assert_eq!(wakes, ByGroup::from([("broker".to_owned(), 9.0)]));
+        assert!(wakes_of("voluntary_ctxt_switches:\t12\n") == Some(12.0));
+        assert!(wakes_of("Name:\tx\nnonvoluntary_ctxt_switches:\t3\n").is_none());
     }
 }

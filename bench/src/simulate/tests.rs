@@ -116,7 +116,7 @@ fn without_instances_enough_requests_are_refused() {
     // 10 ms of the one thread of an instance: 100 requests per second, of 667 that come.
     let mut prices = prices();
     for price in prices.kinds.iter_mut().flat_map(|kind| &mut kind.calls) {
-        price.own = Visit::new(5_000.0);
+        price.own = Visit::new(10_000.0 / (price.trips + 1.0));
     }
     let ample = || flash(40_000.0, 100).on_machines(64, 64, 64, false, 0.0);
     let few = ample().run(&prices, &manifests()).unwrap();

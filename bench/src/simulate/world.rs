@@ -157,11 +157,6 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// The time at which the last thing happened.
-    pub(super) fn now(&self) -> Us {
-        self.events.now()
-    }
-
     pub(super) fn events(&self) -> u64 {
         self.events.taken()
     }
