@@ -102,7 +102,7 @@ pub(crate) async fn begin<R: Answer>(
     idempotency: &Idempotency,
 ) -> Result<Start<R>, Error> {
     session.enter();
-    let span = session.span(|| "SELECT idempotency_keys".into());
+    let span = session.span("SELECT idempotency_keys");
     let client = session.client();
     let key = &idempotency.key.as_slice();
     let lock = lock_id(&idempotency.key);

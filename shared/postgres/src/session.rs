@@ -3,7 +3,6 @@
 pub(crate) mod drain;
 
 use std::{
-    borrow::Cow,
     fmt,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +19,7 @@ use zerocart_core::{
 };
 use zerocart_resilience::breaker::{Outcome, Permit};
 
-use crate::{Database, QueryError, connect, read::Shared, statement};
+use crate::{Database, QueryError, connect, read::Shared, statement::Named};
 
 /// READ COMMITTED is set explicitly, because the server may have another default.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -134,13 +133,20 @@ impl Session {
         result
     }
 
-    /// A span for a statement, or for several in one round trip.
-    pub(crate) fn span(&self, name: impl FnOnce() -> Cow<'static, str>) -> Option<Span> {
+    /// A span for a statement.
+    fn span_of(&self, statement: &str) -> Option<Span> {
         let trace = self.trace.as_ref().filter(|trace| trace.is_on())?;
-        let name = name();
-        let mut span = trace.span(name.clone(), Kind::Client);
-        span.set("db.system.name", "postgresql");
-        span.set("db.query.summary", &*name);
+        let named = Named::of(statement);
+        let mut span = trace.span(named.name.clone(), Kind::Client);
+        span.set_all(&named.attributes);
+        Some(span)
+    }
+
+    /// A span for a statement of this name, or for several in one round trip.
+    pub(crate) fn span(&self, name: &'static str) -> Option<Span> {
+        let trace = self.trace.as_ref().filter(|trace| trace.is_on())?;
+        let mut span = trace.span(name, Kind::Client);
+        span.set_all(&Named::new(name).attributes);
         Some(span)
     }
 
@@ -231,7 +237,7 @@ impl Session {
         statement: &str,
         execute: impl AsyncFnOnce(&Client, Statement) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, QueryError> {
-        let span = self.span(|| statement::name(statement).into());
+        let span = self.span_of(statement);
         let result = self.run_once(statement, execute).await;
         end(span, result.as_ref().err());
         result
@@ -343,7 +349,7 @@ impl Session {
                 }
             }
         }
-        let span = self.span(|| "COMMIT".into());
+        let span = self.span("COMMIT");
         let result = self.commit_with(last).await;
         end(span, result.as_ref().err());
         result

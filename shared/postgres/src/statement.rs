@@ -4,7 +4,9 @@
 //! and the tables, such as `INSERT orders INSERT order_items`. It is made from the statement's text, which
 //! has parameters in place of values.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use zerocart_core::trace::{Attributes, Name};
 
 /// A longer name is cut (as the conventions say).
 const MAX_LEN: usize = 255;
@@ -15,24 +17,42 @@ const KEPT: usize = 256;
 thread_local! {
     /// By the place of the text in memory, which is that of a constant. The text is kept too, because memory
     /// can be used again.
-    static NAMES: RefCell<HashMap<usize, (Box<str>, Box<str>)>> = RefCell::default();
+    static NAMES: RefCell<HashMap<usize, (Box<str>, Rc<Named>)>> = RefCell::default();
 }
 
-/// The name of a statement.
-pub(crate) fn name(statement: &str) -> String {
-    let place = statement.as_ptr() as usize;
-    NAMES.with_borrow_mut(|names| {
-        if let Some((known, name)) = names.get(&place)
-            && **known == *statement
-        {
-            return name.to_string();
+/// The name of a statement's spans, and the attributes that all of them have.
+pub(crate) struct Named {
+    pub(crate) name: Name,
+    pub(crate) attributes: Attributes,
+}
+
+impl Named {
+    pub(crate) fn new(name: impl Into<Name>) -> Self {
+        let name = name.into();
+        Self {
+            attributes: Attributes::default()
+                .with("db.system.name", "postgresql")
+                .with("db.query.summary", &*name),
+            name,
         }
-        let name = summary(statement);
-        if names.len() < KEPT {
-            names.insert(place, (statement.into(), name.clone().into()));
-        }
-        name
-    })
+    }
+
+    /// The name of a statement.
+    pub(crate) fn of(statement: &str) -> Rc<Self> {
+        let place = statement.as_ptr() as usize;
+        NAMES.with_borrow_mut(|names| {
+            if let Some((known, named)) = names.get(&place)
+                && **known == *statement
+            {
+                return Rc::clone(named);
+            }
+            let named = Rc::new(Self::new(Arc::<str>::from(summary(statement))));
+            if names.len() < KEPT {
+                names.insert(place, (statement.into(), Rc::clone(&named)));
+            }
+            named
+        })
+    }
 }
 
 /// Operations and tables, in the order of the text, writes before reads. Tables are those of the database:
@@ -155,16 +175,16 @@ mod tests {
             ("SELECT pg_try_advisory_xact_lock($1)", "SELECT"),
         ] {
             assert_eq!(summary(statement), expected, "{statement}");
-            assert_eq!(name(statement), expected);
-            assert_eq!(name(statement), expected);
+            assert_eq!(&*Named::of(statement).name, expected);
+            assert_eq!(&*Named::of(statement).name, expected);
         }
     }
 
     #[test]
     fn another_text_at_the_same_place_has_its_own_name() {
         let mut text = "SELECT a FROM users".to_owned();
-        assert_eq!(name(&text), "SELECT users");
+        assert_eq!(&*Named::of(&text).name, "SELECT users");
         text.replace_range(14.., "carts");
-        assert_eq!(name(&text), "SELECT carts");
+        assert_eq!(&*Named::of(&text).name, "SELECT carts");
     }
 }

@@ -26,7 +26,7 @@ use zerocart_core::{
     Call, Error, Function, Idempotency, Invalid, Kind, Readiness, Request, Response, Setup, Start,
     error::chain,
     metrics::Metrics,
-    trace::{Kind as SpanKind, Recorder, Span, Trace, TraceContext, Value},
+    trace::{Attributes, Kind as SpanKind, Name, Recorder, Span, Trace, TraceContext, Value},
 };
 use zerocart_proto::{
     rpc::{Info, Rpc},
@@ -126,6 +126,35 @@ struct Inner<F> {
     recorder: Recorder,
     warm: AtomicBool,
     start: Start,
+    spans: Spans,
+}
+
+/// What the spans of all calls have in common.
+struct Spans {
+    json: (Name, Attributes),
+    grpc: (Name, Attributes),
+}
+
+impl Spans {
+    fn new(info: &'static Info) -> Self {
+        // `/order.OrderService/CreateOrder`.
+        let rpc = info.grpc_path.trim_start_matches('/');
+        let (service, method) = rpc.split_once('/').unwrap_or((rpc, ""));
+        let route: Arc<str> = format!("{} {}", info.http_method, info.http_path).into();
+        let json = Attributes::default()
+            .with("zerocart.protocol", Protocol::Json.name())
+            .with("http.request.method", info.http_method)
+            .with("http.route", info.http_path);
+        let grpc = Attributes::default()
+            .with("zerocart.protocol", Protocol::Grpc.name())
+            .with("rpc.system", "grpc")
+            .with("rpc.service", service)
+            .with("rpc.method", method);
+        Self {
+            json: (route.into(), json),
+            grpc: (rpc.into(), grpc),
+        }
+    }
 }
 
 impl<F> Clone for Runtime<F> {
@@ -151,6 +180,7 @@ impl<F: Function> Runtime<F> {
             recorder,
             warm: AtomicBool::new(false),
             start,
+            spans: Spans::new(Self::INFO),
         }))
     }
 
@@ -189,7 +219,7 @@ impl<F: Function> Runtime<F> {
         let context = TraceContext::from_headers(headers);
         let trace = Trace::begin(&self.0.recorder, context);
         let cold = !self.0.warm.swap(true, Ordering::Relaxed);
-        let mut recorded = Self::span(&trace, protocol);
+        let mut recorded = self.span(&trace, protocol);
         if cold {
             recorded.keep();
         }
@@ -242,28 +272,13 @@ impl<F: Function> Runtime<F> {
     }
 
     /// The span of a call that begins.
-    fn span(trace: &Trace, protocol: Protocol) -> Span {
-        let info = Self::INFO;
-        // `/order.OrderService/CreateOrder`.
-        let rpc = info.grpc_path.trim_start_matches('/');
-        let mut span = trace.root(rpc, SpanKind::Server);
-        if !span.is_on() {
-            return span;
-        }
-        span.set("zerocart.protocol", protocol.name());
-        match protocol {
-            Protocol::Json => {
-                span.rename(format!("{} {}", info.http_method, info.http_path));
-                span.set("http.request.method", info.http_method);
-                span.set("http.route", info.http_path);
-            }
-            Protocol::Grpc => {
-                let (service, method) = rpc.split_once('/').unwrap_or((rpc, ""));
-                span.set("rpc.system", "grpc");
-                span.set("rpc.service", service);
-                span.set("rpc.method", method);
-            }
-        }
+    fn span(&self, trace: &Trace, protocol: Protocol) -> Span {
+        let (name, attributes) = match protocol {
+            Protocol::Json => &self.0.spans.json,
+            Protocol::Grpc => &self.0.spans.grpc,
+        };
+        let mut span = trace.root(name.clone(), SpanKind::Server);
+        span.set_all(attributes);
         span
     }
 

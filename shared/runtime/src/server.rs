@@ -203,7 +203,14 @@ fn start(service: Service, env: Env, started: Instant) -> Result<(), StartError>
         }
     };
     start.phase("process start", started, Instant::now());
-    runtime.block_on(serve(service.name, settings, built, started, start))
+    // As a task: the event loop writes to an eventfd each time when the future of `block_on` is woken.
+    let serving = runtime.spawn(serve(service.name, settings, built, started, start));
+    runtime.block_on(serving).unwrap_or_else(|ended| {
+        Err(StartError::Io {
+            what: "the server ended",
+            source: ended.into(),
+        })
+    })
 }
 
 async fn serve(

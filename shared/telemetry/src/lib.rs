@@ -41,4 +41,4 @@ mod span;
 
 pub use context::TraceContext;
 pub use recorder::{Recorder, Resource};
-pub use span::{Kind, Link, Span, Trace, Value};
+pub use span::{Attributes, Kind, Link, Name, Span, Trace, Value};

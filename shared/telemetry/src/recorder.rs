@@ -2,7 +2,7 @@
 
 use std::{fmt, io::Write, sync::Arc};
 
-use crate::span::Value;
+use crate::span::{Attributes, Value};
 
 /// What is written before the spans of each line, after the attributes of the resource.
 const SCOPE: &[u8] = br#"]},"scopeSpans":[{"scope":{"name":"zerocart"},"spans":["#;
@@ -12,7 +12,7 @@ const END: &[u8] = b"],\"schemaUrl\":\"https://opentelemetry.io/schemas/1.37.0\"
 
 /// The process that spans come from, as OpenTelemetry's resource attributes.
 #[derive(Clone, Debug)]
-pub struct Resource(Vec<u8>);
+pub struct Resource(Attributes);
 
 impl Resource {
     /// The instance of a function (or job, or engine) of this name and version. Its id is random, so two
@@ -20,7 +20,7 @@ impl Resource {
     #[must_use]
     pub fn new(function: &str, version: &str) -> Self {
         let instance = format!("{:032x}", rand::random::<u128>());
-        Self(Vec::with_capacity(512))
+        Self(Attributes::default())
             .with("service.namespace", "zerocart")
             .with("service.name", function)
             .with("service.version", version)
@@ -31,12 +31,8 @@ impl Resource {
 
     /// Adds an attribute.
     #[must_use]
-    pub fn with<'a>(mut self, key: &str, value: impl Into<Value<'a>>) -> Self {
-        if !self.0.is_empty() {
-            self.0.push(b',');
-        }
-        value.into().attribute(&mut self.0, key);
-        self
+    pub fn with<'a>(self, key: &str, value: impl Into<Value<'a>>) -> Self {
+        Self(self.0.with(key, value))
     }
 }
 
@@ -54,7 +50,7 @@ impl Recorder {
     /// Gives whole lines to `write`, one or more at a time.
     pub fn new(resource: &Resource, write: impl Fn(&[u8]) + Send + Sync + 'static) -> Self {
         let mut head = br#"{"resourceSpans":[{"resource":{"attributes":["#.to_vec();
-        head.extend_from_slice(&resource.0);
+        head.extend_from_slice(&resource.0.0);
         head.extend_from_slice(SCOPE);
         Self(Some(Arc::new(Inner {
             head,

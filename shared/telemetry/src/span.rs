@@ -1,7 +1,6 @@
 //! The spans of one call.
 
 use std::{
-    borrow::Cow,
     fmt,
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -116,6 +115,54 @@ impl From<bool> for Value<'_> {
     }
 }
 
+/// Attributes that many spans have, written once.
+#[derive(Clone, Debug, Default)]
+pub struct Attributes(pub(crate) Vec<u8>);
+
+impl Attributes {
+    /// Adds an attribute.
+    #[must_use]
+    pub fn with<'a>(mut self, key: &str, value: impl Into<Value<'a>>) -> Self {
+        if !self.0.is_empty() {
+            self.0.push(b',');
+        }
+        value.into().attribute(&mut self.0, key);
+        self
+    }
+}
+
+/// The name of a span: a constant, or a text that many spans share.
+#[derive(Clone, Debug)]
+pub enum Name {
+    /// A constant.
+    Static(&'static str),
+    /// Made once.
+    Shared(Arc<str>),
+}
+
+impl From<&'static str> for Name {
+    fn from(name: &'static str) -> Self {
+        Self::Static(name)
+    }
+}
+
+impl From<Arc<str>> for Name {
+    fn from(name: Arc<str>) -> Self {
+        Self::Shared(name)
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Static(name) => name,
+            Self::Shared(name) => name,
+        }
+    }
+}
+
 /// The trace of a call: the span under which new spans are children, and where they go. Clones share the
 /// memory of the call.
 #[derive(Clone)]
@@ -164,18 +211,18 @@ impl Trace {
     /// The call's own span. When it ends, the lines of the call are written, if the trace is sampled, the
     /// span failed or [`Span::keep`] was called. The line of the span itself is written always, because
     /// calls are counted by it.
-    pub fn root(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Span {
+    pub fn root(&self, name: impl Into<Name>, kind: Kind) -> Span {
         Span::open(self.call.clone(), self.context, name.into(), kind, true)
     }
 
     /// A span under this one.
-    pub fn span(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Span {
+    pub fn span(&self, name: impl Into<Name>, kind: Kind) -> Span {
         let context = self.context.child();
         Span::open(self.call.clone(), context, name.into(), kind, false)
     }
 
     /// A span beside this one: under the same parent. Under this one, if it has none.
-    pub fn sibling(&self, name: impl Into<Cow<'static, str>>, kind: Kind) -> Span {
+    pub fn sibling(&self, name: impl Into<Name>, kind: Kind) -> Span {
         let context = self.context.sibling();
         Span::open(self.call.clone(), context, name.into(), kind, false)
     }
@@ -251,7 +298,7 @@ pub struct Span {
 }
 
 struct Open {
-    name: Cow<'static, str>,
+    name: Name,
     kind: Kind,
     root: bool,
     keep: bool,
@@ -269,7 +316,7 @@ impl Span {
     fn open(
         call: Option<Arc<Call>>,
         context: TraceContext,
-        name: Cow<'static, str>,
+        name: Name,
         kind: Kind,
         root: bool,
     ) -> Self {
@@ -319,10 +366,13 @@ impl Span {
         }
     }
 
-    /// Another name than the one at its beginning.
-    pub fn rename(&mut self, name: impl Into<Cow<'static, str>>) {
+    /// Adds attributes that were prepared.
+    pub fn set_all(&mut self, attributes: &Attributes) {
         if let Some(open) = &mut self.open {
-            open.name = name.into();
+            if !open.attributes.is_empty() {
+                open.attributes.push(b',');
+            }
+            open.attributes.extend_from_slice(&attributes.0);
         }
     }
 
