@@ -368,7 +368,10 @@ mod tests {
         let taken = taken.iter().collect::<Vec<_>>().concat();
         let lines: Vec<_> = taken.split_inclusive(|byte| *byte == b'\n').collect();
         assert_eq!(lines.len(), 4);
-        assert_eq!([lines[0], lines[1]].concat(), [span("1"), span("2")].concat().into_bytes());
+        assert_eq!(
+            [lines[0], lines[1]].concat(),
+            [span("1"), span("2")].concat().into_bytes()
+        );
         assert_eq!(lines[2], long.as_bytes());
         let cut = lines[3].len();
         assert!(cut > SPAN_LINE_BYTES && cut < too_long.len(), "{cut}");

@@ -201,7 +201,8 @@ impl State {
         for part in parts {
             self.metrics.count(&part.resource.service, &part.span, kept);
             if kept {
-                self.ring.push(part.span.trace, &part.resource, part.raw, now);
+                self.ring
+                    .push(part.span.trace, &part.resource, part.raw, now);
                 if let Some(queue) = &mut self.queue {
                     queue.push(part.span.trace, &part.resource, part.raw, now);
                 }
@@ -233,3 +234,6 @@ impl Source {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,9 +123,8 @@ impl Reader {
             let known: otlp::Resource = serde_json::from_str(resource).ok()?;
             for of_scope in of_resource.scope_spans {
                 let scope = of_scope.scope.map_or("{}", |scope| scope.get());
-                let head = format!(
-                    r#"{{"resource":{resource},"scopeSpans":[{{"scope":{scope},"spans":["#
-                );
+                let head =
+                    format!(r#"{{"resource":{resource},"scopeSpans":[{{"scope":{scope},"spans":["#);
                 let schema = of_scope.schema_url.map(|url| url.get());
                 let schema = schema.map(|url| format!(r#","schemaUrl":{url}"#));
                 let tail = format!("]{}}}]}}", schema.unwrap_or_default());
@@ -168,7 +167,9 @@ mod tests {
         });
         let trace = Trace::begin(&recorder, TraceContext::new());
         let mut call = trace.root("GET /products/{id}", Kind::Server);
-        let mut statement = call.trace().span("SELECT \"products\" \u{e4}", Kind::Client);
+        let mut statement = call
+            .trace()
+            .span("SELECT \"products\" \u{e4}", Kind::Client);
         statement.set("db.query.summary", "SELECT \"products\"");
         statement.set("some.float", 1.5);
         statement.set("http.request.resend_count", 3_i64);
@@ -231,8 +232,14 @@ mod tests {
             .iter()
             .map(|part| format!("{} {}", part.resource.service, part.span.name))
             .collect();
-        assert_eq!(names, ["one a", "one b", "one c", "two a", "two b", "two c"]);
-        assert_eq!(parts[0].span.trace, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+        assert_eq!(
+            names,
+            ["one a", "one b", "one c", "two a", "two b", "two c"]
+        );
+        assert_eq!(
+            parts[0].span.trace,
+            0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736
+        );
         assert!((parts[0].span.seconds() - 1.0).abs() < 1e-9);
     }
 

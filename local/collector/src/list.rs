@@ -175,12 +175,16 @@ pub(crate) fn list(segments: &[Arc<Segment>], filter: &Filter) -> Vec<Summary> {
     for segment in segments {
         for (trace, resource, raw) in segment.spans() {
             // It was read before, so it can be read again.
-            let Some(span) = Span::read(raw) else { continue };
+            let Some(span) = Span::read(raw) else {
+                continue;
+            };
             let spans = traces.entry(trace).or_default();
             spans.push(Seen::new(&resource.service, span));
         }
     }
-    let summaries = traces.iter().filter_map(|(trace, spans)| summary(*trace, spans));
+    let summaries = traces
+        .iter()
+        .filter_map(|(trace, spans)| summary(*trace, spans));
     let mut summaries: Vec<_> = summaries.filter(|trace| filter.passes(trace)).collect();
     summaries.sort_by(|a, b| {
         let key = |s: &Summary| (s.started_at_unix_ms, s.trace_id.clone());
@@ -193,7 +197,9 @@ pub(crate) fn list(segments: &[Arc<Segment>], filter: &Filter) -> Vec<Summary> {
 impl Filter {
     fn passes(&self, trace: &Summary) -> bool {
         let least_ms = |ms| Duration::from_millis(ms).as_secs_f64() * 1e3;
-        let slow = self.slow_ms.is_none_or(|ms| trace.duration_ms >= least_ms(ms));
+        let slow = self
+            .slow_ms
+            .is_none_or(|ms| trace.duration_ms >= least_ms(ms));
         let of = |name: &String| trace.functions.contains(name);
         slow && (!self.errors || trace.failed)
             && (!self.cold || trace.cold)

@@ -21,8 +21,8 @@ use crate::{
 
 /// Bounds of durations, in seconds: from a statement that is found in memory to the limit of an order.
 const BUCKETS: [f64; 17] = [
-    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0, 30.0,
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
 ];
 
 /// The phases of a start, by the names of their spans.
@@ -72,7 +72,13 @@ impl<M: Clone> Series<M> {
         }
         if !self.known.contains_key(&self.key) {
             let room = self.known.len() < MAX_SERIES;
-            let value = |value: &&str| if room { (*value).to_owned() } else { "other".into() };
+            let value = |value: &&str| {
+                if room {
+                    (*value).to_owned()
+                } else {
+                    "other".into()
+                }
+            };
             let labels = self.labels.iter().copied().zip(values.iter().map(value));
             let metric = self.family.get_or_create_owned(&labels.collect());
             if !room {
@@ -178,7 +184,11 @@ impl Metrics {
             "Calls of functions that were answered or given up",
             &["function", "protocol", "code"],
         );
-        let cold_starts = count("cold_starts", "Calls that a process had to start for", &["function"]);
+        let cold_starts = count(
+            "cold_starts",
+            "Calls that a process had to start for",
+            &["function"],
+        );
         let attempts = count(
             "attempts",
             "Attempts of calls to other functions; error_type is empty for an answer",
@@ -205,19 +215,31 @@ impl Metrics {
             "Replies of the payment provider",
             &["operation", "reply"],
         );
-        let jobs = count("job_runs", "Runs of jobs; error_type is empty for success", &["job", "error_type"]);
+        let jobs = count(
+            "job_runs",
+            "Runs of jobs; error_type is empty for success",
+            &["job", "error_type"],
+        );
         let mut measure = |name: &str, help: &str, labels| {
             let series = Histograms::new(labels, Durations::new);
             registry.register_with_unit(name, help, Unit::Seconds, series.family.clone());
             series
         };
-        let call_duration = measure("call_duration", "Duration of calls", &["function", "protocol"]);
+        let call_duration = measure(
+            "call_duration",
+            "Duration of calls",
+            &["function", "protocol"],
+        );
         let phases = measure(
             "cold_start_phase_duration",
             "Duration of the phases of a start",
             &["function", "phase"],
         );
-        let attempt_duration = measure("attempt_duration", "Duration of attempts", &["function", "callee"]);
+        let attempt_duration = measure(
+            "attempt_duration",
+            "Duration of attempts",
+            &["function", "callee"],
+        );
         let statement_duration = measure(
             "database_statement_duration",
             "Duration of statements",
@@ -240,8 +262,14 @@ impl Metrics {
             counter
         };
         let spans = own("telemetry_spans", "Spans that were counted");
-        let bad_lines = own("telemetry_bad_lines", "Lines of telemetry that could not be read");
-        let forwarded = own("telemetry_forwarded_spans", "Spans that the receiver of --otlp took");
+        let bad_lines = own(
+            "telemetry_bad_lines",
+            "Lines of telemetry that could not be read",
+        );
+        let forwarded = own(
+            "telemetry_forwarded_spans",
+            "Spans that the receiver of --otlp took",
+        );
         let dropped = own("telemetry_dropped_spans", "Spans that were not forwarded");
         let (ring_bytes, ring_spans) = (Gauge::default(), Gauge::default());
         registry.register_with_unit(
@@ -250,7 +278,11 @@ impl Metrics {
             Unit::Bytes,
             ring_bytes.clone(),
         );
-        registry.register("telemetry_ring_spans", "Spans that are kept", ring_spans.clone());
+        registry.register(
+            "telemetry_ring_spans",
+            "Spans that are kept",
+            ring_spans.clone(),
+        );
         Self {
             registry,
             calls,
@@ -293,13 +325,17 @@ impl Metrics {
             self.steps.of(&[&span.name, outcome]).inc();
         } else if let Some(statement) = fields.get(Key::Statement) {
             self.statements.of(&[function, statement, error]).inc();
-            self.statement_duration.of(&[function, statement]).observe(span, kept);
+            self.statement_duration
+                .of(&[function, statement])
+                .observe(span, kept);
         } else if let Some(code) = fields.get(Key::Code)
             && span.kind == SERVER
         {
             let protocol = fields.text(Key::Protocol);
             self.calls.of(&[function, protocol, code]).inc();
-            self.call_duration.of(&[function, protocol]).observe(span, kept);
+            self.call_duration
+                .of(&[function, protocol])
+                .observe(span, kept);
             if span.is_cold() {
                 self.cold_starts.of(&[function]).inc();
             }
@@ -308,7 +344,9 @@ impl Metrics {
         {
             let breaker = fields.text(Key::Breaker);
             self.attempts.of(&[function, callee, error, breaker]).inc();
-            self.attempt_duration.of(&[function, callee]).observe(span, kept);
+            self.attempt_duration
+                .of(&[function, callee])
+                .observe(span, kept);
             if fields.get(Key::Resend).is_some() {
                 self.retries.of(&[function, callee]).inc();
             }

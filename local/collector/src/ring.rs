@@ -47,7 +47,10 @@ impl Segment {
 
     pub(crate) fn push(&mut self, trace: u128, resource: &Arc<Resource>, raw: &[u8], now: Instant) {
         // Lines of one process come together, so it is mostly the last one.
-        let known = self.resources.iter().rposition(|r| Arc::ptr_eq(r, resource));
+        let known = self
+            .resources
+            .iter()
+            .rposition(|r| Arc::ptr_eq(r, resource));
         let place = known.unwrap_or_else(|| {
             self.resources.push(Arc::clone(resource));
             self.resources.len() - 1
@@ -97,9 +100,7 @@ impl Segment {
 }
 
 /// Spans as one OTLP JSON document, those of a resource together.
-pub(crate) fn document<'a>(
-    spans: impl Iterator<Item = (&'a Arc<Resource>, &'a [u8])>,
-) -> Vec<u8> {
+pub(crate) fn document<'a>(spans: impl Iterator<Item = (&'a Arc<Resource>, &'a [u8])>) -> Vec<u8> {
     let mut groups: Vec<(&Arc<Resource>, Vec<u8>)> = Vec::new();
     for (resource, raw) in spans {
         let group = groups.iter_mut().rfind(|(of, _)| of == &resource);
@@ -221,7 +222,9 @@ mod tests {
         }
         let traces = |ring: &Ring| -> Vec<u128> {
             let segments = ring.snapshot();
-            let spans = segments.iter().flat_map(|s| s.spans().map(|(trace, ..)| trace));
+            let spans = segments
+                .iter()
+                .flat_map(|s| s.spans().map(|(trace, ..)| trace));
             spans.collect()
         };
         let kept = traces(&ring);

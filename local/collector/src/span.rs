@@ -218,7 +218,9 @@ impl<'a> Cursor<'a> {
         let mut value = 0_u64;
         let began = self.at;
         while let Some(digit @ b'0'..=b'9') = self.text.get(self.at) {
-            value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+            value = value
+                .checked_mul(10)?
+                .checked_add(u64::from(digit - b'0'))?;
             self.at += 1;
         }
         (self.at > began).then_some(value)

@@ -25,8 +25,8 @@ type Run = Pin<Box<dyn Future<Output = Result<Summary, JobError>> + Send>>;
 pub struct JobEntry {
     /// Its facts.
     pub info: &'static JobInfo,
-    /// Runs it once.
-    pub run: fn(Env) -> Run,
+    /// Runs it once on a platform.
+    pub run: fn(Platform, Env) -> Run,
 }
 
 impl JobEntry {
@@ -34,7 +34,7 @@ impl JobEntry {
     pub const fn of<J: Job>() -> Self {
         Self {
             info: &J::INFO,
-            run: |env| Box::pin(run_once::<J>(Platform::default(), env)),
+            run: |platform, env| Box::pin(run_once::<J>(platform, env)),
         }
     }
 }

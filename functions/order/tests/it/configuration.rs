@@ -89,7 +89,7 @@ async fn the_job_tells_all_that_is_missing_or_bad() {
     ] {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let env: Vec<_> = env.collect();
-        let error = (JOBS[0].run)(Env::from_iter(env.clone())).await;
+        let error = (JOBS[0].run)(Platform::default(), Env::from_iter(env.clone())).await;
         assert_told(&error.unwrap_err().to_string(), expected);
         let ended = Process::start(program, env).ended().await;
         assert_eq!(ended.status.code(), Some(64), "{ended:?}");
