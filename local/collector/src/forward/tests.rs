@@ -144,7 +144,7 @@ async fn a_receiver_that_refuses_or_is_down_costs_spans_that_are_counted_and_no_
     for _ in 0..1000 {
         call(&recorder);
     }
-    collector.metrics_text();
+    drop(collector.metrics_text());
     let waiting = {
         let state = collector.state();
         let queue = state.queue.as_ref().unwrap();
