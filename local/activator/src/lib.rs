@@ -44,6 +44,7 @@ mod pool;
 mod process;
 pub mod scale;
 pub mod schedule;
+mod span;
 mod status;
 mod stream;
 
