@@ -13,7 +13,7 @@ use clap::Args as ClapArgs;
 use rustix::process::{Resource, Rlimit};
 use tokio::{net::TcpListener, sync::watch};
 use zerocart_activator::{
-    Activator, Guard, Job, JobLauncher, Jobs, Launcher, ProcessLauncher, Running,
+    Activator, Guard, Job, JobLauncher, Jobs, Launcher, Options, ProcessLauncher, Running,
 };
 use zerocart_collector::Collector;
 use zerocart_gateway::{Config, Gateway};
@@ -168,8 +168,14 @@ async fn start(
         environment.clone(),
         &collector,
     )?);
-    let activator = Activator::new(manifests, Arc::clone(&launcher), Default::default());
-    let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
+    let version = env!("CARGO_PKG_VERSION");
+    let options = Options {
+        recorder: collector.recorder("activator", version),
+        ..Options::default()
+    };
+    let activator = Activator::new(manifests, Arc::clone(&launcher), options);
+    let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?
+        .with_recorder(collector.recorder("gateway", version));
     let watch = args.watch.then(|| Watch::start(project)).transpose()?;
     console::done(
         "keys, session broker, activator and gateway",

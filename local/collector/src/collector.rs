@@ -11,7 +11,7 @@ use zerocart_telemetry::{Recorder, Resource};
 
 use crate::{
     forward::Queue,
-    line::Reader,
+    line::{Part, Reader},
     list::{self, Filter, Summary},
     metrics::Metrics,
     ring::{Ring, Segment, document},
@@ -193,13 +193,17 @@ impl State {
             self.metrics.bad_line();
             return;
         };
-        // A function writes a call that its caller does not sample for the counters alone, unless it is worth
-        // keeping.
-        let kept = parts
-            .iter()
-            .any(|part| part.span.is_sampled() || part.span.failed || part.span.is_cold());
-        for part in parts {
-            self.metrics.count(&part.resource.service, &part.span, kept);
+        // Of a call that its caller does not sample, one span is written for the counters alone, unless the
+        // call is worth keeping.
+        let wanted =
+            |part: &Part<'_>| part.span.is_sampled() || part.span.failed || part.span.is_cold();
+        let kept = parts.len() > 1 || parts.iter().any(wanted);
+        // The activator starts functions; its span of a request names the one.
+        let activated = parts.iter().find_map(|part| part.span.activated());
+        for part in &parts {
+            let service = part.resource.service.as_str();
+            let started = activated.unwrap_or(service);
+            self.metrics.count(service, started, &part.span, kept);
             if kept {
                 self.ring
                     .push(part.span.trace, &part.resource, part.raw, now);

@@ -27,6 +27,8 @@ keys! {
     ColdStart = "faas.coldstart",
     Trigger = "faas.trigger",
     Callee = "faas.invoked_name",
+    Service = "rpc.service",
+    Route = "http.route",
     Breaker = "zerocart.breaker.state",
     Resend = "http.request.resend_count",
     Status = "http.response.status_code",

@@ -78,13 +78,13 @@ impl Queue {
             return;
         }
         self.open.push(trace, resource, raw, now);
-        if self.open.bytes() >= BATCH_BYTES {
+        if self.open.used() >= BATCH_BYTES {
             self.seal(now);
         }
     }
 
     fn seal(&mut self, now: Instant) {
-        let open = std::mem::replace(&mut self.open, Segment::new(now));
+        let open = std::mem::replace(&mut self.open, Segment::new(now)).sealed();
         self.sealed_bytes += open.bytes();
         self.sealed.push_back(open);
     }

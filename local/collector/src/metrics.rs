@@ -25,8 +25,15 @@ const BUCKETS: [f64; 17] = [
     5.0, 10.0, 30.0,
 ];
 
-/// The phases of a start, by the names of their spans.
-const PHASES: [&str; 3] = ["process start", "listen", "first database session"];
+/// The phases of a start, by the names of their spans: those of the activator, and those of the function.
+const PHASES: [&str; 6] = [
+    "queued",
+    "spawn process",
+    "wait until ready",
+    "process start",
+    "listen",
+    "first database session",
+];
 
 /// The values of labels come from our own code, so they are few. If they were not, further ones would be
 /// `other`.
@@ -314,8 +321,9 @@ impl Metrics {
         self.bad_lines.inc();
     }
 
-    /// Counts a span. `kept`: it can be looked at.
-    pub(crate) fn count(&mut self, function: &str, span: &Span<'_>, kept: bool) {
+    /// Counts a span of this function, job or part of the engine. `started` is the function that it started, if
+    /// it did. `kept`: the span can be looked at.
+    pub(crate) fn count(&mut self, function: &str, started: &str, span: &Span<'_>, kept: bool) {
         self.spans.inc();
         let fields = &span.fields;
         let error = fields.text(Key::ErrorType);
@@ -340,6 +348,7 @@ impl Metrics {
                 self.cold_starts.of(&[function]).inc();
             }
         } else if let Some(callee) = fields.get(Key::Callee)
+            && fields.get(Key::Service).is_some()
             && span.kind == CLIENT
         {
             let breaker = fields.text(Key::Breaker);
@@ -364,7 +373,7 @@ impl Metrics {
         } else if fields.get(Key::Database).is_some() {
             self.session_wait.of(&[function]).observe(span, kept);
         } else if PHASES.contains(&&*span.name) {
-            self.phases.of(&[function, &span.name]).observe(span, kept);
+            self.phases.of(&[started, &span.name]).observe(span, kept);
         }
     }
 

@@ -14,6 +14,8 @@ use crate::line::Resource;
 
 /// How many segments a full ring has at least.
 const SEGMENTS: usize = 32;
+/// What a resource takes beside its text.
+const RESOURCE_BYTES: usize = 128;
 const MAX_SEGMENT_BYTES: usize = 512 * 1024;
 
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(crate) struct Segment {
     text: Vec<u8>,
     entries: Vec<Entry>,
     resources: Vec<Arc<Resource>>,
+    resource_bytes: usize,
     began: Instant,
     last: Instant,
 }
@@ -40,6 +43,7 @@ impl Segment {
             text: Vec::new(),
             entries: Vec::new(),
             resources: Vec::new(),
+            resource_bytes: 0,
             began: now,
             last: now,
         }
@@ -53,6 +57,7 @@ impl Segment {
             .rposition(|r| Arc::ptr_eq(r, resource));
         let place = known.unwrap_or_else(|| {
             self.resources.push(Arc::clone(resource));
+            self.resource_bytes += resource.head.len() + resource.tail.len() + RESOURCE_BYTES;
             self.resources.len() - 1
         });
         let index = |number: usize| u32::try_from(number).expect("a segment is less than 4 GiB");
@@ -66,9 +71,22 @@ impl Segment {
         self.last = now;
     }
 
+    /// The bytes of its spans.
+    pub(crate) fn used(&self) -> usize {
+        self.text.len() + self.entries.len() * size_of::<Entry>()
+    }
+
+    /// Gives back the memory that it has no use for, once it gets no more spans.
+    pub(crate) fn sealed(mut self) -> Self {
+        self.text.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self
+    }
+
+    /// The memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
-        let resources: usize = self.resources.iter().map(|r| r.head.len() + 64).sum();
-        self.text.capacity() + self.entries.capacity() * size_of::<Entry>() + resources
+        let entries = self.entries.capacity() * size_of::<Entry>();
+        self.text.capacity() + entries + self.resource_bytes
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -152,18 +170,18 @@ impl Ring {
         }
         self.open.push(trace, resource, raw, now);
         let full = (self.max_bytes / SEGMENTS).min(MAX_SEGMENT_BYTES);
-        if self.open.bytes() >= full {
+        if self.open.used() >= full {
             self.seal(now);
+        }
+        while self.bytes() > self.max_bytes && !self.sealed.is_empty() {
+            self.drop_oldest();
         }
     }
 
     fn seal(&mut self, now: Instant) {
-        let open = std::mem::replace(&mut self.open, Segment::new(now));
+        let open = std::mem::replace(&mut self.open, Segment::new(now)).sealed();
         self.sealed_bytes += open.bytes();
         self.sealed.push_back(Arc::new(open));
-        while self.bytes() > self.max_bytes {
-            self.drop_oldest();
-        }
     }
 
     fn drop_oldest(&mut self) {

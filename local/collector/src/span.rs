@@ -81,6 +81,12 @@ impl<'a> Span<'a> {
         self.fields.is(Key::ColdStart, "true")
     }
 
+    /// The function that a request was given to; none if this is no span of the activator's.
+    pub(crate) fn activated(&self) -> Option<&str> {
+        let callee = self.fields.get(Key::Callee);
+        callee.filter(|_| self.fields.get(Key::Service).is_none())
+    }
+
     pub(crate) fn seconds(&self) -> f64 {
         std::time::Duration::from_nanos(self.end_ns.saturating_sub(self.start_ns)).as_secs_f64()
     }
@@ -134,11 +140,11 @@ impl<'a> Cursor<'a> {
             span.parent = Some(self.id()?);
         }
         self.expect(br#"","flags":"#)?;
-        span.flags = self.number()?;
+        span.flags = self.plain_number()?;
         self.expect(br#","name":""#)?;
         span.name = self.text()?;
         self.expect(br#","kind":"#)?;
-        span.kind = self.number()?;
+        span.kind = self.plain_number()?;
         self.expect(br#","startTimeUnixNano":""#)?;
         span.start_ns = self.number()?;
         self.expect(br#"","endTimeUnixNano":""#)?;
@@ -146,12 +152,10 @@ impl<'a> Cursor<'a> {
         self.expect(br#"","attributes":["#)?;
         self.attributes(&mut span.fields)?;
         if self.eat(br#","links":["#) {
-            // Of ids alone: no text in it has a bracket.
-            let end = memchr::memchr(b']', self.rest())?;
-            self.at += end + 1;
+            self.links()?;
         }
         if self.eat(br#","status":{"code":"#) {
-            span.failed = self.number()? == 2;
+            span.failed = self.plain_number()? == 2;
             if self.eat(br#","message":""#) {
                 self.raw()?;
             }
@@ -159,6 +163,20 @@ impl<'a> Cursor<'a> {
         }
         self.expect(b"}")?;
         Some(span)
+    }
+
+    fn links(&mut self) -> Option<()> {
+        loop {
+            self.expect(br#"{"traceId":""#)?;
+            self.hex(32)?;
+            self.expect(br#"","spanId":""#)?;
+            self.hex(16)?;
+            self.expect(br#""}"#)?;
+            if self.eat(b"]") {
+                return Some(());
+            }
+            self.expect(b",")?;
+        }
     }
 
     fn attributes(&mut self, fields: &mut Fields<'a>) -> Option<()> {
@@ -176,12 +194,7 @@ impl<'a> Cursor<'a> {
                     None => drop(self.raw()?),
                 }
             } else {
-                if !self.eat(br#"boolValue":"#) && !self.eat(br#"doubleValue":"#) {
-                    return None;
-                }
-                let end = memchr::memchr(b'}', self.rest())?;
-                let value = std::str::from_utf8(&self.rest()[..end]).ok()?;
-                self.at += end;
+                let value = self.boolean()?;
                 if let Some(key) = key {
                     fields.set(key, value.into());
                 }
@@ -214,6 +227,21 @@ impl<'a> Cursor<'a> {
         Some(value)
     }
 
+    fn boolean(&mut self) -> Option<&'static str> {
+        match self {
+            _ if self.eat(br#"boolValue":true"#) => Some("true"),
+            _ if self.eat(br#"boolValue":false"#) => Some("false"),
+            _ => None,
+        }
+    }
+
+    /// A number that is no text, and so must not begin with 0 unless it is 0.
+    fn plain_number(&mut self) -> Option<u64> {
+        let began = self.at;
+        let number = self.number()?;
+        (self.at == began + 1 || self.text[began] != b'0').then_some(number)
+    }
+
     fn number(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         let began = self.at;
@@ -236,8 +264,15 @@ impl<'a> Cursor<'a> {
                 break;
             }
             escaped = true;
-            end += 2;
-            rest.get(end)?;
+            end += match rest.get(end + 1)? {
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 2,
+                // Only control characters are escaped so; serde knows the rest of Unicode.
+                b'u' if rest[end + 2..].starts_with(b"00") => {
+                    let digits = rest.get(end + 4..end + 6)?;
+                    digits.iter().all(u8::is_ascii_hexdigit).then_some(6)?
+                }
+                _ => return None,
+            };
         }
         self.at += end + 1;
         Some((&rest[..end], escaped))

@@ -14,6 +14,7 @@ fn call(recorder: &Recorder, context: TraceContext, error: Option<&str>, cold: b
     let mut attempt = call
         .trace()
         .span("product.ProductService/GetProduct", Kind::Client);
+    attempt.set("rpc.service", "product.ProductService");
     attempt.set("faas.invoked_name", "get-product");
     attempt.set("zerocart.breaker.state", "closed");
     attempt.set("http.request.resend_count", 1_u16);

@@ -13,6 +13,7 @@ mod reflection;
 mod schemathesis;
 mod secrets;
 mod story;
+mod telemetry;
 mod watch;
 mod zero;
 

@@ -130,7 +130,10 @@ async fn ten_instances_probe_it_as_one_until_it_is_back() {
     let mut instances = Vec::new();
     for _ in 0..10 {
         let env = stage.order_env(&[("BREAKER_OPEN_MS", OPEN_MS)]);
-        let built = (entry("create-order").build)(Platform::default(), env.into_iter().collect());
+        let built = (entry("create-order").build)(
+            zerocart_core::Platform::default(),
+            env.into_iter().collect(),
+        );
         instances.push(Running::serve(built.expect("the environment is right")).await);
     }
     let mut buyers = Vec::new();

@@ -341,7 +341,10 @@ impl Stage {
         let mut env = self.shop.env(entry.info.domain);
         env.push(("FUNCTION_URLS".into(), urls(&self.addresses())));
         env.extend(more.iter().map(|(k, v)| ((*k).into(), (*v).into())));
-        let built = (entry.build)(Platform::default(), env.into_iter().collect());
+        let built = (entry.build)(
+            zerocart_core::Platform::default(),
+            env.into_iter().collect(),
+        );
         let built = built.unwrap_or_else(|error| panic!("{name}: {error}"));
         self.functions.insert(name, Running::serve(built).await);
     }
