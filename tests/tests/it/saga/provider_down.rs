@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::Value;
 use uuid::Uuid;
+use zerocart_core::Platform;
 use zerocart_proto::order::OrderResponse;
 use zerocart_test_support::{
     clients::{self, Outcome},
