@@ -132,10 +132,9 @@ impl Waterfall {
                     .filter(|(_, s)| s.parent_span_id == parent)
             };
             // The parent of what comes first is the client, which writes its own spans elsewhere.
-            let is_clients = !has_root && shown.len() == 1 && {
-                let (_, earliest) = &self.spans[0];
-                earliest.parent_span_id == parent && children().any(|(_, s)| s.has_remote_parent())
-            };
+            let is_clients = !has_root
+                && shown.len() == 1
+                && children().any(|(_, span)| span.has_remote_parent());
             if !is_clients {
                 let _ = writeln!(text, "{:<BAR$}  {:>9}  {:>9}  {NOT_FINISHED}", "", "", "");
             }

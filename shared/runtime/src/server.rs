@@ -109,12 +109,12 @@ pub enum LogFormat {
 }
 
 impl Default for LogFormat {
-    /// Text where a person looks on, and else spans.
+    /// Text where a person looks on, and else JSON. An engine that collects spans asks for them.
     fn default() -> Self {
         if io::stdout().is_terminal() {
             Self::Text
         } else {
-            Self::Otlp
+            Self::Json
         }
     }
 }

@@ -215,9 +215,13 @@ impl Trace {
         Span::open(self.call.clone(), self.context, name.into(), kind, true)
     }
 
-    /// A span under this one.
+    /// A span under this one. Where spans go nowhere it has the ids of this one, so that no call names a
+    /// parent that was never written.
     pub fn span(&self, name: impl Into<Name>, kind: Kind) -> Span {
-        let context = self.context.child();
+        let context = match self.call {
+            Some(_) => self.context.child(),
+            None => self.context,
+        };
         Span::open(self.call.clone(), context, name.into(), kind, false)
     }
 
