@@ -63,9 +63,9 @@ fn summary(statement: &str) -> String {
     let is = |at: usize, keyword: &str| word(at).eq_ignore_ascii_case(keyword);
     let before =
         |at: usize, keywords: &[&str]| at > 0 && keywords.iter().any(|keyword| is(at - 1, keyword));
-    // `name AS (`
+    // `name AS (`, `name AS MATERIALIZED (`
     let local: Vec<_> = (0..words.len())
-        .filter(|at| is(at + 1, "AS") && word(at + 2) == "(")
+        .filter(|at| is(at + 1, "AS") && (word(at + 2) == "(" || is(at + 2, "MATERIALIZED")))
         .map(word)
         .collect();
     let (mut writes, mut reads) = (Vec::new(), Vec::new());
@@ -170,6 +170,10 @@ mod tests {
                  lines AS ( INSERT INTO order_items SELECT * FROM placed, unnest($1) ) \
                  SELECT id FROM placed",
                 "INSERT orders INSERT order_items SELECT first",
+            ),
+            (
+                "WITH a AS MATERIALIZED (SELECT 1 FROM carts) SELECT 1 FROM a",
+                "SELECT carts",
             ),
             ("COMMIT", "COMMIT"),
             ("SELECT pg_try_advisory_xact_lock($1)", "SELECT"),
