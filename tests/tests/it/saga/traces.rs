@@ -157,7 +157,9 @@ async fn a_checkout_is_one_trace_through_five_functions_and_their_sql() {
     }
     // SIGKILL right after the answer: all was written before it.
     process.kill().await;
-    let spans = stage.trace(TRACE);
+    let mut spans = stage.trace(TRACE);
+    // On a busy machine a call can wait for its connection.
+    spans.retain(|span| span.name != "database session");
     assert_eq!(
         tree(&spans, PARENT),
         "\
