@@ -7,7 +7,7 @@ use plotters::{
     coord::ranged1d::{AsRangedCoord, ValueFormatter},
     prelude::{
         Cartesian2d, ChartBuilder, ChartContext, Color, IntoDrawingArea, IntoLogRange, LineSeries,
-        PathElement, Rectangle, SVGBackend, SeriesLabelPosition, Text,
+        PathElement, Rectangle, SVGBackend, Text,
     },
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -17,10 +17,16 @@ use super::{
     inject::Happened,
     statistics::Second,
 };
-use crate::plot::{Area, GREY, WIDTH, colour, failed, style};
+use crate::{
+    plot::{Area, GREY, WIDTH, colour, failed, style},
+    stats::quantile,
+};
 
 /// The height of a panel, in pixels.
 const PANEL: u32 = 300;
+
+/// Where the first name of a line begins, and how far the next one is from it, in pixels.
+const LEGEND: (i32, i32) = (510, 125);
 
 /// The heights of the states of a breaker.
 const STATES: [(&str, f64); 3] = [("closed", 0.0), ("half_open", 1.0), ("open", 2.0)];
@@ -64,7 +70,7 @@ pub(crate) fn timeline(path: &Path, seconds: &[Second], faults: &[Happened]) -> 
             points: points.collect(),
         }
     };
-    let throughput = [
+    let mut throughput = [
         line("planned", BLUE, &|s| Some(s.due as f64)),
         line("answered", GREEN, &|s| Some(s.answered as f64)),
         line("failed", ORANGE, &|s| Some(s.failed as f64)),
@@ -74,7 +80,7 @@ pub(crate) fn timeline(path: &Path, seconds: &[Second], faults: &[Happened]) -> 
         line("95th percentile", PURPLE, &|s| s.p95_ms),
         line("median", BLUE, &|s| s.p50_ms),
     ];
-    let orders = [
+    let mut orders = [
         line("paid", GREEN, &|s| Some(s.paid as f64)),
         line("declined", PURPLE, &|s| Some(s.declined as f64)),
         line("failed", ORANGE, &|s| Some(s.unpaid as f64)),
@@ -82,11 +88,13 @@ pub(crate) fn timeline(path: &Path, seconds: &[Second], faults: &[Happened]) -> 
     let root = SVGBackend::new(path, (WIDTH, 3 * PANEL)).into_drawing_area();
     let (upper, rest) = root.split_vertically(PANEL);
     let (middle, lower) = rest.split_vertically(PANEL);
+    let requests_title = cut("Requests per second", &mut throughput);
+    let orders_title = cut("Orders per second", &mut orders);
     let top = highest(&throughput);
     panel
         .lines(
             &upper,
-            ("Requests per second", "requests per second"),
+            (&requests_title, "requests per second"),
             0.0..top,
             throughput,
         )
@@ -101,7 +109,7 @@ pub(crate) fn timeline(path: &Path, seconds: &[Second], faults: &[Happened]) -> 
             let top = highest(&orders);
             panel.lines(
                 &lower,
-                ("Orders per second", "orders per second"),
+                (&orders_title, "orders per second"),
                 0.0..top,
                 orders,
             )
@@ -115,9 +123,25 @@ fn number(value: &f64) -> String {
     ((value * 1e3).round() / 1e3).to_string()
 }
 
+/// Cuts rare peaks, beside which nothing else would be seen; gives the title, which says so.
+fn cut(title: &str, lines: &mut [Line]) -> String {
+    let values = || lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y);
+    let usual: Vec<f64> = values().filter(|y| *y > 0.0).collect();
+    let top = 2.5 * quantile(&usual, 0.95);
+    let highest = values().fold(0.0, f64::max);
+    // Without any value the quantile is no number, and nothing is cut.
+    if top.is_nan() || highest <= top {
+        return title.to_owned();
+    }
+    for (_, y) in lines.iter_mut().flat_map(|line| &mut line.points) {
+        *y = y.min(top);
+    }
+    format!("{title} (peaks above {top:.0} are cut)")
+}
+
 fn highest(lines: &[Line]) -> f64 {
     let values = lines.iter().flat_map(|line| &line.points);
-    values.map(|(_, y)| *y).fold(1.0, f64::max) * 1.3
+    values.map(|(_, y)| *y).fold(1.0, f64::max) * 1.1
 }
 
 /// A breaker from before it opened until after it closed.
@@ -190,18 +214,15 @@ impl Panel<'_> {
             .y_label_formatter(&number)
             .axis_desc_style(style(13.0))
             .draw()?;
-        for line in lines {
+        for (n, line) in lines.into_iter().enumerate() {
             let stroke = colour(line.colour).stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(line.points, stroke))?
-                .label(line.name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], stroke));
+            chart.draw_series(LineSeries::new(line.points, stroke))?;
+            // Above the diagram, where no line is.
+            let x = LEGEND.0 + LEGEND.1 * n as i32;
+            area.draw(&PathElement::new([(x, 17), (x + 18, 17)], stroke))?;
+            let text = Text::new(line.name, (x + 24, 11), style(13.0));
+            area.draw(&text)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(style(13.0))
-            .draw()?;
         Ok(())
     }
 
@@ -316,5 +337,28 @@ impl Panel<'_> {
             area.draw(&number)?;
         }
         Ok(chart)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_peaks_are_cut_and_the_title_says_so() {
+        let line = |points: Vec<f64>| Line {
+            name: "answered",
+            colour: GREEN,
+            points: points.into_iter().map(|y| (0.0, y)).collect(),
+        };
+        let mut flat = [line(vec![9.0; 100])];
+        assert_eq!(cut("Requests", &mut flat), "Requests");
+        let mut peak = [line([vec![10.0; 99], vec![800.0]].concat())];
+        assert_eq!(
+            cut("Requests", &mut peak),
+            "Requests (peaks above 25 are cut)"
+        );
+        assert_eq!(highest(&peak), 25.0 * 1.1);
+        assert_eq!(cut("Requests", &mut []), "Requests");
     }
 }
