@@ -27,6 +27,8 @@ struct Process {
     /// Its own CPU time, and that of children that it has waited for.
     own_ms: f64,
     reaped_ms: f64,
+    /// Times that its threads slept and were woken up again.
+    wakes: f64,
 }
 
 impl Snapshot {
@@ -47,7 +49,20 @@ impl Snapshot {
             .filter(|pid| descends(&processes, *pid, roots))
             .collect();
         processes.retain(|pid, _| wanted.contains(pid));
+        for (pid, process) in &mut processes {
+            process.wakes = wakes(*pid);
+        }
         Ok(Self(processes))
+    }
+
+    /// Times that processes were woken up since `before`. Those of a process that ended meanwhile are not known.
+    pub(crate) fn wakes_since(&self, before: &Self) -> ByGroup {
+        let mut wakes = ByGroup::new();
+        for (pid, now) in &self.0 {
+            let then = before.0.get(pid).map_or(0.0, |then| then.wakes);
+            *wakes.entry(now.group.clone()).or_default() += (now.wakes - then).max(0.0);
+        }
+        wakes
     }
 
     /// One process alone.
@@ -107,8 +122,26 @@ impl Process {
             group: group(program, &String::from_utf8_lossy(&title)),
             own_ms,
             reaped_ms,
+            wakes: 0.0,
         })
     }
+}
+
+/// `voluntary_ctxt_switches` of all threads of a process (proc_pid_status(5)); 0 when it has ended.
+fn wakes(pid: u32) -> f64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return 0.0;
+    };
+    let of_thread = |thread: std::io::Result<fs::DirEntry>| {
+        wakes_of(&fs::read_to_string(thread.ok()?.path().join("status")).ok()?)
+    };
+    threads.filter_map(of_thread).sum()
+}
+
+fn wakes_of(status: &str) -> Option<f64> {
+    let mut lines = status.lines();
+    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count?.trim().parse().ok()
 }
 
 /// The name, the parent, and the two times of a line of proc_pid_stat(5).
@@ -144,6 +177,19 @@ fn group(program: &str, title: &str) -> String {
         return "broker".to_owned();
     }
     program.to_owned()
+}
+
+/// CPU time of the whole machine so far, in milliseconds, with that of the kernel for nobody: the line `cpu` of
+/// proc_stat(5), without idle and iowait. 0 when it cannot be read.
+pub(crate) fn of_machine() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(1).map(|field| field.parse().unwrap_or(0.0));
+    // user nice system idle iowait irq softirq
+    let used = ticks
+        .enumerate()
+        .filter(|(n, _)| matches!(n, 0..=2 | 5 | 6));
+    used.map(|(_, ticks): (usize, f64)| ticks).sum::<f64>() * MS_PER_TICK
 }
 
 /// CPU time of all threads of a process that runs, to the nanosecond, in milliseconds: the first number of
@@ -211,6 +257,7 @@ mod tests {
             group: group.to_owned(),
             own_ms,
             reaped_ms,
+            wakes: 0.0,
         }
     }
 
@@ -262,5 +309,20 @@ mod tests {
         }
         let own = Snapshot::of(&[std::process::id()]).unwrap();
         assert!(own.0.contains_key(&std::process::id()));
+    }
+
+    #[test]
+    fn wakes_are_counted_by_group() {
+        let process = |wakes| Process {
+            wakes,
+            ..process(0, "broker", 0.0, 0.0)
+        };
+        let before = Snapshot(HashMap::from([(1, process(10.0)), (2, process(5.0))]));
+        // 3 is new. A thread of 2 ended, and took its count along.
+        let after = [(1, process(17.0)), (2, process(4.0)), (3, process(2.0))];
+        let wakes = Snapshot(HashMap::from(after)).wakes_since(&before);
+        assert_eq!(wakes, ByGroup::from([("broker".to_owned(), 9.0)]));
+        assert!(wakes_of("voluntary_ctxt_switches:\t12\n") == Some(12.0));
+        assert!(wakes_of("Name:\tx\nnonvoluntary_ctxt_switches:\t3\n").is_none());
     }
 }

@@ -29,6 +29,9 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(3600);
 /// The longest that sessions of killed processes may take to end.
 const QUIET_LIMIT: Duration = Duration::from_secs(10);
 
+/// The port of a session over a Unix socket, as `pg_stat_activity` has it.
+const UNIX_SOCKET: i32 = -1;
+
 /// Whose sessions a function uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sessions {
@@ -84,7 +87,7 @@ impl Stand {
         tokio::spawn(connection);
         let warm = match databases.is_empty() {
             true => None,
-            false => Some(Warm::start(server.port(), &databases).await?),
+            false => Some(Warm::start(&server, &databases).await?),
         };
         Ok(Self {
             server,
@@ -333,7 +336,9 @@ impl Stand {
             let busy = rows.iter().filter(|row| {
                 let port = row.get::<_, Option<i32>>(0).unwrap_or_default();
                 let ready = row.get::<_, Option<bool>>(1).unwrap_or_default();
-                !(ready && kept.iter().any(|own| i32::from(*own) == port))
+                // Nobody else uses the server's Unix socket.
+                let own = port == UNIX_SOCKET || kept.iter().any(|own| i32::from(*own) == port);
+                !(ready && own)
             });
             match busy.count() {
                 0 => return Ok(()),

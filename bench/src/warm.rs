@@ -15,8 +15,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep};
-use zerocart_broker::{Keeper, Login, Options, Socket};
-use zerocart_local_postgres::Database;
+use zerocart_broker::{Address, Keeper, Login, Options, Socket};
+use zerocart_local_postgres::{Database, Server};
 use zerocart_postgres::Config;
 
 /// The subcommand that is the broker.
@@ -36,7 +36,7 @@ pub(crate) struct Warm {
 
 impl Warm {
     /// One for the roles of these databases.
-    pub(crate) async fn start(port: u16, databases: &[Database]) -> Result<Self> {
+    pub(crate) async fn start(server: &Server, databases: &[Database]) -> Result<Self> {
         let socket = Socket::temporary().context("no socket for the broker")?;
         let login = |database: &Database| -> Result<(String, Login)> {
             let (role, password) = (database.url.role(), database.url.password().clone());
@@ -47,7 +47,11 @@ impl Warm {
             Ok((database.domain.clone(), login))
         };
         let logins: Vec<_> = databases.iter().map(login).collect::<Result<_>>()?;
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        // As the engine does it.
+        let server = Address {
+            tcp: SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())),
+            socket: server.socket().map(Path::to_owned),
+        };
         let all = logins.iter().map(|(_, login)| login.clone()).collect();
         let program = std::env::current_exe().context("cannot tell where this program is")?;
         let command = move || {
@@ -95,7 +99,7 @@ impl Warm {
         Ok(self.socket.url(login))
     }
 
-    /// The ports from which it is connected to the server. None where the system does not tell.
+    /// The ports from which it is connected to the server over TCP. None where the system does not tell.
     pub(crate) fn server_ports(&self) -> Vec<u16> {
         let folder = format!("/proc/{}/fd", self.pid());
         let files = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     process::Command,
     sync::Mutex,
 };
@@ -12,8 +13,8 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use zerocart_activator::{Job, Ksvc};
-use zerocart_broker::{Broker, Event, Keeper, Login, Options, Socket};
-use zerocart_local_postgres::Database;
+use zerocart_broker::{Address, Broker, Event, Keeper, Login, Options, Socket};
+use zerocart_local_postgres::{Database, Server};
 use zerocart_postgres::Config;
 use zerocart_registry::CONNECTIONS;
 use zerocart_runtime::redact::Redacted;
@@ -43,10 +44,10 @@ enum Running {
 }
 
 impl Sessions {
-    /// Starts a broker in front of the server at `port`, as a process or as a task of this one, and does not
-    /// wait until it has sessions.
+    /// Starts a broker in front of the server, as a process or as a task of this one, and does not wait until it
+    /// has sessions.
     pub(crate) fn start(
-        port: u16,
+        server: &Server,
         databases: &[Database],
         bounds: &Bounds,
         data: &Data,
@@ -72,7 +73,10 @@ impl Sessions {
             logins.push(login);
             urls.insert(database.domain.clone(), url);
         }
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let server = Address {
+            tcp: SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())),
+            socket: server.socket().map(Path::to_owned),
+        };
         let mut options = Options::new(server, logins);
         options.max_sessions = usize::try_from(CONNECTIONS)? + OTHER_SESSIONS;
         let listener = socket.listener()?;
@@ -108,7 +112,7 @@ impl Sessions {
     }
 }
 
-fn command(program: &std::path::Path, log: &File) -> Command {
+fn command(program: &Path, log: &File) -> Command {
     let mut command = Command::new(program);
     command.arg("broker").env_clear();
     // Without it, what the broker has to say is lost, and nothing else.

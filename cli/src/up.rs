@@ -136,8 +136,7 @@ async fn start(
     let calls = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let calls_port = calls.local_addr()?.port();
     let bounds = Bounds::new(&manifests, &crons);
-    let port = server.port();
-    let sessions = Sessions::start(port, &databases, &bounds, data, args.in_process)?;
+    let sessions = Sessions::start(&server, &databases, &bounds, data, args.in_process)?;
     let environment = Environment::new(
         sessions.urls(),
         &keys,

@@ -25,7 +25,10 @@ pub(crate) struct Figures {
     pub(crate) max_ms: f64,
     /// CPU time per request, in milliseconds, by program and by database.
     pub(crate) cpu_ms: ByGroup,
-    /// That of the program that sends the requests.
+    /// Times per request that a program was woken up.
+    #[serde(default)]
+    pub(crate) wakes: ByGroup,
+    /// CPU time of the program that sends the requests.
     pub(crate) generator_ms: f64,
     /// Per request: transactions that write, and bytes of WAL.
     pub(crate) commits: f64,
@@ -39,6 +42,7 @@ pub(crate) struct Figures {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Used {
     pub(crate) cpu_ms: ByGroup,
+    pub(crate) wakes: ByGroup,
     pub(crate) generator_ms: f64,
     pub(crate) commits: f64,
     pub(crate) wal_bytes: f64,
@@ -50,6 +54,9 @@ impl Used {
         for (group, ms) in &other.cpu_ms {
             *self.cpu_ms.entry(group.clone()).or_default() += ms;
         }
+        for (group, n) in &other.wakes {
+            *self.wakes.entry(group.clone()).or_default() += n;
+        }
         self.generator_ms += other.generator_ms;
         self.commits += other.commits;
         self.wal_bytes += other.wal_bytes;
@@ -60,6 +67,7 @@ impl Figures {
     pub(crate) fn new(seen: &Seen, used: &Used) -> Self {
         let each = |total: f64| total / seen.requests.max(1) as f64;
         let cpu = used.cpu_ms.iter();
+        let wakes = used.wakes.iter();
         Self {
             requests: seen.requests,
             errors: seen.errors,
@@ -72,6 +80,7 @@ impl Figures {
             p999_ms: seen.ms(0.999),
             max_ms: seen.latency.max() as f64 / 1e3,
             cpu_ms: cpu.map(|(group, ms)| (group.clone(), each(*ms))).collect(),
+            wakes: wakes.map(|(group, n)| (group.clone(), each(*n))).collect(),
             generator_ms: each(used.generator_ms),
             commits: each(used.commits),
             wal_bytes: each(used.wal_bytes),

@@ -18,6 +18,7 @@ pub(crate) mod direct;
 pub(crate) mod drive;
 pub(crate) mod engine;
 pub(crate) mod figures;
+pub(crate) mod mixed;
 mod proxy;
 pub(crate) mod report;
 mod rounds;
@@ -43,6 +44,7 @@ use self::{
     drive::Until,
     engine::Engine,
     figures::{BEFORE, Measured, NOW},
+    mixed::Mixed,
     rounds::{Bench, Load, Side},
     work::Shop,
 };
@@ -64,6 +66,10 @@ const HOT_BUYERS: usize = 64;
 
 /// Connections of an open loop.
 const CONNECTIONS: usize = 64;
+
+/// Shares of the throughput of the mix at which a simulation is compared with it: below saturation, where waits
+/// grow without bound.
+const MIXED: [f64; 2] = [0.3, 0.6];
 
 /// What to measure, and how long.
 #[derive(Clone, Debug, clap::Args)]
@@ -101,6 +107,9 @@ pub(crate) struct Args {
     /// The shares of the throughput at which open loops are.
     #[arg(skip = vec![0.25, 0.5, 0.75])]
     shares: Vec<f64>,
+    /// The shares of the throughput of the mix at which an open loop of it is.
+    #[arg(skip)]
+    mixed: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -170,6 +179,9 @@ pub(crate) struct Results {
     pub(crate) direct: Vec<Direct>,
     pub(crate) costs: Option<Costs>,
     pub(crate) catalogue: Vec<Page>,
+    /// Open loops of the mix: only where a simulation is compared with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mixed: Vec<Mixed>,
 }
 
 impl Results {
@@ -239,7 +251,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 pub(crate) fn measure_loops(output: &Output, seed: u64, no_build: bool) -> Result<Run<Results>> {
     let args = Args {
         against: None,
-        only: vec![Part::Loops, Part::Open, Part::Costs],
+        only: vec![Part::Loops, Part::Costs],
         kinds: KINDS
             .iter()
             .filter(|kind| **kind != "product-grpc")
@@ -247,13 +259,13 @@ pub(crate) fn measure_loops(output: &Output, seed: u64, no_build: bool) -> Resul
             .collect(),
         catalogue: false,
         rounds: 2,
-        seconds: 1.5,
+        seconds: 1.0,
         rates: Vec::new(),
         seed: Some(seed),
         no_build,
         output: output.clone(),
-        // Far from saturation, where waits grow without bound.
-        shares: vec![0.3],
+        shares: Vec::new(),
+        mixed: MIXED.to_vec(),
     };
     let runtime = runtime()?;
     let result = runtime.block_on(Box::pin(measure(&args)));
@@ -335,6 +347,12 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
     if args.has(Part::Open) {
         results.open = open(&bench, args, &results).await?;
     }
+    for share in &args.mixed {
+        let mix = results.closed("mix").context("the mix was not measured")?;
+        let rate = mix.now.per_second * share;
+        progress(&format!("mix, {rate:.0}/s"));
+        results.mixed.push(mixed::measure(&bench, rate).await?);
+    }
     if args.has(Part::Cart) {
         results.cart = carts(&bench).await?;
     }
@@ -367,7 +385,11 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
     about.seconds = began.elapsed().as_secs_f64();
     let summary = report::summary(&results);
     if summary.is_empty() {
-        bail!("nothing was measured");
+        let kinds = MIX.map(|(kind, _)| kind).join(", ");
+        bail!(
+            "nothing was measured: --only and --kinds exclude each other. Leave one of them out. Open loops are of \
+             {kinds}."
+        );
     }
     Ok(Run {
         title: "Load".to_owned(),

@@ -299,6 +299,12 @@ pub(super) fn summary(results: &Results) -> Vec<(String, f64)> {
             summary.push((format!("{name}, CPU to before"), ratio.median));
         }
     }
+    for measured in &results.open {
+        // Only the same rate can be compared.
+        let rate = measured.rate.unwrap_or_default();
+        let name = format!("{}, {rate:.0}/s due, p99 ms", measured.name);
+        summary.push((name, measured.now.p99_ms));
+    }
     for measured in results.cart.iter().chain(&results.hot) {
         summary.push((format!("{}, p50 ms", measured.name), measured.now.p50_ms));
         summary.push((
@@ -401,6 +407,33 @@ pub(super) fn diagrams(run: &Run<Results>, output: &Output) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A run without numbers to compare counts as one that measured nothing.
+    #[test]
+    fn open_loops_alone_are_a_result() {
+        let open = |rate, p99_ms| Measured {
+            name: "product".to_owned(),
+            load: format!("{rate}/s"),
+            rate: Some(rate),
+            buyers: 64,
+            now: Figures {
+                p99_ms,
+                ..Figures::default()
+            },
+            before: None,
+            throughput_ratio: None,
+            cpu_ratio: None,
+        };
+        let results = Results {
+            open: vec![open(500.0, 1.5), open(1000.4, 4.0)],
+            ..Results::default()
+        };
+        let expected = [
+            ("product, 500/s due, p99 ms".to_owned(), 1.5),
+            ("product, 1000/s due, p99 ms".to_owned(), 4.0),
+        ];
+        assert_eq!(summary(&results), expected);
+    }
 
     #[test]
     fn a_table_has_both_builds_and_their_errors() {

@@ -191,11 +191,13 @@ impl Bench {
                 drive::open(address, connections, jobs, (rate, self.round), seed)?
             }
         };
-        let cpu = engine.cpu()?.since(&cpu);
+        let now = engine.cpu()?;
+        let (cpu, wakes) = (now.since(&cpu), now.wakes_since(&cpu));
         let generator = Snapshot::of_one(own).since(&generator).values().sum();
         let after = engine.counters().await?;
         let used = Used {
             cpu_ms: cpu,
+            wakes,
             generator_ms: generator,
             commits: (after.transactions - counters.transactions) as f64,
             wal_bytes: (after.wal_bytes - counters.wal_bytes) as f64,

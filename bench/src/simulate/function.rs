@@ -11,7 +11,7 @@ use zerocart_activator::{
 
 use super::{
     events::Us,
-    resources::{Places, TaskId},
+    resources::{Places, Servers, TaskId},
 };
 
 /// Requests that the activator holds for one function; any more get a 503.
@@ -36,8 +36,11 @@ pub(super) struct Function {
     starting: usize,
     in_flight: usize,
     held: VecDeque<(TaskId, Us)>,
-    /// One for each instance: a function has one thread.
-    pub(super) threads: Places,
+    /// One of each instance; where it hashes passwords, one of each core.
+    pub(super) threads: Servers,
+    pub(super) threads_each: usize,
+    /// Sessions that calls share: one of each instance.
+    pub(super) sessions: Servers,
     pub(super) connections: Places,
     pub(super) ticking: bool,
     pub(super) peak_instances: usize,
@@ -88,7 +91,9 @@ impl Function {
             starting: 0,
             in_flight: 0,
             held: VecDeque::new(),
-            threads: Places::new(0),
+            threads: Servers::default(),
+            threads_each: 1,
+            sessions: Servers::default(),
             connections: Places::new(0),
             ticking: false,
             peak_instances: 0,
@@ -202,7 +207,6 @@ impl Function {
     }
 
     fn sized(&mut self) {
-        self.threads.capacity = self.ready;
         self.connections.capacity = self.ready * self.pool;
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Real are the rules: of the order saga (`zerocart_order::saga`), and of scaling (`zerocart_activator::scale`,
 //! with the limits of `knative/services`). Measured are the costs: CPU time, round trips, commits and their wait
-//! for the disk, by `just bench-load`. Simulated are the machines and what is waited for: cores, the one thread
-//! and the connections of an instance, its places for requests, the row of a product, the log of PostgreSQL.
+//! for the disk, by `just bench-load`. Simulated are the machines and what is waited for: cores, threads that cost
+//! CPU time each time that they wake up, the connections of an instance, its places for requests, the row of a
+//! product, the log of PostgreSQL.
 //! The same seed gives the same result.
 //!
 //! What is left out: memory, networks that are full, garbage (vacuum), failures, and the limits of the gateway

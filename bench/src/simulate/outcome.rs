@@ -39,6 +39,8 @@ pub(super) struct KindOutcome {
     pub(super) requests: u64,
     pub(super) refused: u64,
     pub(super) p50_ms: f64,
+    #[serde(default)]
+    pub(super) p90_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) max_ms: f64,
 }
@@ -68,7 +70,7 @@ pub(super) struct FunctionOutcome {
 
 impl Outcome {
     pub(super) fn of(name: &str, world: &World<'_>, machines: &Machines) -> Self {
-        let seconds = world.now() as f64 / 1e6;
+        let seconds = world.last_answer as f64 / 1e6;
         let ms = |us: u64| us as f64 / 1e3;
         let kinds: Vec<KindOutcome> = CALLS
             .iter()
@@ -79,6 +81,7 @@ impl Outcome {
                 requests: told.requests,
                 refused: told.refused,
                 p50_ms: ms(told.latency.value_at_quantile(0.5)),
+                p90_ms: ms(told.latency.value_at_quantile(0.9)),
                 p99_ms: ms(told.latency.value_at_quantile(0.99)),
                 max_ms: ms(told.latency.max()),
             })

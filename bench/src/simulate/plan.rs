@@ -2,24 +2,31 @@
 
 use std::rc::Rc;
 
-use super::prices::{Cpu, Kind, Price};
+use super::prices::{Kind, Price, Visit};
 
-/// Whose cores do a piece of work.
+/// Whose threads do a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    Functions,
+    /// The instances of a function.
+    Function(usize),
     /// The gateway and the activator.
     Edge,
-    /// The server of a domain.
+    /// What keeps sessions of PostgreSQL ready.
+    Broker,
+    /// A session of a domain, for this task alone.
     Postgres(usize),
+    /// The sessions of a domain that the calls of a function share.
+    Shared(usize, usize),
     Client,
+    /// A process that starts.
+    Start,
 }
 
 /// One thing that a task does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Do {
     /// CPU time.
-    Work(Place, Cpu),
+    Work(Place, Visit),
     /// Time that is nobody's CPU time.
     Pause(f64),
     /// Waits for the log of a domain's server. `share`: how often, on average; 1 is each time.
@@ -30,9 +37,6 @@ pub(super) enum Do {
     /// Comes to a function, and waits for an instance of it.
     Enter(usize),
     Leave(usize),
-    /// The one thread of an instance.
-    Thread(usize),
-    ThreadEnd(usize),
     /// A connection of an instance.
     Connect(usize),
     Disconnect(usize),
@@ -76,6 +80,9 @@ pub(super) enum Plan {
     Order(OrderPlan),
 }
 
+/// Functions that hash passwords, on threads beside their own.
+pub(super) const HASHES: [&str; 2] = ["authenticate-user", "create-user"];
+
 /// Records that an order makes of its state, when nothing fails: that it is placed, charged for, paid, ended.
 pub(super) const RECORDS: f64 = 4.0;
 
@@ -86,6 +93,8 @@ pub(super) struct Planner<'a> {
     pub(super) clients: bool,
     /// The network between two machines, there and back, in microseconds.
     pub(super) network_us: f64,
+    /// How late clients send.
+    pub(super) late_us: f64,
 }
 
 impl Planner<'_> {
@@ -110,16 +119,20 @@ impl Planner<'_> {
     fn begin(&self, kind: &Kind) -> Vec<Do> {
         let mut program = Vec::new();
         if self.clients {
-            program.push(Do::Work(Place::Client, kind.client_us));
+            program.push(Do::Pause(self.late_us));
+            program.push(Do::Work(Place::Client, kind.client));
         }
-        program.push(Do::Work(Place::Edge, kind.edge_us.times(0.5)));
+        program.push(Do::Work(Place::Edge, kind.edge));
         program.push(self.wait(kind));
         program
     }
 
     fn end(&self, kind: &Kind, program: &mut Vec<Do>) {
-        program.push(Do::Work(Place::Edge, kind.edge_us.times(0.5)));
+        program.push(Do::Work(Place::Edge, kind.edge));
         program.push(self.wait(kind));
+        if self.clients {
+            program.push(Do::Work(Place::Client, kind.client));
+        }
     }
 
     fn wait(&self, kind: &Kind) -> Do {
@@ -145,11 +158,12 @@ impl Planner<'_> {
     fn inner(&self, kind: &Kind, price: &Price, program: &mut Vec<Do>) -> Option<()> {
         let function = (self.index)(&price.function)?;
         let locks = price.function == "update-inventory";
-        program.push(Do::Work(Place::Edge, kind.inner_us));
+        program.push(Do::Work(Place::Edge, kind.edge));
         program.push(self.wait(kind));
         program.push(Do::Enter(function));
         self.trips(kind, price, function, 1.0, locks, program);
         program.push(Do::Leave(function));
+        program.push(Do::Work(Place::Edge, kind.edge));
         program.push(self.wait(kind));
         Some(())
     }
@@ -165,15 +179,36 @@ impl Planner<'_> {
         program: &mut Vec<Do>,
     ) {
         let trips = (price.trips * share).round().max(1.0) as usize;
-        let own = price.cpu_us.times(share / (trips + 1) as f64);
-        let postgres = price.postgres_us.times(share / trips as f64);
-        let work = |program: &mut Vec<Do>| {
-            program.push(Do::Thread(function));
-            program.push(Do::Work(Place::Functions, own));
-            program.push(Do::ThreadEnd(function));
+        // Shares of a call have a visit more each than the call as a whole: all together cost the same.
+        let visits = (price.trips.round() + 1.0) * share;
+        let own = price.own.times(visits / (trips + 1) as f64);
+        let postgres = price
+            .postgres
+            .times(price.trips.round() * share / trips as f64);
+        let broker = price.broker.times(price.trips * share / trips as f64);
+        let session = match price.shares {
+            true => Place::Shared(price.domain, function),
+            false => Place::Postgres(price.domain),
         };
-        work(program);
-        program.push(Do::Connect(function));
+        // A hash is between the round trips: the rest is as good as nothing beside it.
+        let work = |program: &mut Vec<Do>, at: usize| {
+            let own = match (HASHES.contains(&price.function.as_str()), at == trips / 2) {
+                (false, _) => own,
+                (true, true) => Visit {
+                    cpu: own.cpu.times((trips + 1) as f64),
+                    ..own
+                },
+                (true, false) => Visit {
+                    cpu: Default::default(),
+                    ..own
+                },
+            };
+            program.push(Do::Work(Place::Function(function), own));
+        };
+        work(program, 0);
+        if !price.shares {
+            program.push(Do::Connect(function));
+        }
         let commits = price.commits * share;
         let locked_at = trips.saturating_sub(2);
         for trip in 0..trips {
@@ -182,7 +217,8 @@ impl Planner<'_> {
                 program.push(Do::Lock);
                 program.push(Do::TakeStock);
             }
-            program.push(Do::Work(Place::Postgres(price.domain), postgres));
+            program.push(Do::Work(Place::Broker, broker));
+            program.push(Do::Work(session, postgres));
             if trip + 1 == trips {
                 let mut left = commits;
                 while left > 1e-9 {
@@ -196,9 +232,12 @@ impl Planner<'_> {
                     program.push(Do::Unlock);
                 }
             }
-            work(program);
+            program.push(Do::Work(Place::Broker, broker));
+            work(program, trip + 1);
         }
-        program.push(Do::Disconnect(function));
+        if !price.shares {
+            program.push(Do::Disconnect(function));
+        }
     }
 
     fn order(&self, kind: &Kind) -> Option<OrderPlan> {
@@ -257,15 +296,17 @@ mod tests {
         let price = Price {
             function: "get-product".to_owned(),
             domain: 3,
-            cpu_us: Cpu::new(90.0),
-            postgres_us: Cpu::new(40.0),
+            own: Visit::new(30.0),
+            postgres: Visit::new(20.0),
+            broker: Visit::new(5.0),
+            shares: false,
             trips: 2.0,
             commits: 1.5,
             wal_bytes: 0.0,
         };
         let kind = Kind {
             name: "product".to_owned(),
-            edge_us: Cpu::new(100.0),
+            edge: Visit::new(50.0),
             calls: vec![price],
             hop_us: 5.0,
             ..Kind::default()
@@ -274,20 +315,22 @@ mod tests {
             index: &|name| (name == "get-product").then_some(0),
             clients: false,
             network_us: 0.0,
+            late_us: 0.0,
         };
         let Some(Plan::Simple(program)) = planner.plan(&kind) else {
             panic!("no plan");
         };
         let work = |at: Place| -> f64 {
             let each = program.iter().map(|step| match step {
-                Do::Work(place, cpu) if *place == at => cpu.busy,
+                Do::Work(place, visit) if *place == at => visit.cpu.busy,
                 _ => 0.0,
             });
             each.sum()
         };
-        assert!((work(Place::Functions) - 90.0).abs() < 1e-9);
+        assert!((work(Place::Function(0)) - 90.0).abs() < 1e-9);
         assert!((work(Place::Edge) - 100.0).abs() < 1e-9);
         assert!((work(Place::Postgres(3)) - 40.0).abs() < 1e-9);
+        assert!((work(Place::Broker) - 20.0).abs() < 1e-9);
         let commits: f64 = program
             .iter()
             .map(|step| match step {

@@ -1,12 +1,17 @@
 //! What requests cost in a simulation: from the measurements of `bench-load`.
 
-use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use zerocart_proto::rpc;
 
-use crate::load::{
-    Costs, MIX, Results, coarse,
-    figures::{Figures, Measured},
+use crate::{
+    cpu::ByGroup,
+    load::{
+        Costs, MIX, Results, coarse,
+        figures::{Figures, Measured},
+    },
 };
 
 /// The domains, each with a database.
@@ -30,9 +35,8 @@ pub(super) const CALLS: [(&str, &str, &[&str]); 5] = [
     ("sign-in", "authenticate-user", &[]),
 ];
 
-/// CPU time of a piece of work, in microseconds: when no core was busy before, and when all were.
-///
-/// Under load a process finds more to do each time that it wakes up, so each request costs less.
+/// CPU time of a piece of work, in microseconds: when no core was busy before, and when all were. They differ
+/// where processes share caches and memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Cpu {
     pub(super) idle: f64,
@@ -58,14 +62,98 @@ impl Cpu {
     }
 }
 
+/// What a thread does each time that a request comes to it.
+///
+/// The second part is paid only by a thread that slept: under load it finds the next request waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Visit {
+    pub(super) cpu: Cpu,
+    pub(super) wake_us: f64,
+}
+
+impl Visit {
+    /// The same at any load.
+    #[cfg(test)]
+    pub(super) fn new(us: f64) -> Self {
+        Self {
+            cpu: Cpu::new(us),
+            wake_us: 0.0,
+        }
+    }
+
+    pub(super) fn times(self, factor: f64) -> Self {
+        Self {
+            cpu: self.cpu.times(factor),
+            wake_us: self.wake_us * factor,
+        }
+    }
+
+    /// Each of so many visits, from what all cost, and how often a thread was woken up: alone, and of 16 buyers.
+    fn each(cpu_us: Cpu, wakes: Cpu, wake_us: f64, visits: f64) -> Self {
+        // No program does nothing but wake up.
+        let most = (0.9 * cpu_us.idle / wakes.idle.max(1e-9)).max(0.0);
+        let wake_us = wake_us.min(most);
+        let work = |cpu: f64, wakes: f64| (cpu - wake_us * wakes).max(0.05 * cpu);
+        let work = Cpu {
+            idle: work(cpu_us.idle, wakes.idle),
+            busy: work(cpu_us.busy, wakes.busy),
+        };
+        Self {
+            cpu: work.times(1.0 / visits),
+            wake_us: wake_us * wakes.idle / visits,
+        }
+    }
+}
+
+/// CPU time of a wake-up, by the groups of [`coarse`], in microseconds.
+///
+/// From two measurements of each kind, alone and of 16 buyers: CPU = work of the kind + wake-ups × their cost.
+/// That cost is the slope of the least squares, with a constant for each kind.
+fn wake_costs(results: &Results) -> ByGroup {
+    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for (name, ..) in CALLS {
+        let (Some(alone), Some(busy)) = (results.single(name), results.closed(name)) else {
+            continue;
+        };
+        let of = |groups: &ByGroup| coarse(groups);
+        let (cpu, wakes) = (of(&alone.now.cpu_ms), of(&alone.now.wakes));
+        let (cpu_busy, wakes_busy) = (of(&busy.now.cpu_ms), of(&busy.now.wakes));
+        for (group, ms) in cpu {
+            let get = |groups: &ByGroup| groups.get(&group).copied().unwrap_or_default();
+            let (dc, dw) = ((ms - get(&cpu_busy)) * 1e3, get(&wakes) - get(&wakes_busy));
+            // Relative to what there is, so that a long request does not count for more than a short one.
+            let scale = get(&wakes).max(1e-9);
+            let sum = sums.entry(group.clone()).or_default();
+            sum.0 += dc / scale * dw / scale;
+            sum.1 += (dw / scale).powi(2);
+        }
+    }
+    let slope = |(dcdw, dw2): (f64, f64)| {
+        if dw2 > 0.0 {
+            (dcdw / dw2).max(0.0)
+        } else {
+            0.0
+        }
+    };
+    sums.into_iter()
+        .map(|(group, sum)| (group, slope(sum)))
+        .collect()
+}
+
 /// What one call of a function costs, in microseconds of CPU time unless it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Price {
     pub(super) function: String,
     /// An index in [`DOMAINS`].
     pub(super) domain: usize,
-    pub(super) cpu_us: Cpu,
-    pub(super) postgres_us: Cpu,
+    /// Each visit of its thread: one more than there are round trips.
+    pub(super) own: Visit,
+    /// Each round trip.
+    pub(super) postgres: Visit,
+    /// Each way of a round trip.
+    pub(super) broker: Visit,
+    /// Whether calls share a connection.
+    pub(super) shares: bool,
     pub(super) trips: f64,
     /// Transactions that write, and wait for the disk.
     pub(super) commits: f64,
@@ -77,11 +165,10 @@ pub(super) struct Price {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Kind {
     pub(super) name: String,
-    /// Of the gateway and the activator, for the call from outside, and for each call inside.
-    pub(super) edge_us: Cpu,
-    pub(super) inner_us: Cpu,
+    /// Of the gateway and the activator, each way of a call.
+    pub(super) edge: Visit,
     /// Of the client, where it runs on the same machine.
-    pub(super) client_us: Cpu,
+    pub(super) client: Visit,
     /// The first is the function that the shopper calls.
     pub(super) calls: Vec<Price>,
     /// Time per round trip and call that is nobody's CPU time: the kernel wakes another process.
@@ -97,6 +184,8 @@ pub(super) struct Prices {
     /// A start of an instance: until it is ready, and CPU time.
     pub(super) start_us: f64,
     pub(super) start_cpu_us: f64,
+    /// How late a client of an open loop sends a request, because the kernel wakes it up late.
+    pub(super) late_us: f64,
 }
 
 impl Prices {
@@ -111,17 +200,27 @@ impl Prices {
             .costs
             .as_ref()
             .with_context(|| format!("the results have no part `costs`: {cure}"))?;
+        let wake_us = wake_costs(results);
+        if wake_us.is_empty()
+            || results
+                .single
+                .iter()
+                .all(|alone| alone.now.wakes.is_empty())
+        {
+            bail!("the results do not count how often processes are woken up: {cure}");
+        }
         let kinds = CALLS.iter().map(|(name, ..)| {
             let missing = || format!("the results have no loop of {name}: {cure}");
             let busy = results.closed(name).with_context(missing)?;
             let alone = results.single(name).with_context(missing)?;
-            Kind::of(name, busy, alone, costs).with_context(missing)
+            Kind::of(name, busy, alone, costs, &wake_us).with_context(missing)
         });
         Ok(Self {
             kinds: kinds.collect::<Result<_>>()?,
             flush_us: costs.commit_ms * 1e3,
             start_us: start_ms.0 * 1e3,
             start_cpu_us: start_ms.1 * 1e3,
+            late_us: 0.0,
         })
     }
 
@@ -132,7 +231,13 @@ impl Prices {
 }
 
 impl Kind {
-    fn of(name: &str, busy: &Measured, alone: &Measured, costs: &Costs) -> Option<Self> {
+    fn of(
+        name: &str,
+        busy: &Measured,
+        alone: &Measured,
+        costs: &Costs,
+        wake_us: &ByGroup,
+    ) -> Option<Self> {
         let (_, outer, inner) = CALLS.iter().find(|(kind, ..)| *kind == name)?;
         let cost = costs.of(name)?;
         let functions: Vec<&str> = std::iter::once(*outer)
@@ -142,14 +247,25 @@ impl Kind {
             let info = rpc::ALL.iter().find(|info| info.name == function)?;
             DOMAINS.iter().position(|domain| *domain == info.domain)
         };
-        // One request alone, and one of many. What the kernel counts of few requests is coarse.
-        let both = |of: &dyn Fn(&Figures) -> f64| {
-            let (idle, busy) = (of(&alone.now) * 1e3, of(&busy.now) * 1e3);
-            Cpu {
-                idle: idle.max(busy),
-                busy,
-            }
+        // One request alone, and one of many.
+        let both = |of: &dyn Fn(&Figures) -> f64| Cpu {
+            idle: of(&alone.now),
+            busy: of(&busy.now),
         };
+        let wake = |group: &str| wake_us.get(group).copied().unwrap_or_default();
+        let visit = |group: &str,
+                     cpu_ms: &dyn Fn(&Figures) -> f64,
+                     wakes: &dyn Fn(&Figures) -> f64,
+                     visits: f64| {
+            Visit::each(both(cpu_ms).times(1e3), both(wakes), wake(group), visits)
+        };
+        let all_trips = cost.all_trips().max(1.0);
+        let broker = visit(
+            "broker",
+            &|of| of.cpu_of("broker"),
+            &|of| coarse(&of.wakes).get("broker").copied().unwrap_or_default(),
+            2.0 * all_trips,
+        );
         let mut calls = Vec::new();
         let mut writers = Vec::new();
         for function in &functions {
@@ -163,25 +279,47 @@ impl Kind {
                     .iter()
                     .any(|info| info.name == *function && info.writes),
             );
+            let trips = (trips * share).max(1.0);
+            let group = format!("postgres/{}", DOMAINS[at]);
+            let get = |groups: &ByGroup, name: &str| groups.get(name).copied().unwrap_or_default();
+            let sessions = both(&|of| get(&of.wakes, &group) * share);
             calls.push(Price {
                 function: (*function).to_owned(),
                 domain: at,
-                cpu_us: both(&|of| of.cpu_ms.get(*function).copied().unwrap_or_default()),
-                postgres_us: both(&|of| of_database(of, DOMAINS[at])).times(share),
-                trips: (trips * share).max(1.0),
+                own: visit(
+                    "functions",
+                    &|of| get(&of.cpu_ms, function),
+                    &|of| get(&of.wakes, function),
+                    trips.round() + 1.0,
+                ),
+                postgres: visit(
+                    "postgres",
+                    &|of| of_database(of, DOMAINS[at]) * share,
+                    &|of| get(&of.wakes, &group) * share,
+                    trips.round(),
+                ),
+                broker,
+                // A session that serves one call at a time is woken up for each.
+                shares: sessions.busy < 0.6 * sessions.idle,
+                trips,
                 commits: 0.0,
                 wal_bytes: 0.0,
             });
         }
         spread_commits(&mut calls, &writers, cost.commits, cost.wal_bytes);
-        let edge = both(&|of| of.cpu_of("engine") + of.cpu_of("broker"));
-        // The gateway does more than the activator for a call: two thirds of the outer call are its own.
-        let weight = 1.0 + inner.len() as f64 / 3.0;
         let mut kind = Self {
             name: name.to_owned(),
-            edge_us: edge.times(1.0 / weight),
-            inner_us: edge.times(1.0 / weight / 3.0),
-            client_us: both(&|of| of.generator_ms),
+            edge: visit(
+                "engine",
+                &|of| of.cpu_of("engine"),
+                &|of| coarse(&of.wakes).get("engine").copied().unwrap_or_default(),
+                2.0 * functions.len() as f64,
+            ),
+            // It sends, and it reads the answer.
+            client: Visit {
+                cpu: both(&|of| of.generator_ms * 1e3 / 2.0),
+                wake_us: 0.0,
+            },
             calls,
             hop_us: 0.0,
         };

@@ -104,6 +104,11 @@ impl Shoppers {
         }
     }
 
+    /// Whether they come one by one, with no regard to answers.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.pattern, Pattern::Open { .. })
+    }
+
     /// Those who are there at the begin.
     pub(super) fn first(&mut self) -> Vec<u32> {
         let Pattern::Closed { buyers, .. } = self.pattern else {

@@ -1,10 +1,13 @@
 //! The simulation as a whole: it repeats itself, agrees with queueing theory, and loses nothing.
 
 use clap::Parser;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use zerocart_activator::{Ksvc, load_dir};
 
 use super::{
-    prices::{CALLS, Cpu, DOMAINS, Kind, Price, Prices},
+    events::Events,
+    prices::{CALLS, Cpu, DOMAINS, Kind, Price, Prices, Visit},
+    resources::{Cores, Servers},
     scenarios::{Scenario, one_machine},
     shoppers::{Behaviour, Pattern, Shoppers},
     state::{Machines, Setup, Spread},
@@ -24,8 +27,10 @@ fn prices() -> Prices {
             Price {
                 function: (*function).to_owned(),
                 domain: DOMAINS.iter().position(|d| *d == info.domain).unwrap(),
-                cpu_us: Cpu::new(200.0),
-                postgres_us: Cpu::new(150.0),
+                own: Visit::new(80.0),
+                postgres: Visit::new(100.0),
+                broker: Visit::new(10.0),
+                shares: false,
                 trips: if name == &"order" { 4.0 } else { 1.0 },
                 commits: f64::from(u8::from(info.writes)),
                 wal_bytes: 100.0,
@@ -33,9 +38,8 @@ fn prices() -> Prices {
         });
         Kind {
             name: (*name).to_owned(),
-            edge_us: Cpu::new(100.0),
-            inner_us: Cpu::new(30.0),
-            client_us: Cpu::new(20.0),
+            edge: Visit::new(40.0),
+            client: Visit::new(10.0),
             calls: calls.collect(),
             hop_us: 10.0,
         }
@@ -45,6 +49,7 @@ fn prices() -> Prices {
         flush_us: 300.0,
         start_us: 6_000.0,
         start_cpu_us: 5_000.0,
+        late_us: 0.0,
     }
 }
 
@@ -111,7 +116,7 @@ fn without_instances_enough_requests_are_refused() {
     // 10 ms of the one thread of an instance: 100 requests per second, of 667 that come.
     let mut prices = prices();
     for price in prices.kinds.iter_mut().flat_map(|kind| &mut kind.calls) {
-        price.cpu_us = Cpu::new(10_000.0);
+        price.own = Visit::new(10_000.0 / (price.trips + 1.0));
     }
     let ample = || flash(40_000.0, 100).on_machines(64, 64, 64, false, 0.0);
     let few = ample().run(&prices, &manifests()).unwrap();
@@ -148,71 +153,177 @@ fn erlang_c(servers: usize, load: f64) -> f64 {
     probability / (servers as f64 - load)
 }
 
+/// Work of a place on cores of its own, with nothing else: mean times, in microseconds.
+struct Queue {
+    /// In the queue, without the work.
+    wait: f64,
+    /// Requests per time that a thread woke up.
+    batch: f64,
+}
+
+/// Requests that are nothing but work of the gateway, at a rate per second.
+fn queue(cores: usize, rate: f64, visit: Visit, spread: Spread, slice_us: u64) -> Queue {
+    let mut prices = prices();
+    for kind in &mut prices.kinds {
+        (kind.edge, kind.client, kind.hop_us) = (Visit::default(), visit, 0.0);
+        for price in &mut kind.calls {
+            (price.own, price.postgres, price.broker) = Default::default();
+            price.commits = 0.0;
+        }
+    }
+    let mut shares = [0.0; CALLS.len()];
+    shares[0] = 1.0;
+    let pattern = Pattern::Open { rate, shares };
+    let manifests = manifests();
+    let machines = Machines {
+        cores: vec![("clients".to_owned(), cores), ("rest".to_owned(), 64)],
+        functions: 1,
+        edge: 1,
+        client: 0,
+        postgres: [1; DOMAINS.len()],
+        ..one_machine(1)
+    };
+    let setup = Setup {
+        seed: 3,
+        prices: &prices,
+        manifests: &manifests,
+        machines,
+        factor: 1.0,
+        shoppers: Shoppers::new(pattern, 200_000_000, 0.0, 1),
+        stock: vec![0],
+        declined: 0.0,
+        clients: true,
+        network_us: 0.0,
+        spread,
+        slice_us,
+    };
+    let mut world = World::new(&setup).unwrap();
+    world.run().unwrap();
+    let (cores, told) = (&world.cores[0], &world.told[0]);
+    Queue {
+        wait: cores.waited_us as f64 / cores.started as f64,
+        batch: told.requests as f64 / cores.started as f64,
+    }
+}
+
+fn near(simulated: f64, theory: f64, limit: f64) {
+    let difference = simulated / theory - 1.0;
+    assert!(difference.abs() < limit, "{simulated}, {theory} by theory");
+}
+
 #[test]
 fn cores_are_a_queue_as_theory_has_it() {
     // Checked against tables: 2 servers, 0.8 busy.
-    assert!(
-        (erlang_c(2, 1.6) - 1.7778).abs() < 1e-3,
-        "{}",
-        erlang_c(2, 1.6)
-    );
+    near(erlang_c(2, 1.6), 1.7778, 1e-3);
     for (servers, busy) in [(1, 0.7), (2, 0.8), (4, 0.75)] {
-        // Requests that are nothing but work of the gateway, 1 ms on average.
-        let mut prices = prices();
-        for kind in &mut prices.kinds {
-            *kind = Kind {
-                name: kind.name.clone(),
-                client_us: Cpu::new(1_000.0),
-                ..kind.clone()
-            };
-            (kind.edge_us, kind.inner_us, kind.hop_us) = (Cpu::default(), Cpu::default(), 0.0);
-            for price in &mut kind.calls {
-                (price.cpu_us, price.postgres_us, price.commits) =
-                    (Cpu::default(), Cpu::default(), 0.0);
-            }
-        }
+        // A request comes twice: it is sent, and its answer is read.
         let load = servers as f64 * busy;
-        let mut shares = [0.0; CALLS.len()];
-        shares[0] = 1.0;
-        let pattern = Pattern::Open {
-            rate: load * 1_000.0,
-            shares,
+        let visit = Visit::new(1_000.0);
+        let queue = queue(servers, load * 500.0, visit, Spread::Exponential, u64::MAX);
+        assert!((queue.batch - 0.5).abs() < 1e-9);
+        near(queue.wait, erlang_c(servers, load) * 1_000.0, 0.06);
+    }
+}
+
+/// One thread on one core with a clock of its own: the mean time in the system, and wake-ups per request.
+fn thread(rate: f64, cpu_us: f64, wake_us: f64) -> (f64, f64) {
+    let mut rng = StdRng::seed_from_u64(9);
+    let mut servers = Servers::default();
+    let mut cores = Cores::new(1, u64::MAX);
+    let mut events = Events::new();
+    let requests = 200_000;
+    let mut sent = Vec::new();
+    let mut at = 0.0;
+    for task in 0..requests {
+        at -= (1.0 - rng.random::<f64>()).ln() / rate * 1e6;
+        events.after(at as u64, Some(task));
+        sent.push(at as u64);
+    }
+    let mut timers = std::collections::VecDeque::new();
+    let mut total = 0;
+    while let Some(event) = events.next() {
+        let now = events.now();
+        let next = match event {
+            Some(task) => match servers.begin(task, cpu_us as u64, 1, now) {
+                true => cores.begin(task, plan::Place::Edge, (cpu_us + wake_us) as u64, now),
+                false => None,
+            },
+            None => {
+                let timer = timers.pop_front().unwrap();
+                let work = cores.end(timer, now).unwrap();
+                total += now - sent[work.task as usize];
+                match servers.end(now) {
+                    Some((task, us)) => Some(cores.go_on(timer.core, work.with(task, us), now)),
+                    None => cores.free(timer.core, now),
+                }
+            }
         };
-        let manifests = manifests();
-        // The clients' work is what is looked at; starts of instances have cores of their own.
-        let machines = Machines {
-            cores: vec![("clients".to_owned(), servers), ("rest".to_owned(), 64)],
-            functions: 1,
-            edge: 1,
-            client: 0,
-            postgres: [1; DOMAINS.len()],
-            ..one_machine(1)
+        if let Some((timer, length)) = next {
+            timers.push_back(timer);
+            events.after(length, None);
+        }
+    }
+    let mean = total as f64 / f64::from(requests);
+    (mean, servers.woken as f64 / f64::from(requests))
+}
+
+#[test]
+fn a_thread_that_sleeps_is_a_queue_with_set_up_times() {
+    // M/D/1, and Welch's formula for M/G/1 with a set-up after each idle time.
+    for (busy, wake) in [(0.3, 0.0), (0.8, 0.0), (0.3, 500.0), (0.6, 2_000.0)] {
+        let (cpu, rate) = (1_000.0, busy * 1_000.0);
+        let (mean, wakes) = thread(rate, cpu, wake);
+        let per_us = rate / 1e6;
+        let queue = busy * cpu / (2.0 * (1.0 - busy));
+        let set_up = (2.0 * wake + per_us * wake * wake) / (2.0 * (1.0 + per_us * wake));
+        near(mean, cpu + queue + set_up, 0.02);
+        // The busier it is, the less often it sleeps.
+        near(wakes, (1.0 - busy) / (1.0 + per_us * wake), 0.02);
+    }
+}
+
+#[test]
+fn threads_in_turn_are_processor_sharing() {
+    // By theory the mean time is work ÷ (1 − busy), for short and long requests alike.
+    let (busy, mean) = (0.7, 1_000.0);
+    let mut rng = StdRng::seed_from_u64(4);
+    let mut cores = Cores::new(1, 5);
+    let mut events = Events::new();
+    let mut at = 0.0;
+    let mut sent = Vec::new();
+    for task in 0..20_000_u32 {
+        at -= (1.0 - rng.random::<f64>()).ln() / busy * mean;
+        let us = if rng.random::<f64>() < 0.9 {
+            500
+        } else {
+            5_500
         };
-        let setup = Setup {
-            seed: 3,
-            prices: &prices,
-            manifests: &manifests,
-            machines,
-            factor: 1.0,
-            shoppers: Shoppers::new(pattern, 200_000_000, 0.0, 1),
-            stock: vec![0],
-            declined: 0.0,
-            clients: true,
-            network_us: 0.0,
-            spread: Spread::Exponential,
-            // An order that runs, runs to its end.
-            slice_us: u64::MAX,
+        events.after(at as u64, Err((task, us)));
+        sent.push((at as u64, us));
+    }
+    let (mut slow, mut number) = ([0.0; 2], [0.0; 2]);
+    while let Some(event) = events.next() {
+        let now = events.now();
+        let next = match event {
+            Err((task, us)) => cores.begin(task, plan::Place::Start, us, now),
+            Ok(timer) => match cores.end(timer, now) {
+                None => None,
+                Some(work) if work.left == 0 => {
+                    let (sent, us) = sent[work.task as usize];
+                    let class = usize::from(us > 1_000);
+                    slow[class] += (now - sent) as f64 / us as f64;
+                    number[class] += 1.0;
+                    cores.free(timer.core, now)
+                }
+                Some(work) => Some(cores.go_on(timer.core, work, now)),
+            },
         };
-        let mut world = World::new(&setup).unwrap();
-        world.run().unwrap();
-        let cores = &world.cores[0];
-        let wait = cores.waited_us as f64 / 1e3 / cores.started as f64;
-        let expected = erlang_c(servers, load);
-        let difference = (wait / expected - 1.0).abs();
-        assert!(
-            difference < 0.06,
-            "{servers} servers: {wait} ms, {expected} by theory"
-        );
+        if let Some((timer, length)) = next {
+            events.after(length, Ok(timer));
+        }
+    }
+    for class in 0..2 {
+        near(slow[class] / number[class], 1.0 / (1.0 - busy), 0.08);
     }
 }
 

@@ -13,9 +13,9 @@ use zerocart_order::saga::{Event as Happened, Status};
 use super::{
     events::{Events, Us},
     function::{Entry, Function},
-    plan::{Do, Place, Plan, Planner},
-    prices::{CALLS, Cpu},
-    resources::{Cores, Log, Places, TaskId, Work},
+    plan::{Do, HASHES, Place, Plan, Planner},
+    prices::{CALLS, Cpu, Visit},
+    resources::{Cores, Log, Places, Servers, TaskId, Timer},
     shoppers::{Next, Shoppers},
     state::{Order, Phase, Setup, Spread, Task, Told},
 };
@@ -23,14 +23,17 @@ use super::{
 /// A simulation that goes on for longer than this many events was asked for too much.
 const MAX_EVENTS: u64 = 4_000_000_000;
 
+/// Hashes of passwords that one instance works on at once, at most.
+const HASH_THREADS: usize = 8;
+
 /// The pause before a function calls another again that was too busy.
 const RETRY_US: Us = 100_000;
 
 /// What happens at a time.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// A slice of work on a set of cores is done.
-    Slice(usize, Work, Us),
+    /// A thread on a set of cores has done its work or its slice.
+    Slice(usize, Timer),
     Resume(TaskId),
     Flushed(usize),
     Tick(usize),
@@ -49,6 +52,10 @@ pub(super) struct World<'a> {
     tasks: Vec<Option<Task>>,
     free: Vec<TaskId>,
     pub(super) functions: Vec<Function>,
+    edge: Servers,
+    broker: Servers,
+    /// The time of the last answer.
+    pub(super) last_answer: Us,
     pub(super) cores: Vec<Cores>,
     pub(super) logs: Vec<Log>,
     locks: HashMap<usize, Places>,
@@ -68,12 +75,23 @@ impl<'a> World<'a> {
             .manifests
             .iter()
             .map(|manifest| Function::new(manifest, setup.factor, base));
-        let functions: Vec<Function> = functions.collect::<Result<_>>()?;
+        let mut functions: Vec<Function> = functions.collect::<Result<_>>()?;
+        let machines = &setup.machines;
+        for function in &mut functions {
+            if HASHES.contains(&function.name.as_str()) {
+                function.threads_each = machines.cores[machines.functions].1.min(HASH_THREADS);
+            }
+        }
         let index = |name: &str| functions.iter().position(|function| function.name == name);
         let planner = Planner {
             index: &index,
             clients: setup.clients,
             network_us: setup.network_us,
+            late_us: if setup.shoppers.is_open() {
+                setup.prices.late_us
+            } else {
+                0.0
+            },
         };
         let plans = CALLS.iter().map(|(name, ..)| {
             let kind = setup.prices.of(name)?;
@@ -104,6 +122,9 @@ impl<'a> World<'a> {
             told: CALLS.iter().map(|_| Told::new()).collect::<Result<_>>()?,
             shoppers: setup.shoppers.clone(),
             functions,
+            edge: Servers::default(),
+            broker: Servers::default(),
+            last_answer: 0,
             setup,
             peak_connections: 0,
             lock_waited_us: 0,
@@ -136,11 +157,6 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// The time at which the last thing happened.
-    pub(super) fn now(&self) -> Us {
-        self.events.now()
-    }
-
     pub(super) fn events(&self) -> u64 {
         self.events.taken()
     }
@@ -167,26 +183,19 @@ impl<'a> World<'a> {
     /// Tasks, places and cores that are still in use.
     pub(super) fn left_over(&self) -> usize {
         let tasks = self.tasks.iter().flatten().count();
-        let places = self
+        let places = self.functions.iter().map(|f| &f.connections);
+        let places = places.chain(self.locks.values()).filter(|p| !p.is_idle());
+        let servers = self
             .functions
             .iter()
-            .flat_map(|f| [&f.threads, &f.connections]);
-        let places = places.chain(self.locks.values()).filter(|p| !p.is_idle());
-        tasks + places.count()
+            .flat_map(|f| [&f.threads, &f.sessions]);
+        let servers = servers.chain([&self.edge, &self.broker]);
+        tasks + places.count() + servers.filter(|s| !s.is_idle()).count()
     }
 
     fn happens(&mut self, event: Event) -> Result<()> {
         match event {
-            Event::Slice(set, work, ran) => {
-                let now = self.events.now();
-                let (next, done) = self.cores[set].end(work, ran, now);
-                if let Some((next, ran)) = next {
-                    self.events.after(ran, Event::Slice(set, next, ran));
-                }
-                if done {
-                    self.advance(work.task)?;
-                }
-            }
+            Event::Slice(set, timer) => self.sliced(set, timer)?,
             Event::Resume(task) => self.advance(task)?,
             Event::Flushed(server) => {
                 let (done, again) = self.logs[server].flushed();
@@ -278,21 +287,8 @@ impl<'a> World<'a> {
     fn does(&mut self, id: TaskId, step: &Do, ready: &mut VecDeque<TaskId>) -> Result<bool> {
         let now = self.events.now();
         match *step {
-            Do::Work(place, cpu) => {
-                let machines = &self.setup.machines;
-                let set = match place {
-                    Place::Functions => machines.functions,
-                    Place::Edge => machines.edge,
-                    Place::Client => machines.client,
-                    Place::Postgres(domain) => machines.postgres[domain],
-                };
-                let us = self.draw(cpu.at(self.cores[set].load()));
-                if us == 0 {
-                    return Ok(true);
-                }
-                if let Some((work, ran)) = self.cores[set].begin(id, us, now) {
-                    self.events.after(ran, Event::Slice(set, work, ran));
-                }
+            Do::Work(place, visit) => {
+                self.works(id, place, visit);
                 Ok(false)
             }
             Do::Pause(mean) => {
@@ -331,11 +327,6 @@ impl<'a> World<'a> {
             Do::Leave(function) => {
                 ready.extend(self.functions[function].leave(now));
                 self.task_mut(id)?.depth -= 1;
-                Ok(true)
-            }
-            Do::Thread(function) => Ok(self.functions[function].threads.take(id, now)),
-            Do::ThreadEnd(function) => {
-                ready.extend(self.functions[function].threads.give(now));
                 Ok(true)
             }
             Do::Connect(function) => Ok(self.functions[function].connections.take(id, now)),
@@ -388,6 +379,9 @@ impl<'a> World<'a> {
             Do::Ready(function) => {
                 self.functions[function].started();
                 self.admit(function, ready);
+                for place in [Place::Function(function), Place::Shared(0, function)] {
+                    self.more(place);
+                }
                 let open = self.functions.iter().map(|f| f.ready * f.pool).sum();
                 self.peak_connections = self.peak_connections.max(open);
                 Ok(true)
@@ -429,7 +423,8 @@ impl<'a> World<'a> {
         let Some(shopper) = task.shopper else {
             return;
         };
-        let took = self.events.now() - task.began;
+        self.last_answer = self.events.now();
+        let took = self.last_answer - task.began;
         self.told[task.kind].latency.saturating_record(took.max(1));
         self.asks_later(shopper);
     }
@@ -468,7 +463,13 @@ impl<'a> World<'a> {
         for _ in 0..starts {
             let rest = (prices.start_us - prices.start_cpu_us).max(0.0);
             let program = [
-                Do::Work(Place::Functions, Cpu::new(prices.start_cpu_us)),
+                Do::Work(
+                    Place::Start,
+                    Visit {
+                        cpu: Cpu::new(prices.start_cpu_us),
+                        wake_us: 0.0,
+                    },
+                ),
                 Do::Pause(rest),
                 Do::Ready(function),
             ];
@@ -504,12 +505,101 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Lets in those who wait for an instance, a thread or a connection, after there are more of them.
+    /// The threads of a place, and how many there are; none where each task has its own.
+    fn servers(&mut self, place: Place) -> Option<(&mut Servers, usize)> {
+        let machines = &self.setup.machines;
+        match place {
+            Place::Function(function) => {
+                let function = &mut self.functions[function];
+                let limit = function.ready * function.threads_each;
+                Some((&mut function.threads, limit.max(1)))
+            }
+            Place::Shared(_, function) => {
+                let function = &mut self.functions[function];
+                let limit = function.ready.max(1);
+                Some((&mut function.sessions, limit))
+            }
+            Place::Edge => Some((&mut self.edge, machines.cores[machines.edge].1)),
+            // One process beside one engine; a pooler of its own has as many as it needs.
+            Place::Broker if machines.cores.len() == 1 => Some((&mut self.broker, 1)),
+            Place::Broker | Place::Postgres(_) | Place::Client | Place::Start => None,
+        }
+    }
+
+    fn set(&self, place: Place) -> usize {
+        let machines = &self.setup.machines;
+        match place {
+            Place::Function(_) | Place::Start => machines.functions,
+            Place::Edge | Place::Broker => machines.edge,
+            Place::Client => machines.client,
+            Place::Postgres(domain) | Place::Shared(domain, _) => machines.postgres[domain],
+        }
+    }
+
+    /// Work comes to a place: a thread wakes up for it, or it waits for one that works.
+    fn works(&mut self, id: TaskId, place: Place, visit: Visit) {
+        let (now, set) = (self.events.now(), self.set(place));
+        let us = self.draw(visit.cpu.at(self.cores[set].load()));
+        let wake = self.draw(visit.wake_us);
+        let wakes = match self.servers(place) {
+            Some((servers, limit)) => servers.begin(id, us, limit, now),
+            None => true,
+        };
+        if wakes {
+            self.wakes(id, place, us + wake);
+        }
+    }
+
+    fn wakes(&mut self, id: TaskId, place: Place, us: Us) {
+        let (now, set) = (self.events.now(), self.set(place));
+        if let Some((timer, length)) = self.cores[set].begin(id, place, us, now) {
+            self.events.after(length, Event::Slice(set, timer));
+        }
+    }
+
+    /// There are more threads.
+    fn more(&mut self, place: Place) {
+        let now = self.events.now();
+        while let Some((task, us)) = self
+            .servers(place)
+            .and_then(|(servers, limit)| servers.more(limit, now))
+        {
+            self.wakes(task, place, us);
+        }
+    }
+
+    /// What ran on a core has done its work or its slice.
+    fn sliced(&mut self, set: usize, timer: Timer) -> Result<()> {
+        let now = self.events.now();
+        let Some(work) = self.cores[set].end(timer, now) else {
+            return Ok(());
+        };
+        let next = match work.left {
+            0 => {
+                let servers = self.servers(work.place);
+                let next = servers.and_then(|(servers, _)| servers.end(now));
+                next.map(|(task, us)| work.with(task, us))
+            }
+            _ => Some(work),
+        };
+        let runs = match next {
+            Some(next) => Some(self.cores[set].go_on(timer.core, next, now)),
+            None => self.cores[set].free(timer.core, now),
+        };
+        if let Some((timer, length)) = runs {
+            self.events.after(length, Event::Slice(set, timer));
+        }
+        match work.left {
+            0 => self.advance(work.task),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets in those who wait for an instance or a connection, after there are more of them.
     fn admit(&mut self, function: usize, ready: &mut VecDeque<TaskId>) {
         let now = self.events.now();
         let function = &mut self.functions[function];
         ready.extend(std::iter::from_fn(|| function.admit(now)));
-        ready.extend(std::iter::from_fn(|| function.threads.next(now)));
         ready.extend(std::iter::from_fn(|| function.connections.next(now)));
     }
 

@@ -136,8 +136,8 @@ async fn start(args: &Args, project: &Project, data: &Data, port: u16) -> Result
     let manifests = zerocart_activator::load_dir(&project.services())?;
     let jobs = zerocart_activator::load_jobs(&project.jobs())?;
     let bounds = Bounds::new(&manifests, &jobs);
-    let (port_of_server, databases) = (foundation.server.port(), &foundation.databases);
-    let sessions = Sessions::start(port_of_server, databases, &bounds, data, false)?;
+    let (server, databases) = (&foundation.server, &foundation.databases);
+    let sessions = Sessions::start(server, databases, &bounds, data, false)?;
     let environment = Environment::new(
         sessions.urls(),
         &foundation.keys,

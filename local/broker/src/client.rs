@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use rustix::process::geteuid;
 use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
@@ -14,7 +15,11 @@ use crate::{
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(client: UnixStream, pool: Arc<Pool>) {
-    match start(&client, &pool).await {
+    let trusted = is_trusted(&client);
+    let (Ok(trusted), Ok(client)) = (trusted, Stream::try_from(client)) else {
+        return tracing::warn!("a connection of a client cannot be used");
+    };
+    match start(&client, trusted, &pool).await {
         Ok(Some((session, seat))) => lend(client, session, seat, &pool).await,
         Ok(None) | Err(Refusal::Gone) => {}
         Err(Refusal::Error(error)) => {
@@ -26,8 +31,12 @@ pub(crate) async fn serve(client: UnixStream, pool: Arc<Pool>) {
 }
 
 /// A session for the client; none if it only wanted something cancelled.
-async fn start(client: &UnixStream, pool: &Pool) -> Result<Option<(Session, Seat)>, Refusal> {
-    if !is_trusted(client)? {
+async fn start(
+    client: &Stream,
+    trusted: bool,
+    pool: &Pool,
+) -> Result<Option<(Session, Seat)>, Refusal> {
+    if !trusted {
         return Err(Refusal::new(
             "28000",
             "the broker serves the processes of its own user only",
@@ -46,11 +55,11 @@ async fn start(client: &UnixStream, pool: &Pool) -> Result<Option<(Session, Seat
 /// Whether the process at the other end is this user's, or root's.
 fn is_trusted(client: &UnixStream) -> io::Result<bool> {
     let uid = client.peer_cred()?.uid();
-    Ok(uid == 0 || uid == rustix::process::geteuid().as_raw())
+    Ok(uid == 0 || uid == geteuid().as_raw())
 }
 
 /// Learns who the client is and what it wants.
-async fn introduce(client: &UnixStream, pool: &Pool) -> Result<Option<Key>, Refusal> {
+async fn introduce(client: &Stream, pool: &Pool) -> Result<Option<Key>, Refusal> {
     let (mut parameters, negotiate) = match wire::first(client).await? {
         First::Start {
             parameters,
@@ -58,7 +67,9 @@ async fn introduce(client: &UnixStream, pool: &Pool) -> Result<Option<Key>, Refu
         } => (parameters, negotiate),
         First::Cancel { pid, secret } => {
             // The client waits for the end of this connection, and so for that of the server's.
-            pool.leases.cancel((pid, secret), pool.options.server).await;
+            pool.leases
+                .cancel((pid, secret), &pool.options.server)
+                .await;
             return Ok(None);
         }
     };
@@ -97,7 +108,7 @@ async fn introduce(client: &UnixStream, pool: &Pool) -> Result<Option<Key>, Refu
 }
 
 /// Lends the session to the client, and takes it back.
-async fn lend(client: UnixStream, mut session: Session, seat: Seat, pool: &Arc<Pool>) {
+async fn lend(client: Stream, mut session: Session, seat: Seat, pool: &Arc<Pool>) {
     let name = pool.leases.open(session.backend);
     session.scan.begin();
     let greeting = wire::greeting(session.scan.parameters(), name.0, name.1);
@@ -139,7 +150,7 @@ async fn lend(client: UnixStream, mut session: Session, seat: Seat, pool: &Arc<P
 async fn abandon(session: Session, sent: &Sent, pool: &Pool) {
     let runs = session.scan.ready < sent.scan.asked || !sent.scan.is_complete();
     if runs {
-        let cancelled = session.backend.cancel(pool.options.server).await;
+        let cancelled = session.backend.cancel(&pool.options.server).await;
         if let Err(error) = cancelled {
             tracing::warn!(%error, "what a client left behind was not cancelled");
         }

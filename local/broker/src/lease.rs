@@ -2,11 +2,10 @@
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::server::Backend;
+use crate::{Address, server::Backend};
 
 /// A pid and a secret, as a client gets them. The pid is the server's, the secret is drawn for each client:
 /// an earlier client of the session knows another one.
@@ -62,7 +61,7 @@ impl Leases {
 
     /// Passes a request to cancel on to the server, and returns when the server is done with it. A request of
     /// nobody's name does nothing, as with PostgreSQL.
-    pub(crate) async fn cancel(&self, name: Name, server: SocketAddr) {
+    pub(crate) async fn cancel(&self, name: Name, server: &Address) {
         let lease = {
             let leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             leases.get(&name).cloned()

@@ -41,6 +41,7 @@
 //! ([`Login::parameters`]). Without them, sessions are warm from the second client on. As a process of its
 //! own: [`Keeper`], and [`run`] in that process.
 
+mod address;
 mod broker;
 mod client;
 mod lease;
@@ -54,6 +55,7 @@ mod socket;
 mod stream;
 mod wire;
 
+pub use address::Address;
 pub use broker::Broker;
 pub use options::{Login, Options};
 pub use process::{Event, Keeper, run};

@@ -1,9 +1,11 @@
 //! What a broker may do, and for whom.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use zerocart_provision::Password;
+
+use crate::Address;
 
 /// A role that may use the broker. `Debug` does not show its password.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -40,7 +42,7 @@ impl Login {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Options {
     /// The server.
-    pub server: SocketAddr,
+    pub server: Address,
     /// The roles that may connect.
     pub logins: Vec<Login>,
     /// The most sessions of all roles together, idle ones included. It must be below the server's
@@ -67,9 +69,9 @@ pub struct Options {
 
 impl Options {
     /// The defaults, for a server and roles.
-    pub fn new(server: SocketAddr, logins: Vec<Login>) -> Self {
+    pub fn new(server: impl Into<Address>, logins: Vec<Login>) -> Self {
         Self {
-            server,
+            server: server.into(),
             logins,
             max_sessions: 90,
             warm: 2,

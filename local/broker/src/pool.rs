@@ -133,7 +133,7 @@ impl Pool {
         } else {
             Arc::new(key)
         };
-        let opened = Session::open(self.options.server, key, &role.login.password);
+        let opened = Session::open(&self.options.server, key, &role.login.password);
         let session = opened.await?;
         self.lent.notify_one();
         Ok((session, seat))
@@ -237,7 +237,7 @@ impl Pool {
                     return true;
                 }
                 let key = Arc::clone(&role.key);
-                let opened = Session::open(self.options.server, key, &role.login.password);
+                let opened = Session::open(&self.options.server, key, &role.login.password);
                 let Ok(session) = opened.await else {
                     tracing::debug!(role = role.login.role, "no session can be made");
                     return false;

@@ -1,7 +1,5 @@
 //! A client's bytes to its session, and the session's to the client.
 
-use tokio::net::UnixStream;
-
 use crate::{
     scan::{ClientScan, Stop},
     server::Session,
@@ -31,7 +29,7 @@ pub(crate) struct Sent {
 }
 
 /// Passes bytes on in both directions, until one side ends.
-pub(crate) async fn relay(client: &UnixStream, session: &mut Session, sent: &mut Sent) -> End {
+pub(crate) async fn relay(client: &Stream, session: &mut Session, sent: &mut Sent) -> End {
     let (server, scan) = (&session.stream, &mut session.scan);
     let outward = async {
         let mut buffer = vec![0; CHUNK];

@@ -1,17 +1,17 @@
 //! One session of the server: its login, its reset, its end.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use postgres_protocol::{
     authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
     message::frontend,
 };
-use rustix::net::{RecvFlags, recv};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
+use tokio::time::Instant;
 use zerocart_provision::Password;
 
 use crate::{
+    Address,
     scan::ServerScan,
     stream::Stream,
     wire::{Refusal, message, number},
@@ -35,6 +35,9 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest that the server may take to end a session that is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The SQLSTATE of a server whose pg_hba.conf has no line for a connection, or one that wants no password.
+const NO_ENTRY: &str = "28000";
+
 /// The bytes that are read at once where few are expected.
 const SMALL: usize = 1024;
 
@@ -56,7 +59,7 @@ pub(crate) struct Backend {
 /// A session of the server, logged in.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) scan: ServerScan,
     pub(crate) backend: Backend,
     pub(crate) key: Arc<Key>,
@@ -72,13 +75,23 @@ impl Session {
     ///
     /// The server's own ErrorResponse, or one that says that there is no server.
     pub(crate) async fn open(
-        server: SocketAddr,
+        server: &Address,
         key: Arc<Key>,
         password: &Password,
     ) -> Result<Self, Refusal> {
         let opening = async {
-            let stream = TcpStream::connect(server).await.map_err(lost)?;
-            stream.set_nodelay(true).map_err(lost)?;
+            if let Some(stream) = server.unix().await {
+                match log_in(stream, Arc::clone(&key), password).await {
+                    // A person who has changed pg_hba.conf may have thought of TCP alone.
+                    Err(refusal) if refusal.is_of(NO_ENTRY) => tracing::warn!(
+                        role = key.role,
+                        "no login at the server's Unix socket, trying TCP: has pg_hba.conf a line \
+                         `local all all scram-sha-256`?"
+                    ),
+                    result => return result,
+                }
+            }
+            let stream = server.tcp().await.map_err(lost)?;
             log_in(stream, key, password).await
         };
         match tokio::time::timeout(LOGIN_TIMEOUT, opening).await {
@@ -89,18 +102,8 @@ impl Session {
 
     /// Whether an idle session still lives. Messages that a server sends by itself are taken in.
     pub(crate) fn is_alive(&mut self) -> bool {
-        let mut byte = [0];
+        let mut buffer = [0; SMALL];
         loop {
-            match recv(
-                &self.stream,
-                &mut byte,
-                RecvFlags::PEEK | RecvFlags::DONTWAIT,
-            ) {
-                Err(rustix::io::Errno::AGAIN) => return true,
-                Ok((1.., _)) => {}
-                Ok(_) | Err(_) => return false,
-            }
-            let mut buffer = [0; SMALL];
             match self.stream.try_read(&mut buffer) {
                 Ok(0) => return false,
                 Ok(read) => {
@@ -111,8 +114,7 @@ impl Session {
                         return false;
                     }
                 }
-                // The event has not reached the runtime yet.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(_) => return false,
             }
         }
@@ -122,7 +124,7 @@ impl Session {
     pub(crate) async fn settle(&mut self, ready: u64) -> io::Result<()> {
         let mut buffer = [0; SMALL];
         while self.scan.ready < ready {
-            let read = Stream::read(&self.stream, &mut buffer).await?;
+            let read = self.stream.read(&mut buffer).await?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -150,7 +152,7 @@ impl Session {
         statements.extend(message(b'Q', b"DISCARD ALL\0"));
         self.scan.begin();
         let resetting = async {
-            Stream::write_all(&self.stream, &statements).await?;
+            self.stream.write_all(&statements).await?;
             self.settle(count).await
         };
         tokio::time::timeout(RESET_TIMEOUT, resetting).await??;
@@ -161,11 +163,11 @@ impl Session {
     }
 
     /// Closes it, also in the middle of a statement, and waits for its end.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(self) {
         let closing = async {
-            self.stream.shutdown().await?;
+            self.stream.finish()?;
             let mut buffer = [0; SMALL];
-            while Stream::read(&self.stream, &mut buffer).await? > 0 {}
+            while self.stream.read(&mut buffer).await? > 0 {}
             io::Result::Ok(())
         };
         // Any error is an end, too, and a server that does not react is not waited for.
@@ -184,14 +186,14 @@ impl Backend {
     /// # Errors
     ///
     /// It is not known whether it will be cancelled.
-    pub(crate) async fn cancel(self, server: SocketAddr) -> io::Result<()> {
+    pub(crate) async fn cancel(self, server: &Address) -> io::Result<()> {
         let asking = async {
-            let stream = TcpStream::connect(server).await?;
+            let stream = server.connect().await?;
             let mut request = BytesMut::new();
             frontend::cancel_request(self.pid, self.secret, &mut request);
-            Stream::write_all(&stream, &request).await?;
+            stream.write_all(&request).await?;
             // The server closes the connection when it has sent the signal.
-            match Stream::read(&stream, &mut [0]).await {
+            match stream.read(&mut [0]).await {
                 Ok(_) => Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
                 Err(error) => Err(error),
@@ -207,7 +209,7 @@ fn lost(error: io::Error) -> Refusal {
     Refusal::new("08006", "the broker cannot reach the server")
 }
 
-async fn log_in(stream: TcpStream, key: Arc<Key>, password: &Password) -> Result<Session, Refusal> {
+async fn log_in(stream: Stream, key: Arc<Key>, password: &Password) -> Result<Session, Refusal> {
     let mut out = BytesMut::new();
     let own = [
         ("user", key.role.as_str()),
@@ -226,7 +228,7 @@ async fn log_in(stream: TcpStream, key: Arc<Key>, password: &Password) -> Result
     let mut scan = ServerScan::default();
     loop {
         if !out.is_empty() {
-            Stream::write_all(&stream, &out).await.map_err(lost)?;
+            stream.write_all(&out).await.map_err(lost)?;
             out.clear();
         }
         let whole = login_message(&stream).await.map_err(lost)?;
@@ -261,15 +263,15 @@ async fn log_in(stream: TcpStream, key: Arc<Key>, password: &Password) -> Result
     }
 }
 
-async fn login_message(stream: &TcpStream) -> io::Result<Vec<u8>> {
+async fn login_message(stream: &Stream) -> io::Result<Vec<u8>> {
     let mut whole = vec![0; 5];
-    Stream::read_exact(stream, &mut whole).await?;
+    stream.read_exact(&mut whole).await?;
     let length = usize::try_from(number(&whole[1..])).unwrap_or(usize::MAX);
     if !(4..=MAX_LOGIN_MESSAGE).contains(&length) {
         return Err(io::ErrorKind::InvalidData.into());
     }
     whole.resize(1 + length, 0);
-    Stream::read_exact(stream, &mut whole[5..]).await?;
+    stream.read_exact(&mut whole[5..]).await?;
     Ok(whole)
 }
 

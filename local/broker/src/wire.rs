@@ -48,10 +48,19 @@ impl Refusal {
     pub(crate) fn new(code: &str, message: &str) -> Self {
         Self::Error(fatal(code, message))
     }
+
+    /// Whether it is an error with this SQLSTATE.
+    pub(crate) fn is_of(&self, code: &str) -> bool {
+        let Self::Error(error) = self else {
+            return false;
+        };
+        let mut fields = error.get(5..).unwrap_or_default().split(|byte| *byte == 0);
+        fields.any(|field| field.strip_prefix(b"C") == Some(code.as_bytes()))
+    }
 }
 
 /// Reads until a connection says what it wants. TLS and GSSAPI are declined.
-pub(crate) async fn first(stream: &impl Stream) -> Result<First, Refusal> {
+pub(crate) async fn first(stream: &Stream) -> Result<First, Refusal> {
     // As PostgreSQL does, each may be asked for once.
     let (mut tls, mut gss) = (false, false);
     loop {
@@ -135,7 +144,7 @@ fn start(minor: u32, packet: &[u8]) -> Result<First, Refusal> {
 }
 
 /// Asks for the password in clear text, and reads it.
-pub(crate) async fn password(stream: &impl Stream) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn password(stream: &Stream) -> Result<Vec<u8>, Refusal> {
     stream
         .write_all(&message(b'R', &3_u32.to_be_bytes()))
         .await?;

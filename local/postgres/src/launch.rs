@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{POLL, PidFile, signal_process};
+use crate::socket;
 
 /// How long a fast shutdown may take before an immediate one, which recovery repairs.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -38,12 +39,15 @@ pub(crate) fn free_port() -> io::Result<u16> {
 }
 
 /// Settings for a machine that does other things, too.
-pub(crate) fn settings(port: u16, max_connections: u16, durable: bool) -> Vec<String> {
+pub(crate) fn settings(
+    port: u16,
+    socket: Option<&Path>,
+    max_connections: u16,
+    durable: bool,
+) -> Vec<String> {
     let mut settings = vec![
         "listen_addresses=127.0.0.1".to_owned(),
         format!("port={port}"),
-        // TCP only. The path of a Unix socket has a limit of about 100 bytes, and needs a folder.
-        "unix_socket_directories=".to_owned(),
         format!("max_connections={max_connections}"),
         "shared_buffers=64MB".to_owned(),
         "min_wal_size=80MB".to_owned(),
@@ -58,6 +62,7 @@ pub(crate) fn settings(port: u16, max_connections: u16, durable: bool) -> Vec<St
         "log_destination=stderr".to_owned(),
         "lc_messages=C".to_owned(),
     ];
+    settings.extend(socket::settings(socket));
     if !durable {
         settings.extend(
             ["fsync", "full_page_writes", "synchronous_commit"].map(|name| format!("{name}=off")),
@@ -120,6 +125,8 @@ pub(crate) enum Outcome {
     Ready,
     /// Its port is in use.
     PortTaken,
+    /// It cannot listen at its Unix socket.
+    NoSocket,
     /// Processes of the run before have not ended yet.
     StillInUse,
     /// The server gave up.
@@ -168,17 +175,17 @@ impl Postmaster {
                 && let Some(status) = child.try_wait()?
             {
                 let tail = log.tail();
-                return Ok(
-                    if tail.contains("could not create any TCP/IP sockets")
-                        || tail.contains("could not bind")
-                    {
-                        Outcome::PortTaken
-                    } else if tail.contains("is still in use") {
-                        Outcome::StillInUse
-                    } else {
-                        Outcome::Exited(status)
-                    },
-                );
+                return Ok(if socket::is_reason(&tail) {
+                    Outcome::NoSocket
+                } else if tail.contains("could not create any TCP/IP sockets")
+                    || tail.contains("could not bind")
+                {
+                    Outcome::PortTaken
+                } else if tail.contains("is still in use") {
+                    Outcome::StillInUse
+                } else {
+                    Outcome::Exited(status)
+                });
             }
             if PidFile::read(cluster).is_some_and(|file| file.ready && file.pid == self.pid) {
                 return Ok(Outcome::Ready);
@@ -258,7 +265,7 @@ mod tests {
     #[test]
     fn tests_alone_may_lose_data() {
         let off = |durable| {
-            settings(1, 20, durable)
+            settings(1, None, 20, durable)
                 .iter()
                 .filter(|setting| setting.ends_with("=off"))
                 .any(|setting| setting.starts_with("fsync"))

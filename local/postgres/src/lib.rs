@@ -1,6 +1,7 @@
 //! PostgreSQL for one machine: found or fetched, started and provisioned.
 //!
-//! [`Server::start`] returns a running server on 127.0.0.1 whose data is in a folder of the caller.
+//! [`Server::start`] returns a running server on 127.0.0.1 whose data is in a folder of the caller. It also
+//! listens at a Unix socket ([`Server::socket`]), for a program of the same user or of root that sends it much.
 //! [`provision`] makes the database and the two roles of every domain, with `zerocart-provision`, which
 //! also applies migrations. It works as a normal user and as root. PostgreSQL refuses to run as root, so for
 //! root the server's processes run as another user (see [`Options::folder`]).
@@ -21,6 +22,7 @@ mod passwords;
 mod provision;
 mod running;
 mod server;
+mod socket;
 
 pub use error::Error;
 pub use fetch::FETCHED_MAJOR;

@@ -34,12 +34,13 @@ pub enum Source {
 pub struct Options {
     /// Where the data is kept.
     ///
-    /// The folder gets `cluster/` (PostgreSQL's own data), `postgres.log`, `postgres.lock`,
-    /// `passwords.json` (mode 0600) and, when one was fetched, `postgres/<version>/`.
+    /// The folder gets `cluster/` (PostgreSQL's own data), `socket/` (its Unix socket),
+    /// `postgres.log`, `postgres.lock`, `passwords.json` (mode 0600) and, when one was fetched,
+    /// `postgres/<version>/`.
     ///
     /// As root the server runs as `postgres` (or `nobody`). When that account cannot enter the
-    /// folder, for example below a home that is closed to others, `cluster/` and `postgres/` are
-    /// kept in `/var/lib/zerocart/<hash of the folder's path>/` instead;
+    /// folder, for example below a home that is closed to others, `cluster/`, `socket/` and
+    /// `postgres/` are kept in `/var/lib/zerocart/<hash of the folder's path>/` instead;
     /// [`Progress::Elsewhere`] tells.
     pub folder: Folder,
     /// Where fetched programs are kept; `None`: in `postgres/` of the folder.
@@ -141,6 +142,11 @@ pub enum Progress {
         /// The port that is tried.
         port: u16,
     },
+    /// The server gets no Unix socket, and listens on its port alone.
+    NoSocket {
+        /// Why.
+        reason: String,
+    },
     /// The server takes connections.
     Ready {
         /// Its port.
@@ -194,6 +200,10 @@ impl fmt::Display for Progress {
             }
             Self::RepairingPassword => f.write_str("setting a new superuser password"),
             Self::Starting { port } => write!(f, "starting PostgreSQL on 127.0.0.1:{port}"),
+            Self::NoSocket { reason } => write!(
+                f,
+                "PostgreSQL gets no Unix socket, and the session broker uses TCP: {reason}"
+            ),
             Self::Ready { port, pid } => {
                 write!(f, "PostgreSQL is ready on 127.0.0.1:{port} (process {pid})")
             }

@@ -20,13 +20,14 @@ use crate::guard::{self, Guard};
 use crate::launch::{Log, Outcome, Postmaster, free_port, settings};
 use crate::lock::FileLock;
 use crate::passwords::{Passwords, SUPERUSER, Url};
+use crate::socket;
 use crate::{Error, Folder, Options, Progress, Source};
 
 /// How many ports are tried if other programs take them between the choice and the start.
 const PORT_TRIES: usize = 20;
 
-/// A PostgreSQL server on 127.0.0.1. It is stopped when this value is dropped or this process ends
-/// in any way.
+/// A PostgreSQL server on 127.0.0.1, and at a Unix socket. It is stopped when this value is dropped
+/// or this process ends in any way.
 #[derive(Debug)]
 pub struct Server {
     // Dropped in this order: the process, its guard, the lock of the folder.
@@ -40,6 +41,7 @@ pub struct Server {
     folder: PathBuf,
     options: Options,
     port: u16,
+    socket: Option<PathBuf>,
     superuser: Password,
     pub(crate) passwords: Mutex<Passwords>,
     _lock: FileLock,
@@ -104,6 +106,7 @@ impl Server {
             home,
             folder,
             port: 0,
+            socket: None,
             superuser,
             passwords: Mutex::new(passwords),
             _lock: lock,
@@ -170,6 +173,12 @@ impl Server {
         self.port
     }
 
+    /// Its Unix socket, also while it is stopped: only its account and root may use it, with the
+    /// password of a role. `None` if there can be none, which [`Progress::NoSocket`] told.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_deref()
+    }
+
     /// The programs that it runs.
     pub fn installation(&self) -> &Installation {
         &self.installation
@@ -196,6 +205,7 @@ impl Server {
         let cluster = self.cluster();
         let log_path = self.log_path();
         let mut ports_tried = 0;
+        let mut with_socket = true;
         loop {
             let port = match port {
                 Some(port) => port,
@@ -203,9 +213,18 @@ impl Server {
             };
             ports_tried += 1;
             self.options.report.tell(Progress::Starting { port });
+            let socket = with_socket.then(|| socket::prepare(&self.home, &self.account, port));
+            let socket = match socket.transpose() {
+                Ok(socket) => socket,
+                Err(reason) => {
+                    self.options.report.tell(Progress::NoSocket { reason });
+                    with_socket = false;
+                    None
+                }
+            };
             let (log, file) = Log::open(&log_path).map_err(Error::io("open", &log_path))?;
             let mut postmaster = self
-                .spawn(port, file)
+                .spawn(port, socket.as_deref(), file)
                 .map_err(Error::io("run", self.installation.program("postgres")))?;
             let pid = postmaster.pid();
             self.guard
@@ -218,17 +237,26 @@ impl Server {
             let reason = match outcome {
                 Outcome::Ready => {
                     self.port = port;
+                    self.socket = socket;
                     self.postmaster = Some(postmaster);
                     self.options.report.tell(Progress::Ready { port, pid });
                     return Ok(());
                 }
                 Outcome::PortTaken if self.may_choose(port) && ports_tried < PORT_TRIES => continue,
+                Outcome::NoSocket if socket.is_some() => {
+                    let reason = log.tail();
+                    self.options.report.tell(Progress::NoSocket { reason });
+                    with_socket = false;
+                    ports_tried -= 1;
+                    continue;
+                }
                 Outcome::StillInUse if Instant::now() < deadline => {
                     sleep(POLL).await;
                     ports_tried -= 1;
                     continue;
                 }
                 Outcome::PortTaken => format!("port {port} is in use"),
+                Outcome::NoSocket => "it says that it has no Unix socket".to_owned(),
                 Outcome::StillInUse => "processes of its last run do not end".to_owned(),
                 Outcome::Exited(status) => format!("it ended ({status})"),
                 Outcome::Late => {
@@ -251,13 +279,13 @@ impl Server {
         self.options.port != Some(port) && self.port != port
     }
 
-    fn spawn(&self, port: u16, log: File) -> io::Result<Postmaster> {
+    fn spawn(&self, port: u16, socket: Option<&Path>, log: File) -> io::Result<Postmaster> {
         let durable = self.options.durable;
         let mut command = self
             .account
             .command(self.installation.program("postgres"), &self.home);
         command.arg("-D").arg(self.cluster());
-        for setting in settings(port, self.options.max_connections, durable) {
+        for setting in settings(port, socket, self.options.max_connections, durable) {
             command.arg("-c").arg(setting);
         }
         command.stdout(log.try_clone()?).stderr(log);

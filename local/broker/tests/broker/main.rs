@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod abuse;
+mod addresses;
 mod cancels;
 mod crashes;
 mod leaks;

@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, error::SqlState};
-use zerocart_broker::{Broker, Login, Options, Socket};
+use zerocart_broker::{Address, Broker, Login, Options, Socket};
 use zerocart_local_postgres::{Database, Options as ServerOptions, Server, provision};
 
 /// The longest that anything may take that is about to happen; never reached by a test that passes.
@@ -46,8 +46,19 @@ impl World {
 
     /// Options of a broker, of which tests change some.
     pub(crate) fn options(&self) -> Options {
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, self.server.port()));
-        Options::new(server, self.logins.clone())
+        Options::new(self.address(), self.logins.clone())
+    }
+
+    /// Where the server is: at its Unix socket, too.
+    pub(crate) fn address(&self) -> Address {
+        let socket = self
+            .server
+            .socket()
+            .expect("a temporary folder has a short path");
+        Address {
+            tcp: SocketAddr::from((Ipv4Addr::LOCALHOST, self.server.port())),
+            socket: Some(socket.to_owned()),
+        }
     }
 
     /// A session of the superuser, past the broker.

@@ -6,4 +6,5 @@ mod children;
 mod fetch;
 mod life;
 mod provisioning;
+mod socket;
 mod support;
