@@ -41,12 +41,12 @@ impl Resource {
 pub struct Recorder(Option<Arc<Inner>>);
 
 /// Takes whole lines.
-type Write = dyn Fn(&[u8]) + Send + Sync;
+type Sink = dyn Fn(&[u8]) + Send + Sync;
 
 pub(crate) struct Inner {
     /// The beginning of each line, up to its span.
     head: Vec<u8>,
-    write: Box<Write>,
+    write: Box<Sink>,
 }
 
 impl Recorder {
