@@ -14,10 +14,13 @@ const MAX_LEN: usize = 255;
 /// More statements than a function has. Names of further ones are made each time.
 const KEPT: usize = 256;
 
+/// A statement and its name.
+type Known = (Box<str>, Rc<Named>);
+
 thread_local! {
     /// By the place of the text in memory, which is that of a constant. The text is kept too, because memory
     /// can be used again.
-    static NAMES: RefCell<HashMap<usize, (Box<str>, Rc<Named>)>> = RefCell::default();
+    static NAMES: RefCell<HashMap<usize, Known>> = RefCell::default();
 }
 
 /// The name of a statement's spans, and the attributes that all of them have.
@@ -82,10 +85,10 @@ fn summary(statement: &str) -> String {
             continue;
         };
         // A parenthesis behind a name is a function's.
-        let is_table = table.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && !(operation == "SELECT" && word(at + 2) == "(")
-            && !local.contains(&table)
-            && !table.eq_ignore_ascii_case("LATERAL");
+        let is_name = |first: char| first.is_ascii_alphabetic() || first == '_';
+        let is_call = operation == "SELECT" && word(at + 2) == "(";
+        let is_other = local.contains(&table) || table.eq_ignore_ascii_case("LATERAL");
+        let is_table = table.starts_with(is_name) && !is_call && !is_other;
         let list = if operation == "SELECT" {
             &mut reads
         } else {
