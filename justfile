@@ -141,6 +141,10 @@ bench-summary:
 soak *args:
     cargo run --release --package zerocart-bench -- soak {{args}}
 
+# Disturb a system under a load of shoppers, and write docs/reports/resilience.md: --base-url, --faults, --seed, --check
+resilience-report *args:
+    cargo run --release --package zerocart-bench -- resilience --write {{args}}
+
 # Install cargo-lambda from PyPI, into target/tools
 lambda-tools:
     python3 -m venv target/tools

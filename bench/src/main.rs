@@ -6,7 +6,8 @@
 //! and other requests on a local engine. All three measure another build in the same run, if it is given one.
 //! `simulate` says, with the costs that `load` has measured, what more load than one machine can make needs.
 //! `lambda` measures the uploads to AWS Lambda, and the time of init. `soak` buys from a system that runs, while
-//! somebody disturbs it, and checks the books. `summary` writes the README's table.
+//! somebody disturbs it, and checks the books. `resilience` disturbs a system itself, with faults from a file, and
+//! reports how it recovers. `summary` writes the README's table.
 
 #![expect(
     clippy::print_stdout,
@@ -27,6 +28,7 @@ mod load;
 mod machine;
 mod plot;
 mod process;
+mod resilience;
 mod results;
 mod simulate;
 mod soak;
@@ -67,6 +69,8 @@ enum Command {
     Broker,
     /// Orders against a system that runs, while it is disturbed: what is lost, and whether the books balance
     Soak(soak::Args),
+    /// Shoppers and faults against an engine of its own, or a system that runs: breakers, recovery, and the books
+    Resilience(Box<resilience::Args>),
 }
 
 fn main() -> ExitCode {
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Lambda(args) => lambda::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Resilience(args) => resilience::run(&args),
         Command::Summary(args) => summary::run(&args),
         Command::Broker => broker(),
     };

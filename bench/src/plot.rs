@@ -14,7 +14,7 @@ use plotters::{
 };
 
 /// Text and axes: the same contrast (4 : 1) to white and to black.
-const GREY: RGBColor = RGBColor(0x7a, 0x7a, 0x7a);
+pub(crate) const GREY: RGBColor = RGBColor(0x7a, 0x7a, 0x7a);
 
 /// Colours of series, each with enough contrast to white and to black, and told apart without colour vision
 /// by their order.
@@ -27,20 +27,20 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(0x8a, 0x6a, 0x58),
 ];
 
-const WIDTH: u32 = 900;
+pub(crate) const WIDTH: u32 = 900;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-fn colour(n: usize) -> RGBColor {
+pub(crate) fn colour(n: usize) -> RGBColor {
     COLOURS[n % COLOURS.len()]
 }
 
 /// `size` in pixels. The library takes it for another unit: 1.24 of it are a pixel.
-fn style(size: f64) -> TextStyle<'static> {
+pub(crate) fn style(size: f64) -> TextStyle<'static> {
     ("sans-serif", size * 1.24).into_font().color(&GREY)
 }
 
-fn failed(path: &Path, error: impl std::fmt::Display) -> anyhow::Error {
+pub(crate) fn failed(path: &Path, error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!("cannot draw {}: {error}", path.display())
 }
 

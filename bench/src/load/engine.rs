@@ -4,7 +4,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::{PermissionsExt, symlink},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -52,8 +52,11 @@ pub(crate) struct Engine {
     /// The superuser's address of the database `postgres`.
     admin_url: String,
     /// Removed with it.
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+/// A variable that functions get, and its value.
+pub(crate) type Variable<'a> = (&'a str, String);
 
 impl Engine {
     /// Starts it on this port, and waits until it answers.
@@ -62,18 +65,42 @@ impl Engine {
     ///
     /// When it does not start: with the end of what it wrote.
     pub(crate) async fn start(name: &'static str, checkout: &Checkout, port: u16) -> Result<Self> {
+        Self::start_with(name, checkout, port, &[]).await
+    }
+
+    /// The same, with these variables for all functions that have any.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start: with the end of what it wrote.
+    pub(crate) async fn start_with(
+        name: &'static str,
+        checkout: &Checkout,
+        port: u16,
+        variables: &[Variable<'_>],
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for an engine")?;
         // PostgreSQL's account passes through it when this user is root.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
         let project = folder.path().join("project");
         fs::create_dir_all(project.join("kong"))?;
-        symlink(checkout.root.join("knative"), project.join("knative"))?;
+        let knative = checkout.root.join("knative");
+        match variables {
+            [] => symlink(knative, project.join("knative"))?,
+            _ => {
+                fs::create_dir_all(project.join("knative"))?;
+                for part in ["edge", "jobs", "services"] {
+                    let to = project.join("knative").join(part);
+                    copy_with(&knative.join(part), &to, variables)?;
+                }
+            }
+        }
         let kong = checkout.root.join("kong/kong.yml");
         let kong =
             fs::read_to_string(&kong).with_context(|| format!("cannot read {}", kong.display()))?;
         fs::write(project.join("kong/kong.yml"), without_limits(&kong))?;
         let output = folder.path().join("engine.log");
-        let data = folder.path().join("data");
+        let data = data_of(&folder);
         let log = fs::File::create(&output)?;
         let program = checkout.programs.join("zerocart");
         let mut child = Command::new(&program)
@@ -124,7 +151,7 @@ impl Engine {
             keys,
             version: version.split(' ').next().unwrap_or_default().to_owned(),
             admin_url,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -166,6 +193,16 @@ impl Engine {
         Ok(format!("{head}/zerocart_{domain}"))
     }
 
+    /// The superuser's address of the database `postgres`.
+    pub(crate) fn admin_url(&self) -> &str {
+        &self.admin_url
+    }
+
+    /// What it writes about itself while it runs.
+    pub(crate) fn announcement(&self) -> PathBuf {
+        data_of(&self.folder).join("engine.json")
+    }
+
     /// Stops it.
     pub(crate) fn stop(mut self) -> Result<()> {
         stop(&mut self.child)
@@ -195,6 +232,42 @@ fn stop(child: &mut Child) -> Result<()> {
         thread::park_timeout(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// The engine's data in its folder.
+fn data_of(folder: &TempDir) -> PathBuf {
+    folder.path().join("data")
+}
+
+/// Copies manifests, with these variables in each list of variables.
+fn copy_with(from: &Path, to: &Path, variables: &[Variable<'_>]) -> Result<()> {
+    fs::create_dir_all(to)?;
+    let cannot = || format!("cannot read {}", from.display());
+    for entry in fs::read_dir(from).with_context(cannot)? {
+        let entry = entry.with_context(cannot)?;
+        let text = fs::read_to_string(entry.path())
+            .with_context(|| format!("cannot read {}", entry.path().display()))?;
+        fs::write(to.join(entry.file_name()), with_variables(&text, variables))?;
+    }
+    Ok(())
+}
+
+/// A manifest with these variables, if it has a list of them.
+fn with_variables(manifest: &str, variables: &[Variable<'_>]) -> String {
+    let mut text = String::new();
+    for line in manifest.lines() {
+        text.push_str(line);
+        text.push('\n');
+        if line.trim_end().ends_with(" env:") {
+            let indent = " ".repeat(line.len() - line.trim_start().len());
+            for (name, value) in variables {
+                text.push_str(&format!(
+                    "{indent}  - name: {name}\n{indent}    value: \"{value}\"\n"
+                ));
+            }
+        }
+    }
+    text
 }
 
 fn parent(pid: u32) -> Option<u32> {
@@ -256,6 +329,20 @@ mod tests {
         assert_eq!(
             raised,
             "config: {minute: 1000000000, hour: 1000000000, policy: local}\n# a minute: or an hour\n"
+        );
+    }
+
+    #[test]
+    fn variables_come_first_in_their_list() {
+        let manifest = "spec:\n    env:\n      - name: A\n        value: \"1\"\n";
+        let with = with_variables(manifest, &[("B", "2".to_owned())]);
+        assert_eq!(
+            with,
+            "spec:\n    env:\n      - name: B\n        value: \"2\"\n      - name: A\n        value: \"1\"\n"
+        );
+        assert_eq!(
+            with_variables("spec: {}\n", &[("B", String::new())]),
+            "spec: {}\n"
         );
     }
 

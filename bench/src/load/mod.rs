@@ -16,7 +16,7 @@ mod client;
 mod costs;
 pub(crate) mod direct;
 pub(crate) mod drive;
-mod engine;
+pub(crate) mod engine;
 pub(crate) mod figures;
 pub(crate) mod mixed;
 mod proxy;

@@ -74,6 +74,12 @@ pub(crate) fn read<T>(
     }
 }
 
+/// The same of an attempt whose answer the network has lost.
+pub(crate) fn lost_on_the_way<T>() -> (Class, String, Result<Outcome<T>, String>) {
+    let told = "the answer was lost on the way".to_owned();
+    (Class::Lost, "lost on the way".to_owned(), Err(told))
+}
+
 fn label<T>(got: &Got<T>) -> String {
     let outcome = &got.outcome;
     let code = Kind::of_grpc_code(outcome.code.into()).map_or("OK", Kind::name);

@@ -37,7 +37,7 @@ type Payments = BTreeMap<String, PaymentStatusResponse>;
 /// # Errors
 ///
 /// When they cannot be read.
-pub(super) async fn settled(buyers: &[Buyer], products: &[Product]) -> Result<Books, NoAnswer> {
+pub(crate) async fn settled(buyers: &[Buyer], products: &[Product]) -> Result<Books, NoAnswer> {
     let deadline = Instant::now() + SETTLED_AFTER;
     let mut payments = Payments::new();
     loop {

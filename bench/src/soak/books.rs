@@ -12,22 +12,22 @@ use zerocart_proto::{
 };
 
 /// Units of products, by the product's id.
-pub(super) type Units = BTreeMap<String, i64>;
+pub(crate) type Units = BTreeMap<String, i64>;
 
 /// A product that the load made, and nobody else sells.
 #[derive(Clone, Debug)]
-pub(super) struct Product {
-    pub(super) id: String,
-    pub(super) price: Cents,
+pub(crate) struct Product {
+    pub(crate) id: String,
+    pub(crate) price: Cents,
     /// The stock before the first order.
-    pub(super) before: i64,
+    pub(crate) before: i64,
     /// The stock after the last one.
-    pub(super) now: i64,
+    pub(crate) now: i64,
 }
 
 /// What came of an idempotency key under which an order was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The order with this id.
     Order(String),
     /// No order: the cart was empty.
@@ -38,30 +38,30 @@ pub(super) enum Outcome {
 
 /// A customer: what it did, and what the system says of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Customer {
-    pub(super) name: String,
+pub(crate) struct Customer {
+    pub(crate) name: String,
     /// By key.
-    pub(super) asked: BTreeMap<String, Outcome>,
+    pub(crate) asked: BTreeMap<String, Outcome>,
     /// What the cart should hold; none when an answer about it was lost for good.
-    pub(super) expected: Option<Units>,
+    pub(crate) expected: Option<Units>,
     /// What the cart holds.
-    pub(super) cart: Units,
+    pub(crate) cart: Units,
     /// The number of orders, as the system counts them.
-    pub(super) total: usize,
-    pub(super) orders: Vec<Order>,
+    pub(crate) total: usize,
+    pub(crate) orders: Vec<Order>,
 }
 
 /// The books.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Books {
-    pub(super) products: Vec<Product>,
-    pub(super) customers: Vec<Customer>,
+pub(crate) struct Books {
+    pub(crate) products: Vec<Product>,
+    pub(crate) customers: Vec<Customer>,
     /// By order; an order without a payment is not in it.
-    pub(super) payments: BTreeMap<String, PaymentStatusResponse>,
+    pub(crate) payments: BTreeMap<String, PaymentStatusResponse>,
 }
 
 /// Whether an order is at an end from which only an admin moves it.
-pub(super) fn has_ended(order: &Order) -> bool {
+pub(crate) fn has_ended(order: &Order) -> bool {
     !matches!(
         order.status(),
         OrderStatus::Unspecified | OrderStatus::Pending | OrderStatus::Processing
@@ -69,7 +69,7 @@ pub(super) fn has_ended(order: &Order) -> bool {
 }
 
 /// Whether the goods are the customer's, and the money the shop's.
-pub(super) fn is_sold(order: &Order) -> bool {
+pub(crate) fn is_sold(order: &Order) -> bool {
     matches!(
         order.status(),
         OrderStatus::Paid | OrderStatus::Shipped | OrderStatus::Delivered
@@ -77,7 +77,7 @@ pub(super) fn is_sold(order: &Order) -> bool {
 }
 
 /// What an order takes.
-pub(super) fn units(order: &Order) -> Units {
+pub(crate) fn units(order: &Order) -> Units {
     let mut units = Units::new();
     for item in &order.items {
         *units.entry(item.product_id.clone()).or_default() += i64::from(item.quantity);
@@ -87,19 +87,19 @@ pub(super) fn units(order: &Order) -> Units {
 
 impl Books {
     /// All orders.
-    pub(super) fn orders(&self) -> impl Iterator<Item = &Order> {
+    pub(crate) fn orders(&self) -> impl Iterator<Item = &Order> {
         self.customers.iter().flat_map(|customer| &customer.orders)
     }
 
     /// The money of the orders that are sold.
-    pub(super) fn revenue(&self) -> Cents {
+    pub(crate) fn revenue(&self) -> Cents {
         let sold = self.orders().filter(|order| is_sold(order));
         sold.filter_map(|order| Cents::from_wire(order.total_amount))
             .sum()
     }
 
     /// All that is not as it must be.
-    pub(super) fn wrong(&self) -> Vec<String> {
+    pub(crate) fn wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for customer in &self.customers {
             wrong.extend(customer.wrong());

@@ -15,10 +15,11 @@ use zerocart_wires::{Client, Outcome};
 use super::{
     attempt::{self, Class},
     figures::{Attempt, Figures},
+    journal::{End, Entry, Journal},
 };
 
 /// How long a request is sent again, beside what the gateway's limit makes it wait.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an answer may take longer than the call of the function: a cold start, the network.
 const ROUND_TRIP: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ const MAX_LIMIT_WAIT: Duration = Duration::from_secs(61);
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoAnswer {
+pub(crate) enum NoAnswer {
     /// It was sent again for [`PATIENCE`], and nothing came of it.
     #[error("no answer in {seconds} s, the last time: {0}", seconds = PATIENCE.as_secs())]
     LostForGood(String),
@@ -45,14 +46,25 @@ pub(super) enum NoAnswer {
 
 /// A client, and where its attempts are counted.
 #[derive(Clone, Debug)]
-pub(super) struct Caller {
-    pub(super) client: Client,
-    pub(super) figures: Arc<Figures>,
+pub(crate) struct Caller {
+    pub(crate) client: Client,
+    pub(crate) figures: Arc<Figures>,
+    /// Where each request is noted as a whole, if that is wanted, and the network to the system.
+    pub(crate) journal: Option<Arc<Journal>>,
+}
+
+/// The attempts of a request.
+#[derive(Debug, Default)]
+struct Tally {
+    attempts: u32,
+    /// Whether the first of them got no answer of a function that works.
+    first_failed: bool,
+    limited: bool,
 }
 
 impl Caller {
     /// Reads what is there.
-    pub(super) async fn read<R: Rpc>(
+    pub(crate) async fn read<R: Rpc>(
         &self,
         request: &R::Request,
     ) -> Result<Outcome<R::Response>, NoAnswer> {
@@ -60,7 +72,7 @@ impl Caller {
     }
 
     /// Reads what may not be there.
-    pub(super) async fn find<R: Rpc>(
+    pub(crate) async fn find<R: Rpc>(
         &self,
         request: &R::Request,
     ) -> Result<Option<R::Response>, NoAnswer> {
@@ -68,7 +80,7 @@ impl Caller {
     }
 
     /// Writes under an idempotency key.
-    pub(super) async fn write<R: Rpc>(
+    pub(crate) async fn write<R: Rpc>(
         &self,
         key: &str,
         request: &R::Request,
@@ -81,6 +93,38 @@ impl Caller {
         key: Option<&str>,
         request: &R::Request,
     ) -> Result<Outcome<R::Response>, NoAnswer> {
+        let mut tally = Tally::default();
+        let sent = Instant::now();
+        let result = self.answered::<R>(key, request, &mut tally).await;
+        if let Some(journal) = &self.journal {
+            let end = match &result {
+                Ok(outcome) => End::of(outcome),
+                Err(NoAnswer::LostForGood(_)) => End::Lost,
+                Err(NoAnswer::LimitUsedUp(_) | NoAnswer::Wrong(_)) => End::Wrong,
+            };
+            let planned = journal.take_due();
+            journal.note(Entry {
+                function: R::INFO.name,
+                due: planned.unwrap_or(sent),
+                planned: planned.is_some(),
+                sent,
+                ended: Instant::now(),
+                attempts: tally.attempts,
+                first_failed: tally.first_failed,
+                limited: tally.limited,
+                end,
+            });
+        }
+        result
+    }
+
+    /// Sends a request until it has an answer.
+    async fn answered<R: Rpc>(
+        &self,
+        key: Option<&str>,
+        request: &R::Request,
+        tally: &mut Tally,
+    ) -> Result<Outcome<R::Response>, NoAnswer> {
         let (began, mut limited) = (Instant::now(), Duration::ZERO);
         let mut client = self.client.clone();
         if let Some(key) = key {
@@ -89,6 +133,12 @@ impl Caller {
         let (mut again, mut backoff) = (false, PAUSES.0);
         loop {
             let (class, outcome) = self.attempt::<R>(&client, request, again).await;
+            tally.limited |= matches!(class, Class::Limited(_));
+            if !matches!(class, Class::Limited(_)) {
+                tally.attempts += 1;
+                tally.first_failed |=
+                    tally.attempts == 1 && matches!(class, Class::Lost | Class::Busy(_));
+            }
             let told = match outcome {
                 Ok(outcome) if matches!(class, Class::Good | Class::Refused) => return Ok(outcome),
                 Ok(outcome) => format!("{:?}: {}", outcome.code, outcome.message),
@@ -126,10 +176,17 @@ impl Caller {
         again: bool,
     ) -> (Class, Result<Outcome<R::Response>, String>) {
         let sent = Instant::now();
+        let network = self.journal.as_ref().map(|journal| journal.network());
+        if let Some(network) = network {
+            network.delay().await;
+        }
         let answer = Box::pin(wire::call::<R>(client.clone(), request));
         let answer = timeout(R::INFO.timeout() + ROUND_TRIP, answer).await;
         let took = sent.elapsed();
-        let (class, label, outcome) = attempt::read(answer.ok());
+        let (class, label, outcome) = match network.is_some_and(|network| network.loses()) {
+            true => attempt::lost_on_the_way(),
+            false => attempt::read(answer.ok()),
+        };
         let attempt = Attempt {
             sent,
             took,

@@ -32,14 +32,14 @@ const LOOK_FOR: Duration = Duration::from_secs(90);
 
 /// A customer while it buys.
 #[derive(Debug)]
-pub(super) struct Buyer {
+pub(crate) struct Buyer {
     /// UUID of the account.
-    pub(super) id: String,
-    pub(super) caller: Caller,
-    pub(super) products: Arc<Vec<String>>,
+    pub(crate) id: String,
+    pub(crate) caller: Caller,
+    pub(crate) products: Arc<Vec<String>>,
     /// The bound on orders of all customers.
-    pub(super) turns: Arc<Mutex<Interval>>,
-    pub(super) book: Customer,
+    pub(crate) turns: Arc<Mutex<Interval>>,
+    pub(crate) book: Customer,
 }
 
 /// A new idempotency key.
@@ -49,8 +49,9 @@ fn key() -> String {
 
 impl Buyer {
     /// The same customer after the load: what it asks is counted no more.
-    pub(super) fn silent(mut self) -> Self {
+    pub(crate) fn silent(mut self) -> Self {
         self.caller.figures = Arc::default();
+        self.caller.journal = None;
         self
     }
 
@@ -59,7 +60,7 @@ impl Buyer {
     /// # Errors
     ///
     /// When the gateway's limit is used up for long, or an answer came that no client should get.
-    pub(super) async fn buy(
+    pub(crate) async fn buy(
         &mut self,
         seed: u64,
         mut stop: watch::Receiver<bool>,
@@ -112,7 +113,8 @@ impl Buyer {
         Ok(())
     }
 
-    async fn add(&mut self, product: String, quantity: i32) -> Result<(), NoAnswer> {
+    /// Puts so many units of a product into the cart.
+    pub(crate) async fn add(&mut self, product: String, quantity: i32) -> Result<(), NoAnswer> {
         let request = AddToCartRequest {
             user_id: self.id.clone(),
             product_id: product.clone(),
@@ -127,7 +129,7 @@ impl Buyer {
     }
 
     /// Orders the cart. Gives the order's id, if there is one.
-    async fn order(&mut self) -> Result<Option<String>, NoAnswer> {
+    pub(crate) async fn order(&mut self) -> Result<Option<String>, NoAnswer> {
         let (key, request) = (
             key(),
             CreateOrderRequest {
@@ -139,6 +141,10 @@ impl Buyer {
         self.book.asked.insert(key.clone(), Outcome::Unknown);
         let answer = self.caller.write::<rpc::CreateOrder>(&key, &request).await;
         let answer = self.certain(answer)?;
+        let declined = answer.response.as_ref().is_some_and(|told| !told.success);
+        if let Some(journal) = self.caller.journal.as_ref().filter(|_| declined) {
+            journal.declined();
+        }
         let order = answer.response.and_then(|response| response.order);
         let id = match order {
             Some(order) => Some(order.id),
@@ -150,7 +156,7 @@ impl Buyer {
     }
 
     /// Reads an order until it has ended, and does what that means for the cart.
-    async fn follow(&mut self, id: String) -> Result<(), NoAnswer> {
+    pub(crate) async fn follow(&mut self, id: String) -> Result<(), NoAnswer> {
         let began = Instant::now();
         let request = GetOrderRequest { id };
         loop {

@@ -19,12 +19,12 @@ const EXAMPLES: usize = 8;
 
 /// One attempt of a call.
 #[derive(Clone, Debug)]
-pub(super) struct Attempt {
-    pub(super) sent: Instant,
-    pub(super) took: Duration,
-    pub(super) class: Class,
+pub(crate) struct Attempt {
+    pub(crate) sent: Instant,
+    pub(crate) took: Duration,
+    pub(crate) class: Class,
     /// Whether the same request was sent before, and passed the gateway's limit.
-    pub(super) again: bool,
+    pub(crate) again: bool,
 }
 
 /// The attempts of one function by one wire.
@@ -43,39 +43,39 @@ struct Inner {
 
 /// All attempts. Customers share it.
 #[derive(Debug, Default)]
-pub(super) struct Figures(Mutex<Inner>);
+pub(crate) struct Figures(Mutex<Inner>);
 
 /// The figures of one function by one wire. Times are in milliseconds.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(super) struct Figure {
-    pub(super) function: &'static str,
-    pub(super) wire: &'static str,
-    pub(super) writes: bool,
+pub(crate) struct Figure {
+    pub(crate) function: &'static str,
+    pub(crate) wire: &'static str,
+    pub(crate) writes: bool,
     /// Requests, without their repetitions.
-    pub(super) sent: usize,
+    pub(crate) sent: usize,
     /// Repetitions.
-    pub(super) repeated: usize,
-    pub(super) good: usize,
-    pub(super) refused: usize,
+    pub(crate) repeated: usize,
+    pub(crate) good: usize,
+    pub(crate) refused: usize,
     /// Attempts that the gateway's limit refused.
-    pub(super) limited: usize,
+    pub(crate) limited: usize,
     /// Attempts that a function asked to send again.
-    pub(super) busy: usize,
+    pub(crate) busy: usize,
     /// Requests whose first attempt was lost.
-    pub(super) lost: usize,
+    pub(crate) lost: usize,
     /// Repetitions that were lost.
-    pub(super) lost_again: usize,
-    pub(super) wrong: usize,
+    pub(crate) lost_again: usize,
+    pub(crate) wrong: usize,
     /// Requests that did not get through.
-    pub(super) lost_for_good: usize,
+    pub(crate) lost_for_good: usize,
     /// The longest time from a lost or busy attempt to the next good answer.
-    pub(super) gap_ms: f64,
+    pub(crate) gap_ms: f64,
     /// Of good answers; none without any.
-    pub(super) p50_ms: Option<f64>,
-    pub(super) p99_ms: Option<f64>,
-    pub(super) max_ms: Option<f64>,
+    pub(crate) p50_ms: Option<f64>,
+    pub(crate) p99_ms: Option<f64>,
+    pub(crate) max_ms: Option<f64>,
     /// How often which answer came, or none.
-    pub(super) answers: BTreeMap<String, usize>,
+    pub(crate) answers: BTreeMap<String, usize>,
 }
 
 impl Figures {
@@ -84,7 +84,7 @@ impl Figures {
     }
 
     /// Counts an attempt. `told` says in full what came of it.
-    pub(super) fn note(
+    pub(crate) fn note(
         &self,
         (info, wire): (&Info, Wire),
         attempt: Attempt,
@@ -105,12 +105,12 @@ impl Figures {
     }
 
     /// Counts a request that did not get through.
-    pub(super) fn gave_up(&self, info: &Info, wire: Wire) {
+    pub(crate) fn gave_up(&self, info: &Info, wire: Wire) {
         self.with(|inner| inner.rows.entry(key(info, wire)).or_default().gave_up += 1);
     }
 
     /// The figures so far; a function that is still without a good answer is so until `end`.
-    pub(super) fn all(&self, end: Instant) -> Vec<Figure> {
+    pub(crate) fn all(&self, end: Instant) -> Vec<Figure> {
         self.with(|inner| {
             let rows = inner.rows.iter();
             let figure = |(key, row): (&(bool, _, _), &Row)| row.figure(*key, end);
@@ -119,7 +119,7 @@ impl Figures {
     }
 
     /// Some lost and wrong answers in full.
-    pub(super) fn examples(&self) -> Vec<String> {
+    pub(crate) fn examples(&self) -> Vec<String> {
         self.with(|inner| inner.examples.clone())
     }
 }

@@ -4,18 +4,20 @@
 //! - [`customer`]: what a customer does, again and again;
 //! - [`caller`], [`attempt`]: a request, sent again as docs/clients.md tells clients to;
 //! - [`figures`]: what is counted;
+//! - [`journal`]: what came of each request, for programs that look at single ones;
 //! - [`audit`], [`books`]: what must hold at the end, read through the public API;
 //! - [`setup`]: products, accounts, and the simulated payment provider.
 
 mod attempt;
-mod audit;
-mod books;
-mod caller;
-mod customer;
-mod figures;
+pub(crate) mod audit;
+pub(crate) mod books;
+pub(crate) mod caller;
+pub(crate) mod customer;
+pub(crate) mod figures;
+pub(crate) mod journal;
 mod report;
 mod setup;
-mod sources;
+pub(crate) mod sources;
 
 use std::{
     fs,
@@ -40,7 +42,7 @@ use setup::Stage;
 use sources::Sources;
 
 /// The variable for those who do not want the token in their shell's history.
-const TOKEN: &str = "ZEROCART_TOKEN";
+pub(crate) const TOKEN: &str = "ZEROCART_TOKEN";
 
 /// What is loaded, and how much.
 #[derive(Debug, clap::Args)]

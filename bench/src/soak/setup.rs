@@ -167,6 +167,7 @@ impl Stage {
                 caller: Caller {
                     client: client.bearer(&token),
                     figures: Arc::clone(figures),
+                    journal: None,
                 },
                 products: Arc::clone(&ids),
                 turns: Arc::clone(&turns),

@@ -10,11 +10,11 @@ const MAX_RANGE: u32 = 1000;
 
 /// An address, or a range of IPv4 addresses, both ends included.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sources(Vec<IpAddr>);
+pub(crate) struct Sources(Vec<IpAddr>);
 
 impl Sources {
     /// All addresses, in their order.
-    pub(super) fn all(sources: &[Self]) -> Vec<IpAddr> {
+    pub(crate) fn all(sources: &[Self]) -> Vec<IpAddr> {
         let sources = sources.iter().flat_map(|Self(sources)| sources);
         sources.copied().collect()
     }

@@ -14,10 +14,13 @@ const MAX_LEN: usize = 255;
 /// More statements than a function has. Names of further ones are made each time.
 const KEPT: usize = 256;
 
+/// A statement and its name.
+type Known = (Box<str>, Rc<Named>);
+
 thread_local! {
     /// By the place of the text in memory, which is that of a constant. The text is kept too, because memory
     /// can be used again.
-    static NAMES: RefCell<HashMap<usize, (Box<str>, Rc<Named>)>> = RefCell::default();
+    static NAMES: RefCell<HashMap<usize, Known>> = RefCell::default();
 }
 
 /// The name of a statement's spans, and the attributes that all of them have.
@@ -63,9 +66,9 @@ fn summary(statement: &str) -> String {
     let is = |at: usize, keyword: &str| word(at).eq_ignore_ascii_case(keyword);
     let before =
         |at: usize, keywords: &[&str]| at > 0 && keywords.iter().any(|keyword| is(at - 1, keyword));
-    // `name AS (`
+    // `name AS (`, `name AS MATERIALIZED (`
     let local: Vec<_> = (0..words.len())
-        .filter(|at| is(at + 1, "AS") && word(at + 2) == "(")
+        .filter(|at| is(at + 1, "AS") && (word(at + 2) == "(" || is(at + 2, "MATERIALIZED")))
         .map(word)
         .collect();
     let (mut writes, mut reads) = (Vec::new(), Vec::new());
@@ -82,10 +85,10 @@ fn summary(statement: &str) -> String {
             continue;
         };
         // A parenthesis behind a name is a function's.
-        let is_table = table.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && !(operation == "SELECT" && word(at + 2) == "(")
-            && !local.contains(&table)
-            && !table.eq_ignore_ascii_case("LATERAL");
+        let is_name = |first: char| first.is_ascii_alphabetic() || first == '_';
+        let is_call = operation == "SELECT" && word(at + 2) == "(";
+        let is_other = local.contains(&table) || table.eq_ignore_ascii_case("LATERAL");
+        let is_table = table.starts_with(is_name) && !is_call && !is_other;
         let list = if operation == "SELECT" {
             &mut reads
         } else {
@@ -170,6 +173,10 @@ mod tests {
                  lines AS ( INSERT INTO order_items SELECT * FROM placed, unnest($1) ) \
                  SELECT id FROM placed",
                 "INSERT orders INSERT order_items SELECT first",
+            ),
+            (
+                "WITH a AS MATERIALIZED (SELECT 1 FROM carts) SELECT 1 FROM a",
+                "SELECT carts",
             ),
             ("COMMIT", "COMMIT"),
             ("SELECT pg_try_advisory_xact_lock($1)", "SELECT"),

@@ -40,10 +40,13 @@ impl Resource {
 #[derive(Clone, Default)]
 pub struct Recorder(Option<Arc<Inner>>);
 
+/// Takes whole lines.
+type Sink = dyn Fn(&[u8]) + Send + Sync;
+
 pub(crate) struct Inner {
     /// The beginning of each line, up to its span.
     head: Vec<u8>,
-    write: Box<dyn Fn(&[u8]) + Send + Sync>,
+    write: Box<Sink>,
 }
 
 impl Recorder {

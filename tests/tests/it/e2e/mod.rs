@@ -10,6 +10,7 @@ mod openapi;
 mod outage;
 mod python;
 mod reflection;
+mod resilience;
 mod schemathesis;
 mod secrets;
 mod story;

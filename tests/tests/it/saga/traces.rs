@@ -157,11 +157,42 @@ async fn a_checkout_is_one_trace_through_five_functions_and_their_sql() {
     }
     // SIGKILL right after the answer: all was written before it.
     process.kill().await;
-    let spans = stage.trace(TRACE);
+    let mut spans = stage.trace(TRACE);
+    // On a busy machine a call can wait for its connection.
+    spans.retain(|span| span.name != "database session");
     assert_eq!(
         tree(&spans, PARENT),
         "\
 create-order: POST /orders
+  create-order: SELECT orders
+  create-order: cart.CartService/GetCart
+    get-cart: cart.CartService/GetCart
+      get-cart: SELECT carts SELECT cart_items
+  create-order: DELETE idempotency_keys INSERT idempotency_keys INSERT orders INSERT order_items INSERT order_steps SELECT orders SELECT idempotency_keys
+  create-order: drive order
+    create-order: reserve stock
+      create-order: product.ProductService/UpdateInventory
+        update-inventory: product.ProductService/UpdateInventory
+          update-inventory: INSERT reservations UPDATE products SELECT products SELECT reservations
+    create-order: check provider
+    create-order: UPDATE orders UPDATE order_steps INSERT order_steps
+    create-order: charge
+      create-order: payment.PaymentService/ProcessPayment
+        process-payment: payment.PaymentService/ProcessPayment
+          process-payment: INSERT payments INSERT payment_attempts
+          process-payment: payment provider
+            process-payment: SELECT simulator_settings
+            process-payment: INSERT simulator_charges
+          process-payment: UPDATE payments UPDATE payment_attempts
+    create-order: UPDATE orders UPDATE order_steps INSERT order_steps
+    create-order: clear cart
+      create-order: cart.CartService/ClearCart
+        clear-cart: cart.CartService/ClearCart
+          clear-cart: SELECT carts
+          clear-cart: INSERT cart_clearances UPDATE cart_items DELETE cart_items UPDATE carts
+          clear-cart: SELECT carts SELECT cart_items
+          clear-cart: COMMIT
+    create-order: UPDATE orders UPDATE order_steps INSERT order_steps
 ",
         "{spans:#?}"
     );

@@ -1,0 +1,565 @@
+//! The report: what was done to the system, what the shoppers saw, and whether anything was lost.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::{
+    breakers::{Change, Cycle},
+    draw,
+    faults::Fault,
+    inject::Happened,
+    statistics::{CALM_S, Effect, GROUPS, Row, Second},
+};
+use crate::{
+    results::{About, write},
+    soak::books::{Books, is_sold, units},
+};
+
+/// The name of its files.
+const NAME: &str = "resilience";
+
+/// What must hold at the end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Conserved {
+    /// How many orders have which status.
+    pub(crate) orders: BTreeMap<String, usize>,
+    pub(crate) units_sold: i64,
+    pub(crate) revenue_cents: i64,
+    /// Charges that stand at the provider, and their sum; only of an engine of this program's own.
+    pub(crate) charges: Option<(i64, i64)>,
+    pub(crate) products: usize,
+    pub(crate) carts: usize,
+    /// How long after the load all orders had ended and the books balanced.
+    pub(crate) settled_after_s: f64,
+    pub(crate) wrong: Vec<String>,
+}
+
+impl Conserved {
+    /// Reads it off the books; `charges` are the provider's own.
+    pub(crate) fn of(books: &Books, charges: Option<(i64, i64)>, settled_after_s: f64) -> Self {
+        let mut conserved = Self {
+            revenue_cents: books.revenue().get(),
+            products: books.products.len(),
+            carts: books
+                .customers
+                .iter()
+                .filter(|c| c.expected.is_some())
+                .count(),
+            charges,
+            settled_after_s,
+            wrong: books.wrong(),
+            ..Self::default()
+        };
+        let mut sold = 0;
+        for order in books.orders() {
+            let status = order.status().as_str_name().to_owned();
+            *conserved.orders.entry(status).or_default() += 1;
+            if is_sold(order) {
+                sold += 1;
+                conserved.units_sold += units(order).values().sum::<i64>();
+            }
+        }
+        if conserved.orders.is_empty() {
+            conserved.wrong.push("no order was made".to_owned());
+        }
+        let revenue = conserved.revenue_cents;
+        if let Some((count, cents)) = charges
+            && (count, cents) != (sold, revenue)
+        {
+            conserved.wrong.push(format!(
+                "{count} charges of {cents} cents stand at the provider, but {sold} orders of {revenue} cents are paid"
+            ));
+        }
+        conserved
+    }
+}
+
+/// A fault with what it did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Disturbance {
+    pub(crate) happened: Happened,
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// How breakers were observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Observed {
+    /// Each change of their rows.
+    Exactly,
+    /// The health of create-order, again and again.
+    Sampled,
+    No,
+}
+
+/// All that a run found.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) about: About,
+    pub(crate) version: &'static str,
+    /// None for an engine of its own.
+    pub(crate) base_url: Option<String>,
+    pub(crate) seconds: u64,
+    pub(crate) visits_per_s: f64,
+    pub(crate) visits: usize,
+    pub(crate) planned_requests: usize,
+    pub(crate) accounts: usize,
+    pub(crate) limit_ms: f64,
+    pub(crate) open_for_s: f64,
+    pub(crate) disturbances: Vec<Disturbance>,
+    /// Faults that were planned and did not happen.
+    pub(crate) missing: Vec<Fault>,
+    pub(crate) observed: Observed,
+    pub(crate) cycles: Vec<Cycle>,
+    pub(crate) breakers_wrong: Vec<String>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) by_second: Vec<Second>,
+    pub(crate) functions: Vec<Row>,
+    pub(crate) wrong_answers: Vec<String>,
+    pub(crate) conserved: Conserved,
+}
+
+impl Report {
+    /// All that makes `--check` fail, in one line each.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let mut failures: Vec<String> = self.conserved.wrong.clone();
+        failures.extend(self.wrong_answers.iter().cloned());
+        failures.extend(self.breakers_wrong.iter().cloned());
+        for Disturbance { happened, .. } in &self.disturbances {
+            let Some(breaker) = &happened.fault.opens else {
+                continue;
+            };
+            let name = &happened.fault.name;
+            let of_fault =
+                |cycle: &&Cycle| cycle.breaker == *breaker && cycle.opened_s >= happened.began_s;
+            match self.cycles.iter().find(of_fault) {
+                None => failures.push(format!("{name}: the breaker around {breaker} did not open")),
+                Some(cycle) if cycle.closed_s.is_none() => {
+                    failures.push(format!(
+                        "{name}: the breaker around {breaker} did not close"
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        let missing = self.missing.iter();
+        failures.extend(missing.map(|fault| format!("{}: it did not happen", fault.name)));
+        failures
+    }
+
+    /// The verdict in one line.
+    pub(crate) fn verdict(&self) -> String {
+        let orders: usize = self.conserved.orders.values().sum();
+        let failures = self.failures();
+        match failures.len() {
+            0 => format!(
+                "PASS: {} faults, {orders} orders, nothing lost, nothing charged twice, and every breaker kept \
+                 its rules.",
+                self.disturbances.len()
+            ),
+            n => format!("FAIL ({n}): {}", failures.join("; ")),
+        }
+    }
+
+    /// Writes the page, the diagrams and the data into a folder.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let faults: Vec<_> = self
+            .disturbances
+            .iter()
+            .map(|d| d.happened.clone())
+            .collect();
+        let timeline = folder.join(format!("{NAME}-timeline.svg"));
+        draw::timeline(&timeline, &self.by_second, &faults)?;
+        let cycle = self.main_cycle();
+        if let Some(cycle) = cycle {
+            let path = folder.join(format!("{NAME}-breaker.svg"));
+            draw::breaker(&path, cycle, &self.changes, &faults)?;
+        }
+        let json = serde_json::to_string(self)? + "\n";
+        write(&folder.join(format!("{NAME}.json")), &json)?;
+        write(&folder.join(format!("{NAME}.md")), &self.page())
+    }
+
+    /// The first breaker that a fault was meant to open, or any.
+    fn main_cycle(&self) -> Option<&Cycle> {
+        let mut meant = self.disturbances.iter();
+        let meant = meant.find_map(|d| d.happened.fault.opens.as_deref());
+        let cycles = || self.cycles.iter();
+        let main = cycles().find(|cycle| Some(cycle.breaker.as_str()) == meant);
+        main.or_else(|| cycles().next())
+    }
+
+    /// The page, as Markdown.
+    pub(crate) fn page(&self) -> String {
+        let mut page = String::from(
+            "<!-- Written by `just resilience-report`. Do not edit. -->\n\n# Resilience report\n\n",
+        );
+        page.push_str(&format!("**{}**\n\n", self.verdict()));
+        page.push_str(&self.introduction());
+        page.push_str("\n## Faults\n\n");
+        page.push_str(&self.faults());
+        page.push_str(&format!(
+            "\n![Requests, latency and orders over time](\
+             {NAME}-timeline.svg)\n\nA grey band is a fault, with its number.\n\n## Recovery\n\n"
+        ));
+        page.push_str(&self.recovery());
+        page.push_str("\n## Circuit breakers\n\n");
+        page.push_str(&self.breakers());
+        page.push_str("\n## Requests\n\n");
+        page.push_str(&self.requests());
+        page.push_str("\n## Orders, stock and money\n\n");
+        page.push_str(&self.books());
+        page
+    }
+
+    fn introduction(&self) -> String {
+        let system = match &self.base_url {
+            None => "a local engine that the program has started. Engine, PostgreSQL and shoppers share the machine"
+                .to_owned(),
+            Some(url) => format!("the system at {url}. The commit and the machine are those of the shoppers"),
+        };
+        let postgres = match &self.base_url {
+            None => format!(", PostgreSQL {}", self.about.postgres),
+            Some(_) => String::new(),
+        };
+        let About {
+            commit,
+            cpu,
+            cores,
+            kernel,
+            compiler,
+            seed,
+            load_before,
+            ..
+        } = &self.about;
+        format!(
+            "{} visits in {} s ({} per second on average), with {} planned requests and {} accounts, against \
+             {system}.\n\n\
+             | | |\n|---|---|\n| commit | {commit}, zerocart {} |\n| seed | {seed} |\n\
+             | machine | {cpu}, {cores} cores, Linux {kernel}, load before {load_before:.2} |\n\
+             | versions | {compiler}{postgres} |\n",
+            self.visits,
+            self.seconds,
+            self.visits_per_s,
+            self.planned_requests,
+            self.accounts,
+            self.version,
+        )
+    }
+
+    fn faults(&self) -> String {
+        let mut table = String::from(
+            "| # | fault | what | from, s | to, s | processes |\n|--:|---|---|--:|--:|--:|\n",
+        );
+        for (n, Disturbance { happened, .. }) in self.disturbances.iter().enumerate() {
+            let Happened {
+                fault,
+                began_s,
+                ended_s,
+                processes,
+            } = happened;
+            let processes = match processes {
+                0 => "–".to_owned(),
+                n => n.to_string(),
+            };
+            table.push_str(&format!(
+                "| {} | {} | {} | {began_s:.1} | {ended_s:.1} | {processes} |\n",
+                n + 1,
+                fault.name,
+                fault.what.told()
+            ));
+        }
+        table.push_str(
+            "\n*Processes*: how many got the signal. A stop of the database ends when PostgreSQL answers again.\n",
+        );
+        table
+    }
+
+    fn recovery(&self) -> String {
+        let mut table = format!(
+            "A request is *good* if it gets an answer within {:.0} ms after its planned time. The recovery time \
+             is from the end of the fault to the last request that is not good, before {CALM_S:.0} s in which all \
+             are good. “–”: the next fault came before that.\n\n| # | fault |",
+            self.limit_ms
+        );
+        for group in GROUPS {
+            table.push_str(&format!(" {group}: good during it | recovered after |"));
+        }
+        table.push_str("\n|--:|---|");
+        table.push_str(&"--:|--:|".repeat(GROUPS.len()));
+        table.push('\n');
+        for (n, disturbance) in self.disturbances.iter().enumerate() {
+            let name = &disturbance.happened.fault.name;
+            table.push_str(&format!("| {} | {name} |", n + 1));
+            for effect in &disturbance.effects {
+                let good = match effect.due {
+                    0 => "–".to_owned(),
+                    due => format!("{} of {due}", effect.good),
+                };
+                let recovered = match effect.recovered_s {
+                    None => "–".to_owned(),
+                    Some(seconds) => format!("{seconds:.1} s"),
+                };
+                table.push_str(&format!(" {good} | {recovered} |"));
+            }
+            table.push('\n');
+        }
+        table.push_str(
+            "\n*Catalogue*: list-products, get-product. *Carts*: add-to-cart, get-cart. *Orders*: create-order.\n",
+        );
+        table
+    }
+
+    fn breakers(&self) -> String {
+        let observed = match self.observed {
+            Observed::Exactly => {
+                "A trigger in the databases noted each change, with the time of the database, so no state is \
+                 missing."
+            }
+            Observed::Sampled => {
+                "GET /health of create-order was read ten times a second. A shorter state may be missing."
+            }
+            Observed::No => {
+                return "They were not observed: the public API does not tell their state. Name the health of \
+                        create-order by `--health`.\n"
+                    .to_owned();
+            }
+        };
+        let mut text = format!(
+            "{observed} An open breaker lets the first probe pass after {} s, when somebody calls.\n\n",
+            self.open_for_s
+        );
+        if self.cycles.is_empty() {
+            text.push_str("No breaker opened.\n");
+            return text;
+        }
+        text.push_str(
+            "| breaker | kept by | opened, s | after failures | half-open, s | failed probes | closed, s | after \
+             successes | away, s |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n",
+        );
+        let seconds = |at: Option<f64>| at.map_or("–".to_owned(), |at| format!("{at:.2}"));
+        for cycle in &self.cycles {
+            text.push_str(&format!(
+                "| around {} | {} | {:.2} | {} | {} | {} | {} | {} | {} |\n",
+                cycle.breaker,
+                cycle.of,
+                cycle.opened_s,
+                cycle.failures,
+                seconds(cycle.half_open_s),
+                cycle.failed_probes,
+                seconds(cycle.closed_s),
+                cycle.successes.map_or("–".to_owned(), |n| n.to_string()),
+                seconds(cycle.closed_s.map(|closed| closed - cycle.opened_s)),
+            ));
+        }
+        if let Some(cycle) = self.main_cycle() {
+            text.push_str(&format!(
+                "\n![The breaker around {}]({NAME}-breaker.svg)\n\nAll changes of this breaker:\n\n\
+                 | time, s | state | failures | successful probes | probes on their way |\n|--:|---|--:|--:|--:|\n",
+                cycle.breaker
+            ));
+            let end = cycle.closed_s.unwrap_or(f64::MAX);
+            let of_cycle = self.changes.iter().filter(|change| {
+                change.breaker == cycle.breaker && change.of == cycle.of && change.at_s <= end
+            });
+            for change in of_cycle {
+                text.push_str(&format!(
+                    "| {:.3} | {} | {} | {} | {} |\n",
+                    change.at_s, change.state, change.failures, change.successes, change.probes
+                ));
+            }
+        }
+        text
+    }
+
+    fn requests(&self) -> String {
+        let mut table = String::from(
+            "Latency counts from the planned time to the last answer, with all repetitions and pauses, so a \
+             request that had to wait for an earlier one of its shopper counts, too. *Undisturbed*: ended before \
+             the first fault. *From sending*: what a load would see that waits for answers.\n\n\
+             | function | requests | first attempt failed | repeated | failed | undisturbed p50 / p99, ms | p50, \
+             ms | p99, ms | longest, ms | p99 from sending, ms |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        );
+        for row in &self.functions {
+            table.push_str(&format!(
+                "| {} | {} | {} | {} | {} | {:.1} / {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |\n",
+                row.function,
+                row.requests,
+                row.first_failed,
+                row.repeated,
+                row.failed,
+                row.calm_p50_ms,
+                row.calm_p99_ms,
+                row.p50_ms,
+                row.p99_ms,
+                row.max_ms,
+                row.sent_p99_ms
+            ));
+        }
+        let limited: usize = self.functions.iter().map(|row| row.limited).sum();
+        table.push_str(
+            "\n*Failed*: no answer within a minute, or an order that failed because the payment provider did not \
+             work; a shopper orders again later.\n",
+        );
+        if limited > 0 {
+            table.push_str(&format!(
+                "\nThe gateway's limit delayed {limited} requests: raise it, or call from more addresses \
+                 (`--from`).\n"
+            ));
+        }
+        table
+    }
+
+    fn books(&self) -> String {
+        let Conserved {
+            orders,
+            units_sold,
+            revenue_cents,
+            charges,
+            products,
+            carts,
+            settled_after_s,
+            wrong,
+        } = &self.conserved;
+        let money = |cents: i64| format!("{}.{:02}", cents / 100, cents % 100);
+        let count = orders.iter().map(|(status, n)| format!("{n} {status}"));
+        let count = count.collect::<Vec<_>>().join(", ");
+        let paid: usize = ["PAID", "SHIPPED", "DELIVERED"]
+            .iter()
+            .filter_map(|status| orders.get(*status))
+            .sum();
+        let mut text = format!(
+            "| | |\n|---|---|\n| orders | {count} |\n| all orders had ended | {settled_after_s:.1} s after the \
+             load |\n| paid orders, each with one payment of its total | {paid}, {} |\n",
+            money(*revenue_cents)
+        );
+        if let Some((number, cents)) = charges {
+            text.push_str(&format!(
+                "| charges that stand in the provider's own books | {number}, {} |\n",
+                money(*cents)
+            ));
+        }
+        text.push_str(&format!(
+            "| units sold = stock before − stock now, for each of {products} products | {units_sold} |\n\
+             | carts that hold what their customer put in, minus what was bought | {carts} |\n"
+        ));
+        match wrong.is_empty() {
+            true => text.push_str("\nNothing is wrong in the books.\n"),
+            false => {
+                text.push_str("\nWrong in the books:\n\n");
+                for line in wrong {
+                    text.push_str(&format!("- {line}\n"));
+                }
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resilience::faults;
+
+    fn report() -> Report {
+        let fault = faults::read(None).unwrap().remove(0);
+        let breaker = fault.opens.clone().unwrap();
+        let cycle = Cycle {
+            breaker,
+            of: "order".into(),
+            opened_s: fault.at_s + 2.0,
+            failures: 3,
+            half_open_s: Some(fault.at_s + 32.0),
+            failed_probes: 0,
+            closed_s: Some(fault.at_s + 33.0),
+            successes: Some(2),
+        };
+        Report {
+            about: About::now(1, "15.1", None),
+            version: "0.1.0",
+            base_url: None,
+            seconds: 60,
+            visits_per_s: 5.0,
+            visits: 300,
+            planned_requests: 900,
+            accounts: 40,
+            limit_ms: 1_000.0,
+            open_for_s: 30.0,
+            disturbances: vec![Disturbance {
+                happened: Happened {
+                    began_s: fault.at_s,
+                    ended_s: fault.end_s(),
+                    processes: 0,
+                    fault,
+                },
+                effects: Vec::new(),
+            }],
+            missing: Vec::new(),
+            observed: Observed::Exactly,
+            cycles: vec![cycle],
+            breakers_wrong: Vec::new(),
+            changes: Vec::new(),
+            by_second: vec![Second::default(); 60],
+            functions: vec![Row::default()],
+            wrong_answers: Vec::new(),
+            conserved: Conserved {
+                orders: [("PAID".into(), 3)].into(),
+                ..Conserved::default()
+            },
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_fails_the_check() {
+        assert_eq!(report().failures(), Vec::<String>::new());
+        type Break = fn(&mut Report);
+        let breaks: [(&str, Break); 6] = [
+            ("did not open", |r| r.cycles.clear()),
+            ("did not open", |r| r.cycles[0].opened_s = 0.0),
+            ("did not close", |r| r.cycles[0].closed_s = None),
+            ("against the rules", |r| {
+                r.breakers_wrong = vec!["against the rules".into()]
+            }),
+            ("lost", |r| r.conserved.wrong = vec!["lost".into()]),
+            ("did not happen", |r| {
+                r.missing = vec![r.disturbances[0].happened.fault.clone()];
+            }),
+        ];
+        for (says, break_it) in breaks {
+            let mut broken = report();
+            break_it(&mut broken);
+            let verdict = broken.verdict();
+            assert!(
+                verdict.starts_with("FAIL (1)") && verdict.contains(says),
+                "{says}: {verdict}"
+            );
+        }
+    }
+
+    #[test]
+    fn charges_must_be_those_of_the_paid_orders() {
+        let conserved = Conserved::of(&Books::default(), Some((1, 475)), 0.0);
+        let said = conserved.wrong.join("; ");
+        assert!(said.contains("no order was made"), "{said}");
+        assert!(said.contains("1 charges of 475 cents stand"), "{said}");
+    }
+
+    #[test]
+    fn the_page_shows_its_diagrams() {
+        let folder = tempfile::tempdir().unwrap();
+        report().write(folder.path()).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        let page = read("resilience.md");
+        for name in ["resilience-timeline.svg", "resilience-breaker.svg"] {
+            assert!(page.contains(name), "{page}");
+            assert!(read(name).contains("time, s"), "{name}");
+        }
+        assert!(read("resilience-breaker.svg").contains("3 failures open it"));
+        let json: serde_json::Value = serde_json::from_str(&read("resilience.json")).unwrap();
+        assert_eq!(json["cycles"][0]["failures"], 3);
+    }
+}
