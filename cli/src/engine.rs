@@ -137,8 +137,11 @@ impl Environment {
         if !calls.is_empty() {
             vars.push(("FUNCTION_URL_TEMPLATE", &self.function_url_template));
         }
+        // The engine collects their spans.
+        let format = ("LOG_FORMAT".to_owned(), "otlp".to_owned());
         vars.into_iter()
             .map(|(name, value)| (name.to_owned(), value.clone()))
+            .chain([format])
             .collect()
     }
 }
@@ -214,6 +217,7 @@ mod tests {
             "AUTH_SERVICE_KEYS",
             "AUTH_USER_KEYS",
             "DATABASE_URL",
+            "LOG_FORMAT",
             "LOG_LEVEL",
         ];
         let with = |more: &[&'static str]| {
@@ -242,14 +246,18 @@ mod tests {
             "AUTH_SERVICE_SIGNING_KEY",
             "DATABASE_URL",
             "FUNCTION_URL_TEMPLATE",
+            "LOG_FORMAT",
             "LOG_LEVEL",
         ];
         assert_eq!(names(&environment, "recover-orders"), job);
         // It calls nobody.
-        let job = ["DATABASE_URL", "LOG_LEVEL"];
+        let job = ["DATABASE_URL", "LOG_FORMAT", "LOG_LEVEL"];
         assert_eq!(names(&environment, "settle-payments"), job);
         for service in domains::edge() {
-            assert_eq!(names(&environment, service.name), ["LOG_LEVEL"]);
+            assert_eq!(
+                names(&environment, service.name),
+                ["LOG_FORMAT", "LOG_LEVEL"]
+            );
         }
 
         let order: BTreeMap<_, _> = environment.of("create-order").into_iter().collect();

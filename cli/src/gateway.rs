@@ -45,7 +45,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<()> {
     // From here on SIGTERM always ends in order, also as the first process of a container.
     let mut stop = Stop::listen()?;
-    zerocart_runtime::init_logs(args.log_level);
+    zerocart_runtime::init_logs(args.log_level, zerocart_runtime::LogFormat::default());
     up::allow_connections();
 
     let config = Config::load(&args.config)?;

@@ -6,7 +6,8 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 use zerocart_activator::{Exit, Job, JobLauncher, Launch, Launcher, Running, Stop, Tail};
-use zerocart_core::Env;
+use zerocart_collector::Collector;
+use zerocart_core::{Env, Platform};
 use zerocart_runtime::serve_router;
 
 use crate::domains;
@@ -20,11 +21,22 @@ type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
 /// Starts functions, and runs jobs, as tasks.
 pub(crate) struct InProcess {
     env: Arc<Environment>,
+    collector: Collector,
 }
 
 impl InProcess {
-    pub(crate) fn new(env: impl Fn(&str) -> Vec<(String, String)> + Send + Sync + 'static) -> Self {
-        Self { env: Arc::new(env) }
+    /// Their spans go to `collector`.
+    pub(crate) fn new(
+        env: impl Fn(&str) -> Vec<(String, String)> + Send + Sync + 'static,
+        collector: Collector,
+    ) -> Self {
+        let env = Arc::new(env);
+        Self { env, collector }
+    }
+
+    fn platform(&self, name: &str) -> Platform {
+        let version = env!("CARGO_PKG_VERSION");
+        Platform::default().with(self.collector.recorder(name, version))
     }
 
     fn env(&self, name: &str, of_manifest: &[(String, String)]) -> Env {
@@ -38,7 +50,7 @@ impl JobLauncher for InProcess {
         let name = &job.name;
         let entry = domains::job(name)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no job {name}")))?;
-        let run = (entry.run)(self.env(name, &job.env));
+        let run = (entry.run)(self.platform(name), self.env(name, &job.env));
         let (stop, mut stops) = mpsc::unbounded_channel();
         let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {
@@ -71,7 +83,7 @@ impl Launcher for InProcess {
             io::Error::new(io::ErrorKind::NotFound, format!("no function {name}"))
         })?;
         let env = self.env(&name, &launch.function.env);
-        let built = (service.build)(env).map_err(io::Error::other)?;
+        let built = (service.build)(self.platform(&name), env).map_err(io::Error::other)?;
         launch.listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(launch.listener)?;
 

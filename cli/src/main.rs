@@ -30,6 +30,9 @@ mod reload;
 mod run_job;
 mod status;
 mod stop;
+mod telemetry;
+mod trace;
+mod traces;
 mod up;
 mod watch;
 
@@ -56,6 +59,10 @@ enum Command {
     Up(up::Args),
     /// Show what each function and job is doing
     Ps(ps::Args),
+    /// Show one trace of the engine that runs: what a call did, and what took how long
+    Trace(trace::Args),
+    /// List the newest traces of the engine that runs
+    Traces(traces::Args),
     /// Run a job now, in the engine that runs, and wait for its end
     RunJob(run_job::Args),
     /// Show the ids of the keys that sign tokens, or change the keys
@@ -134,6 +141,8 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Up(args) => up::run(args, cli.data).await,
             Command::Ps(args) => ps::run(args, cli.data).await,
+            Command::Trace(args) => trace::run(args, cli.data).await,
+            Command::Traces(args) => traces::run(args, cli.data).await,
             Command::RunJob(args) => run_job::run(args, cli.data).await,
             Command::Keys(args) => keys::run(args, cli.data).await,
             Command::Deploy(args) => cluster::deploy::run(*args).await,

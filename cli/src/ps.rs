@@ -71,6 +71,14 @@ pub(crate) fn running(data: Option<PathBuf>) -> Result<Engine> {
     }
 }
 
+/// The engine that runs from this data folder, and that answers.
+pub(crate) async fn reached(data: Option<PathBuf>) -> Result<Engine> {
+    let engine = running(data)?;
+    // Whether it answers at all is known soon, and told apart from an answer that is an error.
+    ask(&engine).await.with_context(|| silent(&engine))?;
+    Ok(engine)
+}
+
 /// What to say when an engine that should run does not answer.
 pub(crate) fn silent(engine: &Engine) -> String {
     let pid = engine.pid;

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args as ClapArgs, builder::PossibleValuesParser};
 use http::Method;
 use zerocart_activator::JobRun;
@@ -24,11 +24,7 @@ pub(crate) struct Args {
 const TIMEOUT: Duration = Duration::from_secs(180);
 
 pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
-    let engine = ps::running(data)?;
-    // Whether it answers at all is known soon, and told apart from a job that was not run.
-    ps::ask(&engine)
-        .await
-        .with_context(|| ps::silent(&engine))?;
+    let engine = ps::reached(data).await?;
     let path = format!("/jobs/{}/run", args.job);
     let run: JobRun = ps::send(&engine, Method::POST, &path, TIMEOUT).await?;
     if args.json {

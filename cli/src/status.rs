@@ -67,14 +67,8 @@ pub(crate) struct Status {
     pub(crate) jobs: Vec<JobStatus>,
 }
 
-/// `GET /status`, `POST /jobs/{name}/run`, which answers when that run has ended, `POST /keys/reload`,
-/// and, where Kong has it too, `GET /metrics`.
-pub(crate) fn router(
-    activator: Activator,
-    jobs: Jobs,
-    reload: Reload,
-    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
-) -> Router {
+/// `GET /status`, `POST /jobs/{name}/run`, which answers when that run has ended, `POST /keys/reload`.
+pub(crate) fn router(activator: Activator, jobs: Jobs, reload: Reload) -> Router {
     let told = jobs.clone();
     let status = async move || {
         let status = Status {
@@ -97,10 +91,9 @@ pub(crate) fn router(
         .route("/status", get(status))
         .route("/keys/reload", post(reload))
         .route("/jobs/{name}/run", post(run))
-        .route("/metrics", get(move || async move { metrics() }))
 }
 
-fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     // Names, numbers and lines: nothing in them that JSON cannot hold.
     let json = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Body::from(json));

@@ -13,8 +13,9 @@ use clap::Args as ClapArgs;
 use rustix::process::{Resource, Rlimit};
 use tokio::{net::TcpListener, sync::watch};
 use zerocart_activator::{
-    Activator, Guard, Job, JobLauncher, Jobs, Launcher, ProcessLauncher, Running,
+    Activator, Guard, Job, JobLauncher, Jobs, Launcher, Options, ProcessLauncher, Running,
 };
+use zerocart_collector::Collector;
 use zerocart_gateway::{Config, Gateway};
 use zerocart_local_postgres::Server;
 use zerocart_runtime::redact::Redacted;
@@ -31,6 +32,7 @@ use crate::{
     reload::Reload,
     status::{self, Engine},
     stop::Stop,
+    telemetry,
     watch::Watch,
 };
 
@@ -52,6 +54,11 @@ pub(crate) struct Args {
     /// Build again whenever a source file changes, and start the next instances from what was built
     #[arg(long, conflicts_with = "in_process")]
     watch: bool,
+    /// The port of GET /metrics and of what `zerocart ps` asks, on this machine alone [default: any that is free]
+    #[arg(long, value_name = "PORT")]
+    status_port: Option<u16>,
+    #[command(flatten)]
+    telemetry: telemetry::Args,
     #[command(flatten)]
     foundation: foundation::Args,
 }
@@ -75,18 +82,27 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     manifests.extend(edge);
     let config = Config::load(&project.kong())?;
     let config = config.with_plugins("zerocart openapi --kong", &openapi::kong()?)?;
+    let target = args.telemetry.target()?;
     refuse_second(&data).await?;
-    let listener = bind(SocketAddr::from((args.address, args.port))).await?;
+    let listener = bind(SocketAddr::from((args.address, args.port)), "--port").await?;
+    let status_port = args.status_port.unwrap_or_default();
+    let status = bind((Ipv4Addr::LOCALHOST, status_port).into(), "--status-port").await?;
+    let collector = args.telemetry.collector();
+    let forwarding = telemetry::forward(&collector, target)?;
 
     console::say("zerocart");
     let up = tokio::select! {
-        up = start(&args, &project, &data, config, manifests, crons) => up?,
+        up = start(&args, &project, &data, config, manifests, crons, collector) => up?,
         () = stop.asked() => {
             console::say("stopped before everything was up");
             return Ok(());
         }
     };
-    up.serve(listener, &data, began, stop).await
+    let served = up.serve(listener, status, &data, began, stop).await;
+    if let Some(forwarding) = forwarding {
+        forwarding.stop().await;
+    }
+    served
 }
 
 /// Everything that runs.
@@ -100,6 +116,7 @@ struct Up {
     calls: TcpListener,
     crons: Vec<Job>,
     launcher: Arc<AnyLauncher>,
+    collector: Collector,
     watch: Option<Watch>,
 }
 
@@ -110,6 +127,7 @@ async fn start(
     config: Config,
     manifests: Vec<zerocart_activator::Ksvc>,
     crons: Vec<Job>,
+    collector: Collector,
 ) -> Result<Up> {
     let binary_dir = compile::binary_dir()?;
     if !args.in_process {
@@ -148,9 +166,16 @@ async fn start(
         &binary_dir,
         data,
         environment.clone(),
+        &collector,
     )?);
-    let activator = Activator::new(manifests, Arc::clone(&launcher), Default::default());
-    let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?;
+    let version = env!("CARGO_PKG_VERSION");
+    let options = Options {
+        recorder: collector.recorder("activator", version),
+        ..Options::default()
+    };
+    let activator = Activator::new(manifests, Arc::clone(&launcher), options);
+    let gateway = Gateway::new(config, consumers(&keys)?, Functions(activator.clone()))?
+        .with_recorder(collector.recorder("gateway", version));
     let watch = args.watch.then(|| Watch::start(project)).transpose()?;
     console::done(
         "keys, session broker, activator and gateway",
@@ -165,6 +190,7 @@ async fn start(
         calls,
         crons,
         launcher,
+        collector,
         watch,
     })
 }
@@ -186,12 +212,12 @@ impl Up {
     async fn serve(
         self,
         listener: TcpListener,
+        status: TcpListener,
         data: &Data,
         began: Instant,
         mut stop: Stop,
     ) -> Result<()> {
         let address = listener.local_addr()?;
-        let status = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let announced = Engine {
             pid: std::process::id(),
             gateway: format!("http://{address}"),
@@ -227,7 +253,8 @@ impl Up {
         let telling = {
             let (gateway, mut ended) = (Arc::clone(&gateway), ended);
             let metrics = move || gateway.metrics_text();
-            let router = status::router(self.activator.clone(), jobs.clone(), reload, metrics);
+            let router = status::router(self.activator.clone(), jobs.clone(), reload)
+                .merge(telemetry::router(self.collector, metrics));
             tokio::spawn(async move {
                 let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
                 axum::serve(status, router)
@@ -282,16 +309,16 @@ fn greet(address: SocketAddr, took: Duration) {
     ));
 }
 
-/// Takes the gateway's port, or says plainly who may have it.
-async fn bind(address: SocketAddr) -> Result<TcpListener> {
+/// Takes a port, or says plainly who may have it.
+async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => anyhow!(
-            "port {port} is taken by another program; choose another with `cargo zerocart up --port {other}`",
+            "port {port} is taken by another program; choose another with `cargo zerocart up {option} {other}`",
             port = address.port(),
             other = address.port().checked_add(1).unwrap_or(8001),
         ),
         ErrorKind::PermissionDenied => anyhow!(
-            "this user may not use port {}; choose one above 1023 with --port",
+            "this user may not use port {}; choose one above 1023 with {option}",
             address.port()
         ),
         _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
@@ -322,18 +349,24 @@ enum AnyLauncher {
 }
 
 impl AnyLauncher {
-    fn new(args: &Args, binary_dir: &Path, data: &Data, environment: Environment) -> Result<Self> {
+    fn new(
+        args: &Args,
+        binary_dir: &Path,
+        data: &Data,
+        environment: Environment,
+        collector: &Collector,
+    ) -> Result<Self> {
         let env = move |name: &str| environment.of(name);
+        let collector = collector.clone();
         if args.in_process {
-            return Ok(Self::Tasks(InProcess::new(env)));
+            return Ok(Self::Tasks(InProcess::new(env, collector)));
         }
         let guard = Guard::spawn().context("cannot start the guard of the functions")?;
-        Ok(Self::Processes(ProcessLauncher::new(
-            binary_dir,
-            data.logs(),
-            guard,
-            env,
-        )))
+        let launcher = ProcessLauncher::new(binary_dir, data.logs(), guard, env);
+        Ok(Self::Processes(launcher.with_spans(move || {
+            let mut source = collector.source();
+            Box::new(move |lines: &[u8]| source.take(lines))
+        })))
     }
 }
 

@@ -72,12 +72,14 @@ const ONLY: [(&str, &[&str]); 2] = [
 const SERVING: [&str; 2] = ["zerocart-lambda", "zerocart-main"];
 
 /// Crates that know nothing of each other.
-const STRANGERS: [(&str, &str); 8] = [
+const STRANGERS: [(&str, &str); 10] = [
     ("zerocart-broker", "zerocart-activator"),
     ("zerocart-broker", "zerocart-gateway"),
     ("zerocart-gateway", "zerocart-activator"),
     ("zerocart-gateway", "zerocart-local-postgres"),
     ("zerocart-activator", "zerocart-local-postgres"),
+    ("zerocart-activator", "zerocart-collector"),
+    ("zerocart-gateway", "zerocart-collector"),
     ("zerocart-gateway", "zerocart-runtime"),
     // Where a breaker keeps its state is its owner's business, not that of calls.
     ("zerocart-client", "zerocart-postgres"),

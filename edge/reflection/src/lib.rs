@@ -15,7 +15,7 @@ mod bounded;
 use axum::Router;
 use tonic_reflection::server::{Builder, Error};
 use tower::layer::layer_fn;
-use zerocart_core::{Env, StartError};
+use zerocart_core::{Env, Platform, StartError};
 use zerocart_runtime::{Built, Service};
 
 pub use bounded::{MAX_ANSWER_BYTES, MAX_QUESTION_BYTES};
@@ -26,7 +26,7 @@ pub const SERVICE: Service = Service {
     build,
 };
 
-fn build(_: Env) -> Result<Built, StartError> {
+fn build(_: Platform, _: Env) -> Result<Built, StartError> {
     let routes = routes().map_err(|error| StartError::Config(vec![error.to_string()]))?;
     Ok(Built::from_routes(routes))
 }

@@ -155,7 +155,7 @@ version!(v1alpha);
 async fn serve() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let built = (SERVICE.build)(Env::default()).unwrap();
+    let built = (SERVICE.build)(Platform::default(), Env::default()).unwrap();
     let never = std::future::pending();
     tokio::spawn(serve_router(listener, built.router, never, Duration::ZERO));
     address

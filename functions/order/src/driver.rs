@@ -11,7 +11,10 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 use zerocart_client::Caller;
-use zerocart_core::{Call, Error, Invalid, Lasting, Setup};
+use zerocart_core::{
+    Call, Error, Invalid, Lasting, Setup,
+    trace::{Kind, Link, Span},
+};
 use zerocart_postgres::{BoxFuture, Database};
 use zerocart_resilience::retry::{Backoff, Jitter};
 
@@ -85,7 +88,29 @@ impl Driver {
     pub(crate) fn spawn(&self, cx: &Call, order: Order, first: Option<Event>) -> Driving {
         let (driver, cx) = (self.clone(), cx.detached(Instant::now() + ALL));
         let span = tracing::error_span!("drive", order_id = %order.id);
-        let drive = async move { Box::pin(driver.drive(&cx, order, first)).await };
+        let drive = async move {
+            let mut drive = cx.trace.span("drive order", Kind::Internal);
+            drive.set("zerocart.order.id", order.id.to_string().as_str());
+            drive.set("zerocart.saga.fence", order.fence);
+            if let Some(before) = order.driven_by {
+                drive.link(Link(before));
+            }
+            let cx = cx.under(&drive);
+            let driven = Box::pin(driver.drive(&cx, order, first)).await;
+            match &driven {
+                Ok(Driven::Here(order)) => {
+                    drive.set("zerocart.order.status", order.saga.status.name());
+                    drive.set("zerocart.saga.step", order.saga.step.to_string().as_str());
+                    if let Some(cause) = order.saga.cause {
+                        drive.set("zerocart.order.cause", cause.name());
+                    }
+                }
+                Ok(Driven::Lost) => drive.set("zerocart.saga.lost", true),
+                Err(error) => drive.fail(error.kind().name(), error.message()),
+            }
+            drive.end();
+            driven
+        };
         let driving = self.lasting.spawn(drive.instrument(span));
         Box::pin(async move { driving.await.map_err(Error::internal)? })
     }
@@ -131,9 +156,15 @@ impl Driver {
             } else {
                 forward_until.min(cx.deadline)
             };
-            let step = cx.detached(until);
+            let mut span = cx.trace.span(action.name(), Kind::Internal);
+            span.set("zerocart.saga.step", order.saga.step.to_string().as_str());
+            let step = cx.detached(until).under(&span);
             let work = self.services.perform(&step, &order, action);
-            let Some(done) = self.beside_heartbeat(cx, &order, work).await else {
+            let done = self.beside_heartbeat(cx, &order, work).await;
+            end(span, done.as_ref());
+            // A driver that is killed later must have left its steps.
+            cx.trace.flush();
+            let Some(done) = done else {
                 return Ok(Driven::Lost);
             };
             if done.event == Event::Unavailable && order.saga.must_go_on() {
@@ -239,6 +270,20 @@ impl Driver {
             }
         }
     }
+}
+
+/// Ends the span of a step.
+fn end(mut span: Span, done: Option<&Report>) {
+    match done {
+        Some(done) => {
+            span.set("zerocart.saga.outcome", outcome(done.event));
+            if done.event == Event::Unavailable {
+                span.fail("unavailable", &done.reason);
+            }
+        }
+        None => span.fail("lease_lost", "another driver has taken over"),
+    }
+    span.end();
 }
 
 fn next(order: &Order, event: Event) -> Result<Saga, Error> {

@@ -1,6 +1,7 @@
 //! An order as its row, and as its message.
 
 use uuid::Uuid;
+use zerocart_core::trace::TraceContext;
 use zerocart_postgres::Row;
 use zerocart_proto::{
     money::Cents,
@@ -27,6 +28,8 @@ pub(crate) struct Order {
     pub(crate) fence: i64,
     /// Nobody drives it, though it has not ended.
     pub(crate) lapsed: bool,
+    /// The span of the driver before this one, for one that took over.
+    pub(crate) driven_by: Option<TraceContext>,
     /// In the order of product ids.
     pub(crate) lines: Vec<Line>,
 }
@@ -102,6 +105,7 @@ impl Order {
             steps: row.get(13),
             fence: row.get(14),
             lapsed: row.get(15),
+            driven_by: None,
             lines: Vec::new(),
         }
     }

@@ -198,6 +198,20 @@ pub enum Action {
     Release,
 }
 
+impl Action {
+    /// Its name in traces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reserve => "reserve stock",
+            Self::CheckProvider => "check provider",
+            Self::Charge => "charge",
+            Self::ClearCart => "clear cart",
+            Self::Refund => "refund",
+            Self::Release => "release stock",
+        }
+    }
+}
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -8,7 +8,7 @@ use std::{convert::Infallible, time::Duration};
 
 use futures_util::future;
 use uuid::Uuid;
-use zerocart_core::{Call, Error, error::BoxError};
+use zerocart_core::{Call, Error, error::BoxError, trace::TraceContext};
 use zerocart_postgres::{
     Answer, Database, ErrorExt, RowExt, Session, Transaction, Written, first, rfc3339,
 };
@@ -61,7 +61,8 @@ pub(crate) const PLACE: &str = concat!(
         FROM placed, unnest($11::uuid[], $12::text[], $13::bigint[], $14::integer[]) \
              WITH ORDINALITY AS line (product_id, name, cents, quantity, n) \
     ), begun AS ( \
-        INSERT INTO order_steps (order_id, number, step, fence) SELECT id, 1, $15, 1 FROM placed \
+        INSERT INTO order_steps (order_id, number, step, fence, traceparent) \
+        SELECT id, 1, $15, 1, $16 FROM placed \
     ) \
     SELECT ",
     rfc3339!("created_at"),
@@ -70,18 +71,28 @@ pub(crate) const PLACE: &str = concat!(
     " FROM placed"
 );
 
+/// One more column: the span under which the last step was begun.
+macro_rules! driven_by {
+    () => {
+        ", (SELECT traceparent FROM order_steps WHERE order_id = orders.id \
+            ORDER BY number DESC LIMIT 1)"
+    };
+}
+
 const TAKE: &str = concat!(
     "UPDATE orders SET fence = fence + 1, \
      lease_until = clock_timestamp() + $2::bigint * interval '1 ms' \
      WHERE id = $1 AND step <> 'ended' AND lease_until <= clock_timestamp() RETURNING ",
-    order_columns!()
+    order_columns!(),
+    driven_by!()
 );
 
 const TAKE_PAID: &str = concat!(
     "UPDATE orders SET fence = fence + 1, \
      lease_until = clock_timestamp() + $2::bigint * interval '1 ms' \
      WHERE id = $1 AND step = 'ended' AND status = 'PAID' RETURNING ",
-    order_columns!()
+    order_columns!(),
+    driven_by!()
 );
 
 const RENEW: &str = "\
@@ -106,8 +117,8 @@ const RECORD: &str = concat!(
         UPDATE order_steps SET ended_at = clock_timestamp(), outcome = $12 \
         WHERE order_id = $1 AND number < $10 AND ended_at IS NULL AND EXISTS (SELECT FROM moved) \
     ), begun AS ( \
-        INSERT INTO order_steps (order_id, number, step, fence) \
-        SELECT $1, $10, $13, $2 FROM moved WHERE $4 <> 'ended' \
+        INSERT INTO order_steps (order_id, number, step, fence, traceparent) \
+        SELECT $1, $10, $13, $2, $14 FROM moved WHERE $4 <> 'ended' \
         ON CONFLICT DO NOTHING \
     ) \
     SELECT cancel_asked, ",
@@ -175,6 +186,7 @@ impl NewOrder {
             steps: 1,
             fence: 1,
             lapsed: false,
+            driven_by: None,
             lines: self.lines,
         }
     }
@@ -265,6 +277,7 @@ impl Store {
                     &cents,
                     &quantities,
                     &Saga::PLACED.step.to_string(),
+                    &cx.trace.to_string(),
                 ],
                 &Placed(order.id),
                 |placed| {
@@ -345,6 +358,7 @@ impl Store {
                     &millis(self.lease),
                     &record.outcome,
                     &record.saga.step.to_string(),
+                    &cx.trace.to_string(),
                 ],
             )
             .await?;
@@ -421,6 +435,8 @@ async fn with_lines(
 ) -> Result<Option<Order>, Error> {
     let Some(row) = row else { return Ok(None) };
     let mut order = Order::of_row(&row);
+    let driven_by: Option<&str> = row.get("traceparent");
+    order.driven_by = driven_by.and_then(TraceContext::of_header);
     let lines = session.query(LINES, &[&order.id]).await?;
     order.lines = lines.iter().map(Line::of_row).collect();
     Ok(Some(order))

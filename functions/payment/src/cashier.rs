@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Invalid, Kind, Setup};
+use zerocart_core::{Call, Error, Invalid, Kind, Setup, trace};
 use zerocart_postgres::Database;
 use zerocart_proto::payment::{
     PaymentResponse,
@@ -139,7 +139,9 @@ impl<G: Provider> Cashier<G> {
     /// Asks the provider. A quarter of the call's time is left for recording the answer.
     async fn ask(&self, cx: &Call, order: &Order, question: Question) -> Reply {
         let deadline = Instant::now() + self.timeout.min(cx.remaining() * 3 / 4);
-        let cx = cx.with_deadline(deadline);
+        let mut span = cx.trace.span("payment provider", trace::Kind::Client);
+        span.set("zerocart.provider.operation", question.name());
+        let cx = cx.with_deadline(deadline).under(&span);
         let key = order.order_id;
         let asked = async {
             match question {
@@ -151,9 +153,16 @@ impl<G: Provider> Cashier<G> {
                 Question::Refund => self.provider.refund(&cx, key).await.into(),
             }
         };
-        timeout_at(deadline, asked)
+        let reply = timeout_at(deadline, asked)
             .await
-            .unwrap_or(Reply::Failed(ProviderError::Timeout))
+            .unwrap_or(Reply::Failed(ProviderError::Timeout));
+        span.set("zerocart.provider.reply", reply.outcome());
+        if let Reply::Failed(error) = &reply {
+            let word = reply.outcome();
+            span.fail(word, &error.to_string());
+        }
+        span.end();
+        reply
     }
 }
 

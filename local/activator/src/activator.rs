@@ -20,6 +20,7 @@ use crate::launcher::Launcher;
 use crate::manifest::Ksvc;
 use crate::options::Options;
 use crate::pool::Pool;
+use crate::span::Activation;
 use crate::status::FunctionStatus;
 use crate::stream::Stream;
 
@@ -81,7 +82,13 @@ impl Activator {
                 let detail = format!("its path and headers are over {MAX_HEAD_BYTES} bytes");
                 Err(Refusal::new(Kind::TooLarge, detail))
             }
-            Some(pool) => forward(pool, request).await,
+            Some(pool) => {
+                let mut request = request;
+                let mut activation = pool.spans.begin(&mut request);
+                let answer = forward(pool, request, &mut activation).await;
+                activation.answered(&answer);
+                answer
+            }
             None => {
                 let detail = format!("there is no function {function:?}");
                 Err(Refusal::new(Kind::Unknown, detail))
@@ -154,7 +161,11 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
         + line
 }
 
-async fn forward(pool: &Arc<Pool>, mut request: Request<Body>) -> Result<Response<Body>, Refusal> {
+async fn forward(
+    pool: &Arc<Pool>,
+    mut request: Request<Body>,
+    activation: &mut Activation,
+) -> Result<Response<Body>, Refusal> {
     let function = &pool.function;
     let arrived = Instant::now();
     let respond_by = arrived + function.response_start_timeout;
@@ -165,9 +176,11 @@ async fn forward(pool: &Arc<Pool>, mut request: Request<Body>) -> Result<Respons
     };
     let mut attempt = 1;
     loop {
-        let permit = timeout_at(respond_by, pool.acquire())
+        let since = Instant::now();
+        let (permit, waited) = timeout_at(respond_by, pool.acquire())
             .await
             .map_err(|_| late("had no instance free"))??;
+        activation.placed(since, &permit.instance, waited);
         let sent = timeout_at(respond_by, permit.instance.send(request))
             .await
             .map_err(|_| late("did not begin to answer"))?;

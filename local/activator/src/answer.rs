@@ -21,6 +21,13 @@ pub(crate) struct Refusal {
     pub(crate) retry_after: Option<Duration>,
 }
 
+impl Refusal {
+    /// The name of the gRPC status.
+    pub(crate) fn code(&self) -> &'static str {
+        self.kind.facts().1
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// No such function.

@@ -1,6 +1,7 @@
 //! One instance: its start until it is ready, and its end.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
@@ -26,6 +27,8 @@ pub(crate) struct Instance {
     connection: Connection,
     pub(crate) started_at: SystemTime,
     started: Instant,
+    launched: Instant,
+    ready: OnceLock<Instant>,
 }
 
 impl Instance {
@@ -54,7 +57,14 @@ impl Instance {
             connection: Connection::new(address),
             started_at: SystemTime::now(),
             started,
+            launched: Instant::now(),
+            ready: OnceLock::new(),
         })
+    }
+
+    /// When its start began, when its process was there, and when it was ready; none before that.
+    pub(crate) fn start_times(&self) -> Option<(Instant, Instant, Instant)> {
+        Some((self.started, self.launched, *self.ready.get()?))
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {
@@ -80,7 +90,10 @@ impl Instance {
         let name = &function.name;
         let (kind, detail) = tokio::select! {
             biased;
-            () = probing => return Ok(self.started.elapsed()),
+            () = probing => {
+                let ready = *self.ready.get_or_init(Instant::now);
+                return Ok(ready - self.started);
+            }
             exit = self.exited() => (
                 Kind::Failed,
                 format!("{name} exited before it was ready: {}", exit.description),

@@ -44,6 +44,7 @@ mod pool;
 mod process;
 pub mod scale;
 pub mod schedule;
+mod span;
 mod status;
 mod stream;
 
@@ -51,7 +52,7 @@ pub use activator::Activator;
 pub use guard::Guard;
 pub use jobs::{JobRun, JobStatus, Jobs};
 pub use launcher::{Exit, JobLauncher, Launch, Launcher, Running, Stop};
-pub use log::Tail;
+pub use log::{SpanLines, Tail};
 pub use manifest::{Job, Ksvc, LoadError, load_dir, load_jobs};
 pub use options::Options;
 pub use process::ProcessLauncher;

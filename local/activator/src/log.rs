@@ -4,7 +4,11 @@
 //! each, and would be a write to the file for each. So after a read the reader pauses for a moment,
 //! and then takes all lines that have come, with one read and one write. Lines in the pipe are read
 //! after the end of the function, too, so none is lost when it is killed.
+//!
+//! Lines with spans are for a collector and not for people. If the engine has one, they go there, and the log
+//! stays readable.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use memchr::memchr;
 use tokio::net::unix::pipe;
 
 /// The most that a [`Tail`] keeps.
@@ -19,10 +24,16 @@ const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
 /// A longer line is cut into several.
 const LINE_BYTES: usize = 16 * 1024;
-/// The pause between two reads. Meanwhile a function may write as much as a pipe holds (64 KiB on
-/// Linux, about 200 lines), before it has to wait.
+/// How a line begins that has spans (OTLP JSON).
+const SPANS: &[u8] = b"{\"resourceSpans\"";
+/// Such a line is whole up to this length.
+const SPAN_LINE_BYTES: usize = 1 << 20;
+/// The pause between two reads. Meanwhile a function may write as much as a pipe holds before it has to wait.
 const PAUSE: Duration = Duration::from_millis(2);
-/// What one read takes at most: as much as a pipe holds.
+/// What a pipe shall hold: about 700 calls. It is 64 KiB otherwise.
+#[cfg(target_os = "linux")]
+const PIPE_BYTES: usize = 1 << 20;
+/// What one read takes at most.
 const READ_BYTES: usize = 64 * 1024;
 
 /// The last lines of an instance's output: at most 20 lines and 4 KiB. Clones share the lines.
@@ -137,30 +148,52 @@ fn rotated(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Copies lines into the tail and the file until the output ends.
+/// Takes the lines of one process that have spans: whole lines, each with its end.
+pub type SpanLines = Box<dyn FnMut(&[u8]) + Send>;
+
+/// Lets a pipe hold more, so that a busy process need not wait for the reader. The system may refuse it, because
+/// all pipes of a user together have a limit (pipe(7)).
+pub(crate) fn enlarge(output: &pipe::Receiver) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(output, PIPE_BYTES);
+    #[cfg(not(target_os = "linux"))]
+    let _ = output;
+}
+
+/// Copies lines into the tail and the file until the output ends. Lines with spans go to `spans` instead, if
+/// there is one.
 pub(crate) async fn copy(
     mut output: pipe::Receiver,
     tail: Tail,
     file: Arc<Mutex<LogFile>>,
+    spans: Option<SpanLines>,
 ) -> io::Result<()> {
-    let mut lines = Lines::default();
-    let mut chunk = Vec::with_capacity(READ_BYTES);
+    let mut lines = Lines {
+        text: Vec::with_capacity(READ_BYTES),
+        skip: false,
+        tail,
+        file,
+        spans,
+    };
     loop {
         output.readable().await?;
-        chunk.clear();
-        match output.try_read_buf(&mut chunk) {
+        lines.text.reserve(READ_BYTES);
+        let before = lines.text.len();
+        match output.try_read_buf(&mut lines.text) {
             Ok(0) => {
                 lines.end();
-                lines.write(&tail, &file);
                 return Ok(());
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
         }
-        lines.read(&chunk);
-        lines.write(&tail, &file);
-        if chunk.len() < READ_BYTES {
+        let more = lines.text.len() - before >= READ_BYTES;
+        lines.write();
+        if more {
+            // Others of this thread come first.
+            tokio::task::yield_now().await;
+        } else {
             // While the event loop watches a pipe, each write to it wakes the loop, even if nobody
             // reads.
             let unwatched = output.into_nonblocking_fd()?;
@@ -171,54 +204,101 @@ pub(crate) async fn copy(
 }
 
 /// Lines that were read and not written yet.
-#[derive(Debug, Default)]
 struct Lines {
-    /// Each with its end; behind them a line that is not whole.
+    /// The last one may not be whole.
     text: Vec<u8>,
-    /// Where the line begins that is not whole.
-    open: usize,
+    /// What comes next belongs to a line that was too long, and is dropped.
+    skip: bool,
+    tail: Tail,
+    file: Arc<Mutex<LogFile>>,
+    spans: Option<SpanLines>,
 }
 
 impl Lines {
-    fn read(&mut self, mut chunk: &[u8]) {
-        while !chunk.is_empty() {
-            let room = LINE_BYTES - (self.text.len() - self.open);
-            let part = &chunk[..chunk.len().min(room)];
-            let end = part.iter().position(|byte| *byte == b'\n');
-            let part = &part[..end.unwrap_or(part.len())];
-            self.text.extend_from_slice(part);
-            chunk = &chunk[end.map_or(part.len(), |end| end + 1)..];
-            if end.is_some() || part.len() == room {
-                self.close();
+    /// Writes the lines that are whole, and the beginning of one that is too long.
+    fn write(&mut self) {
+        let mut text = std::mem::take(&mut self.text);
+        let mut at = 0;
+        // Lines of one kind that follow each other are written together.
+        let (mut begin, mut spans) = (0, false);
+        while let Some(end) = memchr(b'\n', &text[at..]) {
+            let line = &text[at..=at + end];
+            let next = at + line.len();
+            if std::mem::take(&mut self.skip) {
+                begin = next;
+            } else if self.has_spans(line) != spans {
+                self.hand_over(&text[begin..at], spans);
+                (begin, spans) = (at, !spans);
             }
+            at = next;
         }
-    }
-
-    fn close(&mut self) {
-        self.text.push(b'\n');
-        self.open = self.text.len();
+        self.hand_over(&text[begin..at], spans);
+        let rest = &text[at..];
+        if self.skip {
+            at = text.len();
+        } else if self.has_spans(rest) {
+            if rest.len() >= SPAN_LINE_BYTES {
+                // Too long for a line: the collector counts it as a bad one.
+                self.hand_over(&[rest, b"\n"].concat(), true);
+                self.skip = true;
+                at = text.len();
+            }
+        } else {
+            let whole = rest.len() - rest.len() % LINE_BYTES;
+            self.hand_over(&rest[..whole], false);
+            at += whole;
+        }
+        text.drain(..at);
+        self.text = text;
     }
 
     /// The output has ended. Its last line may have no end.
     fn end(&mut self) {
-        if self.open < self.text.len() {
-            self.close();
+        if !self.text.is_empty() {
+            self.text.push(b'\n');
+            self.write();
         }
     }
 
-    fn write(&mut self, tail: &Tail, file: &Mutex<LogFile>) {
-        let whole = &self.text[..self.open];
-        if whole.is_empty() {
+    fn has_spans(&self, line: &[u8]) -> bool {
+        self.spans.is_some() && line.starts_with(SPANS)
+    }
+
+    fn hand_over(&mut self, lines: &[u8], has_spans: bool) {
+        if lines.is_empty() {
             return;
         }
-        tail.extend(whole);
+        if has_spans && let Some(spans) = &mut self.spans {
+            return spans(lines);
+        }
+        let lines = cut(lines);
+        self.tail.extend(&lines);
         // Short appends to the page cache: handing them to another thread would cost more.
-        file.lock()
+        self.file
+            .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .append(whole);
-        self.text.drain(..self.open);
-        self.open = 0;
+            .append(&lines);
     }
+}
+
+/// Cuts lines that are too long into several.
+fn cut(lines: &[u8]) -> Cow<'_, [u8]> {
+    let too_long = |line: &[u8]| line.len() > LINE_BYTES;
+    if !lines.split(|byte| *byte == b'\n').any(too_long) && lines.ends_with(b"\n") {
+        return lines.into();
+    }
+    let mut cut = Vec::with_capacity(lines.len() + lines.len() / LINE_BYTES + 1);
+    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if line.is_empty() {
+            cut.push(b'\n');
+        }
+        for part in line.chunks(LINE_BYTES) {
+            cut.extend_from_slice(part);
+            cut.push(b'\n');
+        }
+    }
+    cut.into()
 }
 
 #[cfg(test)]
@@ -251,11 +331,49 @@ mod tests {
         writer.write_all(output.as_bytes()).unwrap();
         drop(writer);
         let reader = pipe::Receiver::from_owned_fd(reader.into()).unwrap();
-        copy(reader, tail.clone(), file).await.unwrap();
+        copy(reader, tail.clone(), file, None).await.unwrap();
         assert_eq!(tail.lines().last().unwrap(), "last");
         // 12 bytes are passed by "second", then by the long line.
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "y\nlast\n");
         let old = std::fs::read_to_string(folder.path().join("f.log.1")).unwrap();
         assert!(old.ends_with("x\n"), "{}", old.len());
+    }
+
+    #[tokio::test]
+    async fn lines_with_spans_go_whole_to_the_collector_and_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.log");
+        let file = Arc::new(Mutex::new(LogFile::new(path.clone(), 1 << 20)));
+        let tail = Tail::default();
+        let span = |text: &str| format!("{{\"resourceSpans\":[{text}]}}\n");
+        let long = span(&"x".repeat(500_000));
+        let too_long = span(&"y".repeat(SPAN_LINE_BYTES + READ_BYTES));
+        let output = format!(
+            "first\n{}{}second\n{long}third\n{too_long}fourth\n{{\"resourceSp",
+            span("1"),
+            span("2")
+        );
+        let (reader, mut writer) = io::pipe().unwrap();
+        let writing = std::thread::spawn(move || writer.write_all(output.as_bytes()).unwrap());
+        let reader = pipe::Receiver::from_owned_fd(reader.into()).unwrap();
+        enlarge(&reader);
+        let (sender, taken) = std::sync::mpsc::channel();
+        let spans: SpanLines = Box::new(move |lines| sender.send(lines.to_vec()).unwrap());
+        copy(reader, tail.clone(), file, Some(spans)).await.unwrap();
+        writing.join().unwrap();
+
+        let log = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(log, "first\nsecond\nthird\nfourth\n{\"resourceSp\n");
+        assert_eq!(tail.lines().len(), 5);
+        let taken = taken.iter().collect::<Vec<_>>().concat();
+        let lines: Vec<_> = taken.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(
+            [lines[0], lines[1]].concat(),
+            [span("1"), span("2")].concat().into_bytes()
+        );
+        assert_eq!(lines[2], long.as_bytes());
+        let cut = lines[3].len();
+        assert!(cut > SPAN_LINE_BYTES && cut < too_long.len(), "{cut}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zerocart_telemetry::Recorder;
+
 /// The activator's own settings. They come from the engine, and not from a function's manifest.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -20,6 +22,9 @@ pub struct Options {
     pub backoff: Duration,
     /// The longest such time.
     pub max_backoff: Duration,
+    /// Where the activator's own spans go: that of each request, its wait, and the start of an instance that
+    /// it waited for. Nowhere by default.
+    pub recorder: Recorder,
 }
 
 impl Default for Options {
@@ -32,6 +37,7 @@ impl Default for Options {
             max_held: 1000,
             backoff: Duration::from_millis(500),
             max_backoff: Duration::from_secs(10),
+            recorder: Recorder::default(),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::launcher::Launcher;
 use crate::manifest::Ksvc;
 use crate::options::Options;
 use crate::scale::{self, Meter};
+use crate::span::Spans;
 use crate::status::{FunctionStatus, InstanceState, InstanceStatus};
 
 mod life;
@@ -32,6 +33,7 @@ type Granted = Result<Permit, Refusal>;
 
 pub(crate) struct Pool {
     pub(crate) function: Ksvc,
+    pub(crate) spans: Spans,
     launcher: Arc<dyn Launcher>,
     options: Options,
     state: Mutex<State>,
@@ -50,6 +52,7 @@ impl Pool {
         let awake = Arc::new(Notify::new());
         let pool = Arc::new(Self {
             launcher,
+            spans: Spans::new(&function.name, &options),
             options,
             state: Mutex::new(State::new(Meter::new(function.limits.window, now), now)),
             function,
@@ -60,8 +63,9 @@ impl Pool {
         pool
     }
 
-    /// A place at an instance: at once, or when an instance is ready and has room.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Granted {
+    /// A place at an instance: at once, or when an instance is ready and has room. Also, whether the request
+    /// had to wait for it.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<(Permit, bool), Refusal> {
         let (id, granted) = {
             let mut state = self.lock();
             if state.closed {
@@ -74,7 +78,7 @@ impl Pool {
             state.arrived();
             if let Some(permit) = self.take(&mut state) {
                 self.grow(&mut state);
-                return Ok(permit);
+                return Ok((permit, false));
             }
             if state.queue.len() >= self.options.max_held {
                 state.left();
@@ -95,7 +99,8 @@ impl Pool {
             (id, granted)
         };
         let _waiting = Waiting { pool: self, id };
-        granted.await.unwrap_or_else(|_| Err(stopping()))
+        let granted = granted.await.unwrap_or_else(|_| Err(stopping()));
+        granted.map(|permit| (permit, true))
     }
 
     /// Ends every instance and waits until all have ended. Requests in flight get the drain time.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::guard::{Guard, Watch};
 use crate::launcher::{Exit, JobLauncher, Launch, Launcher, Running, Stop};
-use crate::log::{self, LogFile, Tail};
+use crate::log::{self, LogFile, SpanLines, Tail};
 use crate::manifest::Job;
 
 /// A log file is rotated past this size; one old file is kept.
@@ -26,6 +26,7 @@ const LOG_BYTES: u64 = 8 << 20;
 const LAST_OUTPUT: Duration = Duration::from_millis(250);
 
 type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
+type Spans = dyn Fn() -> SpanLines + Send + Sync;
 
 /// Runs the binary that is named after the function or job.
 ///
@@ -33,12 +34,13 @@ type Environment = dyn Fn(&str) -> Vec<(String, String)> + Send + Sync;
 /// manifest and those that the launcher was given for it. A function also gets its listening socket
 /// as standard input (inetd style, `LISTEN=stdin`), and `LISTEN`, `PORT`, `K_SERVICE`,
 /// `K_CONFIGURATION`, `K_REVISION`. A job's standard input is empty. Its output goes to
-/// `<log_dir>/<name>.log`, which is rotated at 8 MiB.
+/// `<log_dir>/<name>.log`, which is rotated at 8 MiB; see [`ProcessLauncher::with_spans`].
 pub struct ProcessLauncher {
     binary_dir: PathBuf,
     log_dir: PathBuf,
     guard: Guard,
     env: Box<Environment>,
+    spans: Option<Box<Spans>>,
     logs: Mutex<HashMap<String, Arc<Mutex<LogFile>>>>,
 }
 
@@ -58,8 +60,16 @@ impl ProcessLauncher {
             log_dir: log_dir.into(),
             guard,
             env: Box::new(env),
+            spans: None,
             logs: Mutex::default(),
         }
+    }
+
+    /// Lines with spans (OTLP JSON) go to what `spans` makes for each process, and not into its log.
+    #[must_use]
+    pub fn with_spans(mut self, spans: impl Fn() -> SpanLines + Send + Sync + 'static) -> Self {
+        self.spans = Some(Box::new(spans));
+        self
     }
 
     fn log(&self, function: &str) -> Arc<Mutex<LogFile>> {
@@ -110,7 +120,9 @@ impl ProcessLauncher {
         let id = child.id().ok_or(io::ErrorKind::NotFound)?;
         let watched = self.guard.watch(id)?;
         let tail = Tail::default();
-        let reader = tokio::spawn(log::copy(output, tail.clone(), log_file));
+        log::enlarge(&output);
+        let spans = self.spans.as_ref().map(|spans| spans());
+        let reader = tokio::spawn(log::copy(output, tail.clone(), log_file, spans));
         let (stop, stops) = mpsc::unbounded_channel();
         let (exited, exit) = watch::channel(None);
         tokio::spawn(async move {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use tokio::time::Instant;
+use zerocart_telemetry::{Kind, Recorder, Span, Trace, TraceContext};
 
 use crate::config::Route;
 use crate::plugins::jwt::Identity;
@@ -12,6 +13,11 @@ use crate::plugins::prometheus::{Metrics, Sample};
 
 /// nginx's status for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
+
+/// The name of the gateway's spans. The route is an attribute.
+const ROOT: &str = "gateway";
+
+const TRACEPARENT: &str = "traceparent";
 
 /// Follows a request. It reports when it is dropped: after the last byte of the answer, or when the
 /// client leaves.
@@ -28,6 +34,7 @@ pub(crate) struct Observation {
     pub(crate) sent: Option<Instant>,
     /// When the head of the upstream's answer came.
     pub(crate) answered: Option<Instant>,
+    span: Option<Span>,
 }
 
 impl Observation {
@@ -42,7 +49,52 @@ impl Observation {
             status: CLIENT_LEFT,
             sent: None,
             answered: None,
+            span: None,
         }
+    }
+
+    /// The gateway's span of the request, under that of a client which sent a valid `traceparent`.
+    pub(crate) fn begin_span(&mut self, recorder: &Recorder, headers: &HeaderMap) {
+        if recorder.is_on() {
+            let trace = Trace::begin(recorder, TraceContext::from_headers(headers));
+            let mut span = trace.root(ROOT, Kind::Server);
+            span.began_at(self.started.into_std());
+            self.span = Some(span);
+        }
+    }
+
+    /// Makes the gateway's span the parent of the upstream's.
+    pub(crate) fn parent(&self, headers: &mut HeaderMap) {
+        if let Some(span) = &self.span
+            && let Ok(parent) = HeaderValue::try_from(span.context().to_string())
+        {
+            headers.insert(TRACEPARENT, parent);
+        }
+    }
+
+    fn end_span(&mut self) {
+        let Some(mut span) = self.span.take() else {
+            return;
+        };
+        if let Some(route) = self.route.as_deref() {
+            span.set("http.route", route.name.as_str());
+            span.set("zerocart.gateway.service", route.service.name.as_str());
+        }
+        span.set("http.request.method", self.method.as_str());
+        span.set("http.response.status_code", self.status);
+        span.set("zerocart.gateway.from_upstream", self.answered.is_some());
+        if let Some(sent) = self.sent {
+            let trace = span.trace();
+            let mut plugins = trace.span("plugins", Kind::Internal);
+            plugins.began_at(self.started.into_std());
+            plugins.end_at(sent.into_std());
+        }
+        if self.status >= 500 {
+            span.fail(status_text(self.status), "");
+        } else if self.status == CLIENT_LEFT {
+            span.fail("cancelled", "the client went away");
+        }
+        span.end();
     }
 
     /// Until the request was sent on, or until now.
@@ -58,6 +110,7 @@ impl Observation {
 
 impl Drop for Observation {
     fn drop(&mut self) {
+        self.end_span();
         let total_ms = milliseconds(self.started.elapsed());
         let kong_ms = milliseconds(self.proxy_latency());
         let upstream_ms = self.upstream_latency().map(milliseconds);
@@ -89,6 +142,17 @@ impl Drop for Observation {
                 },
             );
         }
+    }
+}
+
+/// One of few words for `error.type`.
+fn status_text(status: u16) -> &'static str {
+    match status {
+        500 => "500",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => "5xx",
     }
 }
 

@@ -12,6 +12,8 @@ use http::{
 };
 use http_body::Body as _;
 
+use zerocart_telemetry::Recorder;
+
 use crate::access::Observation;
 use crate::config::Route;
 use crate::connection::Connection;
@@ -76,6 +78,7 @@ struct Marks {
 pub(crate) async fn handle<U: Upstream>(
     shared: &Shared<U>,
     trusted: &Trusted,
+    recorder: &Recorder,
     connection: &Connection,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -90,6 +93,7 @@ pub(crate) async fn handle<U: Upstream>(
     let id = HeaderValue::try_from(headers::random_id().simple().to_string())
         .expect("hexadecimal digits are visible ASCII");
     let mut seen = Observation::new(&shared.metrics, &parts.method, id);
+    seen.begin_span(recorder, &parts.headers);
     let mut marks = Marks::default();
     // Discarding a body asks the client to send it. A client that waits for `100 Continue` must not
     // be asked.
@@ -232,6 +236,7 @@ async fn exchange<U: Upstream>(
     }
     .apply(&mut parts.headers);
     parts.headers.insert(REQUEST_ID, seen.request_id.clone());
+    seen.parent(&mut parts.headers);
     let authority = match authority {
         Some(authority) if route.preserve_host => authority,
         _ => service_authority(&service.host, service.port)?,

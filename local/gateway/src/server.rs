@@ -16,6 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use zerocart_telemetry::Recorder;
+
 use crate::config::{Config, Consumers, ConsumersError};
 use crate::connection::Connection;
 use crate::gateway::{Shared, handle};
@@ -51,6 +53,7 @@ pub struct Gateway<U> {
     /// Those of the file.
     consumers: Consumers,
     trusted: Arc<Trusted>,
+    recorder: Recorder,
     drain_timeout: Duration,
 }
 
@@ -60,6 +63,7 @@ impl<U> Clone for Gateway<U> {
             shared: Arc::clone(&self.shared),
             consumers: self.consumers.clone(),
             trusted: Arc::clone(&self.trusted),
+            recorder: self.recorder.clone(),
             drain_timeout: self.drain_timeout,
         }
     }
@@ -88,6 +92,7 @@ impl<U: Upstream> Gateway<U> {
             shared: Arc::new(shared),
             consumers: of_file,
             trusted: Arc::default(),
+            recorder: Recorder::default(),
             drain_timeout: DRAIN_TIMEOUT,
         })
     }
@@ -118,9 +123,18 @@ impl<U: Upstream> Gateway<U> {
         self
     }
 
+    /// Sets where the gateway's spans go; nowhere by default. Then each request that is sent on has the
+    /// gateway's span as its parent.
+    #[must_use]
+    pub fn with_recorder(mut self, recorder: Recorder) -> Self {
+        self.recorder = recorder;
+        self
+    }
+
     /// Serves `listener` until `shutdown`, then finishes what runs, up to the drain timeout.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (shared, trusted) = (Arc::clone(&self.shared), Arc::clone(&self.trusted));
+        let recorder = self.recorder.clone();
         shared.status.set_serving(true);
         let shutdown = async {
             shutdown.await;
@@ -133,9 +147,11 @@ impl<U: Upstream> Gateway<U> {
             Some(Arc::clone(&shared)),
             move |connection, request: Request<Incoming>| {
                 let (shared, trusted) = (Arc::clone(&shared), Arc::clone(&trusted));
+                let recorder = recorder.clone();
                 async move {
                     shared.status.requested();
-                    handle(&shared, &trusted, &connection, request.map(Body::new)).await
+                    let request = request.map(Body::new);
+                    handle(&shared, &trusted, &recorder, &connection, request).await
                 }
             },
         )

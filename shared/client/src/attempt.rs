@@ -11,7 +11,11 @@ use http::{HeaderMap, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
 use zerocart_auth::Token;
-use zerocart_core::{Kind, error::BoxError, trace::TraceContext};
+use zerocart_core::{
+    Kind,
+    error::BoxError,
+    trace::{Kind as SpanKind, Span, Trace},
+};
 use zerocart_resilience::{
     breaker::{BreakerOpen, Outcome},
     bulkhead::BulkheadFull,
@@ -20,6 +24,7 @@ use zerocart_resilience::{
 
 use crate::{
     callee::Callee,
+    failure::kind,
     grpc::{self, Answer, Foreign, Unreadable},
     transport::{BoxFuture, Transport},
 };
@@ -40,8 +45,10 @@ pub(crate) struct Outgoing {
     pub(crate) deadline: Instant,
     /// The circuit breaker's generation that admitted it, where one did and was known.
     pub(crate) admitted: Option<u64>,
-    /// The caller's span.
-    pub(crate) trace: TraceContext,
+    /// The state of the circuit breaker when it admitted the call, where there is one.
+    pub(crate) breaker: Option<&'static str>,
+    /// The caller's span; inside an attempt, that of the attempt.
+    pub(crate) trace: Trace,
     pub(crate) token: Option<Token>,
     pub(crate) trail: Arc<Trail>,
 }
@@ -56,6 +63,8 @@ struct Steps {
     answered: u32,
     /// When the attempt began that has no end yet.
     running: Option<Instant>,
+    /// Attempts that were begun.
+    begun: u32,
     /// An attempt failed, and nothing excuses the function.
     blamed: bool,
 }
@@ -82,8 +91,12 @@ impl Trail {
         self.steps().blamed
     }
 
-    fn begin(&self, at: Instant) {
-        self.steps().running = Some(at);
+    /// Gives the number of the attempt, from 1 on.
+    fn begin(&self, at: Instant) -> u32 {
+        let mut steps = self.steps();
+        steps.running = Some(at);
+        steps.begun += 1;
+        steps.begun
     }
 
     fn end(&self, result: &Result<Bytes, CallError>) {
@@ -154,6 +167,22 @@ impl CallError {
     }
 }
 
+impl CallError {
+    /// The error in one word, for spans.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Deadline(_) => "deadline_exceeded",
+            Self::Open(_) => "breaker_open",
+            Self::Full(_) => "bulkhead_full",
+            Self::Late { .. } => "timeout",
+            Self::Answered { status, .. } => kind(status.code()).name(),
+            Self::Foreign { answer, .. } => answer.kind.name(),
+            Self::Lost(_) => "connection_lost",
+            Self::Garbled(_) => "no_answer",
+        }
+    }
+}
+
 impl From<Elapsed> for CallError {
     fn from(elapsed: Elapsed) -> Self {
         Self::Deadline(elapsed)
@@ -192,19 +221,63 @@ impl tower::Service<Outgoing> for Attempt {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, out: Outgoing) -> Self::Future {
+    fn call(&mut self, mut out: Outgoing) -> Self::Future {
         let attempt = self.clone();
         Box::pin(async move {
             let (began, trail) = (Instant::now(), Arc::clone(&out.trail));
-            trail.begin(began);
+            let number = trail.begin(began);
+            let mut span = attempt.span(&out);
+            if number > 1 {
+                span.set("http.request.resend_count", number - 1);
+            }
+            out.trace = span.trace();
             let result = attempt.run(out, began).await;
             trail.end(&result);
+            end(span, &result);
             result
         })
     }
 }
 
+/// Ends the span of an attempt.
+fn end(mut span: Span, result: &Result<Bytes, CallError>) {
+    if !span.is_on() {
+        return;
+    }
+    match result {
+        Ok(_) => span.set("rpc.grpc.status_code", 0_u16),
+        Err(error) => {
+            if let CallError::Answered { status, .. } = error {
+                span.set("rpc.grpc.status_code", i64::from(i32::from(status.code())));
+            }
+            span.fail(error.word(), "");
+        }
+    }
+    span.end();
+}
+
 impl Attempt {
+    /// A span of the callee's client.
+    pub(crate) fn span(&self, out: &Outgoing) -> Span {
+        let rpc = self.path.trim_start_matches('/');
+        let mut span = out.trace.span(rpc, SpanKind::Client);
+        if !span.is_on() {
+            return span;
+        }
+        let (service, method) = rpc.split_once('/').unwrap_or((rpc, ""));
+        span.set("rpc.system", "grpc");
+        span.set("rpc.service", service);
+        span.set("rpc.method", method);
+        span.set("faas.invoked_name", self.callee.name);
+        if let Some(host) = self.callee.base.host() {
+            span.set("server.address", host);
+        }
+        if let Some(state) = out.breaker {
+            span.set("zerocart.breaker.state", state);
+        }
+        span
+    }
+
     async fn run(self, out: Outgoing, began: Instant) -> Result<Bytes, CallError> {
         let trail = Arc::clone(&out.trail);
         let until = out.deadline.min(began + self.limit);

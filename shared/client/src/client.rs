@@ -118,7 +118,8 @@ impl Inner {
             began: Instant::now(),
             deadline: cx.deadline,
             admitted: None,
-            trace: cx.trace,
+            trace: cx.trace.clone(),
+            breaker: None,
             token,
             trail: Arc::clone(&trail),
         };

@@ -97,8 +97,22 @@ impl Stack {
         let Ok(permit) = timeout_at(deadline, breaker.acquire()).await else {
             return Err(Elapsed::default().into());
         };
-        let permit = permit?;
+        let permit = match permit {
+            Ok(permit) => permit,
+            Err(open) => {
+                // Nothing is sent; the trace shows why.
+                let error = CallError::Open(open);
+                let mut span = self.attempt.span(&out);
+                span.set("zerocart.breaker.state", "open");
+                span.fail(error.word(), "");
+                span.end();
+                return Err(error);
+            }
+        };
         out.admitted = permit.generation();
+        if out.trace.is_on() {
+            out.breaker = Some(breaker.snapshot().state.as_str());
+        }
         // A probe's place is another's when its lease is over.
         if let Some(lease) = breaker.config().breaker.probe_lease {
             out.deadline = deadline.min(began + lease);

@@ -8,7 +8,7 @@ use zerocart_auth::{Access, Identity, Token};
 
 use crate::{
     error::{Error, Kind},
-    trace::TraceContext,
+    trace::{Span, Trace, TraceContext},
 };
 
 /// The longest idempotency key, in characters.
@@ -28,8 +28,8 @@ pub struct Call {
     pub deadline: Instant,
     /// The idempotency key, if the RPC writes and the client sent a key.
     pub idempotency: Option<Idempotency>,
-    /// The trace that the call belongs to.
-    pub trace: TraceContext,
+    /// The trace that the call belongs to, and the span that its own spans are children of.
+    pub trace: Trace,
 }
 
 /// The access of a call without a caller: only the handler decides.
@@ -50,7 +50,7 @@ impl Call {
             token: None,
             deadline: Instant::now() + limit,
             idempotency: None,
-            trace: TraceContext::from_headers(&http::HeaderMap::new()),
+            trace: TraceContext::new().into(),
         }
     }
 
@@ -73,6 +73,15 @@ impl Call {
             token: None,
             idempotency: None,
             deadline,
+            ..self.clone()
+        }
+    }
+
+    /// The same call with its next spans, and the calls that it makes, under `span`.
+    #[must_use]
+    pub fn under(&self, span: &Span) -> Self {
+        Self {
+            trace: span.trace(),
             ..self.clone()
         }
     }

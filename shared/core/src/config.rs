@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Error, lasting::Lasting, metrics::Metrics, readiness::Readiness};
+use zerocart_telemetry::Recorder;
+
+use crate::{error::Error, lasting::Lasting, metrics::Metrics, readiness::Readiness, start::Start};
 
 /// A snapshot of environment variables. `Debug` shows only their names. Clones share the values.
 #[derive(Clone, Default)]
@@ -108,6 +110,7 @@ pub struct Setup {
     readiness: Readiness,
     metrics: Metrics,
     lasting: Lasting,
+    start: Start,
 }
 
 impl Setup {
@@ -119,7 +122,9 @@ impl Setup {
 
     /// A setup from the variables `env` and the values of `platform`, for the function or job of this name.
     pub fn on(platform: Platform, env: Env, function: &'static str) -> Self {
+        let start = platform.0.get().cloned().unwrap_or_default();
         Self {
+            start,
             env,
             platform,
             problems: Vec::new(),
@@ -192,6 +197,17 @@ impl Setup {
     /// The value of type `T` that the platform gives; `None` if it gives none. See [`Platform`].
     pub fn given<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.platform.0.get().cloned()
+    }
+
+    /// How the process started. What a platform gives is used; a function that is built in a process of
+    /// others has one of its own.
+    pub fn start(&self) -> Start {
+        self.start.clone()
+    }
+
+    /// Where the function's spans go: nowhere, unless the platform gives a [`Recorder`].
+    pub fn recorder(&self) -> Recorder {
+        self.given().unwrap_or_default()
     }
 
     /// Notes a problem of the configuration, in the form `NAME must be above 0`. Do not put the value into

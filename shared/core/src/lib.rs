@@ -14,7 +14,8 @@ pub mod job;
 mod lasting;
 pub mod metrics;
 mod readiness;
-pub mod trace;
+mod start;
+pub use zerocart_telemetry as trace;
 
 pub use call::{Call, Idempotency};
 pub use config::{Env, Invalid, Platform, Setup, StartError};
@@ -23,3 +24,4 @@ pub use function::{Function, Request, Response};
 pub use job::Job;
 pub use lasting::Lasting;
 pub use readiness::{READY_TIMEOUT, Readiness};
+pub use start::Start;

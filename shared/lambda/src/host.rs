@@ -23,7 +23,7 @@ use zerocart_core::{
 };
 use zerocart_postgres::PasswordSource;
 use zerocart_proto::rpc::Rpc;
-use zerocart_runtime::{build_on, init_logs, run_once};
+use zerocart_runtime::{LogFormat, build_on, init_logs, recorder, run_once};
 
 use crate::{
     calls::{self, Signed},
@@ -74,18 +74,22 @@ enum HostError {
 }
 
 /// Serves in an event loop of one thread, as every other engine does.
-fn host<S>(name: &'static str, env: Env, serve: fn(Env) -> S) -> ExitCode
+fn host<S>(name: &'static str, env: Env, serve: fn(Platform, Env) -> S) -> ExitCode
 where
     S: Future<Output = Result<(), HostError>>,
 {
     let mut setup = Setup::new(env.clone(), name);
     // A bad level is reported together with all other problems.
-    init_logs(setup.or("LOG_LEVEL", Level::INFO).unwrap_or(Level::INFO));
+    let level = setup.or("LOG_LEVEL", Level::INFO).unwrap_or(Level::INFO);
+    let format = setup.or("LOG_FORMAT", LogFormat::default());
+    let format = format.unwrap_or_default();
+    init_logs(level, format);
+    let platform = Platform::default().with(recorder(&env, name, format));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(serve(env)),
+        Ok(runtime) => runtime.block_on(serve(platform, env)),
         Err(source) => Err(HostError::Start(StartError::Io {
             what: "cannot start the event loop",
             source,
@@ -102,8 +106,8 @@ where
     })
 }
 
-async fn serve<F: Function>(env: Env) -> Result<(), HostError> {
-    let (platform, env) = prepare(env, F::Rpc::INFO.domain, F::Rpc::INFO.calls).await?;
+async fn serve<F: Function>(platform: Platform, env: Env) -> Result<(), HostError> {
+    let (platform, env) = prepare(platform, env, F::Rpc::INFO.domain, F::Rpc::INFO.calls).await?;
     let built = build_on::<F>(platform, env)?;
     connect(built.background).await;
     let (router, lasting) = (built.router, built.lasting);
@@ -137,8 +141,8 @@ async fn connect(background: Vec<Background>) {
     }
 }
 
-async fn work<J: Job>(env: Env) -> Result<(), HostError> {
-    let (platform, env) = prepare(env, J::INFO.domain, J::INFO.calls).await?;
+async fn work<J: Job>(platform: Platform, env: Env) -> Result<(), HostError> {
+    let (platform, env) = prepare(platform, env, J::INFO.domain, J::INFO.calls).await?;
     spawn_graceful_shutdown_handler(|| async {
         tracing::info!(job = J::INFO.name, "stopped");
     })
@@ -155,7 +159,12 @@ async fn work<J: Job>(env: Env) -> Result<(), HostError> {
 }
 
 /// The platform and the variables of a function or job of `domain` that calls these others.
-async fn prepare(env: Env, domain: &str, calls: &[&str]) -> Result<(Platform, Env), StartError> {
+async fn prepare(
+    mut platform: Platform,
+    env: Env,
+    domain: &str,
+    calls: &[&str],
+) -> Result<(Platform, Env), StartError> {
     let env = env::of_domain(env, domain);
     let tls = Provider::Rustls(CryptoMode::Ring);
     let aws = aws_config::defaults(BehaviorVersion::latest())
@@ -163,7 +172,6 @@ async fn prepare(env: Env, domain: &str, calls: &[&str]) -> Result<(Platform, En
         .load()
         .await;
     let env = secrets::resolve(env, &aws).await?;
-    let mut platform = Platform::default();
     let mut setup = Setup::new(env.clone(), "");
     let iam = setup.or("DATABASE_IAM_AUTH", false);
     let bad = |problem: String| StartError::Config(vec![problem]);

@@ -147,7 +147,7 @@ impl BreakerStore {
     }
 
     async fn session(&self) -> Result<Session, BoxError> {
-        let session = Session::open(&self.database, Instant::now() + LIMIT, None).await;
+        let session = Session::open(&self.database, Instant::now() + LIMIT, None, None).await;
         session.map_err(|error| Unavailable(chain(&error)).into())
     }
 }

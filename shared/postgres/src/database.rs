@@ -82,8 +82,12 @@ impl Database {
             let asked = asked.clone();
             async move { asked.ping(READY_TIMEOUT).await }
         });
-        let warming = database.clone();
-        setup.background(async move { warming.warm_up().await });
+        let (warming, start) = (database.clone(), setup.start());
+        setup.background(async move {
+            let began = std::time::Instant::now();
+            warming.warm_up().await;
+            start.phase("first database session", began, std::time::Instant::now());
+        });
         Ok(database)
     }
 
@@ -147,7 +151,7 @@ impl Database {
     ///
     /// UNAVAILABLE without a connection or with an open breaker, DEADLINE_EXCEEDED.
     pub async fn session(&self, cx: &Call) -> Result<Session, Error> {
-        Session::open(self, cx.deadline, self.permit()?).await
+        Session::open(self, cx.deadline, self.permit()?, Some(&cx.trace)).await
     }
 
     /// Whether the server answers, for readiness.
@@ -160,7 +164,7 @@ impl Database {
     ///
     /// When there is no answer `within` the time.
     pub async fn ping(&self, within: Duration) -> Result<(), Error> {
-        let session = Session::open(self, Instant::now() + within, None).await?;
+        let session = Session::open(self, Instant::now() + within, None, None).await?;
         session.sent(session.client().check_connection()).await?;
         Ok(())
     }

@@ -68,6 +68,20 @@ impl QueryError {
         }
     }
 
+    /// The error in one word: the SQLSTATE of the server's answer, such as `23505`, or what came instead
+    /// of an answer.
+    pub fn code(&self) -> &str {
+        match &*self.0 {
+            Reason::Server(error) => error.code.code(),
+            Reason::Unknown(Some(error)) => error
+                .downcast_ref::<ServerError>()
+                .map_or("unknown", |error| error.code.code()),
+            Reason::Unknown(None) | Reason::Deadline => "deadline_exceeded",
+            Reason::Lost(_) => "connection_lost",
+            Reason::Rows(_) | Reason::Failed | Reason::Misuse(_) | Reason::Answer(_) => "misuse",
+        }
+    }
+
     /// The constraint that was violated.
     pub fn constraint(&self) -> Option<&str> {
         match &*self.0 {

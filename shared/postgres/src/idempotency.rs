@@ -7,7 +7,10 @@ use tokio_postgres::{
 };
 use zerocart_core::{Error, Idempotency, error::Record};
 
-use crate::{Answer, QueryError, RowExt, Session, session::BEGIN};
+use crate::{
+    Answer, QueryError, RowExt, Session,
+    session::{self, BEGIN},
+};
 
 /// One at a time under a key, without waiting. Released with the transaction.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock($1)";
@@ -99,10 +102,11 @@ pub(crate) async fn begin<R: Answer>(
     idempotency: &Idempotency,
 ) -> Result<Start<R>, Error> {
     session.enter();
+    let span = session.span("SELECT idempotency_keys");
     let client = session.client();
     let key = &idempotency.key.as_slice();
     let lock = lock_id(&idempotency.key);
-    let (begun, locked, found, saved) = session
+    let sent = session
         .sent(async {
             Ok(join4(
                 client.batch_execute(BEGIN),
@@ -112,7 +116,9 @@ pub(crate) async fn begin<R: Answer>(
             )
             .await)
         })
-        .await?;
+        .await;
+    session::end(span, sent.as_ref().err());
+    let (begun, locked, found, saved) = sent?;
     let judge = |error: tokio_postgres::Error| session.judge(error.into());
     begun.map_err(judge)?;
     let locked: bool = locked.map_err(judge)?.column(0)?;

@@ -61,6 +61,7 @@ mod once;
 mod password;
 mod read;
 mod session;
+mod statement;
 mod tls;
 mod url;
 mod write;

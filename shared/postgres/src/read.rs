@@ -69,12 +69,12 @@ impl Database {
     async fn reading(&self, cx: &Call, statement: &str) -> Result<Session, Error> {
         let permit = self.permit()?;
         let Some(reads) = self.reads() else {
-            return Session::open(self, cx.deadline, permit).await;
+            return Session::open(self, cx.deadline, permit, Some(&cx.trace)).await;
         };
         if let Some(shared) = present(reads) {
-            return Ok(Session::join(self, cx.deadline, permit, shared));
+            return Ok(Session::join(self, cx.deadline, permit, shared, &cx.trace));
         }
-        let mut session = Session::open(self, cx.deadline, permit).await?;
+        let mut session = Session::open(self, cx.deadline, permit, Some(&cx.trace)).await?;
         // Those who join find it prepared.
         session.prepare(&[statement]).await?;
         match present(reads) {

@@ -13,10 +13,13 @@ use deadpool_postgres::Client;
 use futures_util::future::{BoxFuture, join, try_join_all};
 use tokio::{runtime::Handle, time::Instant};
 use tokio_postgres::{Row, Statement, types::ToSql};
-use zerocart_core::Error;
+use zerocart_core::{
+    Error,
+    trace::{Kind, Span, Trace},
+};
 use zerocart_resilience::breaker::{Outcome, Permit};
 
-use crate::{Database, QueryError, connect, read::Shared};
+use crate::{Database, QueryError, connect, read::Shared, statement::Named};
 
 /// READ COMMITTED is set explicitly, because the server may have another default.
 pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
@@ -26,6 +29,9 @@ pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// A caller chooses its deadline: one of a millisecond must not be able to open the breaker for
 /// everybody.
 const FAIR_CHANCE: Duration = Duration::from_millis(250);
+
+/// A longer wait for a connection is a span: to open one takes longer, too.
+const WORTH_A_SPAN: Duration = Duration::from_micros(250);
 
 /// A connection on loan to one call: for single statements, or the inside of a transaction.
 ///
@@ -46,6 +52,8 @@ pub struct Session {
     permit: Option<Permit>,
     deadline: Instant,
     opened: Instant,
+    /// The call's trace; none for what no call asks.
+    trace: Option<Trace>,
     state: Mutex<State>,
 }
 
@@ -84,6 +92,7 @@ impl Session {
         database: &Database,
         deadline: Instant,
         permit: Option<Permit>,
+        trace: Option<&Trace>,
     ) -> Result<Self, Error> {
         let mut session = Self {
             database: database.clone(),
@@ -93,9 +102,12 @@ impl Session {
             permit,
             deadline,
             opened: Instant::now(),
+            trace: trace.cloned(),
             state: Mutex::default(),
         };
-        match tokio::time::timeout_at(deadline, database.client()).await {
+        let began = std::time::Instant::now();
+        let client = tokio::time::timeout_at(deadline, database.client()).await;
+        let result = match client {
             Ok(Ok(client)) => {
                 session.client = Some(client);
                 Ok(session)
@@ -106,7 +118,36 @@ impl Session {
                 Err(error)
             }
             Err(_) => Err(QueryError::deadline().into()),
+        };
+        // A connection of the pool that is free is there at once, which is worth no span.
+        let waited = result.is_err() || began.elapsed() >= WORTH_A_SPAN;
+        if let Some(trace) = trace.filter(|_| waited) {
+            let mut span = trace.span("database session", Kind::Client);
+            span.began_at(began);
+            span.set("db.system.name", "postgresql");
+            if let Err(error) = &result {
+                span.fail(error.kind().name(), error.message());
+            }
+            span.end();
         }
+        result
+    }
+
+    /// A span for a statement.
+    fn span_of(&self, statement: &str) -> Option<Span> {
+        let trace = self.trace.as_ref().filter(|trace| trace.is_on())?;
+        let named = Named::of(statement);
+        let mut span = trace.span(named.name.clone(), Kind::Client);
+        span.set_all(&named.attributes);
+        Some(span)
+    }
+
+    /// A span for a statement of this name, or for several in one round trip.
+    pub(crate) fn span(&self, name: &'static str) -> Option<Span> {
+        let trace = self.trace.as_ref().filter(|trace| trace.is_on())?;
+        let mut span = trace.span(name, Kind::Client);
+        span.set_all(&Named::new(name).attributes);
+        Some(span)
     }
 
     /// Prepares statements that are not prepared yet on this connection, in one round trip.
@@ -192,6 +233,17 @@ impl Session {
     }
 
     async fn run<T>(
+        &self,
+        statement: &str,
+        execute: impl AsyncFnOnce(&Client, Statement) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, QueryError> {
+        let span = self.span_of(statement);
+        let result = self.run_once(statement, execute).await;
+        end(span, result.as_ref().err());
+        result
+    }
+
+    async fn run_once<T>(
         &self,
         statement: &str,
         execute: impl AsyncFnOnce(&Client, Statement) -> Result<T, tokio_postgres::Error>,
@@ -297,6 +349,16 @@ impl Session {
                 }
             }
         }
+        let span = self.span("COMMIT");
+        let result = self.commit_with(last).await;
+        end(span, result.as_ref().err());
+        result
+    }
+
+    async fn commit_with<T>(
+        &self,
+        last: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<(), QueryError> {
         let client = self.client();
         let (last, committed) = self
             .sent(async { Ok(join(last, client.batch_execute("COMMIT")).await) })
@@ -343,6 +405,7 @@ impl Session {
         deadline: Instant,
         permit: Option<Permit>,
         shared: Arc<Shared>,
+        trace: &Trace,
     ) -> Self {
         Self {
             database: database.clone(),
@@ -352,6 +415,7 @@ impl Session {
             permit,
             deadline,
             opened: Instant::now(),
+            trace: Some(trace.clone()),
             state: Mutex::default(),
         }
     }
@@ -387,6 +451,17 @@ impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Ends the span of a statement. Its status names the error, without the values that a message can have.
+pub(crate) fn end(span: Option<Span>, error: Option<&QueryError>) {
+    let Some(mut span) = span else { return };
+    if let Some(error) = error {
+        let code = error.code();
+        span.set("db.response.status_code", code);
+        span.fail(code, "");
+    }
+    span.end();
 }
 
 /// The row, if there is one.

@@ -23,8 +23,10 @@ use tokio::time::Instant;
 use tracing::{Instrument, field};
 use zerocart_auth::{Identity, Keys, Token, Verifier};
 use zerocart_core::{
-    Call, Error, Function, Idempotency, Invalid, Kind, Readiness, Request, Response, Setup,
-    error::chain, metrics::Metrics, trace::TraceContext,
+    Call, Error, Function, Idempotency, Invalid, Kind, Readiness, Request, Response, Setup, Start,
+    error::chain,
+    metrics::Metrics,
+    trace::{Attributes, Kind as SpanKind, Name, Recorder, Span, Trace, TraceContext, Value},
 };
 use zerocart_proto::{
     rpc::{Info, Rpc},
@@ -121,7 +123,38 @@ struct Inner<F> {
     settings: Settings,
     metrics: Metrics,
     readiness: Readiness,
+    recorder: Recorder,
     warm: AtomicBool,
+    start: Start,
+    spans: Spans,
+}
+
+/// What the spans of all calls have in common.
+struct Spans {
+    json: (Name, Attributes),
+    grpc: (Name, Attributes),
+}
+
+impl Spans {
+    fn new(info: &'static Info) -> Self {
+        // `/order.OrderService/CreateOrder`.
+        let rpc = info.grpc_path.trim_start_matches('/');
+        let (service, method) = rpc.split_once('/').unwrap_or((rpc, ""));
+        let route: Arc<str> = format!("{} {}", info.http_method, info.http_path).into();
+        let json = Attributes::default()
+            .with("zerocart.protocol", Protocol::Json.name())
+            .with("http.request.method", info.http_method)
+            .with("http.route", info.http_path);
+        let grpc = Attributes::default()
+            .with("zerocart.protocol", Protocol::Grpc.name())
+            .with("rpc.system", "grpc")
+            .with("rpc.service", service)
+            .with("rpc.method", method);
+        Self {
+            json: (route.into(), json),
+            grpc: (rpc.into(), grpc),
+        }
+    }
 }
 
 impl<F> Clone for Runtime<F> {
@@ -136,13 +169,18 @@ impl<F: Function> Runtime<F> {
         settings: Settings,
         metrics: Metrics,
         readiness: Readiness,
+        recorder: Recorder,
+        start: Start,
     ) -> Self {
         Self(Arc::new(Inner {
             function,
             settings,
             metrics,
             readiness,
+            recorder,
             warm: AtomicBool::new(false),
+            start,
+            spans: Spans::new(Self::INFO),
         }))
     }
 
@@ -178,8 +216,13 @@ impl<F: Function> Runtime<F> {
         R: Future<Output = Result<Read<Request<F>>, Error>> + Send,
     {
         let began = Instant::now();
-        let trace = TraceContext::from_headers(headers);
+        let context = TraceContext::from_headers(headers);
+        let trace = Trace::begin(&self.0.recorder, context);
         let cold = !self.0.warm.swap(true, Ordering::Relaxed);
+        let mut recorded = self.span(&trace, protocol);
+        if cold {
+            recorded.keep();
+        }
         let _in_flight = self.0.metrics.begin();
         // Of the highest level, so that no level of the log loses the trace of an error.
         let span = tracing::error_span!(
@@ -196,33 +239,54 @@ impl<F: Function> Runtime<F> {
         let unanswered = Unanswered {
             metrics: &self.0.metrics,
             span: &span,
+            recorded: Some(recorded),
             protocol,
             began,
             cold,
         };
         // Large futures are moved to the heap once, here.
-        let result = Box::pin(self.bounded(protocol, began, trace, headers, read))
+        let result = Box::pin(self.bounded(protocol, began, trace.clone(), headers, read))
             .instrument(span.clone())
             .await;
-        std::mem::forget(unanswered);
+        let recorded = unanswered.answered();
         let took = began.elapsed();
         let code = result
             .as_ref()
             .map_or_else(|error| error.kind().name(), |_| "OK");
         self.0.metrics.answered(protocol.name(), code, took, cold);
-        span.in_scope(|| report(protocol, code, took, cold, result.as_ref().err()));
+        let on = recorded.is_on();
+        span.in_scope(|| report(protocol, code, took, cold, result.as_ref().err(), on));
+        if cold {
+            self.0.start.record(&trace);
+        }
+        let status = match &result {
+            Ok(message) => success_status::<F::Rpc>(message),
+            Err(error) => error.http_status(),
+        };
+        end(recorded, protocol, status, cold, result.as_ref().err());
         Answer {
             result,
-            trace,
+            trace: context,
             cold,
         }
+    }
+
+    /// The span of a call that begins.
+    fn span(&self, trace: &Trace, protocol: Protocol) -> Span {
+        let (name, attributes) = match protocol {
+            Protocol::Json => &self.0.spans.json,
+            Protocol::Grpc => &self.0.spans.grpc,
+        };
+        let mut span = trace.root(name.clone(), SpanKind::Server);
+        span.set_all(attributes);
+        span
     }
 
     async fn bounded<R>(
         &self,
         protocol: Protocol,
         began: Instant,
-        trace: TraceContext,
+        trace: Trace,
         headers: &HeaderMap,
         read: R,
     ) -> Result<Response<F>, Error>
@@ -253,7 +317,7 @@ impl<F: Function> Runtime<F> {
         &self,
         protocol: Protocol,
         deadline: Instant,
-        trace: TraceContext,
+        trace: Trace,
         headers: &HeaderMap,
         read: R,
     ) -> Result<Response<F>, Error>
@@ -357,6 +421,7 @@ impl<F: Function> Runtime<F> {
 struct Unanswered<'a> {
     metrics: &'a Metrics,
     span: &'a tracing::Span,
+    recorded: Option<Span>,
     protocol: Protocol,
     began: Instant,
     cold: bool,
@@ -366,10 +431,55 @@ impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         let error = Error::new(Kind::Cancelled, "the client went away");
         let (code, took) = (error.kind().name(), self.began.elapsed());
+        let Some(recorded) = self.recorded.take() else {
+            return;
+        };
         self.metrics
             .answered(self.protocol.name(), code, took, self.cold);
+        let on = recorded.is_on();
         self.span
-            .in_scope(|| report(self.protocol, code, took, self.cold, Some(&error)));
+            .in_scope(|| report(self.protocol, code, took, self.cold, Some(&error), on));
+        let status = error.http_status();
+        end(recorded, self.protocol, status, self.cold, Some(&error));
+    }
+}
+
+impl Unanswered<'_> {
+    /// The call has an outcome.
+    fn answered(mut self) -> Span {
+        self.recorded.take().expect("a call is answered once")
+    }
+}
+
+/// Ends the span of a call. Refused requests are the client's errors, and their spans have not failed.
+fn end(mut span: Span, protocol: Protocol, status: u16, cold: bool, error: Option<&Error>) {
+    if !span.is_on() {
+        return;
+    }
+    let code = error.map_or("OK", |error| error.kind().name());
+    span.set("zerocart.code", code);
+    span.set("faas.coldstart", cold);
+    match protocol {
+        Protocol::Json => span.set("http.response.status_code", status),
+        Protocol::Grpc => {
+            let number = error.map_or(0, Error::grpc_code);
+            span.set("rpc.grpc.status_code", i64::from(number));
+        }
+    }
+    match error {
+        Some(error) if status >= 500 => span.fail(code, error.message()),
+        Some(error) => span.set("zerocart.reason", Value::Message(error.message())),
+        None => {}
+    }
+    span.end();
+}
+
+/// The HTTP status of a response.
+fn success_status<R: Rpc>(message: &R::Response) -> u16 {
+    match R::refusal(message) {
+        Some((status, _)) => status,
+        None if R::INFO.creates => 201,
+        None => 200,
     }
 }
 
@@ -415,11 +525,22 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "no message".to_owned())
 }
 
-/// Logs the outcome, once. What the client is not told, the log is: the chain of causes.
-fn report(protocol: Protocol, code: &str, took: Duration, cold: bool, error: Option<&Error>) {
+/// Logs the outcome, once. What the client is not told, the log is: the chain of causes. Where the call's
+/// span is `recorded`, it says the same, so only a failure is logged beside it.
+fn report(
+    protocol: Protocol,
+    code: &str,
+    took: Duration,
+    cold: bool,
+    error: Option<&Error>,
+    recorded: bool,
+) {
     let duration_ms = took.as_secs_f64() * 1e3;
     let protocol = protocol.name();
     let Some(error) = error else {
+        if recorded {
+            return;
+        }
         tracing::info!(protocol, code, duration_ms, cold_start = cold, "answered");
         return;
     };
@@ -438,7 +559,7 @@ fn report(protocol: Protocol, code: &str, took: Duration, cold: bool, error: Opt
             cause,
             "failed"
         );
-    } else {
+    } else if !recorded {
         tracing::info!(
             protocol,
             code,

@@ -5,10 +5,14 @@ use std::{pin::Pin, process::ExitCode, time::Instant};
 use serde_json::Value;
 use tokio::signal::unix::SignalKind;
 use tracing::Instrument;
-use zerocart_core::{Call, Env, Error, Job, Platform, Setup, StartError, job::Summary};
+use zerocart_core::{
+    Call, Env, Error, Job, Platform, Setup, StartError,
+    job::Summary,
+    trace::{Kind, Trace},
+};
 use zerocart_proto::rpc::JobInfo;
 
-use crate::server::{init_logs, on};
+use crate::server::{LogFormat, init_logs, on, recorder};
 
 /// The exit status of a run that failed: `EX_TEMPFAIL` of sysexits.h, "try again later".
 const FAILED: u8 = 75;
@@ -21,8 +25,8 @@ type Run = Pin<Box<dyn Future<Output = Result<Summary, JobError>> + Send>>;
 pub struct JobEntry {
     /// Its facts.
     pub info: &'static JobInfo,
-    /// Runs it once.
-    pub run: fn(Env) -> Run,
+    /// Runs it once on a platform.
+    pub run: fn(Platform, Env) -> Run,
 }
 
 impl JobEntry {
@@ -30,7 +34,7 @@ impl JobEntry {
     pub const fn of<J: Job>() -> Self {
         Self {
             info: &J::INFO,
-            run: |env| Box::pin(run_once::<J>(Platform::default(), env)),
+            run: |platform, env| Box::pin(run_once::<J>(platform, env)),
         }
     }
 }
@@ -49,6 +53,17 @@ pub enum JobError {
     Late(&'static JobInfo),
 }
 
+impl JobError {
+    /// One of few words, for the run's span.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Start(_) => "not_started",
+            Self::Failed(error) => error.kind().name(),
+            Self::Late(_) => "DEADLINE_EXCEEDED",
+        }
+    }
+}
+
 /// Runs the job `J` once, from this process's environment: the whole of a job's `main`.
 ///
 /// Exits 0 when the work is done, 64 for bad configuration, 75 when it failed, ran out of time or
@@ -56,9 +71,12 @@ pub enum JobError {
 pub fn run_job<J: Job>() -> ExitCode {
     let env = Env::of_process();
     let mut setup = Setup::new(env.clone(), J::INFO.name);
-    // A bad level is told by the run, with all else that is wrong.
+    // A bad value is told by the run, with all else that is wrong.
     let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
-    init_logs(level.unwrap_or(tracing::Level::INFO));
+    let format = setup.or("LOG_FORMAT", LogFormat::default());
+    let format = format.unwrap_or_default();
+    init_logs(level.unwrap_or(tracing::Level::INFO), format);
+    let platform = Platform::default().with(recorder(&env, J::INFO.name, format));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -78,7 +96,7 @@ pub fn run_job<J: Job>() -> ExitCode {
             }
         };
         tokio::select! {
-            result = run_once::<J>(Platform::default(), env) => match result {
+            result = run_once::<J>(platform, env) => match result {
                 Ok(_) => ExitCode::SUCCESS,
                 Err(JobError::Start(error)) => ExitCode::from(error.exit_code()),
                 Err(_) => ExitCode::from(FAILED),
@@ -98,7 +116,11 @@ pub fn run_job<J: Job>() -> ExitCode {
 /// [`JobError`].
 pub async fn run_once<J: Job>(platform: Platform, env: Env) -> Result<Summary, JobError> {
     let began = Instant::now();
-    let cx = Call::internal(J::INFO.timeout());
+    let mut cx = Call::internal(J::INFO.timeout());
+    let recorder = Setup::on(platform.clone(), Env::default(), J::INFO.name).recorder();
+    cx.trace = Trace::begin(&recorder, cx.trace.context());
+    let mut recorded = cx.trace.root(J::INFO.name, Kind::Internal);
+    recorded.set("faas.trigger", "timer");
     let span = tracing::error_span!(
         "run",
         job = J::INFO.name,
@@ -110,23 +132,27 @@ pub async fn run_once<J: Job>(platform: Platform, env: Env) -> Result<Summary, J
     span.in_scope(|| match &result {
         Ok(summary) => {
             let summary = Value::Object(summary.clone()).to_string();
+            recorded.set("zerocart.job.summary", summary.as_str());
             tracing::info!(duration_ms, summary, "done");
         }
         Err(error) => {
             let cause = std::error::Error::source(error).map(ToString::to_string);
+            recorded.fail(error.code(), &error.to_string());
             tracing::error!(duration_ms, %error, cause, "failed");
         }
     });
+    recorded.end();
     result
 }
 
 async fn work<J: Job>(platform: Platform, env: Env, cx: &Call) -> Result<Summary, JobError> {
     let mut setup = Setup::on(platform, env, J::INFO.name);
     let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
+    let format = setup.or("LOG_FORMAT", LogFormat::default());
     let job = J::build(&mut setup);
     let (problems, _, background, _) = setup.finish();
-    let job = match (level, job) {
-        (Ok(_), Ok(job)) if problems.is_empty() => job,
+    let job = match (level, format, job) {
+        (Ok(_), Ok(_), Ok(job)) if problems.is_empty() => job,
         _ => return Err(StartError::Config(problems).into()),
     };
     // Ended with the run.

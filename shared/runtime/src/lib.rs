@@ -15,11 +15,11 @@ mod json;
 mod lines;
 mod precondition;
 mod problem;
-pub mod redact;
 mod router;
 mod server;
 mod service;
 
 pub use job::{JobEntry, run_job, run_once};
-pub use server::{init_logs, run, run_service, serve_router};
+pub use server::{LogFormat, init_logs, recorder, run, run_service, serve_router};
 pub use service::{Built, Entry, Service, build, build_on};
+pub use zerocart_telemetry::redact;

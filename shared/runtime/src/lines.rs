@@ -24,6 +24,7 @@ use tracing_subscriber::{
     layer::{Context, Layer},
     registry::LookupSpan,
 };
+use zerocart_telemetry::json::{Escaped, Plain, string as text};
 
 thread_local! {
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -260,46 +261,6 @@ fn key(out: &mut Vec<u8>, name: &str) {
     out.push(b'"');
     out.extend(name.strip_prefix("r#").unwrap_or(name).as_bytes());
     out.extend(b"\":");
-}
-
-/// A JSON string.
-fn text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    // Memory takes all that is written.
-    let _ = Escaped(out).write_str(text);
-    out.push(b'"');
-}
-
-struct Plain<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Plain<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// Escapes what a JSON string may not hold (RFC 8259, section 7).
-struct Escaped<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
-        let special = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
-        while let Some(at) = rest.iter().position(special) {
-            self.0.extend(&rest[..at]);
-            match rest[at] {
-                byte @ (b'"' | b'\\') => self.0.extend([b'\\', byte]),
-                b'\n' => self.0.extend(b"\\n"),
-                b'\r' => self.0.extend(b"\\r"),
-                b'\t' => self.0.extend(b"\\t"),
-                byte => write!(Plain(self.0), "\\u{byte:04x}")?,
-            }
-            rest = &rest[at + 1..];
-        }
-        self.0.extend(rest);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

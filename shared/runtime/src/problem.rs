@@ -10,7 +10,7 @@ use tonic_types::{
 
 use zerocart_core::{Error, Kind, trace::TraceContext};
 
-use crate::redact::text;
+use zerocart_telemetry::redact::text;
 
 /// `google.rpc.ErrorInfo.domain`.
 const DOMAIN: &str = "zerocart";

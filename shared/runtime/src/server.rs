@@ -5,6 +5,7 @@ use std::{
     net::{Ipv6Addr, SocketAddr},
     os::fd::AsFd,
     process::ExitCode,
+    str::FromStr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -26,11 +27,13 @@ use tokio::{
 use tower::ServiceExt;
 use tracing::Level;
 use tracing_subscriber::{filter::LevelFilter, prelude::*};
-use zerocart_core::{Env, Function, Invalid, Setup, StartError};
+use zerocart_core::{
+    Env, Function, Invalid, Platform, Setup, Start, StartError,
+    trace::{Recorder, Resource, redact::Redacted},
+};
 
 use crate::{
     lines::Lines,
-    redact::Redacted,
     router::misframed,
     service::{Built, Service},
 };
@@ -56,6 +59,7 @@ struct Settings {
     listen: Listen,
     drain: Duration,
     log_level: Level,
+    log_format: LogFormat,
 }
 
 /// Where a function listens.
@@ -74,6 +78,7 @@ impl Settings {
         let listen = setup.optional::<String>("LISTEN");
         let drain = setup.millis("DRAIN_TIMEOUT_MS", Duration::from_secs(25));
         let log_level = setup.or("LOG_LEVEL", Level::INFO);
+        let log_format = setup.or("LOG_FORMAT", LogFormat::default());
         let listen = match listen?.as_deref() {
             None => Listen::Port(port?),
             Some("stdin") => Listen::Stdin,
@@ -86,8 +91,65 @@ impl Settings {
             listen,
             drain: drain?,
             log_level: log_level?,
+            log_format: log_format?,
         })
     }
+}
+
+/// The form of what a process writes to its standard output: `LOG_FORMAT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `otlp`: spans as lines of OTLP JSON, and log lines as JSON. A call that was answered is one span,
+    /// and no log line.
+    Otlp,
+    /// `json`: log lines alone, one for each call.
+    Json,
+    /// `text`: the same for people.
+    Text,
+}
+
+impl Default for LogFormat {
+    /// Text where a person looks on, and else JSON. An engine that collects spans asks for them.
+    fn default() -> Self {
+        if io::stdout().is_terminal() {
+            Self::Text
+        } else {
+            Self::Json
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "otlp" => Ok(Self::Otlp),
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err("must be otlp, json or text"),
+        }
+    }
+}
+
+/// Where the spans of a process go that is the function or job `name`: to standard output, or nowhere.
+pub fn recorder(env: &Env, name: &'static str, format: LogFormat) -> Recorder {
+    if format != LogFormat::Otlp {
+        return Recorder::default();
+    }
+    let mut resource = Resource::new(name, env!("CARGO_PKG_VERSION"));
+    // What the engines say of themselves.
+    for (variable, key) in [
+        ("HOSTNAME", "host.name"),
+        ("K_REVISION", "zerocart.revision"),
+        ("AWS_REGION", "cloud.region"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "aws.log.stream.names"),
+    ] {
+        if let Some(value) = env.get(variable) {
+            resource = resource.with(key, value);
+        }
+    }
+    Recorder::stdout(&resource)
 }
 
 /// Runs the function `F` until SIGTERM: the whole of a function's `main`.
@@ -112,7 +174,15 @@ fn start(service: Service, env: Env, started: Instant) -> Result<(), StartError>
     let mut setup = Setup::new(env.clone(), service.name);
     let settings = Settings::from_setup(&mut setup);
     let (mut problems, ..) = setup.finish();
-    init_logs(settings.as_ref().map_or(Level::INFO, |s| s.log_level));
+    let (level, format) = settings.as_ref().map_or_else(
+        |_| (Level::INFO, LogFormat::default()),
+        |settings| (settings.log_level, settings.log_format),
+    );
+    init_logs(level, format);
+    let start = Start::default();
+    let platform = Platform::default()
+        .with(recorder(&env, service.name, format))
+        .with(start.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -122,7 +192,7 @@ fn start(service: Service, env: Env, started: Instant) -> Result<(), StartError>
         })?;
     // Tasks that a function spawns while it is built need the event loop.
     let _entered = runtime.enter();
-    let built = (service.build)(env);
+    let built = (service.build)(platform, env);
     let (settings, built) = match (settings, built) {
         (Ok(settings), Ok(built)) => (settings, built),
         (_, built) => {
@@ -132,7 +202,15 @@ fn start(service: Service, env: Env, started: Instant) -> Result<(), StartError>
             return Err(StartError::Config(problems));
         }
     };
-    runtime.block_on(serve(service.name, settings, built, started))
+    start.phase("process start", started, Instant::now());
+    // As a task: the event loop writes to an eventfd each time when the future of `block_on` is woken.
+    let serving = runtime.spawn(serve(service.name, settings, built, started, start));
+    runtime.block_on(serving).unwrap_or_else(|ended| {
+        Err(StartError::Io {
+            what: "the server ended",
+            source: ended.into(),
+        })
+    })
 }
 
 async fn serve(
@@ -140,8 +218,11 @@ async fn serve(
     settings: Settings,
     built: Built,
     started: Instant,
+    start: Start,
 ) -> Result<(), StartError> {
+    let listening = Instant::now();
     let listener = listen(&settings.listen).await?;
+    start.phase("listen", listening, Instant::now());
     let mut terminate = on(SignalKind::terminate())?;
     let mut interrupt = on(SignalKind::interrupt())?;
     for task in built.background {
@@ -303,13 +384,12 @@ pub(crate) fn on(kind: SignalKind) -> Result<Signal, StartError> {
     })
 }
 
-/// JSON lines on standard output, or text where a person looks on. Once in a process; what comes
-/// later changes nothing.
-pub fn init_logs(level: Level) {
+/// Log lines on standard output, as JSON or as text. Once in a process; what comes later changes nothing.
+pub fn init_logs(level: Level, format: LogFormat) {
     let output = Redacted(io::stdout);
-    let lines = match io::stdout().is_terminal() {
-        true => Lines::text(output),
-        false => Lines::json(output),
+    let lines = match format {
+        LogFormat::Text => Lines::text(output),
+        LogFormat::Json | LogFormat::Otlp => Lines::json(output),
     };
     let first = tracing_subscriber::registry()
         .with(LevelFilter::from_level(level))

@@ -43,11 +43,13 @@ pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, Star
     let mut setup = Setup::on(platform, env, F::Rpc::INFO.name);
     let settings = Settings::from_setup(&mut setup);
     let function = F::build(&mut setup);
-    let lasting = setup.lasting();
+    let (lasting, recorder, start) = (setup.lasting(), setup.recorder(), setup.start());
     let (problems, metrics, background, readiness) = setup.finish();
     match (settings, function) {
         (Ok(settings), Ok(function)) if problems.is_empty() => Ok(Built {
-            router: router::router(Runtime::new(function, settings, metrics, readiness)),
+            router: router::router(Runtime::new(
+                function, settings, metrics, readiness, recorder, start,
+            )),
             background,
             lasting,
         }),
@@ -61,7 +63,7 @@ pub struct Service {
     /// Its name: of its binary, its manifest and the first label of its host.
     pub name: &'static str,
     /// Builds it.
-    pub build: fn(Env) -> Result<Built, StartError>,
+    pub build: fn(Platform, Env) -> Result<Built, StartError>,
 }
 
 impl Service {
@@ -69,7 +71,7 @@ impl Service {
     pub const fn of<F: Function>() -> Self {
         Self {
             name: F::Rpc::INFO.name,
-            build: build::<F>,
+            build: build_on::<F>,
         }
     }
 }
@@ -92,7 +94,7 @@ pub struct Entry {
     /// The facts of its RPC.
     pub info: &'static Info,
     /// Builds it.
-    pub build: fn(Env) -> Result<Built, StartError>,
+    pub build: fn(Platform, Env) -> Result<Built, StartError>,
 }
 
 impl Entry {
@@ -100,7 +102,7 @@ impl Entry {
     pub const fn of<F: Function>() -> Self {
         Self {
             info: &F::Rpc::INFO,
-            build: build::<F>,
+            build: build_on::<F>,
         }
     }
 }

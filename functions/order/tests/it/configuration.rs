@@ -1,6 +1,6 @@
 //! What the functions and the job are configured with: all that is missing or bad is told at once.
 
-use zerocart_core::{Env, StartError};
+use zerocart_core::{Env, Platform, StartError};
 use zerocart_order::{FUNCTIONS, JOBS};
 use zerocart_test_support::process::Process;
 
@@ -36,7 +36,7 @@ fn problems(error: StartError) -> String {
 #[tokio::test]
 async fn functions_tell_all_that_is_missing() {
     for function in FUNCTIONS {
-        let error = (function.build)(Env::default()).err();
+        let error = (function.build)(Platform::default(), Env::default()).err();
         let told = problems(error.expect("nothing works without a configuration"));
         assert_told(&told, &["AUTH_USER_KEYS", "AUTH_SERVICE_KEYS"]);
         if function.info.calls.is_empty() {
@@ -50,7 +50,7 @@ async fn functions_tell_all_that_is_missing() {
 #[tokio::test]
 async fn functions_tell_all_that_is_bad() {
     for function in FUNCTIONS.iter().filter(|f| !f.info.calls.is_empty()) {
-        let error = (function.build)(Env::from_iter(BAD)).err();
+        let error = (function.build)(Platform::default(), Env::from_iter(BAD)).err();
         let told = problems(error.expect("that is no configuration"));
         assert_told(&told, &BAD.map(|(variable, _)| variable));
         assert_told(&told, &DRIVERS[..2]);
@@ -66,7 +66,7 @@ async fn a_function_that_nobody_says_the_place_of_is_named() {
     let urls = r#"{"get-cart": "http://127.0.0.1:1"}"#;
     for function in FUNCTIONS.iter().filter(|f| !f.info.calls.is_empty()) {
         let env = Env::from_iter(shop.env(&[("FUNCTION_URLS", urls)]));
-        let error = (function.build)(env).err();
+        let error = (function.build)(Platform::default(), env).err();
         let told = problems(error.expect("it cannot call anybody"));
         assert_told(
             &told,
@@ -89,7 +89,7 @@ async fn the_job_tells_all_that_is_missing_or_bad() {
     ] {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let env: Vec<_> = env.collect();
-        let error = (JOBS[0].run)(Env::from_iter(env.clone())).await;
+        let error = (JOBS[0].run)(Platform::default(), Env::from_iter(env.clone())).await;
         assert_told(&error.unwrap_err().to_string(), expected);
         let ended = Process::start(program, env).ended().await;
         assert_eq!(ended.status.code(), Some(64), "{ended:?}");
@@ -109,7 +109,7 @@ async fn the_names_of_functions_make_their_addresses() {
     ];
     for function in FUNCTIONS {
         let env = Env::from_iter(shop.env(&template));
-        (function.build)(env).unwrap();
+        (function.build)(Platform::default(), env).unwrap();
     }
     assert_eq!(counts(&shop.recover_with(&template).await), [0, 0, 0]);
 }

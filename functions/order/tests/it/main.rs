@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use tokio_postgres::NoTls;
 use tonic::Code;
 use uuid::Uuid;
-use zerocart_core::{Env, Function, job::Summary};
+use zerocart_core::{Env, Function, Platform, job::Summary};
 use zerocart_order::JOBS;
 use zerocart_proto::{
     order::{CreateOrderRequest, Order, OrderStatus},
@@ -151,7 +151,7 @@ impl Shop {
 
     async fn recover_with(&self, more: &[(&str, &str)]) -> Summary {
         let env = Env::from_iter(self.env(more));
-        (JOBS[0].run)(env).await.unwrap()
+        (JOBS[0].run)(Platform::default(), env).await.unwrap()
     }
 
     /// Lets the lease of every order lapse, as time would.

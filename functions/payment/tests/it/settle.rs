@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tonic::Code;
-use zerocart_core::Env;
+use zerocart_core::{Env, Platform};
 use zerocart_payment::{GetPaymentStatus, JOBS, ProcessPayment};
 use zerocart_proto::{payment::GetPaymentStatusRequest, rpc};
 use zerocart_test_support::{clients::Wire, functions::PATIENCE, process::Process};
@@ -87,7 +87,7 @@ fn of(order: &str) -> GetPaymentStatusRequest {
 /// One run of the job: how many it settled, put off, left.
 async fn run(domain: &Domain) -> [u64; 3] {
     let env = Env::from_iter(domain.env(&[]));
-    let summary = (JOBS[0].run)(env).await.unwrap();
+    let summary = (JOBS[0].run)(Platform::default(), env).await.unwrap();
     ["settled", "put_off", "left"].map(|count| summary[count].as_u64().unwrap())
 }
 

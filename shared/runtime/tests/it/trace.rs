@@ -21,7 +21,7 @@ async fn a_trace_is_continued() {
     let seen = Arc::new(Mutex::new(None));
     let keeps = Arc::clone(&seen);
     let function = serve(Script::<GetProduct>::new(move |cx, _| {
-        *keeps.lock().unwrap() = Some(cx.trace);
+        *keeps.lock().unwrap() = Some(cx.trace.context());
         async { Err(Error::not_found("no such product")) }
     }))
     .await;

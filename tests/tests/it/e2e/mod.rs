@@ -14,6 +14,7 @@ mod resilience;
 mod schemathesis;
 mod secrets;
 mod story;
+mod telemetry;
 mod watch;
 mod zero;
 

@@ -28,6 +28,7 @@ mod retries;
 mod sql_proxy;
 mod stage;
 mod town;
+mod traces;
 
 use std::time::Duration;
 

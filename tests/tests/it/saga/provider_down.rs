@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::Value;
 use uuid::Uuid;
+use zerocart_core::Platform;
 use zerocart_proto::order::OrderResponse;
 use zerocart_test_support::{
     clients::{self, Outcome},
@@ -130,7 +131,7 @@ async fn ten_instances_probe_it_as_one_until_it_is_back() {
     let mut instances = Vec::new();
     for _ in 0..10 {
         let env = stage.order_env(&[("BREAKER_OPEN_MS", OPEN_MS)]);
-        let built = (entry("create-order").build)(env.into_iter().collect());
+        let built = (entry("create-order").build)(Platform::default(), env.into_iter().collect());
         instances.push(Running::serve(built.expect("the environment is right")).await);
     }
     let mut buyers = Vec::new();

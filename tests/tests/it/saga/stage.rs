@@ -19,6 +19,10 @@ use tokio::time::timeout;
 use tokio_postgres::NoTls;
 use uuid::Uuid;
 use zerocart_auth::Token;
+use zerocart_core::{
+    Platform,
+    trace::{Recorder, Resource},
+};
 use zerocart_proto::{cart::AddToCartRequest, order::OrderResponse, rpc};
 use zerocart_runtime::Entry;
 use zerocart_test_support::{
@@ -33,6 +37,7 @@ use super::{
     broker::Broker,
     forwarder::Addresses,
     process::{Env, Process, Tap},
+    traces::{Recorded, spans_of},
     until,
 };
 
@@ -318,6 +323,8 @@ pub(crate) struct Stage {
     /// How often a charge is asked for, where it is not as often as in earnest.
     pub(crate) charge_attempts: Option<&'static str>,
     functions: BTreeMap<&'static str, Running>,
+    /// What the functions in this process recorded: lines of spans.
+    spans: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Stage {
@@ -327,6 +334,7 @@ impl Stage {
             shop: Shop::open().await,
             charge_attempts: None,
             functions: BTreeMap::new(),
+            spans: Arc::default(),
         };
         stage.shop.provider(Provider::WORKS).await;
         for name in FUNCTIONS {
@@ -341,9 +349,29 @@ impl Stage {
         let mut env = self.shop.env(entry.info.domain);
         env.push(("FUNCTION_URLS".into(), urls(&self.addresses())));
         env.extend(more.iter().map(|(k, v)| ((*k).into(), (*v).into())));
-        let built = (entry.build)(env.into_iter().collect());
+        let spans = Arc::clone(&self.spans);
+        let recorder = Recorder::new(&Resource::new(name, "test"), move |line| {
+            let mut spans = spans.lock().unwrap_or_else(PoisonError::into_inner);
+            spans.extend_from_slice(line);
+        });
+        let platform = Platform::default().with(recorder);
+        let built = (entry.build)(platform, env.into_iter().collect());
         let built = built.unwrap_or_else(|error| panic!("{name}: {error}"));
         self.functions.insert(name, Running::serve(built).await);
+    }
+
+    /// All spans of one trace: of the functions here, and of the processes of the order domain.
+    pub(crate) fn trace(&self, id: &str) -> Vec<Recorded> {
+        let here = self
+            .spans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let mut text = String::from_utf8(here).expect("spans are text");
+        for name in ["create-order", "recover-orders"] {
+            text += &std::fs::read_to_string(self.shop.log(name)).unwrap_or_default();
+        }
+        spans_of(&text, id)
     }
 
     /// Where a function is.
@@ -421,7 +449,8 @@ impl Stage {
 
     /// One run of recover-orders that goes well.
     pub(crate) async fn recover(&self) {
-        let (env, log) = (self.order_env(&[]), self.shop.log("recover-orders"));
+        let env = self.order_env(&[("LOG_FORMAT", "otlp")]);
+        let log = self.shop.log("recover-orders");
         let mut job = Process::job("recover-orders", env, log);
         let status = job.ended().await;
         assert!(status.success(), "{status}\n{}", job.log());

@@ -16,6 +16,21 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
+    /// A new trace, which is sampled.
+    #[expect(
+        clippy::new_without_default,
+        reason = "two of them are never equal, as the default values of a type are"
+    )]
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            trace_id: rand::random_range(1..=u128::MAX),
+            span_id: span_id(),
+            parent_id: None,
+            sampled: true,
+        }
+    }
+
     /// Reads the header `traceparent` and begins a new span in its trace. If the header is absent or not
     /// valid, this begins a new trace, which is sampled.
     pub fn from_headers(headers: &HeaderMap) -> Self {
@@ -23,21 +38,66 @@ impl TraceContext {
             .get("traceparent")
             .and_then(|value| value.to_str().ok())
             .and_then(parse);
-        let span_id = rand::random_range(1..=u64::MAX);
         match parent {
             Some((trace_id, parent_id, sampled)) => Self {
                 trace_id,
-                span_id,
+                span_id: span_id(),
                 parent_id: Some(parent_id),
                 sampled,
             },
-            None => Self {
-                trace_id: rand::random_range(1..=u128::MAX),
-                span_id,
-                parent_id: None,
-                sampled: true,
-            },
+            None => Self::new(),
         }
+    }
+
+    /// The span that a value of the header `traceparent` names, without its parent. `None` if it is not
+    /// valid.
+    #[must_use]
+    pub fn of_header(value: &str) -> Option<Self> {
+        let (trace_id, span_id, sampled) = parse(value)?;
+        Some(Self {
+            trace_id,
+            span_id,
+            parent_id: None,
+            sampled,
+        })
+    }
+
+    /// A new span under this one.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self {
+            span_id: span_id(),
+            parent_id: Some(self.span_id),
+            ..*self
+        }
+    }
+
+    /// A new span under the parent of this one; under this one if it has no parent, so that a trace has one
+    /// root.
+    #[must_use]
+    pub fn sibling(&self) -> Self {
+        Self {
+            span_id: span_id(),
+            parent_id: self.parent_id.or(Some(self.span_id)),
+            ..*self
+        }
+    }
+
+    /// Whether the caller wants the spans of this trace. A new trace is sampled.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    pub(crate) fn trace(&self) -> u128 {
+        self.trace_id
+    }
+
+    pub(crate) fn span(&self) -> u64 {
+        self.span_id
+    }
+
+    pub(crate) fn parent(&self) -> Option<u64> {
+        self.parent_id
     }
 
     /// The trace id: 32 hexadecimal digits in lower case. Log lines and problem documents have it.
@@ -68,6 +128,10 @@ impl fmt::Display for TraceContext {
             u8::from(self.sampled)
         )
     }
+}
+
+fn span_id() -> u64 {
+    rand::random_range(1..=u64::MAX)
 }
 
 /// Trace id, parent id and the sampled flag of a `traceparent`. Versions above 00 may have more

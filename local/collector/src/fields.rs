@@ -1,0 +1,67 @@
+//! The attributes of spans that are counted or listed.
+
+use std::borrow::Cow;
+
+macro_rules! keys {
+    ($($name:ident = $key:literal,)*) => {
+        /// An attribute that the collector reads.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Key {
+            $(#[doc = $key] $name,)*
+        }
+
+        impl Key {
+            const COUNT: usize = [$($key),*].len();
+
+            pub(crate) fn of(name: &[u8]) -> Option<Self> {
+                $(if name == $key.as_bytes() { return Some(Self::$name); })*
+                None
+            }
+        }
+    };
+}
+
+keys! {
+    Protocol = "zerocart.protocol",
+    Code = "zerocart.code",
+    ColdStart = "faas.coldstart",
+    Trigger = "faas.trigger",
+    Callee = "faas.invoked_name",
+    Service = "rpc.service",
+    Route = "http.route",
+    Breaker = "zerocart.breaker.state",
+    Resend = "http.request.resend_count",
+    Status = "http.response.status_code",
+    ErrorType = "error.type",
+    Statement = "db.query.summary",
+    Database = "db.system.name",
+    Step = "zerocart.saga.step",
+    Outcome = "zerocart.saga.outcome",
+    Order = "zerocart.order.status",
+    Cause = "zerocart.order.cause",
+    Operation = "zerocart.provider.operation",
+    Reply = "zerocart.provider.reply",
+}
+
+/// The values of those attributes that a span has, as texts.
+#[derive(Debug, Default)]
+pub(crate) struct Fields<'a>([Option<Cow<'a, str>>; Key::COUNT]);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn get(&self, key: Key) -> Option<&str> {
+        self.0[key as usize].as_deref()
+    }
+
+    /// The value, or an empty text.
+    pub(crate) fn text(&self, key: Key) -> &str {
+        self.get(key).unwrap_or_default()
+    }
+
+    pub(crate) fn is(&self, key: Key, value: &str) -> bool {
+        self.get(key) == Some(value)
+    }
+
+    pub(crate) fn set(&mut self, key: Key, value: Cow<'a, str>) {
+        self.0[key as usize] = Some(value);
+    }
+}
