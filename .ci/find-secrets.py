@@ -43,8 +43,8 @@ ALLOWED = {
     ),
     # What tests plant, to see that it is hidden: tokens that nobody signed, keys without a key, and the
     # card numbers of payment documentation.
-    r"eyJhbGciOiJFZERTQSJ9\.eyJzdWIiOiIxIn0\.": "shared/runtime/src/redact/tests.rs",
-    r"BEGIN (EC )?PRIVATE KEY": "shared/runtime/src/redact/tests.rs",
+    r"eyJhbGciOiJFZERTQSJ9\.eyJzdWIiOiIxIn0\.": "shared/telemetry/src/redact/tests.rs",
+    r"BEGIN (EC )?PRIVATE KEY": "shared/telemetry/src/redact/tests.rs",
     r"eyJhbGciOiJFZERTQSIsImtpZCI6ImNhbmFyeSJ9\.eyJzdWIiOiJjYW5hcnkifQ\.": (
         "tests/tests/it/e2e/secrets.rs"
     ),
@@ -58,7 +58,8 @@ ALLOWED = {
     # Commits, shortened, beside what was measured of them.
     r"[0-9a-f]{12}": None,
     # Ids of traces, and of users without their hyphens.
-    r"4bf92f3577b34da6a3ce929d0e0e4736": None,
+    r"4(bf92f3577b34da6a3ce929d0e0e4736|BF92F3577B34DA6A3CE929D0E0E4736)|"
+    r"5bf92f3577b34da6a3ce929d0e0e4736": None,
     r"15bd20a1dc16317b801535f15a02e9c3|dc937a780fe5a5efb24ee16a9c3b3eb2|"
     r"80326ef5502768e11b3fac4ec3df0abc|5fabd4cf23fc10d477bdeea2fa1c3c16": None,
     r"018f4e9a7c1b7def80000123456789ab": "shared/auth/src/identity.rs",
@@ -82,6 +83,8 @@ ALLOWED_BEFORE = {
     r"true": "functions/user/bench.toml",
     # A script, once.
     r"(lambda/secrets)": "justfile",
+    # Where the tests of redaction were.
+    r"eyJhbGciOiJFZERTQSJ9\.eyJzdWIiOiIxIn0\.|BEGIN (EC )?PRIVATE KEY": "shared/runtime/src/redact/tests.rs",
     # `&self.service`, once.
     r"service": "local/src/engine.rs",
     # The id of a user without its hyphens, once.
