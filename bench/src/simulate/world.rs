@@ -15,7 +15,7 @@ use super::{
     function::{Entry, Function},
     plan::{Do, HASHES, Place, Plan, Planner},
     prices::{CALLS, Cpu, Visit},
-    resources::{Cores, Log, Places, TaskId, Timer},
+    resources::{Cores, Log, Places, Servers, TaskId, Timer},
     shoppers::{Next, Shoppers},
     state::{Order, Phase, Setup, Spread, Task, Told},
 };
