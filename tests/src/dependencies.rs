@@ -52,20 +52,24 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates that depend on no crate of the workspace at all.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 7] = [
     "zerocart-framing",
     "zerocart-pages",
     "zerocart-proto",
     "zerocart-provision",
     "zerocart-resilience",
+    "zerocart-telemetry",
     "zerocart-verified",
 ];
 
-/// Crates of `shared/`, and the only ones that they depend on: the contract, tokens that are known, and
-/// who is calling.
+/// Crates of `shared/`, and the only ones that they depend on: the contract, tokens that are known, who is
+/// calling, and traces.
 const ONLY: [(&str, &[&str]); 2] = [
     ("zerocart-auth", &["zerocart-proto", "zerocart-verified"]),
-    ("zerocart-core", &["zerocart-auth", "zerocart-proto"]),
+    (
+        "zerocart-core",
+        &["zerocart-auth", "zerocart-proto", "zerocart-telemetry"],
+    ),
 ];
 
 /// Crates of `shared/` that serve functions, and so depend on the server.
