@@ -18,9 +18,8 @@ fn call(recorder: &Recorder, context: TraceContext, error: Option<&str>, cold: b
     attempt.set("faas.invoked_name", "get-product");
     attempt.set("zerocart.breaker.state", "closed");
     attempt.set("http.request.resend_count", 1_u16);
-    match error {
-        Some(error) => attempt.fail(error, ""),
-        None => {}
+    if let Some(error) = error {
+        attempt.fail(error, "");
     }
     attempt.end();
     if cold {
