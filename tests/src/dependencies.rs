@@ -61,11 +61,14 @@ const ALONE: [&str; 6] = [
     "zerocart-verified",
 ];
 
-/// Crates of `shared/`, and the only ones that they depend on: the contract, tokens that are known, and
-/// who is calling.
+/// Crates of `shared/`, and the only ones that they depend on: the contract, tokens that are known, who is
+/// calling, and traces.
 const ONLY: [(&str, &[&str]); 2] = [
     ("zerocart-auth", &["zerocart-proto", "zerocart-verified"]),
-    ("zerocart-core", &["zerocart-auth", "zerocart-proto"]),
+    (
+        "zerocart-core",
+        &["zerocart-auth", "zerocart-proto", "zerocart-telemetry"],
+    ),
 ];
 
 /// Crates of `shared/` that serve functions, and so depend on the server.
