@@ -156,7 +156,7 @@ fn sagas_payments_jobs_and_starts_are_counted() {
     // It was put off.
     order("refunding", "FAILED");
     let reply = [
-        ("zerocart.provider.operation", "charge"),
+        ("zerocart.provider.operation", "CHARGE"),
         ("zerocart.provider.reply", "DECLINED"),
     ];
     span("payment provider", &reply).end();
@@ -170,7 +170,7 @@ fn sagas_payments_jobs_and_starts_are_counted() {
         r#"zerocart_saga_steps_total{step="charge",outcome="done"} 1"#,
         r#"zerocart_saga_steps_total{step="charge",outcome="lease_lost"} 1"#,
         r#"zerocart_orders_total{status="FAILED",cause="declined"} 1"#,
-        r#"zerocart_payment_provider_replies_total{operation="charge",reply="DECLINED"} 1"#,
+        r#"zerocart_payment_provider_replies_total{operation="CHARGE",reply="DECLINED"} 1"#,
         r#"zerocart_job_runs_total{job="recover-orders",error_type=""} 1"#,
         r#"zerocart_job_duration_seconds_count{job="recover-orders"} 1"#,
         r#"zerocart_database_session_wait_seconds_count{function="recover-orders"} 1"#,

@@ -319,7 +319,7 @@ async fn a_checkout_is_one_trace_that_is_shown_and_forwarded() {
             1.0,
         ),
         (
-            r#"zerocart_payment_provider_replies_total{operation="charge",reply="CHARGED"}"#,
+            r#"zerocart_payment_provider_replies_total{operation="CHARGE",reply="CHARGED"}"#,
             1.0,
         ),
         (
