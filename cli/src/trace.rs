@@ -327,13 +327,12 @@ mod tests {
             ("a", span(2, Some(0xc), 1, 2, json!({}))),
             ("b", span(3, Some(0xd), 5, 6, remote)),
         ]);
-        let names: Vec<_> = lines[3..]
-            .iter()
-            .map(|line| line[line.len() - 14..].trim())
-            .collect();
+        // Behind the bar and both times, with the indentation.
+        let name = |line: &String| line.chars().skip(BAR + 24).collect::<String>();
+        let names: Vec<_> = lines[3..].iter().map(name).collect();
         assert_eq!(
             names,
-            ["span 1  [a]", "span 2  [a]", NOT_FINISHED, "span 3  [b]"]
+            ["span 1  [a]", "span 2  [a]", NOT_FINISHED, "  span 3  [b]"]
         );
     }
 }

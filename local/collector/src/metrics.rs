@@ -56,7 +56,8 @@ type Histogram = HistogramWithExemplars<Exemplar>;
 struct Series<M> {
     labels: &'static [&'static str],
     family: Family<Labels, M, fn() -> M>,
-    known: HashMap<Vec<u8>, M>,
+    known: HashMap<Vec<u8>, usize>,
+    metrics: Vec<M>,
     key: Vec<u8>,
 }
 
@@ -66,6 +67,7 @@ impl<M: Clone> Series<M> {
             labels,
             family: Family::new_with_constructor(make),
             known: HashMap::new(),
+            metrics: Vec::new(),
             key: Vec::new(),
         }
     }
@@ -77,24 +79,34 @@ impl<M: Clone> Series<M> {
             // In no text.
             self.key.push(0xff);
         }
-        if !self.known.contains_key(&self.key) {
-            let room = self.known.len() < MAX_SERIES;
-            let value = |value: &&str| {
-                if room {
-                    (*value).to_owned()
-                } else {
-                    "other".into()
-                }
-            };
-            let labels = self.labels.iter().copied().zip(values.iter().map(value));
-            let metric = self.family.get_or_create_owned(&labels.collect());
-            if !room {
-                // Not remembered, so that memory is bounded.
-                return self.known.entry(b"other".to_vec()).or_insert(metric);
+        let place = match self.known.get(&self.key) {
+            Some(place) => *place,
+            None => self.add(values),
+        };
+        &self.metrics[place]
+    }
+
+    fn add(&mut self, values: &[&str]) -> usize {
+        let room = self.known.len() < MAX_SERIES;
+        let key = if room {
+            self.key.clone()
+        } else {
+            b"other".to_vec()
+        };
+        let value = |value: &&str| {
+            if room {
+                (*value).to_owned()
+            } else {
+                "other".into()
             }
-            self.known.insert(self.key.clone(), metric);
-        }
-        &self.known[&self.key]
+        };
+        let labels = self.labels.iter().copied().zip(values.iter().map(value));
+        let metric = self.family.get_or_create_owned(&labels.collect());
+        // The series of all others is made once.
+        *self.known.entry(key).or_insert_with(|| {
+            self.metrics.push(metric);
+            self.metrics.len() - 1
+        })
     }
 }
 

@@ -158,8 +158,7 @@ async fn no_call_is_missed_of_instances_that_were_killed_or_are_at_zero() {
         ("list-products", "/products"),
         ("get-cart", cart.as_str()),
     ];
-    let (engine, admin) = (&engine, admin.as_str());
-    let called = of.map(|(name, path)| calls_and_ends(engine, path, name, admin));
+    let called = of.map(|(name, path)| calls_and_ends(&engine, path, name, &admin));
     let counted = futures_util::future::join_all(called).await;
     until("every function is back at zero", PATIENCE, || async {
         let functions = engine.ps().await;
@@ -188,6 +187,7 @@ async fn no_call_is_missed_of_instances_that_were_killed_or_are_at_zero() {
     }
     assert_eq!(calls(&seen, "create-product"), 1.0);
     assert_eq!(seen["zerocart_telemetry_bad_lines_total"], 0.0);
+    engine.stop().await;
 }
 
 /// All spans of an export, each with its function.
