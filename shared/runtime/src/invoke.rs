@@ -26,7 +26,7 @@ use zerocart_core::{
     Call, Error, Function, Idempotency, Invalid, Kind, Readiness, Request, Response, Setup, Start,
     error::chain,
     metrics::Metrics,
-    trace::{Attributes, Kind as SpanKind, Name, Recorder, Span, Trace, TraceContext, Value},
+    trace::{Kind as SpanKind, Recorder, Span, Trace, TraceContext},
 };
 use zerocart_proto::{
     rpc::{Info, Rpc},
@@ -34,7 +34,10 @@ use zerocart_proto::{
 };
 use zerocart_resilience::bulkhead::{self, Bulkhead};
 
+use self::spans::{Spans, end, success_status};
 use crate::precondition;
+
+mod spans;
 
 /// What every function is configured with.
 #[derive(Debug)]
@@ -127,34 +130,6 @@ struct Inner<F> {
     warm: AtomicBool,
     start: Start,
     spans: Spans,
-}
-
-/// What the spans of all calls have in common.
-struct Spans {
-    json: (Name, Attributes),
-    grpc: (Name, Attributes),
-}
-
-impl Spans {
-    fn new(info: &'static Info) -> Self {
-        // `/order.OrderService/CreateOrder`.
-        let rpc = info.grpc_path.trim_start_matches('/');
-        let (service, method) = rpc.split_once('/').unwrap_or((rpc, ""));
-        let route: Arc<str> = format!("{} {}", info.http_method, info.http_path).into();
-        let json = Attributes::default()
-            .with("zerocart.protocol", Protocol::Json.name())
-            .with("http.request.method", info.http_method)
-            .with("http.route", info.http_path);
-        let grpc = Attributes::default()
-            .with("zerocart.protocol", Protocol::Grpc.name())
-            .with("rpc.system", "grpc")
-            .with("rpc.service", service)
-            .with("rpc.method", method);
-        Self {
-            json: (route.into(), json),
-            grpc: (rpc.into(), grpc),
-        }
-    }
 }
 
 impl<F> Clone for Runtime<F> {
@@ -448,38 +423,6 @@ impl Unanswered<'_> {
     /// The call has an outcome.
     fn answered(mut self) -> Span {
         self.recorded.take().expect("a call is answered once")
-    }
-}
-
-/// Ends the span of a call. Refused requests are the client's errors, and their spans have not failed.
-fn end(mut span: Span, protocol: Protocol, status: u16, cold: bool, error: Option<&Error>) {
-    if !span.is_on() {
-        return;
-    }
-    let code = error.map_or("OK", |error| error.kind().name());
-    span.set("zerocart.code", code);
-    span.set("faas.coldstart", cold);
-    match protocol {
-        Protocol::Json => span.set("http.response.status_code", status),
-        Protocol::Grpc => {
-            let number = error.map_or(0, Error::grpc_code);
-            span.set("rpc.grpc.status_code", i64::from(number));
-        }
-    }
-    match error {
-        Some(error) if status >= 500 => span.fail(code, error.message()),
-        Some(error) => span.set("zerocart.reason", Value::Message(error.message())),
-        None => {}
-    }
-    span.end();
-}
-
-/// The HTTP status of a response.
-fn success_status<R: Rpc>(message: &R::Response) -> u16 {
-    match R::refusal(message) {
-        Some((status, _)) => status,
-        None if R::INFO.creates => 201,
-        None => 200,
     }
 }
 
