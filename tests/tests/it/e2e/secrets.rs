@@ -2,10 +2,10 @@
 //!
 //! Card numbers and tokens are put into every part of a request that may have text: fields of every
 //! type, names of fields, paths, queries, headers, and what is no JSON and no message at all.
-//! Passwords where passwords belong, well-formed and not. Then no error and no line of any log may
-//! hold one of them.
+//! Passwords where passwords belong, well-formed and not. Then no error, no line of any log, no span
+//! and no metric may hold one of them.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use http::Method;
@@ -23,6 +23,7 @@ use super::{
     engine::{Data, Engine},
     forged::Keys,
     http::Http,
+    telemetry::{command, spans},
 };
 
 const PASSWORD: &str = "canary-Tr0ub4dor&3";
@@ -75,6 +76,13 @@ async fn no_secret_reaches_a_log_or_an_error() {
     let before = secrets.len();
     secrets.extend(databases);
     assert!(secrets.len() > before, "some function runs");
+    let traces = command(&data, &["traces", "--json", "--limit", "1000000"]).await;
+    let traces = traces.expect("it prints the traces");
+    let status = fs::read_to_string(data.path().join("engine.json")).expect("the engine runs");
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    let status = status["status"].as_str().expect("an address").to_owned();
+    let metrics = Http::to(status, [127, 0, 0, 1].into(), Wire::Http1);
+    let metrics = metrics.get("/metrics").await.text();
     // With it everything that was written is in the files.
     engine.stop().await;
 
@@ -84,17 +92,22 @@ async fn no_secret_reaches_a_log_or_an_error() {
     }
     // It was hidden, not left out: the name of an unknown field is told.
     assert!(errors.iter().any(|error| error.contains(REDACTED)));
+    assert_without(&secrets, &metrics, "the metrics");
+    assert_without(&secrets, &traces, "the traces");
+    assert!(traces.contains(REDACTED));
     let logs = data.path().join("logs");
-    let mut hidden = 0;
     for entry in fs::read_dir(&logs).expect("an engine writes logs") {
         let path = entry.expect("it can be listed").path();
         let log = fs::read_to_string(&path).expect("a log is text");
         assert_without(&secrets, &log, &path.display().to_string());
-        hidden += log.matches(REDACTED).count();
     }
-    assert!(hidden > 0);
+    let traces: Value = serde_json::from_str(&traces).expect("the traces are JSON");
+    let refused: BTreeSet<_> = spans(&traces)
+        .filter(|(_, span)| span.to_string().contains("zerocart.reason"))
+        .map(|(function, _)| function)
+        .collect();
     for info in rpc::ALL {
-        assert!(refusals(&logs, info.name) > 0, "{}", info.name);
+        assert!(refused.contains(info.name), "{}", info.name);
     }
 }
 
@@ -107,15 +120,6 @@ fn assert_without(secrets: &[String], text: &str, what: &str) {
             panic!("{what} holds {secret}: {line}");
         }
     }
-}
-
-/// How often a function's log says that it refused a call.
-fn refusals(logs: &Path, function: &str) -> usize {
-    let log = fs::read_to_string(logs.join(format!("{function}.log")));
-    let log = log.unwrap_or_else(|error| panic!("{function} has no log: {error}"));
-    log.lines()
-        .filter(|line| line.contains(r#""message":"refused""#))
-        .count()
 }
 
 struct Planter<'a> {

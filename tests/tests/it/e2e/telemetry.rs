@@ -32,7 +32,7 @@ const CALLS_OF_A_CLIENT: u32 = 60;
 const ENDS: u32 = 8;
 
 /// `zerocart …`: what it prints, or what it says when it refuses.
-async fn command(data: &Data, args: &[&str]) -> Result<String, String> {
+pub(super) async fn command(data: &Data, args: &[&str]) -> Result<String, String> {
     let mut command = tokio::process::Command::from(zerocart(&data.path()));
     let output = command.args(args).kill_on_drop(true).output();
     let output = tokio::time::timeout(PATIENCE, output).await;
@@ -191,7 +191,7 @@ async fn no_call_is_missed_of_instances_that_were_killed_or_are_at_zero() {
 }
 
 /// All spans of an export, each with its function.
-fn spans(export: &Value) -> impl Iterator<Item = (String, &Value)> {
+pub(super) fn spans(export: &Value) -> impl Iterator<Item = (String, &Value)> {
     let resources = export["resourceSpans"].as_array().expect("OTLP JSON");
     resources.iter().flat_map(|of_resource| {
         let attributes = of_resource["resource"]["attributes"].as_array();
