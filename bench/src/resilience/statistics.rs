@@ -18,7 +18,7 @@ pub(crate) const CALM_S: f64 = 3.0;
 /// The longest latency that has a place of its own, in microseconds.
 const MAX_US: u64 = 600_000_000;
 
-/// Groups of requests, whose recovery is told apart.
+/// Groups of requests, whose recovery is measured apart.
 pub(crate) const GROUPS: [&str; 3] = ["catalogue", "carts", "orders"];
 
 /// A request, in seconds after the load has begun.

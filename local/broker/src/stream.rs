@@ -3,7 +3,7 @@
 //! tokio's own sockets are registered for both directions. A Unix socket then wakes its process each time when
 //! the other side has read something, as that makes room. So a connection is registered for reading alone; a
 //! write is tried at once, and waits only where there is no room. A read that leaves a part of its buffer free
-//! has taken all, so it is not repeated before the system tells of more.
+//! has taken all, so it is not repeated before the system reports more.
 
 use std::{
     io,

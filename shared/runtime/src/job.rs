@@ -71,7 +71,7 @@ impl JobError {
 pub fn run_job<J: Job>() -> ExitCode {
     let env = Env::of_process();
     let mut setup = Setup::new(env.clone(), J::INFO.name);
-    // A bad value is told by the run, with all else that is wrong.
+    // The run reports a bad value, with all other problems.
     let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
     let format = setup.or("LOG_FORMAT", LogFormat::default());
     let format = format.unwrap_or_default();
