@@ -84,7 +84,7 @@ pub(crate) struct Args {
     )]
     from: Vec<Sources>,
     /// The failure rate that the payment provider has afterwards, with --base-url: what it had cannot be read
-    #[arg(long, value_name = "SHARE", requires = "base_url", value_parser = share)]
+    #[arg(long, value_name = "SHARE", requires = "base_url", value_parser = crate::soak::share)]
     failure_rate_after: Option<f64>,
     /// The faults, as TOML or JSON [default: bench/faults/default.toml]
     #[arg(long, value_name = "FILE")]
@@ -144,13 +144,6 @@ fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if (0.1..=1000.0).contains(&rate) => Ok(rate),
         _ => Err("it must be a number of visits per second from 0.1 to 1000".into()),
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err("it must be a number from 0 to 1".into()),
     }
 }
 

@@ -127,7 +127,8 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-fn share(text: &str) -> Result<f64, String> {
+/// A number from 0 to 1, as the value of an option.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if (0.0..=1.0).contains(&rate) => Ok(rate),
         _ => Err("it is a number from 0 to 1".into()),
