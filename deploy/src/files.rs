@@ -19,6 +19,7 @@ const WHOLE: &[&str] = &[
     "functions/*/src/bin",
     "knative/edge",
     "knative/jobs",
+    "knative/observability",
     "knative/overlays/*",
     "knative/services",
 ];

@@ -57,6 +57,9 @@ pub struct ColdStart {
     pub revision: String,
     /// The phases, without gaps. The last one ends when the call begins.
     pub phases: Vec<Phase>,
+    /// By how much marks were in the wrong order, all together, in nanoseconds: so much of the phases is moved from
+    /// one to another, because clocks differ or the watch was late.
+    pub disorder_ns: u64,
     /// The call that the pod was started for.
     pub call: Call,
     /// The first spans of the function, as it wrote them.
@@ -129,6 +132,8 @@ impl ColdStart {
             start.set("k8s.node.name", self.node.as_str());
         }
         start.set("zerocart.revision", self.revision.as_str());
+        let disorder_us = i64::try_from(self.disorder_ns / 1_000).unwrap_or(i64::MAX);
+        start.set("zerocart.disorder_us", disorder_us);
         let under = start.trace();
         for phase in &self.phases {
             let name: std::sync::Arc<str> = phase.name.as_str().into();
@@ -208,6 +213,7 @@ mod tests {
                 phase("schedule pod", 0, 100),
                 phase("make sandbox", 100, 400),
             ],
+            disorder_ns: 0,
             call: Call {
                 trace_id: TRACE.into(),
                 parent_id: "00000000000000cc".into(),

@@ -298,7 +298,7 @@ impl Pod {
         ];
         let skipped = usize::from(self.scaled.is_none());
         let mut from_ns = begin.map_or(call.from_ns, |mark| mark.ns).min(call.from_ns);
-        let (mut phases, mut joined) = (Vec::new(), String::new());
+        let (mut phases, mut joined, mut disorder_ns) = (Vec::new(), String::new(), 0);
         for (phase, end) in ends.into_iter().skip(skipped) {
             if !joined.is_empty() {
                 joined.push_str(", ");
@@ -308,6 +308,7 @@ impl Pod {
                 continue;
             };
             let to_ns = ns.clamp(from_ns, call.from_ns);
+            disorder_ns += ns.abs_diff(to_ns);
             phases.push(Phase {
                 name: std::mem::take(&mut joined),
                 from_ns,
@@ -323,6 +324,7 @@ impl Pod {
             function: self.function,
             revision: self.revision,
             phases,
+            disorder_ns,
             call,
             line,
         }
