@@ -252,13 +252,17 @@ fn programs(from: &Path) -> Result<TempDir> {
 /// Gives the place of grpc-reflection what the empty function needs: public keys, because each function reads some,
 /// and a route of the gateway.
 fn add_empty(project: &Path) -> Result<()> {
-    let keys = KeySet::generate()?.keys().to_string().replace('\'', "''");
     let path = project.join(format!("knative/edge/{SLOT}.yaml"));
     let manifest = fs::read_to_string(&path)?;
     let port = "              containerPort: 8080\n";
-    let variables = ["AUTH_USER_KEYS", "AUTH_SERVICE_KEYS"]
-        .map(|name| format!("            - name: {name}\n              value: '{keys}'\n"))
-        .concat();
+    let mut variables = String::new();
+    for name in ["AUTH_USER_KEYS", "AUTH_SERVICE_KEYS"] {
+        // No two issuers share a key.
+        let keys = KeySet::generate()?.keys().to_string().replace('\'', "''");
+        variables.push_str(&format!(
+            "            - name: {name}\n              value: '{keys}'\n"
+        ));
+    }
     let with = manifest.replacen(port, &format!("{port}          env:\n{variables}"), 1);
     if with == manifest {
         bail!("{} names no port", path.display());

@@ -9,8 +9,9 @@
 //! - [`client`], [`shop`]: who asks, and for what;
 //! - [`phases`]: where the time went, from the spans of the trace;
 //! - [`rounds`]: the parts of the measurement;
-//! - [`record`], [`statistics`], [`draw`], [`report`]: what is kept, and the page.
+//! - [`record`], [`statistics`], [`anatomy`], [`draw`], [`report`]: what is kept, and the page.
 
+mod anatomy;
 mod client;
 mod draw;
 mod empty;

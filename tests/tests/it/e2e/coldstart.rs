@@ -41,11 +41,11 @@ fn a_report_says_where_the_time_of_each_cold_start_went() {
         assert!(series["failures"].is_null(), "{series}");
     }
     for (part, name, cuts) in [
-        ("single", "empty", 10),
-        ("single", "get-product", 10),
-        ("gateway", "empty, with the gateway", 12),
-        ("gateway", "get-product, with the gateway", 12),
-        ("gateway", "get-product, without", 10),
+        ("single", "empty", 9),
+        ("single", "get-product", 9),
+        ("gateway", "empty, with the gateway", 11),
+        ("gateway", "get-product, with the gateway", 11),
+        ("gateway", "get-product, without", 9),
     ] {
         let samples = found(part, name)["samples"].as_array().unwrap();
         assert_eq!(samples.len(), 3, "{name}");
