@@ -19,7 +19,6 @@ const WHOLE: &[&str] = &[
     "functions/*/src/bin",
     "knative/edge",
     "knative/jobs",
-    "knative/observability",
     "knative/overlays/*",
     "knative/services",
 ];
