@@ -25,6 +25,8 @@ pub(super) struct Place {
 /// A request that was answered, or not.
 #[derive(Debug)]
 pub(super) struct Asked {
+    /// Who was asked.
+    pub(super) address: SocketAddr,
     /// When the client began, in nanoseconds since 1970.
     pub(super) from_ns: u64,
     /// From the begin, before the connection is opened, to the last byte of the answer.
@@ -53,6 +55,7 @@ pub(super) fn ask(place: &Place, case: &Case) -> Asked {
     let took_ms = began.elapsed().as_secs_f64() * 1e3;
     let answer = answer.and_then(|answer| answer.with_status(case.status));
     Asked {
+        address: place.address,
         from_ns,
         took_ms,
         trace_id,

@@ -183,7 +183,10 @@ impl Local {
         let deadline = Instant::now() + TRACE_LIMIT;
         loop {
             let spans = self.spans(&asked.trace_id).await?;
-            let cuts = spans.as_ref().and_then(|s| s.local_cuts(function, service));
+            let gateway = asked.address == self.engine.address;
+            let cuts = spans
+                .as_ref()
+                .and_then(|spans| spans.local_cuts(function, service, gateway));
             if let (Some(spans), Some(cuts)) = (&spans, cuts) {
                 let mut phases = Phases::cut(asked.from_ns, asked.took_ms, &cuts, "answer");
                 phases.within = spans.within(service);

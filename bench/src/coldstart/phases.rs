@@ -95,15 +95,18 @@ impl Spans {
         found.map(|(_, span)| span)
     }
 
-    /// The cuts of a start by the local engine: of the program `service` in the place of the function `function`.
-    /// None if a span is missing.
-    pub(super) fn local_cuts(&self, function: &str, service: &str) -> Option<Vec<Cut>> {
+    /// The cuts of a start by the local engine: of the program `service` in the place of the function `function`,
+    /// asked through the gateway or not. None if a span is missing.
+    pub(super) fn local_cuts(
+        &self,
+        function: &str,
+        service: &str,
+        through_gateway: bool,
+    ) -> Option<Vec<Cut>> {
         let mut cuts = Vec::new();
-        let gateways = self
-            .0
-            .iter()
-            .find(|(from, s)| from == "gateway" && s.kind == 2);
-        if let Some((_, gateway)) = gateways {
+        if through_gateway {
+            let mut spans = self.0.iter();
+            let (_, gateway) = spans.find(|(from, s)| from == "gateway" && s.kind == 2)?;
             cuts.push(Cut::new("reach the gateway", gateway.start_time_unix_nano));
             let plugins = self.child(gateway, "plugins")?;
             cuts.push(Cut::new("plugins", plugins.end_time_unix_nano));
@@ -241,11 +244,16 @@ mod tests {
         let export = serde_json::from_value(json!({ "resourceSpans": spans })).unwrap();
         let spans = Spans::of(export);
         assert_eq!(spans.cold_starts(), 1);
-        let cuts = spans.local_cuts("get-product", "get-product").unwrap();
+        let cuts = spans
+            .local_cuts("get-product", "get-product", false)
+            .unwrap();
         let phases = Phases::cut(0, 21.0, &cuts, "answer");
         let ms: Vec<_> = phases.of.iter().map(|(_, ms)| *ms).collect();
         assert_eq!(ms, [1.0, 1.0, 3.0, 2.0, 1.0, 2.0, 1.0, 8.0, 2.0]);
         assert_eq!((phases.sum(), phases.wrong_ms), (21.0, 0.0));
-        assert!(spans.local_cuts("get-cart", "get-cart").is_none());
+        assert!(spans.local_cuts("get-cart", "get-cart", false).is_none());
+        // The gateway's span has not come.
+        let through = spans.local_cuts("get-product", "get-product", true);
+        assert!(through.is_none());
     }
 }
