@@ -19,6 +19,9 @@ use crate::cases::Case;
 /// Asked with and without the gateway, and after a time at zero.
 const COMPARED: [&str; 2] = [EMPTY, rpc::GetProduct::INFO.name];
 
+/// How often functions are ended before a request is given up.
+const TRIES: u32 = 5;
+
 /// A measurement that goes on.
 pub(super) struct Rounds<'a> {
     pub(super) engine: &'a Engine,
@@ -194,7 +197,7 @@ impl Rounds<'_> {
             }
             times.shuffle(&mut self.rng);
             for seconds in times.clone() {
-                self.engine.to_zero().await?;
+                self.engine.rest().await?;
                 sleep(Duration::from_secs(seconds.into())).await;
                 let mut functions = COMPARED;
                 functions.shuffle(&mut self.rng);
@@ -226,30 +229,41 @@ impl Rounds<'_> {
         self.keep(part, name, &case.note, &asked, n);
         if n > 0 && asked.answer.is_ok() {
             let told = self.engine.told(function, &asked).await?;
-            if let Some(sample) = self.results.series(part, name).samples.last_mut() {
+            let series = self.results.series(part, name);
+            if told.early {
+                series.samples.pop();
+                series.failures.push(Failure {
+                    round: n,
+                    after_ms: round(asked.took_ms),
+                    why: "left out: the engine had begun to start it before the request".to_owned(),
+                });
+            } else if let Some(sample) = series.samples.last_mut() {
                 sample.started = told.started;
                 *sample = std::mem::take(sample).with_phases(told.phases);
             }
         }
-        if self.engine.ends_each() {
+        if self.engine.ends_each() && part != Part::Idle {
             self.engine.to_zero().await?;
         }
         Ok(())
     }
 
-    /// Whether these functions are at zero. If they are not, that is a failure of the measurement, and counted.
+    /// Whether these functions are at zero. An engine may replace one that was ended, so it is tried again. If they
+    /// do not stay at zero, that is a failure of the measurement, and counted.
     async fn proved(&mut self, part: Part, name: &str, functions: &[&str], n: u32) -> Result<bool> {
-        let zero = self.engine.are_at_zero(functions).await?;
-        if zero {
-            self.results.zeros += u32::from(n > 0);
-        } else {
-            self.results.series(part, name).failures.push(Failure {
-                round: n,
-                after_ms: 0.0,
-                why: "not asked: a process or pod of it was there".to_owned(),
-            });
+        for _ in 0..TRIES {
+            if self.engine.are_at_zero(functions).await? {
+                self.results.zeros += u32::from(n > 0);
+                return Ok(true);
+            }
+            self.engine.to_zero().await?;
         }
-        Ok(zero)
+        self.results.series(part, name).failures.push(Failure {
+            round: n,
+            after_ms: 0.0,
+            why: "not asked: a process or pod of it was there".to_owned(),
+        });
+        Ok(false)
     }
 
     /// Keeps a request, unless it is one of the first round. A failure is always kept.
