@@ -143,7 +143,7 @@ pub(super) fn section(run: &Run<Results>, diagrams: Option<&[(Part, String)]>) -
         (
             Part::Burst,
             "At the same time",
-            "Different functions, asked at the same time. Starts share the cores. *Each*: the times of all requests. \
+            "Different functions, asked at the same time; those that call others are left out. Starts share the cores. *Each*: the times of all requests. \
              *The last*: the time until all had their answers.",
         ),
         (
