@@ -1,0 +1,7 @@
+//! What is measured, drawn and alerted on, as data.
+//!
+//! [`metrics::ALL`] is the only definition of the metrics: the collector of the local engine counts by it,
+//! and the generator makes the tables of `docs/telemetry.md` and the configuration of a cluster's OpenTelemetry
+//! Collector from it.
+
+pub mod metrics;
