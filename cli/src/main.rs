@@ -15,6 +15,7 @@ mod engine_log;
 mod exit;
 mod foundation;
 mod gateway;
+mod gauges;
 mod generate;
 mod images;
 mod in_process;

@@ -164,7 +164,7 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
 async fn forward(
     pool: &Arc<Pool>,
     mut request: Request<Body>,
-    activation: &mut Activation,
+    activation: &mut Activation<'_>,
 ) -> Result<Response<Body>, Refusal> {
     let function = &pool.function;
     let arrived = Instant::now();

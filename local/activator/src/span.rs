@@ -32,9 +32,13 @@ impl Spans {
     }
 
     /// The span of a request, which becomes the parent of the function's own.
-    pub(crate) fn begin(&self, request: &mut Request<Body>) -> Activation {
+    pub(crate) fn begin(&self, request: &mut Request<Body>) -> Activation<'_> {
+        let attributes = &self.attributes;
         if !self.recorder.is_on() {
-            return Activation(None);
+            return Activation {
+                span: None,
+                attributes,
+            };
         }
         let context = TraceContext::from_headers(request.headers());
         let trace = Trace::begin(&self.recorder, context);
@@ -43,22 +47,30 @@ impl Spans {
         if let Ok(parent) = HeaderValue::try_from(context.to_string()) {
             request.headers_mut().insert(TRACEPARENT, parent);
         }
-        Activation(Some(span))
+        Activation {
+            span: Some(span),
+            attributes,
+        }
     }
 }
 
 /// A request that is being given to an instance.
-pub(crate) struct Activation(Option<Span>);
+pub(crate) struct Activation<'s> {
+    span: Option<Span>,
+    /// Of the request, and of the phases of a start: the function.
+    attributes: &'s Attributes,
+}
 
-impl Activation {
+impl Activation<'_> {
     /// A request got its place at `instance`, for which it had waited since `since`.
     pub(crate) fn placed(&mut self, since: Instant, instance: &Instance, waited: bool) {
-        let Some(span) = &mut self.0 else { return };
+        let Some(span) = &mut self.span else { return };
         if !waited {
             return;
         }
         let trace = span.trace();
         let mut queued = trace.span("queued", Kind::Internal);
+        queued.set_all(self.attributes);
         queued.began_at(since.into_std());
         let queued_trace = queued.trace();
         queued.end();
@@ -76,9 +88,11 @@ impl Activation {
             }
             let start_trace = start.trace();
             let mut spawn = start_trace.span("spawn process", Kind::Internal);
+            spawn.set_all(self.attributes);
             spawn.began_at(began.into_std());
             spawn.end_at(launched.into_std());
             let mut ready_span = start_trace.span("wait until ready", Kind::Internal);
+            ready_span.set_all(self.attributes);
             ready_span.began_at(launched.into_std());
             ready_span.end_at(ready.into_std());
             start.end_at(ready.into_std());
@@ -87,7 +101,7 @@ impl Activation {
 
     /// The answer has begun, or there is none.
     pub(crate) fn answered<B>(self, answer: &Result<Response<B>, Refusal>) {
-        let Some(mut span) = self.0 else { return };
+        let Some(mut span) = self.span else { return };
         match answer {
             Ok(response) => span.set("http.response.status_code", response.status().as_u16()),
             Err(refusal) => span.fail(refusal.code(), &refusal.detail),

@@ -198,12 +198,9 @@ impl State {
         let wanted =
             |part: &Part<'_>| part.span.is_sampled() || part.span.failed || part.span.is_cold();
         let kept = parts.len() > 1 || parts.iter().any(wanted);
-        // The activator starts functions; its span of a request names the one.
-        let activated = parts.iter().find_map(|part| part.span.activated());
         for part in &parts {
             let service = part.resource.service.as_str();
-            let started = activated.unwrap_or(service);
-            self.metrics.count(service, started, &part.span, kept);
+            self.metrics.count(service, &part.span, kept);
             if kept {
                 self.ring
                     .push(part.span.trace, &part.resource, part.raw, now);

@@ -13,6 +13,11 @@ macro_rules! keys {
         impl Key {
             const COUNT: usize = [$($key),*].len();
 
+            /// Its bit in [`Fields::bits`].
+            pub(crate) const fn bit(self) -> u32 {
+                1 << self as u32
+            }
+
             pub(crate) fn of(name: &[u8]) -> Option<Self> {
                 $(if name == $key.as_bytes() { return Some(Self::$name); })*
                 None
@@ -30,6 +35,8 @@ keys! {
     Service = "rpc.service",
     Route = "http.route",
     Breaker = "zerocart.breaker.state",
+    BreakerFrom = "zerocart.breaker.from",
+    BreakerName = "zerocart.breaker.name",
     Resend = "http.request.resend_count",
     Status = "http.response.status_code",
     ErrorType = "error.type",
@@ -39,22 +46,27 @@ keys! {
     Outcome = "zerocart.saga.outcome",
     Order = "zerocart.order.status",
     Cause = "zerocart.order.cause",
+    Unfinished = "zerocart.orders.unfinished",
+    UnfinishedAge = "zerocart.orders.unfinished_age",
     Operation = "zerocart.provider.operation",
     Reply = "zerocart.provider.reply",
 }
 
 /// The values of those attributes that a span has, as texts.
 #[derive(Debug, Default)]
-pub(crate) struct Fields<'a>([Option<Cow<'a, str>>; Key::COUNT]);
+pub(crate) struct Fields<'a> {
+    values: [Option<Cow<'a, str>>; Key::COUNT],
+    bits: u32,
+}
 
 impl<'a> Fields<'a> {
     pub(crate) fn get(&self, key: Key) -> Option<&str> {
-        self.0[key as usize].as_deref()
+        self.values[key as usize].as_deref()
     }
 
-    /// The value, or an empty text.
-    pub(crate) fn text(&self, key: Key) -> &str {
-        self.get(key).unwrap_or_default()
+    /// The attributes that there are, a bit for each ([`Key::bit`]).
+    pub(crate) fn bits(&self) -> u32 {
+        self.bits
     }
 
     pub(crate) fn is(&self, key: Key, value: &str) -> bool {
@@ -62,6 +74,10 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn set(&mut self, key: Key, value: Cow<'a, str>) {
-        self.0[key as usize] = Some(value);
+        self.values[key as usize] = Some(value);
+        self.bits |= key.bit();
     }
 }
+
+// One bit for each.
+const _: () = assert!(Key::COUNT <= 32);

@@ -11,8 +11,6 @@ use crate::{
 
 /// A request that is answered (OpenTelemetry's `SpanKind`).
 pub(crate) const SERVER: u64 = 2;
-/// A request to another system.
-pub(crate) const CLIENT: u64 = 3;
 
 /// A span that has been read.
 #[derive(Debug, Default)]
@@ -79,12 +77,6 @@ impl<'a> Span<'a> {
 
     pub(crate) fn is_cold(&self) -> bool {
         self.fields.is(Key::ColdStart, "true")
-    }
-
-    /// The function that a request was given to; none if this is no span of the activator's.
-    pub(crate) fn activated(&self) -> Option<&str> {
-        let callee = self.fields.get(Key::Callee);
-        callee.filter(|_| self.fields.get(Key::Service).is_none())
     }
 
     pub(crate) fn seconds(&self) -> f64 {
