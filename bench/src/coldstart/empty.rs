@@ -113,8 +113,7 @@ mod tests {
     #[test]
     fn the_empty_function_is_like_a_service_of_the_edge() {
         let path = binaries::workspace_root().join("knative/edge/grpc-reflection.yaml");
-        let manifest =
-            manifest_of(&fs::read_to_string(path).unwrap(), "6s", "dev.local/x:1").unwrap();
+        let manifest = manifest_of(&fs::read_to_string(path).unwrap(), "6s", IMAGE).unwrap();
         assert!(!manifest.contains(LIKE), "{manifest}");
         assert!(
             manifest.contains(&format!("image: {IMAGE}\n")),

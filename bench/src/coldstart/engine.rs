@@ -23,6 +23,8 @@ pub(super) enum Engine {
 pub(super) struct Told {
     /// How many functions started.
     pub(super) started: usize,
+    /// Whether the function's process began before the request came: the engine has replaced one that was ended.
+    pub(super) early: bool,
     /// None if spans are missing.
     pub(super) phases: Option<Phases>,
 }
@@ -63,6 +65,14 @@ impl Engine {
     pub(super) async fn to_zero(&self) -> Result<()> {
         match self {
             Self::Local(local) => local.to_zero().await,
+            Self::Knative(knative) => knative.to_zero().await,
+        }
+    }
+
+    /// Waits until the engine itself has ended all functions.
+    pub(super) async fn rest(&self) -> Result<()> {
+        match self {
+            Self::Local(local) => local.rest().await,
             Self::Knative(knative) => knative.to_zero().await,
         }
     }

@@ -247,6 +247,9 @@ impl Knative {
         }
         Ok(Told {
             started: all.len(),
+            early: start
+                .as_ref()
+                .is_some_and(|start| start.from_ns() < asked.from_ns),
             phases: start.map(|start| phases(&start, asked)),
         })
     }

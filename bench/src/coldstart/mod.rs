@@ -88,7 +88,7 @@ pub(crate) struct Args {
         long,
         value_name = "SECONDS,…",
         value_delimiter = ',',
-        default_value = "0,2,15"
+        default_value = "0,10"
     )]
     idle: Vec<u32>,
     /// No further round begins after so many seconds; each part gets its share

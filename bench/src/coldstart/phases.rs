@@ -133,6 +133,15 @@ impl Spans {
         Some(cuts)
     }
 
+    /// Whether the process of a function began before the request reached the activator.
+    pub(super) fn is_early(&self, function: &str, service: &str) -> bool {
+        let activate = self.named("activator", &format!("activate {function}"));
+        let process = self.named(service, "process start");
+        activate.zip(process).is_some_and(|(activate, process)| {
+            process.start_time_unix_nano < activate.start_time_unix_nano
+        })
+    }
+
     /// How long the process of this function took to begin.
     pub(super) fn process(&self, service: &str) -> Vec<(String, f64)> {
         let names = ["process start", "listen", "first database session"];
@@ -244,6 +253,7 @@ mod tests {
         let export = serde_json::from_value(json!({ "resourceSpans": spans })).unwrap();
         let spans = Spans::of(export);
         assert_eq!(spans.cold_starts(), 1);
+        assert!(!spans.is_early("get-product", "get-product"));
         let cuts = spans
             .local_cuts("get-product", "get-product", false)
             .unwrap();

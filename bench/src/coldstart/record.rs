@@ -18,6 +18,9 @@ pub(super) struct Results {
     /// How often zero was proved before a request, and what proved it.
     pub(super) zeros: u32,
     pub(super) proof: String,
+    /// Requests that were left out and repeated: the engine had begun to start the function by itself.
+    #[serde(default)]
+    pub(super) repeated: u32,
     pub(super) series: Vec<Series>,
 }
 

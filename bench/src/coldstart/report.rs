@@ -143,7 +143,7 @@ pub(super) fn section(run: &Run<Results>, diagrams: Option<&[(Part, String)]>) -
         (
             Part::Burst,
             "At the same time",
-            "Different functions, asked at the same time. Starts share the cores. *Each*: the times of all requests. \
+            "Different functions, asked at the same time; those that call others are left out. Starts share the cores. *Each*: the times of all requests. \
              *The last*: the time until all had their answers.",
         ),
         (
@@ -205,6 +205,14 @@ fn about(run: &Run<Results>) -> String {
         "\n\nZero was proved {} times, before each request that counts: {}.",
         results.zeros, results.proof
     );
+    if results.repeated > 0 {
+        let _ = write!(
+            text,
+            " {} requests were left out and repeated: their traces show that the engine had begun to start the \
+             function before they came, to replace the process that was ended.",
+            results.repeated
+        );
+    }
     if !results.note.is_empty() {
         let _ = write!(text, "\n\n**{}**", results.note);
     }

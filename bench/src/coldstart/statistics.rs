@@ -71,7 +71,8 @@ pub(super) enum Modes {
     Unknown,
     /// One, with the probability of so clear a second bump by chance.
     One { p: f64 },
-    /// Two: where they are, the share of the smaller one, and the same probability.
+    /// Two: the medians of the times on both sides of the valley between them, the share of the smaller side, and
+    /// the same probability.
     Two { at: [f64; 2], share: f64, p: f64 },
 }
 
@@ -114,11 +115,11 @@ pub(super) fn modes(sample: &[f64], seed: u64) -> Modes {
     match found.as_deref() {
         Some([first, .., last]) => {
             let valley = valley(&logs, critical * 0.98, *first, *last);
-            let below = logs.iter().filter(|x| **x < valley).count() as f64 / n as f64;
-            let share = below.min(1.0 - below);
+            let (low, high) = logs.split_at(logs.partition_point(|x| *x < valley));
+            let share = low.len().min(high.len()) as f64 / n as f64;
             match share >= LEAST_SHARE {
                 true => Modes::Two {
-                    at: [first.exp(), last.exp()],
+                    at: [median(low).exp(), median(high).exp()],
                     share,
                     p,
                 },

@@ -127,7 +127,7 @@ fn a_mark_that_is_missing_joins_two_phases() {
         milliseconds(&starts[0])[1..3],
         [
             ("schedule pod", 23),
-            ("make sandbox, start containers", 539)
+            ("make sandbox, start containers", 538)
         ]
     );
     // The watch tells of the node, a little later, if the scheduler's event does not come.
