@@ -8,10 +8,11 @@
 //! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function.
 //!
 //! Made from them, one module each: [`knative`], [`kustomize`], [`postgres`], [`kong`], [`lambda`],
-//! [`source`] and [`docs`].
+//! [`source`] and [`docs`]. [`collector`] is made from the table of metrics.
 //! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
 
 pub mod budget;
+pub mod collector;
 pub mod docs;
 pub mod files;
 pub mod knative;
@@ -66,6 +67,7 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     outputs.extend(kustomize::render(sources, &units, &settings, &outputs));
     outputs.push(postgres::render(&units));
     outputs.push(kong::render(&units, sources.edge));
+    outputs.push(collector::render());
     outputs.extend(lambda::render(&units));
     let template = lambda::template(&units, sources.edge).map_err(|message| {
         vec![Invalid {
