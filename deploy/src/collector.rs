@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use zerocart_observability::metrics::{self, ALL, Kind, Label, Metric, Source, Value};
 
-use crate::{Output, text::head};
+use crate::{Output, Unit, text::head};
 use statements::Labels;
 
 /// The histogram that span_metrics makes of all spans, and its counter beside it.
@@ -38,6 +38,18 @@ pub fn render() -> Output {
         .replace("{drop_series}", &list(8, &drop_series()))
         .replace("{rename}", &list(10, &rename(&labels)));
     Output::file("observability/collector.yaml", text)
+}
+
+/// `observability/lambda.yaml`: where the lines are on AWS Lambda.
+pub fn lambda(units: &[Unit]) -> Output {
+    let groups: String = units
+        .iter()
+        .map(|unit| format!("          /aws/lambda/{}:\n", unit.name))
+        .collect();
+    let text = LAMBDA
+        .replace("{head}", &head("#", "proto/"))
+        .replace("{groups}", &groups);
+    Output::file("observability/lambda.yaml", text)
 }
 
 /// The metrics that are made of spans.
@@ -212,6 +224,8 @@ fn list(indent: usize, items: &[String]) -> String {
 }
 
 const TEMPLATE: &str = include_str!("collector/template.yaml");
+
+const LAMBDA: &str = include_str!("collector/lambda.yaml");
 
 #[cfg(test)]
 mod tests {

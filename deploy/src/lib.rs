@@ -68,6 +68,7 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     outputs.push(postgres::render(&units));
     outputs.push(kong::render(&units, sources.edge));
     outputs.push(collector::render());
+    outputs.push(collector::lambda(&units));
     outputs.extend(lambda::render(&units));
     let template = lambda::template(&units, sources.edge).map_err(|message| {
         vec![Invalid {
