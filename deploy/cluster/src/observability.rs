@@ -273,7 +273,8 @@ async fn with_content(
     pod["metadata"]["annotations"][CONTENT] = json!(documents::hash(&content.concat()));
     let volumes = pod["spec"]["volumes"].as_array_mut();
     for volume in volumes.into_iter().flatten() {
-        if let Some(sources) = volume["projected"]["sources"].as_array_mut() {
+        let sources = volume.pointer_mut("/projected/sources");
+        if let Some(sources) = sources.and_then(Value::as_array_mut) {
             sources.extend(
                 names
                     .iter()
