@@ -30,7 +30,7 @@ use super::super::{
 /// of more than 16 KiB is divided: its parts have the tag `P`, and the last one `F`.
 pub(super) fn write_log(folder: &Path, function: &str, text: &str) {
     let folder = folder.join(format!(
-        "zerocart_{function}-00001-deployment-x_{function}/user-container"
+        "zerocart_{function}-00001-deployment-x_0b5c/user-container"
     ));
     fs::create_dir_all(&folder).expect("a folder can be made");
     let mut lines = String::new();
