@@ -133,6 +133,10 @@ bench *args:
 bench-chain *args:
     cargo run --release --package zerocart-bench -- chain {{args}}
 
+# Report cold starts and where their time goes, in docs/benchmarks/coldstart.md: --engine knative, --rounds, --limit, …
+coldstart-report *args:
+    cargo run --release --package zerocart-bench -- coldstart --write {{args}}
+
 # Measure orders and other requests on a local engine: --against FOLDER, --only PART, --catalogue, --write
 bench-load *args:
     cargo run --release --package zerocart-bench -- load {{args}}

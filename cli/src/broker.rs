@@ -13,7 +13,9 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::task::JoinHandle;
 use zerocart_activator::{Job, Ksvc};
-use zerocart_broker::{Address, Broker, Event, Keeper, Login, Options, Socket};
+use zerocart_broker::{
+    Address, Asker, Broker, Event, Keeper, Login, Observer, Options, Socket, Status,
+};
 use zerocart_local_postgres::{Database, Server};
 use zerocart_postgres::Config;
 use zerocart_registry::CONNECTIONS;
@@ -40,7 +42,24 @@ pub(crate) struct Sessions {
 
 enum Running {
     Process(Keeper),
-    Task(JoinHandle<()>),
+    Task(JoinHandle<()>, Observer),
+}
+
+/// Tells about the sessions.
+#[derive(Clone)]
+pub(crate) enum Teller {
+    Process(Asker),
+    Task(Observer),
+}
+
+impl Teller {
+    /// The sessions now; none while no broker runs.
+    pub(crate) async fn status(&self) -> Option<Status> {
+        match self {
+            Self::Process(asker) => asker.status().await,
+            Self::Task(observer) => Some(observer.status()),
+        }
+    }
 }
 
 impl Sessions {
@@ -82,7 +101,8 @@ impl Sessions {
         let listener = socket.listener()?;
         let running = if in_process {
             let broker = Broker::new(listener, options)?;
-            Running::Task(tokio::spawn(broker.serve()))
+            let observer = broker.observer();
+            Running::Task(tokio::spawn(broker.serve()), observer)
         } else {
             let program = std::env::current_exe().context("this program has no path")?;
             let path = data.logs().join("broker.log");
@@ -103,11 +123,19 @@ impl Sessions {
         &self.urls
     }
 
+    /// What tells about the sessions.
+    pub(crate) fn teller(&self) -> Teller {
+        match &self.running {
+            Running::Process(keeper) => Teller::Process(keeper.asker()),
+            Running::Task(_, observer) => Teller::Task(observer.clone()),
+        }
+    }
+
     /// Ends the broker.
     pub(crate) async fn stop(self) {
         match self.running {
             Running::Process(keeper) => keeper.stop().await,
-            Running::Task(task) => task.abort(),
+            Running::Task(task, _) => task.abort(),
         }
     }
 }

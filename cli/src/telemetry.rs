@@ -9,10 +9,11 @@ use axum::{
 };
 use clap::Args as ClapArgs;
 use http::{HeaderValue, Response, StatusCode, header};
+use zerocart_activator::Activator;
 use zerocart_collector::{Collector, Filter, FilterError, Forwarding, Options, Target};
 use zerocart_core::Env;
 
-use crate::status::json;
+use crate::{broker::Teller, gauges, status::json};
 
 /// The headers of what is forwarded, in OpenTelemetry's variable for them. They are secret, so they are no
 /// option: arguments can be read by other users.
@@ -60,9 +61,11 @@ pub(crate) fn forward(collector: &Collector, target: Option<Target>) -> Result<O
 }
 
 /// `GET /traces`, `GET /traces.json`, `GET /traces/{id}`, and `GET /metrics`, to whose text that of the gateway
-/// is added.
+/// and of the engine's state are added.
 pub(crate) fn router(
     collector: Collector,
+    activator: Activator,
+    sessions: Teller,
     gateway: impl Fn() -> String + Clone + Send + Sync + 'static,
 ) -> Router {
     let (of_list, of_export, of_trace) = (collector.clone(), collector.clone(), collector.clone());
@@ -96,8 +99,10 @@ pub(crate) fn router(
         }
     };
     let metrics = async move || {
+        let sessions = sessions.status().await;
+        let state = gauges::text(&activator.status(), sessions.as_ref());
         // The gateway's ends with the mark that ends all.
-        let text = format!("{}{}", collector.metrics_text(), gateway());
+        let text = format!("{}{state}{}", collector.metrics_text(), gateway());
         typed(text.into_bytes(), OPEN_METRICS)
     };
     Router::new()

@@ -253,8 +253,14 @@ impl Up {
         let telling = {
             let (gateway, mut ended) = (Arc::clone(&gateway), ended);
             let metrics = move || gateway.metrics_text();
-            let router = status::router(self.activator.clone(), jobs.clone(), reload)
-                .merge(telemetry::router(self.collector, metrics));
+            let router = status::router(self.activator.clone(), jobs.clone(), reload).merge(
+                telemetry::router(
+                    self.collector,
+                    self.activator.clone(),
+                    self.sessions.teller(),
+                    metrics,
+                ),
+            );
             tokio::spawn(async move {
                 let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
                 axum::serve(status, router)

@@ -7,8 +7,8 @@
 //! - [`settings`]: one `functions.toml` per domain beside its code, with what is a decision;
 //! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function.
 //!
-//! Made from them, one module each: [`knative`], [`kustomize`], [`postgres`], [`kong`], [`lambda`],
-//! [`source`] and [`docs`]. [`collector`] is made from the table of metrics.
+//! Made from them, one module each: [`knative`], [`kustomize`], [`observability`], [`postgres`], [`kong`],
+//! [`lambda`], [`source`] and [`docs`]. [`collector`] is made from the table of metrics.
 //! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
 
 pub mod budget;
@@ -19,6 +19,7 @@ pub mod knative;
 pub mod kong;
 pub mod kustomize;
 pub mod lambda;
+pub mod observability;
 pub mod output;
 pub mod postgres;
 pub mod settings;
@@ -66,6 +67,7 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     let mut outputs = knative::render(sources, &units, &settings);
     outputs.extend(kustomize::render(sources, &units, &settings, &outputs));
     outputs.push(postgres::render(&units));
+    outputs.push(observability::render(sources.version));
     outputs.push(kong::render(&units, sources.edge));
     outputs.push(collector::render());
     outputs.push(collector::lambda(&units));

@@ -4,6 +4,7 @@
 //! Nothing in the namespace is kept when it is removed.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -48,7 +49,10 @@ const KNATIVE: &str = "config-observability";
 
 /// What a deployment puts into other namespaces for it.
 const ELSEWHERE: [(&str, &str); 2] = [
-    ("networkpolicy/spans", names::FUNCTIONS),
+    (
+        "networkpolicy/spans,rolebinding/coldstart,role/coldstart",
+        names::FUNCTIONS,
+    ),
     (
         "networkpolicy/spans-and-metrics,service/kong-metrics,service/gateway-metrics",
         names::EDGE,
@@ -60,6 +64,8 @@ const ELSEWHERE: [(&str, &str); 2] = [
 pub struct Files {
     /// The folder of the manifests.
     pub manifests: PathBuf,
+    /// The manifest of what writes the phases of cold starts.
+    pub coldstart: PathBuf,
     /// The folder of what the programs read: `observability`.
     pub content: PathBuf,
     /// The Collector's chart; none for the official one.
@@ -76,12 +82,17 @@ pub async fn is_there(kubectl: &Kubectl) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Installs it, or changes what differs.
+/// Installs it, or changes what differs. `images` are those that were built.
 ///
 /// # Errors
 ///
 /// When the server or helm refuses, or a part of it does not start.
-pub async fn install(kubectl: &Kubectl, progress: &Progress, files: &Files) -> Result<String> {
+pub async fn install(
+    kubectl: &Kubectl,
+    progress: &Progress,
+    files: &Files,
+    images: &BTreeMap<String, String>,
+) -> Result<String> {
     let mut applied = kubectl
         .apply(&documents::read(
             &files.manifests.join("observability.yaml"),
@@ -91,6 +102,9 @@ pub async fn install(kubectl: &Kubectl, progress: &Progress, files: &Files) -> R
     applied += prometheus(kubectl, files).await?;
     applied += jaeger(kubectl, files).await?;
     applied += grafana(kubectl, files).await?;
+    let mut coldstart = documents::read(&files.coldstart)?;
+    documents::use_images(&mut coldstart, images)?;
+    applied += kubectl.apply(&coldstart).await?;
     let mut said = applied.to_string();
     if matches!(knative::look(kubectl).await?, Found::Ours { .. }) {
         trace_knative(kubectl, true).await?;
@@ -100,7 +114,7 @@ pub async fn install(kubectl: &Kubectl, progress: &Progress, files: &Files) -> R
     if kubectl.mode() == Mode::Change {
         let wait = Wait::new(kubectl, progress, names::OBSERVABILITY, START);
         wait.daemonset("collector-agent").await?;
-        for part in ["jaeger", "prometheus", "grafana"] {
+        for part in ["jaeger", "prometheus", "grafana", "coldstart"] {
             wait.deployment(part).await?;
         }
     }
@@ -224,12 +238,11 @@ async fn collector(kubectl: &Kubectl, files: &Files) -> Result<Applied> {
 
 async fn prometheus(kubectl: &Kubectl, files: &Files) -> Result<Applied> {
     let text = documents::text(&files.content.join("prometheus.yml"))?;
-    let mut data = json!({ "prometheus.yml": text });
-    let alerts = files.content.join("alerts.yaml");
-    if alerts.is_file() {
-        data["rules-alerts.yaml"] = documents::text(&alerts)?.into();
-    }
-    let config = config_map("prometheus", data);
+    let rules = documents::text(&files.content.join("alerts.yaml"))?;
+    let config = config_map(
+        "prometheus",
+        json!({ "prometheus.yml": text, "rules-alerts.yaml": rules }),
+    );
     with_content(kubectl, files, "prometheus", vec![config]).await
 }
 
@@ -295,11 +308,8 @@ fn config_map(name: &str, data: Value) -> Value {
     })
 }
 
-/// The JSON files of a folder, by name; none where there is no such folder.
+/// The JSON files of a folder, by name.
 fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
     let unread = |error: std::io::Error| {
         Problem::new(format!("{} cannot be read", folder.display())).because(error)
     };

@@ -1,7 +1,7 @@
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use uuid::Uuid;
-use zerocart_core::{Call, Error, Invalid, Job, Setup, job::Summary};
+use zerocart_core::{Call, Error, Invalid, Job, Setup, job::Summary, trace::Kind};
 use zerocart_postgres::{Database, Options};
 use zerocart_proto::rpc::{JobInfo, RECOVER_ORDERS};
 
@@ -30,6 +30,7 @@ impl Job for RecoverOrders {
     }
 
     async fn run(&self, cx: &Call) -> Result<Summary, Error> {
+        self.look(cx).await?;
         let mut counts = Counts::default();
         loop {
             let due = self.driver.store.due(cx, BATCH).await?;
@@ -59,6 +60,17 @@ impl Counts {
 }
 
 impl RecoverOrders {
+    /// Tells how many orders have not ended, before this run changes that: also a run that never ends tells it.
+    async fn look(&self, cx: &Call) -> Result<(), Error> {
+        let mut span = cx.trace.span("look for unfinished orders", Kind::Internal);
+        let (orders, seconds) = self.driver.store.unfinished(&cx.under(&span)).await?;
+        span.set("zerocart.orders.unfinished", orders);
+        span.set("zerocart.orders.unfinished_age", seconds);
+        span.end();
+        cx.trace.flush();
+        Ok(())
+    }
+
     /// Drives orders that are due. Whether one of them came further, so that a look for more is
     /// worthwhile.
     async fn drive(&self, cx: &Call, due: Vec<Uuid>, counts: &mut Counts) -> bool {

@@ -149,6 +149,18 @@ const DUE: &str = "\
     SELECT id FROM orders WHERE step <> 'ended' AND lease_until <= clock_timestamp() \
     ORDER BY lease_until LIMIT $1";
 
+/// How many orders have not ended, and the longest time in seconds that one of them has been in its step. A
+/// driver that takes an order over records the step once more; its time is that of the first.
+const UNFINISHED: &str = "\
+    SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(since))::bigint, 0) \
+    FROM orders, LATERAL ( \
+        SELECT min(began_at) AS since FROM order_steps \
+        WHERE order_id = orders.id AND number > coalesce( \
+            (SELECT max(number) FROM order_steps \
+             WHERE order_id = orders.id AND step <> orders.step), 0) \
+    ) AS present \
+    WHERE step <> 'ended'";
+
 /// What a user's latest order says about a new one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Latest {
@@ -391,6 +403,13 @@ impl Store {
         let session = self.database.session(cx).await?;
         session.execute(ASK_CANCEL, &[&id]).await?;
         Ok(())
+    }
+
+    /// How many orders have not ended, and for how many seconds the slowest of them has been in its step.
+    pub(crate) async fn unfinished(&self, cx: &Call) -> Result<(i64, i64), Error> {
+        let session = self.database.session(cx).await?;
+        let row = session.query_one(UNFINISHED, &[]).await?;
+        Ok((row.get(0), row.get(1)))
     }
 
     /// The orders that nobody drives, the longest abandoned first.

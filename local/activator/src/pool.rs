@@ -152,6 +152,7 @@ impl Pool {
         FunctionStatus {
             name: self.function.name.clone(),
             instances: instances.collect(),
+            max_instances: self.function.limits.max,
             held: state.queue.len(),
             requests: state.requests,
             cold_starts: state.cold_starts,

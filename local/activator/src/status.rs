@@ -9,6 +9,9 @@ pub struct FunctionStatus {
     pub name: String,
     /// Its instances; none when it is at zero.
     pub instances: Vec<InstanceStatus>,
+    /// The most instances that it may have.
+    #[serde(default)]
+    pub max_instances: usize,
     /// Requests that wait for an instance.
     pub held: usize,
     /// Requests since the engine started.

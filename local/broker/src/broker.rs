@@ -4,7 +4,7 @@ use std::{io, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
-use crate::{Options, client, pool::Pool};
+use crate::{Options, Status, client, pool::Pool};
 
 /// The pause after a connection could not be accepted, which is when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -14,6 +14,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Broker {
     listener: tokio::net::UnixListener,
     pool: Arc<Pool>,
+}
+
+/// Tells about the sessions of a broker. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Observer(Arc<Pool>);
+
+impl Observer {
+    /// The sessions now.
+    pub fn status(&self) -> Status {
+        self.0.status()
+    }
 }
 
 impl Broker {
@@ -29,6 +40,11 @@ impl Broker {
             listener: tokio::net::UnixListener::from_std(listener)?,
             pool: Arc::new(Pool::new(options)),
         })
+    }
+
+    /// What can be asked for the sessions while the broker serves.
+    pub fn observer(&self) -> Observer {
+        Observer(Arc::clone(&self.pool))
     }
 
     /// Serves for ever. If the future is dropped, all connections are closed.

@@ -52,12 +52,14 @@ mod relay;
 mod scan;
 mod server;
 mod socket;
+mod status;
 mod stream;
 mod wire;
 
 pub use address::Address;
-pub use broker::Broker;
+pub use broker::{Broker, Observer};
 pub use options::{Login, Options};
-pub use process::{Event, Keeper, run};
+pub use process::{Asker, Event, Keeper, run};
 pub use server::APPLICATION_NAME;
 pub use socket::Socket;
+pub use status::{RoleStatus, Status};

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    Login, Options,
+    Login, Options, RoleStatus, Status,
     lease::Leases,
     server::{Key, Session},
     wire::Refusal,
@@ -58,6 +58,9 @@ struct Role {
     password: hmac::Tag,
     /// One for each client of the role that has a session.
     seats: Arc<Semaphore>,
+    max_sessions: usize,
+    /// Clients that wait for a seat.
+    waiting: AtomicUsize,
 }
 
 /// The right to one session. It is held until the session has been reset or closed.
@@ -73,6 +76,7 @@ impl Pool {
         // A semaphore has a limit, and a bound above the sum means nothing.
         let max_sessions = options.max_sessions.min(Semaphore::MAX_PERMITS);
         let roles = options.logins.iter().map(|login| {
+            let of_role = login.max_sessions.min(max_sessions);
             let role = Role {
                 key: Arc::new(Key {
                     role: login.role.clone(),
@@ -80,7 +84,9 @@ impl Pool {
                     parameters: login.parameters.clone(),
                 }),
                 password: hmac::sign(&comparison, login.password.expose().as_bytes()),
-                seats: Arc::new(Semaphore::new(login.max_sessions.min(max_sessions))),
+                seats: Arc::new(Semaphore::new(of_role)),
+                max_sessions: of_role,
+                waiting: AtomicUsize::new(0),
                 login: login.clone(),
             };
             (login.role.clone(), role)
@@ -95,6 +101,23 @@ impl Pool {
             lent: Notify::new(),
             comparison,
             options,
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let idle = self.idle();
+        let roles = self.roles.iter().map(|(name, role)| RoleStatus {
+            role: name.clone(),
+            lent: role.max_sessions - role.seats.available_permits(),
+            idle: idle.iter().filter(|s| s.key.role == *name).count(),
+            waiting: role.waiting.load(Ordering::Relaxed),
+            limit: role.max_sessions,
+        });
+        let mut roles: Vec<_> = roles.collect();
+        roles.sort_by(|a, b| a.role.cmp(&b.role));
+        Status {
+            max_sessions: self.max_sessions,
+            roles,
         }
     }
 
@@ -140,6 +163,7 @@ impl Pool {
     }
 
     async fn seat(&self, role: &Role) -> Seat {
+        let _waiting = Counted::new(&role.waiting);
         let closed = "the seats are never closed";
         // First that of the role: who waits for it must not keep others from theirs.
         let of_role = Arc::clone(&role.seats).acquire_owned().await.expect(closed);
@@ -231,7 +255,7 @@ impl Pool {
             let free = role.seats.available_permits();
             for _ in 0..self.options.warm.min(free) {
                 // Counted before it is asked whether there is room, so that two never take the same.
-                let warming = Warming::new(&self.warming);
+                let warming = Counted::new(&self.warming);
                 let idle = self.idle().len();
                 if self.sessions(idle) > self.max_sessions {
                     return true;
@@ -251,17 +275,17 @@ impl Pool {
     }
 }
 
-/// Counts a session that is being made.
-struct Warming<'a>(&'a AtomicUsize);
+/// Counts something for as long as it lasts.
+struct Counted<'a>(&'a AtomicUsize);
 
-impl<'a> Warming<'a> {
+impl<'a> Counted<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Warming<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -2,11 +2,12 @@
 //!
 //! The engine and the process share two sockets. Standard input is the listening socket, which the engine
 //! keeps: while no broker runs, clients wait in its backlog. Standard output is a pair of connected sockets:
-//! the engine sends the options, which hold passwords, and then nothing. Its end is the end of the engine, for
-//! any reason, and so of the broker.
+//! the engine sends the options, which hold passwords. After that, each line is a number, and is answered by a
+//! line with this number and the [`Status`]. Its end is the end of the engine, for any reason, and so of the
+//! broker.
 
 use std::{
-    io::{self, Write},
+    io::{self, Write as _},
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
@@ -16,14 +17,14 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::Child,
-    sync::watch,
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Broker, Options};
+use crate::{Broker, Observer, Options, Status, status::Answer};
 
 /// A broker that ran this long is started again at once when it dies.
 const STABLE: Duration = Duration::from_secs(10);
@@ -36,6 +37,12 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// The longest that a broker may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// The longest that a broker may take to tell its status.
+const TELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Those who wait for the status at once. The next ones get none.
+const ASKING: usize = 8;
 
 /// The longest text of options.
 const MAX_OPTIONS: u64 = 1024 * 1024;
@@ -65,6 +72,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Keeper {
     stop: watch::Sender<bool>,
+    asks: mpsc::Sender<oneshot::Sender<Status>>,
     keeping: JoinHandle<()>,
 }
 
@@ -79,10 +87,20 @@ impl Keeper {
         report: impl Fn(Event) + Send + 'static,
     ) -> Self {
         let (stop, stopped) = watch::channel(false);
+        let (asks, asked) = mpsc::channel(ASKING);
         let keeping = tokio::spawn(async move {
-            keep(listener, options, command, report, stopped).await;
+            keep(listener, options, command, report, stopped, asked).await;
         });
-        Self { stop, keeping }
+        Self {
+            stop,
+            asks,
+            keeping,
+        }
+    }
+
+    /// What can be asked for the sessions of the broker.
+    pub fn asker(&self) -> Asker {
+        Asker(self.asks.clone())
     }
 
     /// Ends the process, and waits for its end.
@@ -93,12 +111,26 @@ impl Keeper {
     }
 }
 
+/// Asks the process of a broker about its sessions. Clones ask the same one.
+#[derive(Clone, Debug)]
+pub struct Asker(mpsc::Sender<oneshot::Sender<Status>>);
+
+impl Asker {
+    /// The sessions now; none while no broker runs, and when it does not tell in time.
+    pub async fn status(&self) -> Option<Status> {
+        let (teller, told) = oneshot::channel();
+        self.0.try_send(teller).ok()?;
+        timeout(TELL_TIMEOUT, told).await.ok()?.ok()
+    }
+}
+
 async fn keep(
     listener: UnixListener,
     options: Options,
     command: impl Fn() -> Command,
     report: impl Fn(Event),
     mut stop: watch::Receiver<bool>,
+    mut asks: mpsc::Receiver<oneshot::Sender<Status>>,
 ) {
     let mut pause = Duration::ZERO;
     loop {
@@ -108,10 +140,12 @@ async fn keep(
                 report(Event::Started {
                     pid: child.id().unwrap_or_default(),
                 });
+                let mut control = BufReader::new(control);
                 let ended = tokio::select! {
                     biased;
                     _ = stop.wait_for(|stop| *stop) => None,
                     ended = child.wait() => Some(ended),
+                    () = pass_on(&mut asks, &mut control) => None,
                 };
                 let Some(ended) = ended else {
                     drop(control);
@@ -134,12 +168,47 @@ async fn keep(
     }
 }
 
+/// Passes questions on to the process, and its answers back. It ends when nobody can ask any more, which is when
+/// the keeper is gone.
+async fn pass_on(
+    asks: &mut mpsc::Receiver<oneshot::Sender<Status>>,
+    control: &mut BufReader<tokio::net::UnixStream>,
+) {
+    let mut number = 0;
+    while let Some(teller) = asks.recv().await {
+        number += 1;
+        // Without an answer, the teller is dropped, and the next question has another number.
+        if let Ok(Ok(status)) = timeout(TELL_TIMEOUT, question(control, number)).await {
+            let _ = teller.send(status);
+        }
+    }
+}
+
+async fn question(
+    control: &mut BufReader<tokio::net::UnixStream>,
+    number: u64,
+) -> io::Result<Status> {
+    control.write_all(format!("{number}\n").as_bytes()).await?;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if control.read_line(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // An earlier question may be answered late.
+        let answer: Answer = serde_json::from_str(&line)?;
+        if answer.number == number {
+            return Ok(answer.status);
+        }
+    }
+}
+
 /// Starts the process. It lives as long as the socket that this gives.
 fn spawn(
     listener: &UnixListener,
     options: &Options,
     command: Command,
-) -> io::Result<(Child, UnixStream)> {
+) -> io::Result<(Child, tokio::net::UnixStream)> {
     let (mut control, theirs) = UnixStream::pair()?;
     let mut text = serde_json::to_vec(options)?;
     text.push(b'\n');
@@ -156,7 +225,8 @@ fn spawn(
     // Either it fits into the socket's buffer, or the process reads it.
     control.set_write_timeout(Some(GRACE))?;
     control.write_all(&text)?;
-    Ok((child, control))
+    control.set_nonblocking(true)?;
+    Ok((child, tokio::net::UnixStream::from_std(control)?))
 }
 
 async fn end(mut child: Child) {
@@ -186,10 +256,32 @@ pub async fn run() -> io::Result<()> {
     let mut line = (&mut control).take(MAX_OPTIONS);
     line.read_until(b'\n', &mut options).await?;
     let broker = Broker::new(listener, serde_json::from_slice(&options)?)?;
+    let observer = broker.observer();
     tokio::select! {
         () = broker.serve() => {}
-        // Nothing more is sent: what is read here is the end of the connection.
-        _ = control.read_u8() => {}
+        // An error is the end of the connection, too.
+        _ = tell(control, &observer) => {}
+    }
+    Ok(())
+}
+
+/// Answers questions about the sessions until the connection ends.
+async fn tell(
+    mut control: BufReader<tokio::net::UnixStream>,
+    observer: &Observer,
+) -> io::Result<()> {
+    let mut line = String::new();
+    while control.read_line(&mut line).await? > 0 {
+        let Ok(number) = line.trim_end().parse() else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        line.clear();
+        let mut text = serde_json::to_vec(&Answer {
+            number,
+            status: observer.status(),
+        })?;
+        text.push(b'\n');
+        control.write_all(&text).await?;
     }
     Ok(())
 }

@@ -42,7 +42,6 @@ keys! {
     ErrorType = "error.type",
     Statement = "db.query.summary",
     Database = "db.system.name",
-    Namespace = "db.namespace",
     Step = "zerocart.saga.step",
     Outcome = "zerocart.saga.outcome",
     Order = "zerocart.order.status",
@@ -68,11 +67,6 @@ impl<'a> Fields<'a> {
     /// The attributes that there are, a bit for each ([`Key::bit`]).
     pub(crate) fn bits(&self) -> u32 {
         self.bits
-    }
-
-    /// The value, or an empty text.
-    pub(crate) fn text(&self, key: Key) -> &str {
-        self.get(key).unwrap_or_default()
     }
 
     pub(crate) fn is(&self, key: Key, value: &str) -> bool {

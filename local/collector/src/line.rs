@@ -213,8 +213,8 @@ mod tests {
 
         let statement = &known[0].span;
         assert_eq!(statement.name, "SELECT \"products\" \u{e4}");
-        assert_eq!(statement.fields.text(Key::ErrorType), "57014");
-        assert_eq!(statement.fields.text(Key::Resend), "3");
+        assert_eq!(statement.fields.get(Key::ErrorType), Some("57014"));
+        assert_eq!(statement.fields.get(Key::Resend), Some("3"));
         assert!(statement.failed && !statement.is_cold());
         let call = &known[1].span;
         assert_eq!(statement.parent, Some(call.id));

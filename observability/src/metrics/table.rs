@@ -43,7 +43,7 @@ const RETRY: &[Condition] = &[
     Has("rpc.service"),
     Has("http.request.resend_count"),
 ];
-// The state is kept in a database for all callers there, so it belongs to none of them.
+// All callers of a domain share the state, so it belongs to none of them.
 const TRANSITION: &[Condition] = &[Has("zerocart.breaker.from")];
 const STATEMENT: &[Condition] = &[Has("db.query.summary")];
 const SESSION_WAIT: &[Condition] = &[Has("db.system.name"), Lacks("db.query.summary")];
@@ -70,7 +70,6 @@ const JOB_NAME: Label = label("job", &[Field::Service]);
 const PROTOCOL: Label = label("protocol", &[Attribute("zerocart.protocol")]);
 const CODE: Label = label("code", &[Attribute("zerocart.code")]);
 const CALLEE: Label = label("callee", &[Attribute("faas.invoked_name")]);
-const BREAKER_DATABASE: Label = label("database", &[Attribute("db.namespace")]);
 const BREAKER_NAME: Label = label("callee", &[Attribute("zerocart.breaker.name")]);
 const ERROR_TYPE: Label = label("error_type", &[Attribute("error.type")]);
 const STATEMENT_NAME: Label = label("statement", &[Attribute("db.query.summary")]);
@@ -200,7 +199,6 @@ pub const ALL: &[Metric] = &[
         "Changes of the state of a circuit breaker; the function is the one that caused them",
         &[
             FUNCTION,
-            BREAKER_DATABASE,
             BREAKER_NAME,
             label("from", &[Attribute("zerocart.breaker.from")]),
             label("to", &[Attribute("zerocart.breaker.state")]),
@@ -210,7 +208,7 @@ pub const ALL: &[Metric] = &[
     newest(
         ("breaker_state", Unit::None),
         "The state of a circuit breaker since its last change: 0 closed, 1 half-open, 2 open",
-        &[BREAKER_DATABASE, BREAKER_NAME],
+        &[BREAKER_NAME],
         TRANSITION,
         Value::Place("zerocart.breaker.state", BREAKER_STATES),
     ),
@@ -244,14 +242,14 @@ pub const ALL: &[Metric] = &[
     ),
     newest(
         ("orders_unfinished", Unit::None),
-        "Orders that had not ended when recover-orders ran last",
+        "Orders that had not ended when recover-orders began its last run",
         &[],
         UNFINISHED,
         Value::Attribute("zerocart.orders.unfinished"),
     ),
     newest(
         ("orders_unfinished_age", Seconds),
-        "The age of the oldest of them, or 0",
+        "The longest time that one of them has been in its step, or 0",
         &[],
         UNFINISHED_AGE,
         Value::Attribute("zerocart.orders.unfinished_age"),

@@ -8,9 +8,13 @@ use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
-use zerocart_core::{Invalid, Setup, error::chain};
+use zerocart_core::{
+    Invalid, Setup,
+    error::chain,
+    trace::{Kind, Recorder, Trace, TraceContext},
+};
 use zerocart_resilience::breaker::{
-    self,
+    self, Transition,
     shared::{BoxError, BoxFuture, Changed, Config, Loaded, Shared, Step, Store},
     state::{Machine, Phase},
 };
@@ -109,6 +113,8 @@ pub fn shared_breaker(
             "a circuit breaker changed its state"
         );
     });
+    let recorder = setup.recorder();
+    breaker.on_caused(move |transition| record(&recorder, name, transition));
     let listener = Listener {
         name,
         tell: Box::new(breaker.listener()),
@@ -120,6 +126,16 @@ pub fn shared_breaker(
         warming.warm_up().await;
     });
     Ok(breaker)
+}
+
+/// A trace of one span for a change of the state of a breaker. The call that caused it may have been answered.
+pub(crate) fn record(recorder: &Recorder, name: &'static str, transition: Transition) {
+    let trace = Trace::begin(recorder, TraceContext::new());
+    let mut span = trace.root("circuit breaker", Kind::Internal);
+    span.set("zerocart.breaker.name", name);
+    span.set("zerocart.breaker.from", transition.from.as_str());
+    span.set("zerocart.breaker.state", transition.to.as_str());
+    span.end();
 }
 
 /// A breaker of this process, which is told what was read of it.

@@ -18,7 +18,11 @@ use zerocart_resilience::{
 };
 
 use crate::{
-    Config, Recycling, Session, breaker::Listener, connect, connect::Transport, read::Shared,
+    Config, Recycling, Session,
+    breaker::{Listener, record},
+    connect,
+    connect::Transport,
+    read::Shared,
 };
 
 /// What a function wants of its database beyond the environment's settings.
@@ -242,7 +246,9 @@ fn observe(breaker: &Breaker, setup: &mut Setup) {
             gauge.clone(),
         );
     });
+    let recorder = setup.recorder();
     breaker.on_transition(move |transition| {
+        record(&recorder, "database", transition);
         gauge.set(match transition.to {
             breaker::State::Closed => 0,
             breaker::State::HalfOpen => 1,

@@ -111,7 +111,7 @@ impl Deployment {
         self.prepare_cluster().await?;
         let images = progress.step("images", self.images()).await?;
         progress.step("namespaces", self.namespaces()).await?;
-        let observed = self.observability(&split).await?;
+        let observed = self.observability(&images, &split).await?;
         let renewed = progress.step("database", self.database()).await?;
         let admin = progress.step("provision", self.provision(&images)).await?;
         let keys = progress.step("keys", self.keys()).await?;

@@ -59,6 +59,12 @@ async fn a_broker_that_is_killed_is_started_again_and_loses_nobody_who_waits() {
         assert!(!pids.contains(&pid));
         pids.push(pid);
         let session = backend(&client).await;
+        let status = keeper.asker().status().await.unwrap();
+        let role = status.roles.iter().find(|r| r.role == world.logins[0].role);
+        let role = role.unwrap();
+        assert_eq!((role.lent, role.waiting), (1, 0), "{status:?}");
+        assert_eq!(role.limit, world.logins[0].max_sessions, "{status:?}");
+        assert_eq!(status.max_sessions, world.options().max_sessions);
         client
             .batch_execute("BEGIN; SELECT pg_advisory_lock(4711)")
             .await

@@ -1,6 +1,7 @@
 //! Whole stories: the real engine, its real functions, a real PostgreSQL, over real sockets.
 
 mod access;
+mod coldstart;
 mod edge;
 mod forged;
 mod grpcio;

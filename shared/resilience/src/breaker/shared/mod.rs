@@ -88,6 +88,8 @@ struct Inner {
     /// Held by the caller that reads, so that the others wait for the same answer.
     turn: tokio::sync::Mutex<()>,
     listeners: Mutex<Vec<Listener>>,
+    /// Told of the transitions that this process causes.
+    witnesses: Mutex<Vec<Listener>>,
 }
 
 #[derive(Default)]
@@ -145,6 +147,7 @@ impl Shared {
                 seen: Mutex::default(),
                 turn: tokio::sync::Mutex::default(),
                 listeners: Mutex::default(),
+                witnesses: Mutex::default(),
             }),
         })
     }
@@ -165,6 +168,12 @@ impl Shared {
     /// is seen. The breaker is not locked meanwhile.
     pub fn on_transition(&self, listener: impl Fn(Transition) + Send + Sync + 'static) {
         lock(&self.inner.listeners).push(Arc::new(listener));
+    }
+
+    /// Calls `listener` at every transition that this process causes, from now on. Of all the processes that
+    /// share the breaker, one causes a transition.
+    pub fn on_caused(&self, listener: impl Fn(Transition) + Send + Sync + 'static) {
+        lock(&self.inner.witnesses).push(Arc::new(listener));
     }
 
     /// Reads the state once, for the start of a process. A failure is only logged.
@@ -309,6 +318,9 @@ impl Shared {
         let limit = self.inner.config.write_timeout;
         let changed = self.bounded(limit, self.inner.store.change(step)).await?;
         self.learn(changed.after, changed.now);
+        if let Some(transition) = changed.after.transition_from(&changed.before) {
+            tell(&self.inner.witnesses, transition);
+        }
         Some(changed)
     }
 
@@ -356,11 +368,16 @@ impl Shared {
             before.map_or(Machine::new(), |before| before.machine)
         };
         if let Some(transition) = machine.transition_from(&before) {
-            let listeners = lock(&self.inner.listeners).clone();
-            for listener in listeners {
-                listener(transition);
-            }
+            tell(&self.inner.listeners, transition);
         }
+    }
+}
+
+/// Without the lock: a listener may add others.
+fn tell(listeners: &Mutex<Vec<Listener>>, transition: Transition) {
+    let listeners = lock(listeners).clone();
+    for listener in listeners {
+        listener(transition);
     }
 }
 
