@@ -5,12 +5,14 @@
 //!
 //! - the descriptors of `proto/` (names, routes, access, limits of time, calls);
 //! - [`settings`]: one `functions.toml` per domain beside its code, with what is a decision;
-//! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function.
+//! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function;
+//! - the crate `zerocart-observability`: metrics, boards and alerts.
 //!
 //! Made from them, one module each: [`knative`], [`kustomize`], [`postgres`], [`kong`], [`lambda`],
-//! [`source`] and [`docs`].
+//! [`source`], [`docs`], [`boards`] and [`rules`].
 //! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
 
+pub mod boards;
 pub mod budget;
 pub mod docs;
 pub mod files;
@@ -20,6 +22,7 @@ pub mod kustomize;
 pub mod lambda;
 pub mod output;
 pub mod postgres;
+pub mod rules;
 pub mod settings;
 pub mod source;
 mod text;
@@ -76,6 +79,8 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     outputs.push(template);
     outputs.extend(source::render(&units));
     outputs.extend(docs::render(&units));
+    outputs.extend(boards::render());
+    outputs.push(rules::render());
     outputs.sort_by(|a, b| (&a.path, &a.region).cmp(&(&b.path, &b.region)));
     Ok(outputs)
 }
