@@ -108,6 +108,14 @@ fuzz target seconds="300" *args: tools
 secrets: tools
     python3 .ci/find-secrets.py
 
+# Build the OpenTelemetry Collector of the tests from its Go modules, into target/tools
+collector:
+    observability/build/collector
+
+# Have a real OpenTelemetry Collector keep and count what functions write
+collector-test: collector
+    cargo test --release --workspace --test it -- --ignored a_real_collector
+
 # Install what CI checks with from PyPI, into target/tools
 tools:
     python3 -m venv target/tools

@@ -149,7 +149,7 @@ mod tests {
             r#"zerocart_database_sessions{role="zerocart_cart",state="idle"} 1"#,
             r#"zerocart_database_sessions_limit{role="zerocart_cart"} 12"#,
             r#"zerocart_database_sessions_waiting{role="zerocart_cart"} 5"#,
-            "zerocart_database_sessions_budget 90",
+            "zerocart_database_sessions_budget{} 90",
         ] {
             assert!(text.lines().any(|known| known == line), "{line}\n{text}");
         }

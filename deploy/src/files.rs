@@ -21,6 +21,7 @@ const WHOLE: &[&str] = &[
     "knative/jobs",
     "knative/overlays/*",
     "knative/services",
+    "observability/boards",
 ];
 
 /// Why files could not be generated.

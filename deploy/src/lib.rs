@@ -5,14 +5,16 @@
 //!
 //! - the descriptors of `proto/` (names, routes, access, limits of time, calls);
 //! - [`settings`]: one `functions.toml` per domain beside its code, with what is a decision;
-//! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function.
+//! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function;
+//! - the crate `zerocart-observability`: metrics, boards and alerts.
 //!
 //! Made from them, one module each: [`knative`], [`kustomize`], [`observability`], [`postgres`], [`kong`],
-//! [`lambda`],
-//! [`source`] and [`docs`].
+//! [`lambda`], [`source`], [`docs`], [`boards`], [`rules`] and [`collector`].
 //! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
 
+pub mod boards;
 pub mod budget;
+pub mod collector;
 pub mod docs;
 pub mod files;
 pub mod knative;
@@ -22,6 +24,7 @@ pub mod lambda;
 pub mod observability;
 pub mod output;
 pub mod postgres;
+pub mod rules;
 pub mod settings;
 pub mod source;
 mod text;
@@ -69,6 +72,8 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     outputs.push(postgres::render(&units));
     outputs.push(observability::render(sources.version));
     outputs.push(kong::render(&units, sources.edge));
+    outputs.push(collector::render());
+    outputs.push(collector::lambda(&units));
     outputs.extend(lambda::render(&units));
     let template = lambda::template(&units, sources.edge).map_err(|message| {
         vec![Invalid {
@@ -79,6 +84,8 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     outputs.push(template);
     outputs.extend(source::render(&units));
     outputs.extend(docs::render(&units));
+    outputs.extend(boards::render());
+    outputs.push(rules::render());
     outputs.sort_by(|a, b| (&a.path, &a.region).cmp(&(&b.path, &b.region)));
     Ok(outputs)
 }
