@@ -68,6 +68,10 @@ schemathesis examples="200" seed="1":
     CI=true SCHEMATHESIS_EXAMPLES={{examples}} SCHEMATHESIS_SEED={{seed}} \
         cargo test --release --workspace --test it -- --ignored schemathesis
 
+# Load rules and boards into a real Prometheus, and provoke each alert on an engine of its own
+test-alerts:
+    .ci/prometheus cargo test --release --workspace --test it -- --ignored every_alert_fires
+
 # Check formatting, lints, docs and protos, as CI does
 lint:
     cargo fmt --all --check

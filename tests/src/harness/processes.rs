@@ -62,6 +62,13 @@ impl Process {
         }
     }
 
+    /// Whether this is one of its arguments.
+    pub fn has_argument(&self, argument: &str) -> bool {
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        let mut arguments = line.split(|byte| *byte == 0);
+        arguments.any(|known| known == argument.as_bytes())
+    }
+
     /// A variable of its environment.
     pub fn env(&self, name: &str) -> Option<String> {
         let environ = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;

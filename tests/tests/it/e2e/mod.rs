@@ -9,6 +9,7 @@ mod keys;
 mod life;
 mod openapi;
 mod outage;
+mod prometheus;
 mod python;
 mod reflection;
 mod resilience;
