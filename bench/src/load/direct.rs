@@ -33,6 +33,9 @@ use crate::{
 /// Connections, as of pgbench.
 pub(crate) const CLIENTS: usize = 32;
 
+/// The build that writes spans.
+const SPANS: &str = "now, with spans";
+
 /// One program, at [`CLIENTS`] connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Direct {
@@ -51,6 +54,9 @@ pub(crate) struct Direct {
     /// Requests per second of an engine to those of its get-product alone, round by round.
     #[serde(default)]
     pub(crate) to_direct: Option<Ratio>,
+    /// CPU of the program that writes spans to that of the same program that writes log lines.
+    #[serde(default)]
+    pub(crate) cpu_to_lines: Option<Ratio>,
 }
 
 /// What is measured.
@@ -93,25 +99,28 @@ pub(crate) async fn measure(
         seeds?
     };
     let nobody = ports.next()?;
-    let program = |folder: &std::path::Path, name: &str, sessions| {
+    let program = |folder: &std::path::Path, name: &str, sessions| -> Result<Program> {
         let env = stand.env(&rpc::GetProduct::INFO, nobody, sessions)?;
         let path = binaries::find(folder, name)?;
-        anyhow::Ok(Subject::Program(Program { path, env }))
+        Ok(Program { path, env })
     };
     let function = rpc::GetProduct::INFO.name;
-    let mut subjects = vec![(
-        format!("{function}, {NOW}"),
-        program(&this.programs, function, Sessions::Warm)?,
-    )];
+    let now = program(&this.programs, function, Sessions::Warm)?;
+    let mut spans = now.clone();
+    spans.env.push(("LOG_FORMAT".to_owned(), "otlp".to_owned()));
+    let mut subjects = vec![
+        (format!("{function}, {NOW}"), Subject::Program(now)),
+        (format!("{function}, {SPANS}"), Subject::Program(spans)),
+    ];
     if let Some(against) = against {
         let before = program(&against.programs, function, Sessions::Own)?;
-        subjects.push((format!("{function}, {BEFORE}"), before));
+        subjects.push((format!("{function}, {BEFORE}"), Subject::Program(before)));
     }
     for side in engines {
         subjects.push((through(side.engine.name), Subject::Engine(side)));
     }
     let floor = program(&this.programs, binaries::FLOOR, Sessions::Own)?;
-    subjects.push(("floor".to_owned(), floor));
+    subjects.push(("floor".to_owned(), Subject::Program(floor)));
     if let Some(path) = stand.pgbench() {
         subjects.push(("pgbench, select only".to_owned(), Subject::Pgbench(path)));
     }
@@ -163,6 +172,9 @@ pub(crate) async fn measure(
                 .filter(|_| matches!(subjects[n].1, Subject::Program(_)))
                 .and_then(|n| Ratio::of(&record.cpu_ms, &records[n].cpu_ms)),
             to_direct: alone.and_then(|n| Ratio::of(&record.per_second, &records[n].per_second)),
+            cpu_to_lines: other(of(&format!("{function}, {NOW}")))
+                .filter(|_| name.ends_with(SPANS))
+                .and_then(|n| Ratio::of(&record.cpu_ms, &records[n].cpu_ms)),
         }
     });
     Ok(direct.collect())

@@ -212,8 +212,8 @@ fn open(text: &mut String, all: &[Measured]) {
 }
 
 pub(crate) fn direct(text: &mut String, rows: &[Direct]) {
-    text.push_str("| program | requests/s | p50, ms | p99, ms | its CPU per request, ms | PostgreSQL's, ms | requests/s ÷ pgbench | its CPU ÷ floor | requests/s ÷ direct |\n");
-    text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+    text.push_str("| program | requests/s | p50, ms | p99, ms | its CPU per request, ms | PostgreSQL's, ms | requests/s ÷ pgbench | its CPU ÷ floor | requests/s ÷ direct | its CPU ÷ without spans |\n");
+    text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for row in rows {
         let Direct {
             name,
@@ -227,10 +227,11 @@ pub(crate) fn direct(text: &mut String, rows: &[Direct]) {
         let show = |ratio: Option<Ratio>| ratio.map_or_else(String::new, |r| r.to_string());
         let _ = writeln!(
             text,
-            "| {name} | {per_second:.0} | {p50_ms:.2} | {p99} | {cpu_ms:.3} | {postgres_ms:.3} | {} | {} | {} |",
+            "| {name} | {per_second:.0} | {p50_ms:.2} | {p99} | {cpu_ms:.3} | {postgres_ms:.3} | {} | {} | {} | {} |",
             show(row.to_pgbench),
             show(row.cpu_to_floor),
-            show(row.to_direct)
+            show(row.to_direct),
+            show(row.cpu_to_lines)
         );
     }
     text.push_str("\npgbench selects the same row by a prepared statement, over connections of its own. Its latency is the mean.\n");

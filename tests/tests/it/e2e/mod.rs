@@ -2,10 +2,12 @@
 
 mod access;
 mod coldstart;
+mod complete;
 mod edge;
 mod forged;
 mod grpcio;
 mod keys;
+mod leaks;
 mod life;
 mod openapi;
 mod outage;
@@ -15,8 +17,10 @@ mod reflection;
 mod resilience;
 mod schemathesis;
 mod secrets;
+mod spans;
 mod story;
 mod telemetry;
+mod traces;
 mod watch;
 mod zero;
 
