@@ -112,6 +112,14 @@ fuzz target seconds="300" *args: tools
 secrets: tools
     python3 .ci/find-secrets.py
 
+# Build the OpenTelemetry Collector of the tests from its Go modules, into target/tools
+collector:
+    observability/build/collector
+
+# Have a real OpenTelemetry Collector keep and count what functions write
+collector-test: collector
+    cargo test --release --workspace --test it -- --ignored a_real_collector
+
 # Install what CI checks with from PyPI, into target/tools
 tools:
     python3 -m venv target/tools
@@ -128,6 +136,10 @@ bench *args:
 # Measure the first order from zero against the starts in it: --against FOLDER, --check, --write
 bench-chain *args:
     cargo run --release --package zerocart-bench -- chain {{args}}
+
+# Report cold starts and where their time goes, in docs/benchmarks/coldstart.md: --engine knative, --rounds, --limit, …
+coldstart-report *args:
+    cargo run --release --package zerocart-bench -- coldstart --write {{args}}
 
 # Measure orders and other requests on a local engine: --against FOLDER, --only PART, --catalogue, --write
 bench-load *args:

@@ -24,7 +24,10 @@ KINDS = [
     "networkpolicy-networking-v1",
     "poddisruptionbudget-policy-v1",
     "resourcequota-v1",
+    "role-rbac-v1",
+    "rolebinding-rbac-v1",
     "service-v1",
+    "serviceaccount-v1",
     "statefulset-apps-v1",
 ]
 

@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use crate::cases::Case;
+
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
@@ -18,7 +20,26 @@ pub(crate) struct Request(Vec<u8>);
 impl Request {
     /// A request with `token` as its Bearer token and `body` as its JSON.
     pub(crate) fn new(method: &str, path: &str, token: Option<&str>, body: Option<&str>) -> Self {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        Self::with((method, path), "localhost", &[], token, body)
+    }
+
+    /// The request of a case, for this host and with these headers.
+    pub(crate) fn to(host: &str, headers: &[(&str, &str)], case: &Case) -> Self {
+        let (token, body) = (case.token.as_deref(), case.body.as_deref());
+        Self::with((&case.method, &case.path), host, headers, token, body)
+    }
+
+    fn with(
+        (method, path): (&str, &str),
+        host: &str,
+        headers: &[(&str, &str)],
+        token: Option<&str>,
+        body: Option<&str>,
+    ) -> Self {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n");
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
         if let Some(token) = token {
             text.push_str(&format!("authorization: Bearer {token}\r\n"));
         }

@@ -5,7 +5,8 @@
 //! at zero, and compares its time with the starts of the functions that it goes through. `load` measures orders
 //! and other requests on a local engine. All three measure another build in the same run, if it is given one.
 //! `simulate` says, with the costs that `load` has measured, what more load than one machine can make needs.
-//! `lambda` measures the uploads to AWS Lambda, and the time of init. `soak` buys from a system that runs, while
+//! `coldstart` reports how long a request takes that has to start its function, and where that time goes. `lambda`
+//! measures the uploads to AWS Lambda, and the time of init. `soak` buys from a system that runs, while
 //! somebody disturbs it, and checks the books. `resilience` disturbs a system itself, with faults from a file, and
 //! reports how it recovers. `summary` writes the README's table.
 
@@ -19,6 +20,7 @@ mod cases;
 mod chain;
 mod checkout;
 mod cold;
+mod coldstart;
 mod counters;
 mod cpu;
 mod fleet;
@@ -60,6 +62,8 @@ enum Command {
     Load(Box<load::Args>),
     /// More load than one machine can make: a simulation, with costs that `load` has measured
     Simulate(Box<simulate::Args>),
+    /// A request that has to start its function: how long, and where the time goes, on an engine or a cluster
+    Coldstart(Box<coldstart::Args>),
     /// Size and init of the functions on Lambda, beside a hello-world
     Lambda(lambda::Args),
     /// Writes the small table of the README, from what the other commands have written
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Command::Chain(args) => chain::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Coldstart(args) => coldstart::run(&args),
         Command::Lambda(args) => lambda::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Resilience(args) => resilience::run(&args),

@@ -10,7 +10,7 @@ use zerocart_cluster::{
     kind::{self, Cluster},
 };
 
-use crate::{console, exit::Exit};
+use crate::{cluster::deploy::With, console, exit::Exit};
 
 /// `zerocart doctor`.
 #[derive(ClapArgs)]
@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// PostgreSQL is a managed server, and not in the cluster
     #[arg(long)]
     managed_database: bool,
+    /// What is asked for beside the functions
+    #[arg(long, value_enum, value_delimiter = ',')]
+    with: Vec<With>,
 }
 
 /// Where a deployment goes.
@@ -74,6 +77,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         kubeconfig: args.place.kubeconfig,
         kong: args.edge == Edge::Kong,
         own_database: !args.managed_database,
+        observability: args.with.contains(&With::Observability),
     };
     let findings = doctor::examine(&Machine::here(), &asked).await;
     console::say(doctor::report(&findings));

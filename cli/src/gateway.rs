@@ -9,7 +9,9 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
 use tokio::{net::TcpListener, sync::watch};
+use zerocart_core::Env;
 use zerocart_gateway::{Config, Consumers, Gateway, HttpUpstream, Trusted};
+use zerocart_runtime::LogFormat;
 
 use crate::{stop::Stop, up};
 
@@ -45,7 +47,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<()> {
     // From here on SIGTERM always ends in order, also as the first process of a container.
     let mut stop = Stop::listen()?;
-    zerocart_runtime::init_logs(args.log_level, zerocart_runtime::LogFormat::default());
+    let env = Env::of_process();
+    let format = log_format(&env)?;
+    zerocart_runtime::init_logs(args.log_level, format);
     up::allow_connections();
 
     let config = Config::load(&args.config)?;
@@ -60,7 +64,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let gateway = Gateway::new(config, consumers, HttpUpstream::new())
         .with_context(|| format!("the consumers of {} are refused", args.config.display()))?
         .with_trusted(args.trusted_addresses.unwrap_or_default())
-        .with_drain_timeout(Duration::from_secs(args.drain_seconds));
+        .with_drain_timeout(Duration::from_secs(args.drain_seconds))
+        .with_recorder(zerocart_runtime::recorder(&env, "gateway", format));
     let listener = bind(args.address, args.port, "--port").await?;
     let status = bind(args.address, args.status_port, "--status-port").await?;
     let (address, status_address) = (listener.local_addr()?, status.local_addr()?);
@@ -85,6 +90,15 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     telling.await.context("the status port failed")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What is written to standard output, as functions choose it.
+fn log_format(env: &Env) -> Result<LogFormat> {
+    let Some(format) = env.get("LOG_FORMAT") else {
+        return Ok(LogFormat::default());
+    };
+    let format = format.parse().map_err(anyhow::Error::msg);
+    format.context("the variable LOG_FORMAT is wrong")
 }
 
 async fn bind(address: IpAddr, port: u16, option: &str) -> Result<TcpListener> {

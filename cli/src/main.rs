@@ -1,6 +1,7 @@
 //! The `zerocart` command: the local engine, the generator, and the steps of a deployment that need no
 //! cluster.
 
+mod anatomy;
 mod backup;
 mod bootstrap;
 mod broker;
@@ -95,6 +96,9 @@ enum Command {
     Openapi(openapi::Args),
     /// Run the gateway alone, in the place of Kong on a cluster: the same file, upstreams by DNS
     Gateway(gateway::Args),
+    /// Write the phases of cold starts on Knative as spans, on standard output: in a cluster, or through `kubectl
+    /// proxy`
+    Anatomy(anatomy::Args),
     /// Apply the migrations of one domain to the database at DATABASE_URL (that of its owner)
     Migrate(bootstrap::MigrateArgs),
     /// Make databases, roles, tables and the first admin on any PostgreSQL
@@ -159,6 +163,7 @@ fn main() -> ExitCode {
             Command::Images(args) => images::run(args).await,
             Command::Openapi(args) => openapi::run(&args),
             Command::Gateway(args) => gateway::run(args).await,
+            Command::Anatomy(args) => anatomy::run(args).await,
             Command::Migrate(args) => bootstrap::migrate(args).await,
             Command::Provision(args) => provision::run(args).await,
             Command::Backup(args) => backup::backup(args, cli.data).await,

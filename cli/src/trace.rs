@@ -1,12 +1,20 @@
-//! `zerocart trace`: one trace of the engine that runs, as a waterfall.
+//! `zerocart trace`: one trace of the engine that runs, or of a file of spans, as a waterfall.
 
-use std::{collections::HashSet, fmt::Write, path::PathBuf};
+use std::{
+    collections::HashSet,
+    fmt::Write,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use clap::Args as ClapArgs;
 use http::Method;
 use serde_json::value::RawValue;
-use zerocart_collector::otlp::{Export, Span};
+use zerocart_collector::{
+    LINE_PREFIX,
+    otlp::{Export, Span},
+};
 
 use crate::{
     console, ps,
@@ -20,8 +28,12 @@ pub(crate) struct Args {
     /// lists it
     #[arg(value_parser = trace_id)]
     id: String,
+    /// Read lines of OTLP JSON from this file, and ask no engine; - is standard input. Other lines, and what
+    /// stands before a line of spans, are ignored: the logs of several pods are such a file
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     /// As OTLP JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     json: bool,
 }
 
@@ -41,6 +53,11 @@ fn trace_id(text: &str) -> Result<String, &'static str> {
 }
 
 pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
+    if let Some(file) = &args.file {
+        let export = read_file(file, &args.id)?;
+        console::say(Waterfall::new(export).text(&args.id).trim_end());
+        return Ok(());
+    }
     let engine = ps::reached(data).await?;
     let path = format!("/traces/{}", args.id);
     let document: Box<RawValue> = ps::send(&engine, Method::GET, &path, TIMEOUT).await?;
@@ -51,6 +68,50 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
     let export: Export = serde_json::from_str(document.get())?;
     console::say(Waterfall::new(export).text(&args.id).trim_end());
     Ok(())
+}
+
+/// The spans of a trace that a file has.
+fn read_file(file: &Path, id: &str) -> Result<Export> {
+    let shown = format!("--file {}", file.display());
+    let export = match file.as_os_str() == "-" {
+        true => of_trace(std::io::stdin().lock(), id),
+        false => std::fs::File::open(file).and_then(|file| of_trace(BufReader::new(file), id)),
+    };
+    let export = export.with_context(|| format!("{shown} cannot be read"))?;
+    if export.resource_spans.is_empty() {
+        bail!("{shown} has no span of the trace {id}");
+    }
+    Ok(export)
+}
+
+/// The spans of a trace among these lines. A span that comes twice is one: two logs may hold the same lines.
+fn of_trace(lines: impl BufRead, id: &str) -> std::io::Result<Export> {
+    let prefix = std::str::from_utf8(LINE_PREFIX).unwrap_or_default();
+    let (mut all, mut known) = (Export::default(), HashSet::new());
+    for line in lines.split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        let Some(at) = line.find(prefix) else {
+            continue;
+        };
+        let Ok(export) = serde_json::from_str::<Export>(line[at..].trim_end()) else {
+            continue;
+        };
+        for mut of_resource in export.resource_spans {
+            for scope in &mut of_resource.scope_spans {
+                let mut is_new = |span: &Span| known.insert(span.span_id.clone());
+                scope
+                    .spans
+                    .retain(|span| span.trace_id.eq_ignore_ascii_case(id) && is_new(span));
+            }
+            of_resource
+                .scope_spans
+                .retain(|scope| !scope.spans.is_empty());
+            if !of_resource.scope_spans.is_empty() {
+                all.resource_spans.push(of_resource);
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// A trace whose spans are in the order in which they began.
@@ -316,6 +377,42 @@ mod tests {
                     bar(10, 20)
                 ),
             ]
+        );
+    }
+
+    #[test]
+    fn a_file_has_the_spans_of_several_logs_among_other_lines() {
+        let line = |service: &str, trace: &str, id: u64| {
+            let mut span = span(id, None, 0, 10, json!({}));
+            span["traceId"] = json!(trace);
+            json!({"resourceSpans": [{"resource": {"attributes": [
+                {"key": "service.name", "value": {"stringValue": service}}]},
+                "scopeSpans": [{"spans": [span]}]}]})
+            .to_string()
+        };
+        let file = [
+            "{\"level\":\"INFO\"}".to_owned(),
+            line("a", TRACE, 1),
+            format!("[pod/a/user-container] {}", line("a", TRACE, 1)),
+            format!("[pod/b/user-container] {}", line("b", TRACE, 2)),
+            line("c", &TRACE.replace('4', "5"), 3),
+            "{\"resourceSpans\" and then the process was killed".to_owned(),
+        ];
+        let export = of_trace(file.join("\n").as_bytes(), TRACE).unwrap();
+        let text = Waterfall::new(export).text(TRACE);
+        assert!(text.contains("2 functions, 2 spans"), "{text}");
+        assert!(
+            text.contains("span 1  [a]") && text.contains("span 2  [b]"),
+            "{text}"
+        );
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spans");
+        std::fs::write(&path, &file[0]).unwrap();
+        let error = read_file(&path, TRACE).unwrap_err().to_string();
+        assert!(
+            error.contains("--file") && error.contains("no span of the trace"),
+            "{error}"
         );
     }
 

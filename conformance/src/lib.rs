@@ -48,7 +48,7 @@ mod states;
 mod tokens;
 mod undo;
 
-use std::{net::IpAddr, pin::pin, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, pin::pin, sync::Arc};
 
 use futures_util::future::{BoxFuture, Either, select};
 use http::Uri;
@@ -220,6 +220,9 @@ pub struct Told {
     pub answers: usize,
     /// Every answer.
     pub transcript: Transcript,
+    /// What was sent that no engine may write anywhere: tokens, idempotency keys, passwords and e-mail
+    /// addresses.
+    pub secrets: BTreeSet<String>,
 }
 
 /// Why not everything was told.
@@ -296,6 +299,7 @@ async fn tell(plan: &Plan, say: &Say) -> Result<Told, Failed> {
         }
         told.answers += shop.answers();
         told.transcript.extend(shop.take_transcript());
+        told.secrets.extend(shop.take_secrets());
     }
     Ok(told)
 }

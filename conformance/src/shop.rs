@@ -1,6 +1,7 @@
 //! Who calls whom, by which wire.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Mutex, PoisonError,
@@ -101,6 +102,8 @@ pub struct Shop {
     story: &'static str,
     answers: AtomicUsize,
     transcript: Mutex<(Plain, Vec<Entry>)>,
+    /// What was sent that nobody may write.
+    secrets: Mutex<BTreeSet<String>>,
     /// An admin.
     pub admin: Who,
     /// A customer.
@@ -165,6 +168,7 @@ impl Shop {
             story: PREPARATION,
             answers: AtomicUsize::new(0),
             transcript: Mutex::default(),
+            secrets: Mutex::default(),
             admin: Who {
                 name: "the admin".into(),
                 id: String::new(),
@@ -293,6 +297,13 @@ impl Shop {
         request: R::Request,
     ) -> Result<Answer<'a, R>, Failed> {
         let mut described = self.describe::<R>(&request);
+        let message = serde_json::to_value(&request).unwrap_or_default();
+        let fields = message.as_object().into_iter().flatten();
+        self.keep_secret(fields.filter_map(|(name, value)| {
+            let text = value.as_str()?;
+            let secret = R::Request::SECRETS.contains(&name.as_str()) || text.contains('@');
+            secret.then(|| text.to_owned())
+        }));
         if let Some(key) = key {
             described.push_str(&format!(" under the key {key:.60}"));
         }
@@ -426,6 +437,8 @@ impl Shop {
     where
         F: Future<Output = Result<Got<T>, Unusable>>,
     {
+        self.keep_secret(key.map(str::to_owned));
+        self.keep_secret(who.token.iter().map(Token::to_authorization));
         let mut waits = 0;
         loop {
             let turn = self.calls.fetch_add(1, Ordering::Relaxed);
@@ -463,6 +476,27 @@ impl Shop {
                 _ => return Ok(got),
             }
         }
+    }
+
+    /// Notes what was sent that nobody may write: tokens and idempotency keys, the secret fields of requests,
+    /// and e-mail addresses.
+    fn keep_secret(&self, texts: impl IntoIterator<Item = String>) {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        // A token may stand without its scheme.
+        secrets.extend(
+            texts
+                .into_iter()
+                .map(|text| match text.strip_prefix("Bearer ") {
+                    Some(token) => token.to_owned(),
+                    None => text,
+                }),
+        );
+    }
+
+    /// What was noted since the last time.
+    pub(super) fn take_secrets(&self) -> BTreeSet<String> {
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *secrets)
     }
 
     /// The request for the report: without secrets.

@@ -36,6 +36,8 @@ fn function(unit: &Unit) -> String {
         "[package.metadata.lambda.bin.{}.deploy]\nmemory = {}\ntimeout = {timeout_s}\nenv_var = [\n",
         unit.name, unit.settings.lambda_memory_mb
     );
+    // CloudWatch keeps what they write, spans too: observability/lambda.yaml reads them.
+    text.push_str("    \"LOG_FORMAT=otlp\",\n");
     for secret in &unit.secrets {
         for variable in secret.variables(unit.domain) {
             let _ = writeln!(text, "    \"{variable}\",");

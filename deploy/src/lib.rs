@@ -8,18 +8,20 @@
 //! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function;
 //! - the crate `zerocart-observability`: metrics, boards and alerts.
 //!
-//! Made from them, one module each: [`knative`], [`kustomize`], [`postgres`], [`kong`], [`lambda`],
-//! [`source`], [`docs`], [`boards`] and [`rules`].
+//! Made from them, one module each: [`knative`], [`kustomize`], [`observability`], [`postgres`], [`kong`],
+//! [`lambda`], [`source`], [`docs`], [`boards`], [`rules`] and [`collector`].
 //! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
 
 pub mod boards;
 pub mod budget;
+pub mod collector;
 pub mod docs;
 pub mod files;
 pub mod knative;
 pub mod kong;
 pub mod kustomize;
 pub mod lambda;
+pub mod observability;
 pub mod output;
 pub mod postgres;
 pub mod rules;
@@ -68,7 +70,10 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     let mut outputs = knative::render(sources, &units, &settings);
     outputs.extend(kustomize::render(sources, &units, &settings, &outputs));
     outputs.push(postgres::render(&units));
+    outputs.push(observability::render(sources.version));
     outputs.push(kong::render(&units, sources.edge));
+    outputs.push(collector::render());
+    outputs.push(collector::lambda(&units));
     outputs.extend(lambda::render(&units));
     let template = lambda::template(&units, sources.edge).map_err(|message| {
         vec![Invalid {

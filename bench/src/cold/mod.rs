@@ -233,7 +233,15 @@ async fn measure(args: &Args) -> Result<bool> {
     let mut warm = Vec::new();
     if args.warm_rounds > 0 {
         progress("get-product, 32 clients");
-        warm = direct::measure(&this, against.as_ref(), &mut ports, args.warm_rounds, 2.0).await?;
+        warm = direct::measure(
+            &this,
+            against.as_ref(),
+            &[],
+            &mut ports,
+            args.warm_rounds,
+            2.0,
+        )
+        .await?;
     }
     about.seconds = began.elapsed().as_secs_f64();
     progress("");

@@ -36,44 +36,80 @@ const FEATURE: &str = "zerocart-bench/lambda";
 pub(crate) struct Args {
     /// How many times each function is started
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    rounds: u32,
+    pub(crate) rounds: u32,
     /// Only these functions
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    only: Vec<String>,
+    pub(crate) only: Vec<String>,
     /// The seed of the order of starts [default: another each time]
     #[arg(long)]
-    seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Measure what is in target/lambda, instead of building it first
     #[arg(long)]
-    no_build: bool,
+    pub(crate) no_build: bool,
     /// No further round begins after this many seconds of measuring
     #[arg(long, default_value_t = 150, value_name = "SECONDS")]
-    limit: u64,
+    pub(crate) limit: u64,
+}
+
+/// What was measured.
+pub(crate) struct Measured {
+    pub(crate) hello: Subject,
+    pub(crate) functions: Vec<Subject>,
+    pub(crate) rounds: u32,
+    pub(crate) seed: u64,
+    pub(crate) postgres: String,
+    pub(crate) load_before: f64,
+    pub(crate) seconds: f64,
 }
 
 /// A Lambda function and its measurements.
-struct Subject {
-    name: &'static str,
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
     program: PathBuf,
     env: Vec<(String, String)>,
     zip_bytes: u64,
     /// From exec to the first request for an event, in milliseconds.
-    init: Vec<f64>,
+    pub(crate) init: Vec<f64>,
     /// Ratios to the hello-world's times, pair by pair.
     ratio: Vec<f64>,
 }
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
+    let Measured {
+        hello,
+        functions,
+        rounds,
+        seed,
+        postgres,
+        load_before,
+        seconds,
+    } = measure(args)?;
+    report::print(&hello, &functions);
+    println!(
+        "\nMedian (p90) of n = {rounds} starts, from before fork and exec; ÷ hello is the median of n \
+         ratios. PostgreSQL does not wait for the disk.\n\n{}, PostgreSQL {postgres} on 127.0.0.1.\n\
+         Seed {seed}, {seconds:.0} s, load before it {load_before:.2}.",
+        machine::describe(),
+    );
+    Ok(true)
+}
+
+/// Measures.
+///
+/// # Errors
+///
+/// When a function cannot be built or does not complete its init.
+pub(crate) fn measure(args: &Args) -> Result<Measured> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(measure(args)).map(|()| true)
+    runtime.block_on(rounds(args))
 }
 
-async fn measure(args: &Args) -> Result<()> {
+async fn rounds(args: &Args) -> Result<Measured> {
     let entries = binaries::entries();
     let names: Vec<_> = entries.iter().map(|entry| entry.info.name).collect();
     let names: Vec<_> = names
@@ -140,15 +176,15 @@ async fn measure(args: &Args) -> Result<()> {
     if rounds == 0 {
         bail!("not one round within {} s", args.limit);
     }
-    report::print(&hello, &functions);
-    println!(
-        "\nMedian (p90) of n = {rounds} starts, from before fork and exec; ÷ hello is the median of n \
-         ratios. PostgreSQL does not wait for the disk.\n\n{}, PostgreSQL {postgres} on 127.0.0.1.\n\
-         Seed {seed}, {:.0} s, load before it {load:.2}.",
-        machine::describe(),
-        began.elapsed().as_secs_f64(),
-    );
-    Ok(())
+    Ok(Measured {
+        hello,
+        functions,
+        rounds,
+        seed,
+        postgres,
+        load_before: load,
+        seconds: began.elapsed().as_secs_f64(),
+    })
 }
 
 /// Builds these binaries with cargo-lambda, whose output the user sees.

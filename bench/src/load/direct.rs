@@ -1,5 +1,5 @@
-//! get-product without gateway and activator, beside the floor, and the rate at which pgbench selects the same
-//! row.
+//! get-product without gateway and activator, beside the same through the engine, the floor, and the rate at
+//! which pgbench selects the same row.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -14,8 +14,10 @@ use zerocart_proto::rpc::{self, Rpc};
 
 use super::{
     client::Job,
-    drive::{self, Until},
+    drive::{self, Seen, Until},
+    engine::coarse,
     figures::{BEFORE, NOW, Ratio},
+    rounds::Side,
 };
 use crate::{
     binaries,
@@ -31,6 +33,9 @@ use crate::{
 /// Connections, as of pgbench.
 pub(crate) const CLIENTS: usize = 32;
 
+/// The build that writes spans.
+const SPANS: &str = "now, with spans";
+
 /// One program, at [`CLIENTS`] connections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Direct {
@@ -39,18 +44,26 @@ pub(crate) struct Direct {
     pub(crate) p50_ms: f64,
     /// Not known of pgbench.
     pub(crate) p99_ms: Option<f64>,
-    /// CPU time per request: of the program, and of PostgreSQL.
+    /// CPU time per request: of the program (or of the engine with its functions and its broker), and of
+    /// PostgreSQL.
     pub(crate) cpu_ms: f64,
     pub(crate) postgres_ms: f64,
     /// Requests per second to those of pgbench, and CPU of the program to the floor's; round by round.
     pub(crate) to_pgbench: Option<Ratio>,
     pub(crate) cpu_to_floor: Option<Ratio>,
+    /// Requests per second of an engine to those of its get-product alone, round by round.
+    #[serde(default)]
+    pub(crate) to_direct: Option<Ratio>,
+    /// CPU of the program that writes spans to that of the same program that writes log lines.
+    #[serde(default)]
+    pub(crate) cpu_to_lines: Option<Ratio>,
 }
 
 /// What is measured.
-enum Subject {
+enum Subject<'a> {
     /// A program with this environment.
     Program(Program),
+    Engine(&'a Side),
     Pgbench(PathBuf),
 }
 
@@ -63,10 +76,16 @@ struct Record {
     postgres_ms: Vec<f64>,
 }
 
-/// Measures each in turn, in rounds.
+/// The name of an engine's row.
+fn through(build: &str) -> String {
+    format!("through the engine, {build}")
+}
+
+/// Measures each in turn, in rounds; with these engines, which have a shop each.
 pub(crate) async fn measure(
     this: &Checkout,
     against: Option<&Checkout>,
+    engines: &[Side],
     ports: &mut Ports,
     rounds: u32,
     seconds: f64,
@@ -80,22 +99,28 @@ pub(crate) async fn measure(
         seeds?
     };
     let nobody = ports.next()?;
-    let program = |folder: &std::path::Path, name: &str, sessions| -> Result<Subject> {
+    let program = |folder: &std::path::Path, name: &str, sessions| -> Result<Program> {
         let env = stand.env(&rpc::GetProduct::INFO, nobody, sessions)?;
         let path = binaries::find(folder, name)?;
-        Ok(Subject::Program(Program { path, env }))
+        Ok(Program { path, env })
     };
     let function = rpc::GetProduct::INFO.name;
-    let mut subjects = vec![(
-        format!("{function}, {NOW}"),
-        program(&this.programs, function, Sessions::Warm)?,
-    )];
+    let now = program(&this.programs, function, Sessions::Warm)?;
+    let mut spans = now.clone();
+    spans.env.push(("LOG_FORMAT".to_owned(), "otlp".to_owned()));
+    let mut subjects = vec![
+        (format!("{function}, {NOW}"), Subject::Program(now)),
+        (format!("{function}, {SPANS}"), Subject::Program(spans)),
+    ];
     if let Some(against) = against {
         let before = program(&against.programs, function, Sessions::Own)?;
-        subjects.push((format!("{function}, {BEFORE}"), before));
+        subjects.push((format!("{function}, {BEFORE}"), Subject::Program(before)));
+    }
+    for side in engines {
+        subjects.push((through(side.engine.name), Subject::Engine(side)));
     }
     let floor = program(&this.programs, binaries::FLOOR, Sessions::Own)?;
-    subjects.push(("floor".to_owned(), floor));
+    subjects.push(("floor".to_owned(), Subject::Program(floor)));
     if let Some(path) = stand.pgbench() {
         subjects.push(("pgbench, select only".to_owned(), Subject::Pgbench(path)));
     }
@@ -112,6 +137,7 @@ pub(crate) async fn measure(
                 Subject::Program(program) => {
                     of_program(program, ports.next()?, &stand, &seeds, seconds, &mut record)
                 }
+                Subject::Engine(side) => of_engine(side, seconds, &mut record),
                 Subject::Pgbench(path) => of_pgbench(path, &stand, &seeds, seconds, &mut record),
             };
             measured.with_context(|| name.clone())?;
@@ -127,6 +153,12 @@ pub(crate) async fn measure(
     let direct = subjects.iter().enumerate().map(|(n, (name, _))| {
         let record = &records[n];
         let other = |which: Option<usize>| which.filter(|which| *which != n);
+        let alone = [NOW, BEFORE].into_iter().find_map(|build| {
+            let of_this = *name == through(build);
+            of_this
+                .then(|| of(&format!("{function}, {build}")))
+                .flatten()
+        });
         Direct {
             name: name.clone(),
             per_second: median(&record.per_second),
@@ -137,7 +169,11 @@ pub(crate) async fn measure(
             to_pgbench: other(pgbench)
                 .and_then(|n| Ratio::of(&record.per_second, &records[n].per_second)),
             cpu_to_floor: other(floor)
-                .filter(|_| Some(n) != pgbench)
+                .filter(|_| matches!(subjects[n].1, Subject::Program(_)))
+                .and_then(|n| Ratio::of(&record.cpu_ms, &records[n].cpu_ms)),
+            to_direct: alone.and_then(|n| Ratio::of(&record.per_second, &records[n].per_second)),
+            cpu_to_lines: other(of(&format!("{function}, {NOW}")))
+                .filter(|_| name.ends_with(SPANS))
                 .and_then(|n| Ratio::of(&record.cpu_ms, &records[n].cpu_ms)),
         }
     });
@@ -145,6 +181,13 @@ pub(crate) async fn measure(
 }
 
 impl Record {
+    fn see(&mut self, seen: &Seen) {
+        self.per_second
+            .push((seen.requests - seen.errors) as f64 / seen.seconds);
+        self.p50_ms.push(seen.ms(0.5));
+        self.p99_ms.push(seen.ms(0.99));
+    }
+
     fn add(&mut self, other: Self) {
         self.per_second.extend(other.per_second);
         self.p50_ms.extend(other.p50_ms);
@@ -166,28 +209,43 @@ fn of_program(
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let path = format!("/products/{}", seeds.product_id);
     let jobs = [Job::Rest(Case::get(&path).request(), 200)];
-    let length = Duration::from_secs_f64(seconds);
-    // Its sessions are open, and its code is in memory.
-    drive::closed(
-        address,
-        CLIENTS,
-        &jobs,
-        Until::Time(length.min(Duration::from_millis(300))),
-    )?;
+    warm_up(address, &jobs, seconds)?;
     let (before, postgres) = (cpu::of_process(running.pid()), stand.cpu()?);
-    let seen = drive::closed(address, CLIENTS, &jobs, Until::Time(length))?;
+    let seen = drive::closed(address, CLIENTS, &jobs, until(seconds))?;
     let used = cpu::of_process(running.pid()).zip(before);
+    record.see(&seen);
     let requests = seen.requests as f64;
-    record
-        .per_second
-        .push((seen.requests - seen.errors) as f64 / seen.seconds);
-    record.p50_ms.push(seen.ms(0.5));
-    record.p99_ms.push(seen.ms(0.99));
     record
         .cpu_ms
         .extend(used.map(|(after, before)| (after - before) / requests));
     let postgres: f64 = stand.cpu()?.since(&postgres).values().sum();
     record.postgres_ms.push(postgres / requests);
+    Ok(())
+}
+
+fn of_engine(side: &Side, seconds: f64, record: &mut Record) -> Result<()> {
+    let Side { engine, shop } = side;
+    // One row, as for the others.
+    let jobs = &shop.product()[..1];
+    warm_up(engine.address, jobs, seconds)?;
+    let before = engine.cpu()?;
+    let seen = drive::closed(engine.address, CLIENTS, jobs, until(seconds))?;
+    let mut used = coarse(&engine.cpu()?.since(&before));
+    record.see(&seen);
+    let requests = seen.requests as f64;
+    let postgres = used.remove("postgres").unwrap_or_default();
+    record.postgres_ms.push(postgres / requests);
+    record.cpu_ms.push(used.values().sum::<f64>() / requests);
+    Ok(())
+}
+
+fn until(seconds: f64) -> Until {
+    Until::Time(Duration::from_secs_f64(seconds))
+}
+
+/// Afterwards sessions are open, and code is in memory.
+fn warm_up(address: SocketAddr, jobs: &[Job], seconds: f64) -> Result<()> {
+    drive::closed(address, CLIENTS, jobs, until(seconds.min(0.3)))?;
     Ok(())
 }
 

@@ -79,6 +79,31 @@ impl Engine {
         port: u16,
         variables: &[Variable<'_>],
     ) -> Result<Self> {
+        Self::prepare(name, checkout, port, variables, None).await
+    }
+
+    /// The same, after `edit` has changed copies of `knative/` and `kong/` in the project's folder that it is given.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, or `edit` fails.
+    pub(crate) async fn start_edited(
+        name: &'static str,
+        checkout: &Checkout,
+        port: u16,
+        variables: &[Variable<'_>],
+        edit: &dyn Fn(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        Self::prepare(name, checkout, port, variables, Some(edit)).await
+    }
+
+    async fn prepare(
+        name: &'static str,
+        checkout: &Checkout,
+        port: u16,
+        variables: &[Variable<'_>],
+        edit: Option<&dyn Fn(&Path) -> Result<()>>,
+    ) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for an engine")?;
         // PostgreSQL's account passes through it when this user is root.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
@@ -86,7 +111,7 @@ impl Engine {
         fs::create_dir_all(project.join("kong"))?;
         let knative = checkout.root.join("knative");
         match variables {
-            [] => symlink(knative, project.join("knative"))?,
+            [] if edit.is_none() => symlink(knative, project.join("knative"))?,
             _ => {
                 fs::create_dir_all(project.join("knative"))?;
                 for part in ["edge", "jobs", "services"] {
@@ -99,6 +124,9 @@ impl Engine {
         let kong =
             fs::read_to_string(&kong).with_context(|| format!("cannot read {}", kong.display()))?;
         fs::write(project.join("kong/kong.yml"), without_limits(&kong))?;
+        if let Some(edit) = edit {
+            edit(&project)?;
+        }
         let output = folder.path().join("engine.log");
         let data = data_of(&folder);
         let log = fs::File::create(&output)?;

@@ -7,7 +7,7 @@
 //!
 //! - `loops`: single requests and 16 buyers, of each kind of request and of a mix; `open`: open loops;
 //! - `cart`: orders of 1, 10 and 100 lines; `hot`: 64 buyers of one product, and of many;
-//! - `direct`: get-product without gateway, beside the floor and pgbench;
+//! - `direct`: get-product without gateway, beside the engine, the floor and pgbench;
 //! - `costs`: round trips, transactions and bytes of each kind of request, through a proxy that counts;
 //! - `catalogue`: ListProducts with 1,000 and 1,000,000 products (only when it is asked for).
 
@@ -122,7 +122,7 @@ enum Part {
     Cart,
     /// 64 buyers of one product, and of many
     Hot,
-    /// get-product without gateway, beside the floor and pgbench
+    /// get-product without gateway, beside the engine, the floor and pgbench
     Direct,
     /// Round trips, transactions and bytes
     Costs,
@@ -290,6 +290,7 @@ impl Args {
             Part::Open,
             Part::Cart,
             Part::Hot,
+            Part::Direct,
             Part::Catalogue,
         ];
         parts.into_iter().any(|part| self.has(part))
@@ -363,20 +364,21 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
         progress("catalogue");
         results.catalogue = catalogue::measure(&bench).await?;
     }
-    // The rest has a server of its own.
-    for side in bench.sides {
-        side.engine.stop()?;
-    }
     if args.has(Part::Direct) {
         progress("direct");
         results.direct = direct::measure(
             &this,
             against.as_ref(),
+            &bench.sides,
             &mut ports,
             args.rounds,
             args.seconds,
         )
         .await?;
+    }
+    // The costs are counted at a server of their own.
+    for side in bench.sides {
+        side.engine.stop()?;
     }
     if args.has(Part::Costs) {
         progress("costs");

@@ -59,16 +59,11 @@ pub(super) fn table(run: &Run<Results>) -> String {
         open(&mut text, &results.open);
     }
     if !results.direct.is_empty() {
-        let title = format!("GET /products/{{id}} without gateway, {CLIENTS} connections");
+        let title = format!(
+            "GET /products/{{id}}, {CLIENTS} connections: without gateway, and through the engine"
+        );
         heading(&mut text, &title);
         direct(&mut text, &results.direct);
-        if let Some((through, row)) = results.closed("product").zip(results.direct.first()) {
-            let _ = writeln!(
-                text,
-                "\nThrough the engine: {:.2} × the direct rate.",
-                through.now.per_second / row.per_second
-            );
-        }
     }
     if let Some(costs) = &results.costs {
         heading(&mut text, "Cost at PostgreSQL of one request");
@@ -217,8 +212,8 @@ fn open(text: &mut String, all: &[Measured]) {
 }
 
 pub(crate) fn direct(text: &mut String, rows: &[Direct]) {
-    text.push_str("| program | requests/s | p50, ms | p99, ms | its CPU per request, ms | PostgreSQL's, ms | requests/s ÷ pgbench | its CPU ÷ floor |\n");
-    text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|\n");
+    text.push_str("| program | requests/s | p50, ms | p99, ms | its CPU per request, ms | PostgreSQL's, ms | requests/s ÷ pgbench | its CPU ÷ floor | requests/s ÷ direct | its CPU ÷ without spans |\n");
+    text.push_str("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for row in rows {
         let Direct {
             name,
@@ -232,9 +227,11 @@ pub(crate) fn direct(text: &mut String, rows: &[Direct]) {
         let show = |ratio: Option<Ratio>| ratio.map_or_else(String::new, |r| r.to_string());
         let _ = writeln!(
             text,
-            "| {name} | {per_second:.0} | {p50_ms:.2} | {p99} | {cpu_ms:.3} | {postgres_ms:.3} | {} | {} |",
+            "| {name} | {per_second:.0} | {p50_ms:.2} | {p99} | {cpu_ms:.3} | {postgres_ms:.3} | {} | {} | {} | {} |",
             show(row.to_pgbench),
-            show(row.cpu_to_floor)
+            show(row.cpu_to_floor),
+            show(row.to_direct),
+            show(row.cpu_to_lines)
         );
     }
     text.push_str("\npgbench selects the same row by a prepared statement, over connections of its own. Its latency is the mean.\n");
@@ -314,6 +311,9 @@ pub(super) fn summary(results: &Results) -> Vec<(String, f64)> {
     }
     for row in &results.direct {
         summary.push((format!("direct, {}, per second", row.name), row.per_second));
+        if let Some(ratio) = row.to_direct {
+            summary.push((format!("{} ÷ direct", row.name), ratio.median));
+        }
     }
     for cost in results.costs.iter().flat_map(|costs| &costs.kinds) {
         summary.push((format!("{}, round trips", cost.name), cost.all_trips()));

@@ -20,9 +20,9 @@ const FIRST_JOBS: usize = 60;
 const MAX_JOBS: usize = 4_000;
 
 /// A build.
-pub(super) struct Side {
-    pub(super) engine: Engine,
-    pub(super) shop: Shop,
+pub(crate) struct Side {
+    pub(crate) engine: Engine,
+    pub(crate) shop: Shop,
 }
 
 /// One or two builds, and how long each load is.

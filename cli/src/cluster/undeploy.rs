@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal};
 
 use anyhow::Result;
 use clap::Args as ClapArgs;
-use zerocart_cluster::{Kubectl, Machine, Mode, engine, kind::Kind, knative, undeploy::Plan};
+use zerocart_cluster::{
+    Kubectl, Machine, Mode, engine, kind::Kind, knative, observability, undeploy::Plan,
+};
 
 use super::Cluster;
 use crate::{console, exit::Exit};
@@ -37,11 +39,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     if args.whole_cluster {
         return delete_cluster(&args).await;
     }
+    let observed = observability::is_there(&kubectl).await?;
     let plan = Plan::make(&kubectl, &args.cluster.namespaces(), args.with_data).await?;
     for line in plan.left_alone() {
         console::say(format_args!("left alone {line}"));
     }
-    if plan.is_empty() {
+    if plan.is_empty() && !observed {
         console::say(format_args!("nothing to remove from {context}"));
         return remove_knative(&args, &kubectl).await;
     }
@@ -50,12 +53,23 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         plan.removed()
             .iter()
             .for_each(|line| console::say(format_args!("  {line}")));
+        if observed {
+            console::say("  traces, metrics and boards, with all that they have recorded");
+        }
     }
     if args.dry_run {
         return Ok(());
     }
     if args.with_data && !args.yes {
         confirm(context)?;
+    }
+    if observed {
+        let progress = super::progress();
+        let work = async {
+            observability::remove(&kubectl, &progress).await?;
+            Ok(((), "removed".to_owned()))
+        };
+        progress.step("observability", work).await?;
     }
     plan.carry_out(&kubectl, &super::progress()).await?;
     console::say(match args.with_data {

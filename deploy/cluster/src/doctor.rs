@@ -23,6 +23,8 @@ pub struct Asked {
     pub kong: bool,
     /// Whether PostgreSQL runs in the cluster, on a volume of its own.
     pub own_database: bool,
+    /// Whether the Collector, Jaeger, Prometheus and Grafana are asked for, too. helm installs the Collector.
+    pub observability: bool,
 }
 
 /// How good it is.
@@ -125,7 +127,7 @@ pub async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
             }
             None => false,
         };
-        findings.extend(host::limits(machine, engine.as_ref()));
+        findings.extend(host::limits(machine, engine.as_ref(), asked.observability));
         if !exists {
             for port in [wanted.http_port, wanted.https_port] {
                 findings.push(host::port(port));
@@ -134,7 +136,7 @@ pub async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
     }
     let server = if exists { None } else { kind::node_version() };
     findings.push(tools::kubectl(&machine.programs, server).await);
-    if asked.kong {
+    if asked.kong || asked.observability {
         findings.push(tools::helm(&machine.programs).await);
     }
     if exists && machine.programs.find("kubectl").is_some() {

@@ -23,6 +23,7 @@ mod machine;
 pub mod names;
 mod namespaces;
 mod object;
+pub mod observability;
 mod problem;
 mod program;
 mod progress;

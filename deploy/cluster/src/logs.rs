@@ -257,5 +257,7 @@ async fn read(
         (None, Some(time)) => args.extend(["--since", time]),
         (None, None) => {}
     }
-    kubectl.call(args)?.attached().await
+    // Spans are for the Collector. With several instances each line begins with the name of one.
+    let wanted = |line: &str| !line.contains("{\"resourceSpans\":[{\"resource\":");
+    kubectl.call(args)?.attached_lines(wanted).await
 }

@@ -11,6 +11,9 @@ pub const SYSTEM: &str = "zerocart-system";
 /// The namespace of the public edge: Kong, or the gateway.
 pub const EDGE: &str = "zerocart-edge";
 
+/// The namespace of the Collector, Jaeger, Prometheus and Grafana, where they are asked for.
+pub const OBSERVABILITY: &str = "zerocart-observability";
+
 /// The label of everything that a deployment makes.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 

@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::{OsStr, OsString},
     fmt,
+    io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
@@ -11,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     process::Command,
     time::timeout,
 };
@@ -163,18 +164,32 @@ impl Call {
         words.join(" ")
     }
 
-    /// Runs it to its end with the terminal of this process.
+    /// Runs it to its end with the terminal of this process, but for the lines of its standard output that are not
+    /// wanted.
     ///
     /// # Errors
     ///
     /// When it cannot be started or fails.
-    pub async fn attached(mut self) -> Result<()> {
+    pub async fn attached_lines(mut self, wanted: impl Fn(&str) -> bool) -> Result<()> {
         let shown = self.shown();
-        let status = self.command.status().await;
-        let status = status.map_err(|error| failed(&shown).because(error))?;
+        let problem = |error: &dyn fmt::Display| failed(&shown).because(error);
+        self.command.stdout(Stdio::piped());
+        let mut child = self.command.spawn().map_err(|error| problem(&error))?;
+        if let Some(stdout) = child.stdout.take() {
+            let mut lines = BufReader::new(stdout).split(b'\n');
+            let mut out = io::stdout();
+            while let Some(line) = lines.next_segment().await.map_err(|e| problem(&e))? {
+                let text = String::from_utf8_lossy(&line);
+                // Nobody may read any more, as behind `head`.
+                if wanted(&text) && writeln!(out, "{text}").is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        let status = child.wait().await.map_err(|error| problem(&error))?;
         match status.success() {
             true => Ok(()),
-            false => Err(failed(&shown).because(status)),
+            false => Err(problem(&status)),
         }
     }
 

@@ -129,6 +129,18 @@ impl<'a> Wait<'a> {
         .await
     }
 
+    /// Waits until a DaemonSet has a pod that is ready on each of its nodes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot become ready, or not in time.
+    pub async fn daemonset(&self, of_name: &str) -> Result<()> {
+        self.until_ready("daemonsets,pods,events", |objects| {
+            vec![workload(of_name, "DaemonSet", objects)]
+        })
+        .await
+    }
+
     /// Waits until a Job has succeeded.
     ///
     /// # Errors
@@ -372,8 +384,21 @@ fn workload<'a>(of_name: &'a str, of: &str, objects: &[Value]) -> Watched<'a> {
         return watched;
     }
     let status = &workload["status"];
-    let replicas = workload["spec"]["replicas"].as_u64().unwrap_or(1);
-    let numbers = ["replicas", "updatedReplicas", "readyReplicas"];
+    let (replicas, numbers) = match of {
+        "DaemonSet" => (
+            // Before its first pod it wants none.
+            count(&status["desiredNumberScheduled"]).max(1),
+            [
+                "currentNumberScheduled",
+                "updatedNumberScheduled",
+                "numberReady",
+            ],
+        ),
+        _ => (
+            workload["spec"]["replicas"].as_u64().unwrap_or(1),
+            ["replicas", "updatedReplicas", "readyReplicas"],
+        ),
+    };
     if numbers
         .iter()
         .all(|number| count(&status[*number]) == replicas)

@@ -207,6 +207,34 @@ fn no_kustomization_holds_the_namespace() {
 }
 
 #[test]
+fn what_watches_cold_starts_only_reads_and_reads_no_secret() {
+    let text = file("knative/observability/coldstart.yaml");
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let role = documents.iter().find(|document| document["kind"] == "Role");
+    let rules = role.unwrap()["rules"].as_array().unwrap().iter();
+    let texts = |value: &Value| -> Vec<String> {
+        let texts = value.as_array().unwrap().iter();
+        texts
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (mut resources, mut verbs) = (BTreeSet::new(), BTreeSet::new());
+    for rule in rules {
+        resources.extend(texts(&rule["resources"]));
+        verbs.extend(texts(&rule["verbs"]));
+    }
+    let expected = ["deployments", "events", "pods", "pods/log"].map(str::to_owned);
+    assert_eq!(resources, expected.into());
+    assert_eq!(verbs, ["get", "list", "watch"].map(str::to_owned).into());
+    // No right beyond the namespace of the functions.
+    assert!(!text.contains("ClusterRole"), "{text}");
+    assert!(
+        text.contains("image: dev.local/zerocart/zerocart:1.2.3"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_call_in_proto_changes_the_files_of_its_caller_alone() {
     let mut functions = FUNCTIONS;
     functions[2].calls = &["update-inventory"];

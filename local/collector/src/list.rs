@@ -142,13 +142,7 @@ impl<'a> Seen<'a> {
             code: code.unwrap_or_default().to_owned(),
             cold: span.is_cold(),
             failed: span.failed,
-            name: match span.fields.get(Key::Route) {
-                // The gateway's spans have one name; a function's names have the route.
-                Some(route) if !span.name.contains(route) => {
-                    format!("{} {route}", span.name).into()
-                }
-                _ => span.name,
-            },
+            name: span.name,
         }
     }
 }

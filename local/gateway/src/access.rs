@@ -14,8 +14,18 @@ use crate::plugins::prometheus::{Metrics, Sample};
 /// nginx's status for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// The name of the gateway's spans. The route is an attribute.
-const ROOT: &str = "gateway";
+/// The methods that traces name. All others are `_OTHER`, because anybody can make one up.
+const METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::CONNECT,
+    Method::TRACE,
+];
 
 const TRACEPARENT: &str = "traceparent";
 
@@ -57,7 +67,8 @@ impl Observation {
     pub(crate) fn begin_span(&mut self, recorder: &Recorder, headers: &HeaderMap) {
         if recorder.is_on() {
             let trace = Trace::begin(recorder, TraceContext::from_headers(headers));
-            let mut span = trace.root(ROOT, Kind::Server);
+            // Named by its route, at its end.
+            let mut span = trace.root("HTTP", Kind::Server);
             span.began_at(self.started.into_std());
             self.span = Some(span);
         }
@@ -76,12 +87,25 @@ impl Observation {
         let Some(mut span) = self.span.take() else {
             return;
         };
-        if let Some(route) = self.route.as_deref() {
-            span.set("http.route", route.name.as_str());
-            span.set("zerocart.gateway.service", route.service.name.as_str());
+        let method = METHODS.contains(&self.method).then(|| self.method.as_str());
+        // The conventions have this word for the name of a span.
+        let word = method.unwrap_or("HTTP");
+        let name = match self.route.as_deref() {
+            Some(route) => {
+                span.set("http.route", route.template.as_str());
+                // A path has ids of people, and what clients have put there by mistake.
+                span.set("url.path", route.template.as_str());
+                span.set("zerocart.gateway.route", route.name.as_str());
+                format!("{word} {}", route.template)
+            }
+            None => word.to_owned(),
+        };
+        span.rename(Arc::<str>::from(name));
+        span.set("url.scheme", "http");
+        span.set("http.request.method", method.unwrap_or("_OTHER"));
+        if self.status != CLIENT_LEFT {
+            span.set("http.response.status_code", self.status);
         }
-        span.set("http.request.method", self.method.as_str());
-        span.set("http.response.status_code", self.status);
         span.set("zerocart.gateway.from_upstream", self.answered.is_some());
         if let Some(sent) = self.sent {
             let trace = span.trace();

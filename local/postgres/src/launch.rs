@@ -60,6 +60,8 @@ pub(crate) fn settings(
         "jit=off".to_owned(),
         "logging_collector=off".to_owned(),
         "log_destination=stderr".to_owned(),
+        // The detail of an error quotes values: of a constraint that is broken, an e-mail address.
+        "log_error_verbosity=terse".to_owned(),
         "lc_messages=C".to_owned(),
     ];
     settings.extend(socket::settings(socket));

@@ -9,9 +9,13 @@ use super::{
     Value,
 };
 
-/// The phases of a start, by the names of their spans: those of the local engine's activator, and those of the
-/// function.
+/// The phases of a start, by the names of their spans: those of Knative and Kubernetes, those of the local
+/// engine's activator, and those of the function.
 const PHASES: &[&str] = &[
+    "create pod",
+    "schedule pod",
+    "make sandbox",
+    "start containers",
     "queued",
     "spawn process",
     "wait until ready",

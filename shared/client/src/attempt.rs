@@ -272,6 +272,9 @@ impl Attempt {
         if let Some(host) = self.callee.base.host() {
             span.set("server.address", host);
         }
+        if let Some(port) = self.callee.base.port_u16() {
+            span.set("server.port", port);
+        }
         if let Some(state) = out.breaker {
             span.set("zerocart.breaker.state", state);
         }

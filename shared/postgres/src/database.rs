@@ -10,7 +10,7 @@ use deadpool_postgres::{Client, Pool, PoolError};
 use futures_util::future::join_all;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::OnceCell, time::Instant};
-use zerocart_core::{Call, Error, Invalid, READY_TIMEOUT, Setup};
+use zerocart_core::{Call, Error, Invalid, READY_TIMEOUT, Setup, trace::Attributes};
 use zerocart_resilience::{
     InvalidConfig,
     breaker::{self, Breaker, Permit},
@@ -52,6 +52,8 @@ pub struct Database(Arc<Inner>);
 struct Inner {
     pool: Pool,
     transport: Transport,
+    /// Of its spans.
+    attributes: Attributes,
     drain_timeout: Duration,
     backoff: Backoff,
     breaker: Option<Breaker>,
@@ -105,6 +107,9 @@ impl Database {
         Ok(Self(Arc::new(Inner {
             pool: connect::pool(config, &transport),
             transport,
+            attributes: Attributes::default()
+                .with("db.system.name", "postgresql")
+                .with("db.namespace", config.url.database()),
             drain_timeout: config.drain_timeout,
             backoff: Backoff::new(
                 connect::BACKOFF_BASE,
@@ -221,6 +226,11 @@ impl Database {
     pub(crate) fn is_fully_connected(&self) -> bool {
         let status = self.0.pool.status();
         status.size >= status.max_size
+    }
+
+    /// What all spans of this database have in common.
+    pub(crate) fn attributes(&self) -> &Attributes {
+        &self.0.attributes
     }
 
     pub(crate) fn reads(&self) -> Option<&Mutex<Weak<Shared>>> {

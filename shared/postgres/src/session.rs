@@ -124,7 +124,7 @@ impl Session {
         if let Some(trace) = trace.filter(|_| waited) {
             let mut span = trace.span("database session", Kind::Client);
             span.began_at(began);
-            span.set("db.system.name", "postgresql");
+            span.set_all(database.attributes());
             if let Err(error) = &result {
                 span.fail(error.kind().name(), error.message());
             }
@@ -137,17 +137,20 @@ impl Session {
     fn span_of(&self, statement: &str) -> Option<Span> {
         let trace = self.trace.as_ref().filter(|trace| trace.is_on())?;
         let named = Named::of(statement);
-        let mut span = trace.span(named.name.clone(), Kind::Client);
-        span.set_all(&named.attributes);
-        Some(span)
+        Some(self.begin_span(trace, &named))
     }
 
     /// A span for a statement of this name, or for several in one round trip.
     pub(crate) fn span(&self, name: &'static str) -> Option<Span> {
         let trace = self.trace.as_ref().filter(|trace| trace.is_on())?;
-        let mut span = trace.span(name, Kind::Client);
-        span.set_all(&Named::new(name).attributes);
-        Some(span)
+        Some(self.begin_span(trace, &Named::new(name)))
+    }
+
+    fn begin_span(&self, trace: &Trace, named: &Named) -> Span {
+        let mut span = trace.span(named.name.clone(), Kind::Client);
+        span.set_all(self.database.attributes());
+        span.set_all(&named.attributes);
+        span
     }
 
     /// Prepares statements that are not prepared yet on this connection, in one round trip.

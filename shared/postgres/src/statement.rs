@@ -4,7 +4,7 @@
 //! and the tables, such as `INSERT orders INSERT order_items`. It is made from the statement's text, which
 //! has parameters in place of values.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use zerocart_core::trace::{Attributes, Name};
 
@@ -15,12 +15,17 @@ const MAX_LEN: usize = 255;
 const KEPT: usize = 256;
 
 /// A statement and its name.
-type Known = (Box<str>, Rc<Named>);
+struct Known {
+    /// Of the text in memory, which is that of a constant. The text is kept too, because memory can be used
+    /// again.
+    place: usize,
+    text: Box<str>,
+    named: Rc<Named>,
+}
 
 thread_local! {
-    /// By the place of the text in memory, which is that of a constant. The text is kept too, because memory
-    /// can be used again.
-    static NAMES: RefCell<HashMap<usize, Known>> = RefCell::default();
+    /// A function has few, so they need no map.
+    static NAMES: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The name of a statement's spans, and the attributes that all of them have.
@@ -32,29 +37,41 @@ pub(crate) struct Named {
 impl Named {
     pub(crate) fn new(name: impl Into<Name>) -> Self {
         let name = name.into();
-        Self {
-            attributes: Attributes::default()
-                .with("db.system.name", "postgresql")
-                .with("db.query.summary", &*name),
-            name,
+        let mut attributes = Attributes::default().with("db.query.summary", &*name);
+        // Several operations have no name together.
+        let mut words = name.split(' ');
+        if let (Some(operation), collection, None) = (words.next(), words.next(), words.next()) {
+            attributes = attributes.with("db.operation.name", operation);
+            if let Some(collection) = collection {
+                attributes = attributes.with("db.collection.name", collection);
+            }
         }
+        Self { name, attributes }
     }
 
     /// The name of a statement.
     pub(crate) fn of(statement: &str) -> Rc<Self> {
         let place = statement.as_ptr() as usize;
         NAMES.with_borrow_mut(|names| {
-            if let Some((known, named)) = names.get(&place)
-                && **known == *statement
-            {
-                return Rc::clone(named);
+            let mut known = names.iter();
+            match known.find(|known| known.place == place && *known.text == *statement) {
+                Some(known) => Rc::clone(&known.named),
+                None => Self::learn(names, place, statement),
             }
-            let named = Rc::new(Self::new(Arc::<str>::from(summary(statement))));
-            if names.len() < KEPT {
-                names.insert(place, (statement.into(), Rc::clone(&named)));
-            }
-            named
         })
+    }
+
+    #[cold]
+    fn learn(names: &mut Vec<Known>, place: usize, statement: &str) -> Rc<Self> {
+        let named = Rc::new(Self::new(Arc::<str>::from(summary(statement))));
+        if names.len() < KEPT {
+            names.push(Known {
+                place,
+                text: statement.into(),
+                named: Rc::clone(&named),
+            });
+        }
+        named
     }
 }
 

@@ -93,6 +93,12 @@ impl DatabaseUrl {
         Ok(self)
     }
 
+    /// The name of the database; that of the role, where the URL names none.
+    pub(crate) fn database(&self) -> &str {
+        let named = self.config.get_dbname().or(self.config.get_user());
+        named.unwrap_or_default()
+    }
+
     /// Adds server settings to those of the URL, for every session, without a round trip.
     pub(crate) fn add_options(&mut self, options: &str) {
         let all = match self.config.get_options() {

@@ -119,7 +119,7 @@ pub async fn run_once<J: Job>(platform: Platform, env: Env) -> Result<Summary, J
     let mut cx = Call::internal(J::INFO.timeout());
     let recorder = Setup::on(platform.clone(), Env::default(), J::INFO.name).recorder();
     cx.trace = Trace::begin(&recorder, cx.trace.context());
-    let mut recorded = cx.trace.root(J::INFO.name, Kind::Internal);
+    let mut recorded = cx.trace.root(J::INFO.name, Kind::Server);
     recorded.set("faas.trigger", "timer");
     let span = tracing::error_span!(
         "run",

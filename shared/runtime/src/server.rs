@@ -141,9 +141,10 @@ pub fn recorder(env: &Env, name: &'static str, format: LogFormat) -> Recorder {
     // What the engines say of themselves.
     for (variable, key) in [
         ("HOSTNAME", "host.name"),
-        ("K_REVISION", "zerocart.revision"),
+        ("K_REVISION", "faas.version"),
         ("AWS_REGION", "cloud.region"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "aws.log.stream.names"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "faas.version"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "faas.instance"),
     ] {
         if let Some(value) = env.get(variable) {
             resource = resource.with(key, value);

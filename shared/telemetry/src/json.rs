@@ -11,7 +11,24 @@ pub fn string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends a number without quotes.
-pub fn number(out: &mut Vec<u8>, number: impl fmt::Display) {
+pub fn number(out: &mut Vec<u8>, number: u64) {
+    // As many digits as the largest one has.
+    let mut digits = [0; 20];
+    let (mut rest, mut at) = (number, digits.len());
+    loop {
+        at -= 1;
+        // A digit, and so below 10.
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a number that is finite.
+pub fn float(out: &mut Vec<u8>, number: f64) {
     // Memory takes all that is written.
     let _ = write!(Plain(out), "{number}");
 }

@@ -26,6 +26,10 @@ impl Resource {
             .with("service.version", version)
             .with("service.instance.id", instance.as_str())
             .with("faas.name", function)
+            // Who wrote the spans: no SDK of OpenTelemetry's.
+            .with("telemetry.sdk.name", env!("CARGO_PKG_NAME"))
+            .with("telemetry.sdk.language", "rust")
+            .with("telemetry.sdk.version", env!("CARGO_PKG_VERSION"))
             .with("process.pid", i64::from(std::process::id()))
     }
 

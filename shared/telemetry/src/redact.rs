@@ -7,6 +7,7 @@
 //! - JSON Web Tokens, and the text after `Bearer`;
 //! - the private part of a JWK, and private keys in PEM;
 //! - the password of a URL;
+//! - e-mail addresses, which are no secrets, but are nobody's business;
 //! - card numbers: 12 to 19 digits that satisfy Luhn's check (ISO/IEC 7812-1), also in groups.
 //!
 //! A password has no such form, so messages must not contain one. A line is read once, without
@@ -93,7 +94,7 @@ fn without(line: &[u8], secrets: &[Range<usize>]) -> Vec<u8> {
 
 /// Where the secrets of a line are, in order and apart.
 fn secrets(line: &[u8], json: bool) -> Vec<Range<usize>> {
-    let mut secrets = Vec::new();
+    let mut secrets: Vec<Range<usize>> = Vec::new();
     let (mut at, mut in_text, mut escaped) = (0, !json, false);
     while at < line.len() {
         let byte = line[at];
@@ -104,6 +105,7 @@ fn secrets(line: &[u8], json: bool) -> Vec<Range<usize>> {
             b'd' => jwk(line, at),
             b'-' => pem(line, at),
             b':' => password(line, at),
+            b'@' => email(line, at, secrets.last().map_or(0, |last| last.end)),
             _ => Found::Nothing,
         };
         if json {
@@ -236,6 +238,41 @@ fn password(line: &[u8], at: usize) -> Found {
     match (user, end) {
         (Some(user), Some(end)) if user < end => Found::Secret(start + user + 1..start + end),
         _ => Found::Nothing,
+    }
+}
+
+/// An e-mail address around its `@` (RFC 5321, section 4.1.2): a name, which begins at `from` at the earliest,
+/// and a domain with a full stop. The user of a URL is none.
+fn email(line: &[u8], at: usize, from: usize) -> Found {
+    let of_name = |byte: u8| {
+        byte.is_ascii_alphanumeric() || !byte.is_ascii() || b".!$%'*+-^_~".contains(&byte)
+    };
+    let name = line[from..at].iter().rev();
+    let mut start = at - name.take_while(|byte| of_name(**byte)).count();
+    // The letter of an escape stays with its backslash.
+    if start > 0 && line[start - 1] == b'\\' {
+        start += 1;
+    }
+    let of_label = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || !byte.is_ascii();
+    let (mut end, mut labels) = (at + 1, 0);
+    loop {
+        let label = run(line, end, of_label);
+        if label == 0 {
+            break;
+        }
+        (end, labels) = (end + label, labels + 1);
+        // A full stop may end the sentence.
+        if line.get(end) != Some(&b'.') || run(line, end + 1, of_label) == 0 {
+            break;
+        }
+        end += 1;
+    }
+    let last = line[..end].iter().rev().take_while(|byte| of_label(**byte));
+    let is_word = last.clone().count() >= 2 && last.clone().all(|byte| !byte.is_ascii_digit());
+    let in_url = line[..start].ends_with(b"://");
+    match start < at && labels >= 2 && is_word && !in_url {
+        true => Found::Secret(start..end),
+        false => Found::Nothing,
     }
 }
 

@@ -62,17 +62,20 @@ impl Value<'_> {
             // 64-bit numbers are texts in the JSON form of Protobuf.
             Self::Int(number) => {
                 out.extend_from_slice(b"\"intValue\":\"");
-                json::number(out, number);
+                if *number < 0 {
+                    out.push(b'-');
+                }
+                json::number(out, number.unsigned_abs());
                 out.push(b'"');
             }
             Self::Float(number) if number.is_finite() => {
                 out.extend_from_slice(b"\"doubleValue\":");
-                json::number(out, number);
+                json::float(out, *number);
             }
             Self::Float(_) => out.extend_from_slice(b"\"doubleValue\":\"NaN\""),
             Self::Bool(value) => {
                 out.extend_from_slice(b"\"boolValue\":");
-                json::number(out, value);
+                out.extend_from_slice(if *value { b"true" } else { b"false" });
             }
         }
         out.extend_from_slice(b"}}");
@@ -311,7 +314,7 @@ struct Open {
     began: Instant,
     /// JSON, without brackets.
     attributes: Vec<u8>,
-    links: Vec<Link>,
+    link: Option<Link>,
     /// The message of the status, as JSON.
     message: Vec<u8>,
 }
@@ -334,7 +337,7 @@ impl Span {
                 since: SystemTime::now(),
                 began: Instant::now(),
                 attributes: Vec::with_capacity(512),
-                links: Vec::new(),
+                link: None,
                 message: Vec::new(),
             })
         });
@@ -370,6 +373,13 @@ impl Span {
         }
     }
 
+    /// Names the span, where its name was not known at its beginning.
+    pub fn rename(&mut self, name: impl Into<Name>) {
+        if let Some(open) = &mut self.open {
+            open.name = name.into();
+        }
+    }
+
     /// Adds attributes that were prepared.
     pub fn set_all(&mut self, attributes: &Attributes) {
         if let Some(open) = &mut self.open {
@@ -389,10 +399,10 @@ impl Span {
         }
     }
 
-    /// Another span that this one continues.
+    /// The span that this one continues.
     pub fn link(&mut self, link: Link) {
         if let Some(open) = &mut self.open {
-            open.links.push(link);
+            open.link = Some(link);
         }
     }
 
@@ -419,6 +429,13 @@ impl Span {
     /// Ends the span, which ended `earlier` than now.
     pub fn end_at(mut self, earlier: Instant) {
         self.finish(earlier);
+    }
+
+    /// Not in `drop`, which the compiler copies into each future that has a span.
+    #[inline(never)]
+    fn give_up(&mut self) {
+        self.fail("cancelled", "given up before its end");
+        self.finish(Instant::now());
     }
 
     fn finish(&mut self, ended: Instant) {
@@ -453,9 +470,8 @@ impl Span {
 
 impl Drop for Span {
     fn drop(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.fail("cancelled", "given up before its end");
-            self.finish(Instant::now());
+        if self.open.is_some() {
+            self.give_up();
         }
     }
 }
@@ -491,13 +507,14 @@ impl Open {
             json::hex(out, &parent.to_be_bytes());
         }
         // Bit 8: whether the parent is in another process is known (bit 9).
-        let flags = u32::from(context.is_sampled()) | if self.root { 0x300 } else { 0x100 };
+        let remote = self.root && context.parent().is_some();
+        let flags = u64::from(context.is_sampled()) | if remote { 0x300 } else { 0x100 };
         out.extend_from_slice(b",\"flags\":");
         json::number(out, flags);
         out.extend_from_slice(b",\"name\":");
         json::string(out, &self.name);
         out.extend_from_slice(b",\"kind\":");
-        json::number(out, self.kind as u8);
+        json::number(out, self.kind as u64);
         out.extend_from_slice(b",\"startTimeUnixNano\":\"");
         json::number(out, nanos(self.since));
         out.extend_from_slice(b"\",\"endTimeUnixNano\":\"");
@@ -508,13 +525,10 @@ impl Open {
         out.extend_from_slice(b"\",\"attributes\":[");
         out.extend_from_slice(&self.attributes);
         out.push(b']');
-        for (place, Link(link)) in self.links.iter().enumerate() {
-            out.extend_from_slice(if place > 0 { b",{" } else { b",\"links\":[{" });
-            ids(out, *link);
-            out.push(b'}');
-        }
-        if !self.links.is_empty() {
-            out.push(b']');
+        if let Some(Link(link)) = self.link {
+            out.extend_from_slice(b",\"links\":[{");
+            ids(out, link);
+            out.extend_from_slice(b"}]");
         }
         if self.failed {
             out.extend_from_slice(b",\"status\":{\"code\":2,\"message\":");

@@ -63,6 +63,7 @@ impl super::Args {
             kubeconfig: self.cluster.kubeconfig.clone(),
             kong: self.edge.edge == EdgeKind::Kong,
             own_database: !self.database.is_managed(),
+            observability: self.with.contains(&super::With::Observability),
         }
     }
 }

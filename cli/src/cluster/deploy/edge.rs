@@ -10,7 +10,8 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use zerocart_cluster::{
-    Mode, Problem, Wait, certificates, documents, edge, keys::TokenKeys, names, secrets::Data,
+    Mode, Problem, Wait, certificates, documents, edge, keys::TokenKeys, names, observability,
+    secrets::Data,
 };
 
 use super::{
@@ -49,15 +50,19 @@ impl Deployment {
         &self,
         images: &BTreeMap<String, String>,
         keys: &TokenKeys,
+        observed: bool,
     ) -> Result<(String, String), Problem> {
         let kong = documents::text(&self.project.kong())?;
         let openapi = openapi::kong().map_err(|error| Problem::new(error.to_string()))?;
         let tls = self.args.edge.tls.as_ref();
-        let document = edge::document(&kong, keys.consumers(), &openapi, tls.is_some())?;
+        let mut document = edge::document(&kong, keys.consumers(), &openapi, tls.is_some())?;
         match self.args.edge.edge {
             EdgeKind::Kong => {
                 self.only(EdgeKind::Kong).await?;
-                self.kong(&document, tls).await
+                if observed {
+                    observability::trace_kong(&mut document)?;
+                }
+                self.kong(&document, tls, observed).await
             }
             EdgeKind::Gateway if tls.is_some() => Err(Problem::new(
                 "zerocart's own gateway has no TLS at the edge",
@@ -65,7 +70,7 @@ impl Deployment {
             .cure("--edge kong, or TLS at a load balancer in front of the gateway")),
             EdgeKind::Gateway => {
                 self.only(EdgeKind::Gateway).await?;
-                self.gateway(&document, images).await
+                self.gateway(&document, images, observed).await
             }
         }
     }
@@ -101,10 +106,15 @@ impl Deployment {
         &self,
         document: &Value,
         images: &BTreeMap<String, String>,
+        observed: bool,
     ) -> Result<(String, String), Problem> {
         let file = self.project.root().join(FILES).join("gateway.yaml");
         let mut objects = documents::read(&file)?;
         documents::use_images(&mut objects, images)?;
+        if observed {
+            let deployment = documents::find(&mut objects, "Deployment", "gateway")?;
+            observability::write_spans(std::slice::from_mut(deployment));
+        }
         let text = document.to_string();
         let deployment = documents::find(&mut objects, "Deployment", "gateway")?;
         let template = &mut deployment["spec"]["template"];
@@ -152,7 +162,12 @@ impl Deployment {
         ))
     }
 
-    async fn kong(&self, document: &Value, tls: Option<&Tls>) -> Result<(String, String), Problem> {
+    async fn kong(
+        &self,
+        document: &Value,
+        tls: Option<&Tls>,
+        observed: bool,
+    ) -> Result<(String, String), Problem> {
         let certificate = match tls {
             Some(tls) => Some(self.certificate(tls).await?),
             None => None,
@@ -193,6 +208,11 @@ impl Deployment {
                 format!("podAnnotations.checksum/tls={hash}"),
             ] {
                 args.extend(["--set-string".to_owned(), value]);
+            }
+        }
+        if observed {
+            for value in observability::KONG_SETTINGS {
+                args.extend(["--set-string", value].map(str::to_owned));
             }
         }
         for file in &self.args.edge.values {

@@ -4,6 +4,7 @@ mod cluster;
 mod database;
 mod edge;
 mod images;
+mod observability;
 mod options;
 
 use std::{
@@ -21,7 +22,7 @@ use zerocart_cluster::{
 
 use super::{address::Address, check};
 use crate::{console, domains, layout::Project};
-pub(crate) use options::Args;
+pub(crate) use options::{Args, With};
 use options::{Environment, Split};
 
 /// How long all functions may take until they are ready.
@@ -110,11 +111,12 @@ impl Deployment {
         self.prepare_cluster().await?;
         let images = progress.step("images", self.images()).await?;
         progress.step("namespaces", self.namespaces()).await?;
+        let observed = self.observability(&images, &split).await?;
         let renewed = progress.step("database", self.database()).await?;
         let admin = progress.step("provision", self.provision(&images)).await?;
         let keys = progress.step("keys", self.keys()).await?;
         let names = progress
-            .step("functions", self.functions(&images, &split))
+            .step("functions", self.functions(&images, &split, observed))
             .await?;
         if changes {
             progress.step("ready", self.ready(&names)).await?;
@@ -123,7 +125,7 @@ impl Deployment {
             }
         }
         let service = progress
-            .step("edge", self.edge(&images, &keys.keys))
+            .step("edge", self.edge(&images, &keys.keys, observed))
             .await?;
         if changes {
             // Everybody knows the public keys by now.
@@ -200,6 +202,7 @@ impl Deployment {
         &self,
         images: &BTreeMap<String, String>,
         split: &Split,
+        observed: bool,
     ) -> Result<(Vec<String>, String), Problem> {
         let kubectl = &self.kubectl;
         let overlay = self
@@ -208,6 +211,9 @@ impl Deployment {
             .join("knative/overlays")
             .join(self.environment.name());
         let mut objects = functions::render(kubectl, &overlay, images).await?;
+        if observed {
+            zerocart_cluster::observability::write_spans(&mut objects);
+        }
         let all = functions::names(&objects);
         for name in &split.names {
             if !all.contains(name) {

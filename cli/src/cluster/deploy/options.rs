@@ -50,6 +50,13 @@ pub(crate) struct Args {
     pub(super) database: Database,
     #[command(flatten)]
     pub(super) edge: Edge,
+    /// What else is deployed. Without it, what an earlier deployment had of it is removed
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with = "functions")]
+    pub(super) with: Vec<With>,
+    /// The chart of the OpenTelemetry Collector: a folder or an archive, for machines without internet [default:
+    /// the official chart]
+    #[arg(long, value_name = "CHART", requires = "with")]
+    pub(super) collector_chart: Option<String>,
     /// Leave the purchase at the end out
     #[arg(long)]
     pub(super) no_check: bool,
@@ -133,6 +140,13 @@ pub(super) enum EdgeKind {
     Kong,
     /// zerocart's own gateway.
     Gateway,
+}
+
+/// What a deployment can have beside the functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum With {
+    /// The OpenTelemetry Collector, Jaeger, Prometheus and Grafana
+    Observability,
 }
 
 /// Where the edge's certificate is from.

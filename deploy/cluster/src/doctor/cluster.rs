@@ -14,6 +14,11 @@ use crate::{
 /// Knative Serving 1.23 does not start on an earlier one.
 const SERVER: Version = Version::new(1, 34, 0);
 
+/// What the pods of `--with observability` ask for, in MiB: the Collector on each node, Jaeger, Prometheus and
+/// Grafana.
+const COLLECTOR: u64 = 64;
+const STORES: u64 = 96 + 96 + 128;
+
 /// A server that is far away, or gone, is found out soon.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -56,6 +61,12 @@ pub(super) async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
     }
     if asked.own_database {
         findings.push(storage);
+    }
+    if asked.observability {
+        findings.push(match memory(&kubectl).await {
+            Ok(finding) => finding,
+            Err(problem) => Finding::failed("memory", &problem),
+        });
     }
     findings.push(match knative {
         Ok(found) => serving(&kubectl, &found).await,
@@ -202,6 +213,38 @@ async fn nodes(kubectl: &Kubectl, without_knative: bool) -> Result<Vec<Finding>>
     Ok(vec![architecture, cpu])
 }
 
+/// The memory that is not asked for by pods, against what the pods of `--with observability` ask for.
+async fn memory(kubectl: &Kubectl) -> Result<Finding> {
+    let nodes = kubectl.list("nodes", "", "").await?;
+    let usable: Vec<_> = nodes.iter().filter(|node| is_usable(node)).collect();
+    let allocatable: u64 = usable
+        .iter()
+        .filter_map(|node| mebibytes(node["status"]["allocatable"]["memory"].as_str()?))
+        .sum();
+    let call = kubectl.call([
+        "get",
+        "pods",
+        "--all-namespaces",
+        "--field-selector",
+        "status.phase!=Succeeded,status.phase!=Failed",
+        "--output",
+        "jsonpath={range .items[*].spec.containers[*]}{.resources.requests.memory} {end}",
+    ])?;
+    let asked = call.within(LIMIT).output().await?;
+    let asked: u64 = asked.split_whitespace().filter_map(mebibytes).sum();
+    let free = allocatable.saturating_sub(asked);
+    let needed = STORES + COLLECTOR * usable.len() as u64;
+    let found = format!("{free} of {allocatable} MiB are asked for by no pod");
+    Ok(match free >= needed {
+        true => Finding::good("memory", found),
+        false => Finding::warning(
+            "memory",
+            format!("{found}; --with observability asks for {needed}, so a part of it will wait"),
+            "leave --with observability out, or add memory or a node",
+        ),
+    })
+}
+
 fn is_usable(node: &Value) -> bool {
     let conditions = node["status"]["conditions"].as_array();
     let ready = conditions
@@ -273,6 +316,23 @@ fn millis(quantity: &str) -> Option<u64> {
     Some(whole.parse::<u64>().ok()?.saturating_mul(1000) + part.parse::<u64>().ok()?)
 }
 
+/// A quantity of memory (`64Mi`, `1Gi`, `16309220Ki`, `128974848`) in MiB.
+fn mebibytes(quantity: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 7] = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("k", 1000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+        ("", 1),
+    ];
+    let (number, unit) = UNITS
+        .iter()
+        .find_map(|(unit, bytes)| Some((quantity.strip_suffix(unit)?, bytes)))?;
+    Some(number.parse::<u64>().ok()?.saturating_mul(*unit) >> 20)
+}
+
 fn cpus(millis: u64) -> String {
     format!("{}.{}", millis / 1000, millis % 1000 / 100)
 }
@@ -293,5 +353,19 @@ mod tests {
             assert_eq!(millis(text), expected, "{text}");
         }
         assert_eq!(cpus(1930), "1.9");
+    }
+
+    #[test]
+    fn memory_is_read_as_kubernetes_writes_it() {
+        for (text, expected) in [
+            ("64Mi", Some(64)),
+            ("2Gi", Some(2048)),
+            ("16309220Ki", Some(15926)),
+            ("128974848", Some(123)),
+            ("129M", Some(123)),
+            ("much", None),
+        ] {
+            assert_eq!(mebibytes(text), expected, "{text}");
+        }
     }
 }

@@ -14,6 +14,9 @@ const GIB: u64 = 1 << 30;
 /// Kubernetes, Knative, Kourier, PostgreSQL and the edge take 2 GiB at rest.
 const MEMORY: u64 = 4 * GIB;
 
+/// What `--with observability` takes beside it.
+const OBSERVABILITY: u64 = GIB / 2;
+
 /// The images of the node, of Knative and of PostgreSQL, unpacked, and data.
 const DISK: u64 = 10 * GIB;
 
@@ -42,7 +45,12 @@ pub(super) fn engine(found: &Result<Info, Problem>) -> Finding {
     }
 }
 
-pub(super) fn limits(machine: &Machine, engine: Option<&Info>) -> Vec<Finding> {
+pub(super) fn limits(
+    machine: &Machine,
+    engine: Option<&Info>,
+    observability: bool,
+) -> Vec<Finding> {
+    let needed = MEMORY + if observability { OBSERVABILITY } else { 0 };
     let mut findings = Vec::new();
     findings.extend(cgroup(machine, engine));
     if machine.system() != System::Mac {
@@ -51,7 +59,7 @@ pub(super) fn limits(machine: &Machine, engine: Option<&Info>) -> Vec<Finding> {
             .filter_map(|(name, least)| inotify(machine, name, *least));
         findings.extend(limits);
     }
-    findings.extend(memory(machine, engine));
+    findings.extend(memory(machine, engine, needed));
     findings.extend(disk(machine, engine));
     findings.extend(engine.map(cpus));
     findings
@@ -106,16 +114,16 @@ fn inotify(machine: &Machine, name: &str, least: u64) -> Option<Finding> {
     })
 }
 
-fn memory(machine: &Machine, engine: Option<&Info>) -> Option<Finding> {
+fn memory(machine: &Machine, engine: Option<&Info>, needed: u64) -> Option<Finding> {
     let name = "memory";
     if machine.system() == System::Mac {
         let total = engine?.memory;
         let found = format!("{} for all containers", gib(total));
-        return Some(match total >= MEMORY {
+        return Some(match total >= needed {
             true => Finding::good(name, found),
             false => Finding::warning(
                 name,
-                format!("{found}; a deployment needs {}", gib(MEMORY)),
+                format!("{found}; a deployment needs {}", gib(needed)),
                 "give Docker more: Settings, Resources, Memory (podman: `podman machine stop`, \
                  `podman machine set --memory 8192`, `podman machine start`)",
             ),
@@ -128,11 +136,11 @@ fn memory(machine: &Machine, engine: Option<&Info>) -> Option<Finding> {
     let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
     let free = kib.saturating_mul(1024);
     let found = format!("{} free", gib(free));
-    Some(match free >= MEMORY {
+    Some(match free >= needed {
         true => Finding::good(name, found),
         false => Finding::warning(
             name,
-            format!("{found}; a deployment needs {}", gib(MEMORY)),
+            format!("{found}; a deployment needs {}", gib(needed)),
             match machine.system() {
                 System::Wsl => {
                     "write into %UserProfile%\\.wslconfig on Windows:\n\

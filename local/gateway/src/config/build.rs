@@ -287,6 +287,10 @@ fn route(
         grpc,
         methods,
         paths,
+        template: raw
+            .paths
+            .first()
+            .map_or_else(|| raw.name.clone(), |path| template(path)),
         regex_priority: raw.regex_priority,
         strip_path: !grpc && raw.strip_path.unwrap_or(true),
         preserve_host: raw.preserve_host,
@@ -295,6 +299,28 @@ fn route(
         headers,
         plugins: inner_plugins(tree, &raw.plugins, at)?.within(outer),
     })
+}
+
+/// A path with the names of its parts in braces. A group without a name stays as it is: it is read by people.
+fn template(path: &str) -> String {
+    let Some(regex) = path.strip_prefix('~') else {
+        return path.to_owned();
+    };
+    let mut rest = regex.trim_end_matches('$');
+    let mut template = String::new();
+    while let Some((before, group)) = rest.split_once("(?<")
+        && let Some((name, group)) = group.split_once('>')
+        && let Some((_, after)) = group.split_once(')')
+    {
+        template.push_str(before);
+        template.push('{');
+        template.push_str(name);
+        template.push('}');
+        rest = after;
+    }
+    template.push_str(rest);
+    // Of a full stop.
+    template.replace('\\', "")
 }
 
 /// Whether the route is for gRPC. The gateway listens in the clear, so each family needs its

@@ -105,6 +105,8 @@ pub struct Route {
     pub methods: Vec<Method>,
     /// Paths that it matches; all when empty.
     pub paths: Vec<PathRule>,
+    /// The first of them with the names of its parts in braces, `/users/{id}`; the name of the route without one.
+    pub template: String,
     /// Rank among routes with regex paths, higher first.
     pub regex_priority: u64,
     /// Whether the matched path is taken off before the request is sent on.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use zerocart_core::{
-    Error,
+    Error, Kind,
     trace::{Attributes, Name, Span, Value},
 };
 use zerocart_proto::rpc::{Info, Rpc};
@@ -24,13 +24,19 @@ impl Spans {
         let route: Arc<str> = format!("{} {}", info.http_method, info.http_path).into();
         let json = Attributes::default()
             .with("zerocart.protocol", Protocol::Json.name())
+            .with("faas.trigger", "http")
             .with("http.request.method", info.http_method)
-            .with("http.route", info.http_path);
+            .with("http.route", info.http_path)
+            // A path has ids of people, and what clients have put there by mistake.
+            .with("url.path", info.http_path)
+            .with("url.scheme", "http");
         let grpc = Attributes::default()
             .with("zerocart.protocol", Protocol::Grpc.name())
+            .with("faas.trigger", "http")
             .with("rpc.system", "grpc")
             .with("rpc.service", service)
-            .with("rpc.method", method);
+            .with("rpc.method", method)
+            .with("server.address", info.name);
         Self {
             json: (route.into(), json),
             grpc: (rpc.into(), grpc),
@@ -53,6 +59,8 @@ pub(super) fn end(
     span.set("zerocart.code", code);
     span.set("faas.coldstart", cold);
     match protocol {
+        // Nobody got an answer.
+        Protocol::Json if error.is_some_and(|error| error.kind() == Kind::Cancelled) => {}
         Protocol::Json => span.set("http.response.status_code", status),
         Protocol::Grpc => {
             let number = error.map_or(0, Error::grpc_code);

@@ -64,6 +64,22 @@ fn what_looks_like_a_secret_is_hidden() {
             r#"{"n":"[redacted]","a":"\"[redacted]"}"#,
         ),
         (
+            "to ada.l+x@example.com, bücher@bücher.example.".to_owned(),
+            "to [redacted], [redacted].",
+        ),
+        (
+            r#"{"to":"ada@xn--bcher-kva.example"}"#.to_owned(),
+            r#"{"to":"[redacted]"}"#,
+        ),
+        (
+            r#"{"to":"a\nada@example.com"}"#.to_owned(),
+            r#"{"to":"a\n[redacted]"}"#,
+        ),
+        (
+            format!("{CARD}@example.com {CARD}"),
+            "[redacted]@example.com [redacted]",
+        ),
+        (
             format!("{CARD} and {TOKEN} and {CARD}"),
             "[redacted] and [redacted] and [redacted]",
         ),
@@ -92,6 +108,8 @@ fn what_only_resembles_one_is_not() {
         "11111111-1111-4111-8111-11111111111a",
         "80326ef5502768e11b3fac4ec3df0abc",
         "411111111111111a",
+        "name@1.2.3, root@localhost, @example.com, a@b, image@sha256:80326ef5",
+        "postgres://role@db.example.com:5432/orders",
         // A number of JSON is a measurement: it stays, or the line would be no JSON.
         r#"{"at":4111111111111111,"ms":7.4111111111111111,"t":"x"}"#,
         "not ASCII: Ä ö €",

@@ -1,10 +1,13 @@
 //! Whole stories: the real engine, its real functions, a real PostgreSQL, over real sockets.
 
 mod access;
+mod coldstart;
+mod complete;
 mod edge;
 mod forged;
 mod grpcio;
 mod keys;
+mod leaks;
 mod life;
 mod openapi;
 mod outage;
@@ -14,8 +17,10 @@ mod reflection;
 mod resilience;
 mod schemathesis;
 mod secrets;
+mod spans;
 mod story;
 mod telemetry;
+mod traces;
 mod watch;
 mod zero;
 

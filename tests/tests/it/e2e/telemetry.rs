@@ -4,32 +4,20 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::Ipv4Addr,
-    os::unix::fs::symlink,
-    path::Path,
     sync::{Arc, Mutex},
 };
 
 use axum::{Router, routing::post};
 use http::Method;
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use zerocart_test_support::clients::Wire;
-use zerocart_tests::root;
 
 use super::{
     engine::{Data, Engine, PATIENCE, UP, zerocart},
     http::Http,
-    processes, until,
+    until,
 };
-
-/// Calls of each function.
-const CALLS: u32 = 120;
-/// The gateway takes 100 requests a minute from one address.
-const CALLS_OF_A_CLIENT: u32 = 60;
-/// One call in so many is followed by the end of the instance.
-const ENDS: u32 = 8;
 
 /// `zerocart …`: what it prints, or what it says when it refuses.
 pub(super) async fn command(data: &Data, args: &[&str]) -> Result<String, String> {
@@ -45,7 +33,7 @@ pub(super) async fn command(data: &Data, args: &[&str]) -> Result<String, String
 }
 
 /// The metrics of the engine: series and value.
-async fn metrics(data: &Data) -> BTreeMap<String, f64> {
+pub(super) async fn metrics(data: &Data) -> BTreeMap<String, f64> {
     let text = fs::read(data.path().join("engine.json")).expect("the engine runs");
     let engine: Value = serde_json::from_slice(&text).expect("JSON");
     let address = engine["status"].as_str().expect("an address").to_owned();
@@ -72,122 +60,6 @@ fn calls(metrics: &BTreeMap<String, f64>, function: &str) -> f64 {
         .iter()
         .filter(|(name, _)| name.starts_with(&of_function));
     of_function.map(|(_, value)| value).sum()
-}
-
-/// A project whose functions go to zero sooner.
-fn project(folder: &Path) {
-    fs::create_dir_all(folder.join("knative/services")).expect("a folder can be made");
-    for part in ["kong", "knative/edge", "knative/jobs"] {
-        symlink(root().join(part), folder.join(part)).expect("a link can be made");
-    }
-    for file in fs::read_dir(root().join("knative/services")).expect("it can be listed") {
-        let path = file.expect("it can be listed").path();
-        let text = fs::read_to_string(&path).expect("it can be read");
-        let name = path.file_name().expect("a file has a name");
-        let text = text.replace("/window: 30s", "/window: 6s");
-        fs::write(folder.join("knative/services").join(name), text).expect("it can be written");
-    }
-}
-
-/// What a client counts of one function.
-#[derive(Debug, Default, PartialEq)]
-struct Counted {
-    answers: u32,
-    cold: u32,
-}
-
-/// Calls a function many times, one after the other, and ends its instance now and then: with SIGKILL, or with
-/// SIGTERM, as the activator does.
-async fn calls_and_ends(engine: &Engine, path: &str, function: &str, token: &str) -> Counted {
-    let mut random = StdRng::seed_from_u64(15);
-    let mut counted = Counted::default();
-    let mut http = engine.http();
-    for number in 1..=CALLS {
-        if number % CALLS_OF_A_CLIENT == 0 {
-            http = engine.http();
-        }
-        let reply = http
-            .call(Method::GET, path, "", &[("authorization", token)])
-            .await;
-        // An instance that ended while the activator chose it had no call.
-        if reply.status != 200 {
-            continue;
-        }
-        counted.answers += 1;
-        let cold = reply.headers.get("x-cold-start");
-        counted.cold += u32::from(cold.is_some_and(|value| value == "true"));
-        if random.random_range(0..ENDS) == 0 {
-            let signal = [Signal::KILL, Signal::TERM][random.random_range(0..2)];
-            // The kernel keeps 15 characters of a name.
-            let instances = engine.processes().into_iter();
-            let instances = instances.filter(|process| function.starts_with(&process.name));
-            let instances: Vec<_> = instances.collect();
-            for instance in &instances {
-                instance.signal(signal);
-            }
-            processes::gone(&instances, PATIENCE).await;
-        }
-    }
-    counted
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_call_is_missed_of_instances_that_were_killed_or_are_at_zero() {
-    let data = Data::new();
-    let folder = data.file("project");
-    project(&folder);
-    let mut up = zerocart(&data.path());
-    up.current_dir(&folder).args(UP);
-    let engine = Engine::start_command(&data, up).await;
-    let admin = engine.sign_in_admin().await;
-    let tea = json!({"name": "Tea", "price": 4.75, "inventory": 3}).to_string();
-    let headers = [("authorization", admin.as_str())];
-    let made = engine
-        .http()
-        .call(Method::POST, "/products", tea, &headers)
-        .await;
-    let made: Value = made.json();
-    let id = |value: &Value| value["product"]["id"].as_str().expect("an id").to_owned();
-    let (product, cart) = (
-        format!("/products/{}", id(&made)),
-        format!("/carts/{}", id(&made)),
-    );
-
-    let of = [
-        ("get-product", product.as_str()),
-        ("list-products", "/products"),
-        ("get-cart", cart.as_str()),
-    ];
-    let called = of.map(|(name, path)| calls_and_ends(&engine, path, name, &admin));
-    let counted = futures_util::future::join_all(called).await;
-    until("every function is back at zero", PATIENCE, || async {
-        let functions = engine.ps().await;
-        functions
-            .iter()
-            .all(|f| f.instances.is_empty())
-            .then_some(())
-    })
-    .await;
-
-    let seen = metrics(&data).await;
-    let export = command(&data, &["traces", "--json", "--limit", "100000"]).await;
-    let export: Value = serde_json::from_str(&export.expect("it prints")).expect("JSON");
-    for ((name, _), counted) in of.iter().zip(&counted) {
-        assert!(counted.answers > CALLS / 2, "{name}: {counted:?}");
-        assert!(counted.cold > CALLS / ENDS / 2, "{name}: {counted:?}");
-        assert_eq!(calls(&seen, name), f64::from(counted.answers), "{name}");
-        let cold = &seen[&format!("zerocart_cold_starts_total{{function=\"{name}\"}}")];
-        assert_eq!(*cold, f64::from(counted.cold), "{name}");
-        let started = format!(
-            "zerocart_cold_start_phase_duration_seconds_count{{function=\"{name}\",phase=\"process start\"}}"
-        );
-        assert_eq!(seen[&started], f64::from(counted.cold), "{name}");
-        let spans = spans(&export).filter(|(service, span)| service == name && span["kind"] == 2);
-        assert_eq!(spans.count(), counted.answers as usize, "{name}");
-    }
-    assert_eq!(calls(&seen, "create-product"), 1.0);
-    assert_eq!(seen["zerocart_telemetry_bad_lines_total"], 0.0);
-    engine.stop().await;
 }
 
 /// All spans of an export, each with its function.

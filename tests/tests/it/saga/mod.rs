@@ -7,7 +7,8 @@
 //! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]:
 //!   an admin who refunds orders meanwhile.
 //!
-//! [`cost`] counts what an order costs at the databases.
+//! [`cost`] counts what an order costs at the databases. [`collector`] has a real OpenTelemetry Collector read
+//! what all of them write.
 //!
 //! The product has no code for these tests: it is killed from outside.
 
@@ -16,6 +17,7 @@ mod books;
 mod boundary;
 mod broker;
 mod chaos;
+mod collector;
 mod cost;
 mod deadlines;
 mod forwarder;

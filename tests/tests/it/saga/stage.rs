@@ -374,6 +374,24 @@ impl Stage {
         spans_of(&text, id)
     }
 
+    /// What the functions in this process have written, by their names.
+    pub(crate) fn lines(&self) -> Vec<(String, String)> {
+        let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = std::str::from_utf8(&spans).expect("spans are text");
+        let mut lines: BTreeMap<String, String> = BTreeMap::new();
+        for line in text.split_inclusive('\n') {
+            let name = FUNCTIONS.iter().find(|name| {
+                line.contains(&format!(
+                    "\"service.name\",\"value\":{{\"stringValue\":\"{name}\""
+                ))
+            });
+            *lines
+                .entry((*name.expect("a function of the stage")).to_owned())
+                .or_default() += line;
+        }
+        lines.into_iter().collect()
+    }
+
     /// Where a function is.
     pub(crate) fn address(&self, name: &str) -> SocketAddr {
         self.functions[name].address()

@@ -14,6 +14,7 @@ use super::{
 /// A span, as it was written.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorded {
+    trace: String,
     pub(crate) id: String,
     pub(crate) parent: String,
     pub(crate) function: String,
@@ -34,18 +35,20 @@ pub(crate) fn spans_of(lines: &str, trace: &str) -> Vec<Recorded> {
         .filter(|line| line.starts_with("{\"resourceSpans\""))
     {
         let line: Value = serde_json::from_str(line).expect("a line of spans is JSON");
-        for resource in array(&line["resourceSpans"]) {
-            let function = attributes(&resource["resource"])["service.name"].clone();
-            let scopes = array(&resource["scopeSpans"]);
-            let all = scopes.iter().flat_map(|scope| array(&scope["spans"]));
-            spans.extend(
-                all.filter(|span| span["traceId"] == trace)
-                    .map(|span| recorded(span, &function)),
-            );
-        }
+        spans.extend(recorded_spans(&line).filter(|span| span.trace == trace));
     }
     spans.sort_by_key(|span| (span.began, span.id.clone()));
     spans
+}
+
+/// The spans of an export of OTLP.
+pub(crate) fn recorded_spans(export: &Value) -> impl Iterator<Item = Recorded> {
+    array(&export["resourceSpans"]).iter().flat_map(|resource| {
+        let function = attributes(&resource["resource"])["service.name"].clone();
+        let scopes = array(&resource["scopeSpans"]).iter();
+        let all = scopes.flat_map(|scope| array(&scope["spans"]));
+        all.map(move |span| recorded(span, &function))
+    })
 }
 
 fn recorded(span: &Value, function: &str) -> Recorded {
@@ -60,6 +63,7 @@ fn recorded(span: &Value, function: &str) -> Recorded {
         (id("traceId"), id("spanId"))
     });
     Recorded {
+        trace: text("traceId"),
         id: text("spanId"),
         parent: text("parentSpanId"),
         function: function.to_owned(),

@@ -73,6 +73,7 @@ impl World {
                 kubeconfig: None,
                 kong: true,
                 own_database: true,
+                observability: false,
             },
             held: None,
         };
