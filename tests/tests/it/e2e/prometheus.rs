@@ -348,7 +348,8 @@ async fn every_panel_has_values_and_every_alert_fires() {
     // Statements of orders wait for a lock until their time is over, and so the job fails.
     {
         let holder = connect(&order_database).await;
-        let lock = "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
+        let lock = "SET idle_in_transaction_session_timeout = 0; \
+                    BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE";
         holder.batch_execute(lock).await.unwrap();
         for _ in 0..4 {
             shop.run_job("recover-orders").await;
