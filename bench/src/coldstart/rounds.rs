@@ -164,8 +164,8 @@ impl Rounds<'_> {
                         way if way == WAYS[1] => {
                             let health = Case::get("/health");
                             let all = places.iter().map(|place| (place.clone(), health.clone()));
-                            let all = ask_all(all.collect()).into_iter();
-                            all.map(|asked| asked.answer.map(drop)).collect()
+                            let mut all = ask_all(all.collect()).into_iter();
+                            all.try_for_each(|asked| asked.answer.map(drop))
                         }
                         _ => places.iter().try_for_each(wake),
                     };

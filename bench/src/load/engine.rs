@@ -25,6 +25,9 @@ use crate::{
     cpu::{ByGroup, Snapshot},
 };
 
+/// Changes the files of an engine's project before it starts.
+type Edit<'a> = &'a dyn Fn(&Path) -> Result<()>;
+
 /// How long an engine may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
@@ -92,7 +95,7 @@ impl Engine {
         checkout: &Checkout,
         port: u16,
         variables: &[Variable<'_>],
-        edit: &dyn Fn(&Path) -> Result<()>,
+        edit: Edit<'_>,
     ) -> Result<Self> {
         Self::prepare(name, checkout, port, variables, Some(edit)).await
     }
@@ -102,7 +105,7 @@ impl Engine {
         checkout: &Checkout,
         port: u16,
         variables: &[Variable<'_>],
-        edit: Option<&dyn Fn(&Path) -> Result<()>>,
+        edit: Option<Edit<'_>>,
     ) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for an engine")?;
         // PostgreSQL's account passes through it when this user is root.

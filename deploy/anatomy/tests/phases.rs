@@ -1,6 +1,11 @@
 //! The phases of a cold start that was recorded on a cluster: Kubernetes 1.36, Knative 1.23, one node. The record
 //! has what the watches told and when, and the function's first line. The client's time was 739 ms.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions, but not their helpers"
+)]
+
 use serde::Deserialize;
 use serde_json::Value;
 use zerocart_anatomy::{Change, Clock, ColdStart, Follow, Stream, Tracker};

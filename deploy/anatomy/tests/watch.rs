@@ -1,5 +1,10 @@
 //! The watch against a server that answers as the API server does, from the record.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions, but not their helpers"
+)]
+
 use std::net::SocketAddr;
 
 use axum::{

@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn functions_and_jobs_write_spans() {
-        let text = "kind: Service\nspec: {template: {spec: {containers: [{name: a, env: [{name: X, value: y}]}]}}}\n---\n\
+        let text = "kind: Service\nspec: {template: {spec: {containers: [{name: a, env: [{name: X, value: z}]}]}}}\n---\n\
                     kind: CronJob\nspec: {jobTemplate: {spec: {template: {spec: {containers: [{name: b}]}}}}}\n---\n\
                     kind: NetworkPolicy\nspec: {}\n";
         let mut objects = documents::parse("x", text).unwrap();
@@ -367,7 +367,7 @@ mod tests {
         let otlp = json!({"name": "LOG_FORMAT", "value": "otlp"});
         assert_eq!(
             env(&objects[0], "/spec/template/spec"),
-            json!([{"name": "X", "value": "y"}, otlp])
+            json!([{"name": "X", "value": "z"}, otlp])
         );
         assert_eq!(
             env(&objects[1], "/spec/jobTemplate/spec/template/spec"),

@@ -262,13 +262,14 @@ fn a_new_function_is_named_wherever_functions_are() {
         "knative/services/kustomization.yaml",
         "kong/kong.yml",
         "lambda/template.json",
+        "observability/lambda.yaml",
     ] {
         assert!(
             paths.iter().any(|changed| changed == path),
             "{path}: {paths:?}"
         );
     }
-    assert_eq!(paths.len(), 12, "{paths:?}");
+    assert_eq!(paths.len(), 13, "{paths:?}");
 }
 
 #[test]

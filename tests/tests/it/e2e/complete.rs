@@ -472,7 +472,7 @@ async fn what_clients_count_is_what_spans_and_counters_say() {
     let counted = seen.iter().filter(|(series, _)| {
         let of =
             |name: &&str| series.starts_with(&format!("zerocart_calls_total{{function=\"{name}\""));
-        names.iter().any(|name| of(name))
+        names.iter().any(of)
     });
     let counted: f64 = counted.map(|(_, value)| value).sum();
     assert_eq!(counted, f64::from(all.calls.0.values().sum::<u32>()));

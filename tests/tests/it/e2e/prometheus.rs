@@ -2,6 +2,11 @@
 //!
 //! It is a test of its own, because it needs Prometheus on the path: `just test-alerts`.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions, but not their helpers"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -241,7 +241,7 @@ impl Span {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_');
         expect(error.len() <= 32 && is_word, "error.type is no word");
-        expect(self.failed() == !error.is_empty(), "error.type");
+        expect(self.failed() != error.is_empty(), "error.type");
         self.http(&mut expect);
         self.rpc(&mut expect);
         self.database(&mut expect);

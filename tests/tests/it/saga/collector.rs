@@ -100,12 +100,10 @@ async fn a_real_collector_keeps_and_counts_what_the_local_one_does() {
     let mut more = 0;
     let exemplar = until("a histogram has an exemplar", async || {
         let text = collector.metrics().await?;
-        let found = text
-            .split("# {trace_id=\"")
+        text.split("# {trace_id=\"")
             .nth(1)?
             .get(..32)
-            .map(str::to_owned);
-        found
+            .map(str::to_owned)
     });
     let exemplar = tokio::select! {
         exemplar = exemplar => exemplar,
