@@ -66,7 +66,7 @@ impl Prometheus {
         fs::write(folder.join("alerts.yaml"), rules).unwrap();
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [alerts.yaml]\n\
-             scrape_configs:\n  - job_name: zerocart\n    static_configs: [{{targets: [\"{target}\"]}}]\n"
+             scrape_configs:\n  - job_name: zerocart\n    honor_labels: true\n    static_configs: [{{targets: [\"{target}\"]}}]\n"
         );
         fs::write(folder.join("prometheus.yml"), config).unwrap();
         let port = free_port().await;
