@@ -217,10 +217,12 @@ impl Local {
                 });
             }
             if Instant::now() > deadline {
-                return Ok(Told {
-                    started: spans.map_or(0, |spans| spans.cold_starts()),
-                    ..Told::default()
-                });
+                return Ok(spans.map_or_else(Told::default, |spans| Told {
+                    started: spans.cold_starts(),
+                    // An instance that was there has no phases of a start.
+                    early: spans.is_early(function, service),
+                    phases: None,
+                }));
             }
             sleep(POLL).await;
         }
