@@ -64,7 +64,7 @@ async fn ready(kubectl: &Kubectl) -> Result<()> {
             let why = ready.and_then(|ready| ready["message"].as_str());
             bail!(
                 "the empty function does not become ready: {}; if its nodes have no image of it, give --load",
-                why.unwrap_or("no reason is told")
+                why.unwrap_or("no reason is given")
             );
         }
         sleep(Duration::from_millis(500)).await;

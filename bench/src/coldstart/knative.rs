@@ -107,7 +107,7 @@ impl Knative {
                         .unwrap_or_else(PoisonError::into_inner)
                         .insert(key, start);
                 };
-                // If nobody waits any more, nobody is told.
+                // If nobody waits any more, nobody hears of it.
                 let ready = || {
                     let _ = ready.send(());
                 };

@@ -78,7 +78,7 @@ pub(super) enum Modes {
 
 /// Silverman's test of one mode against more, on the logarithms of times: the narrowest Gaussian kernel under which
 /// the density has one mode is compared with those of samples drawn from that very density. It is 1 for samples of
-/// one mode. A second mode is told only if it has 5 % of the sample: fewer are outliers, which p99 shows.
+/// one mode. A second mode is named only if it has 5 % of the sample: fewer are outliers, which p99 shows.
 ///
 /// B. W. Silverman, Using kernel density estimates to investigate multimodality (J. R. Stat. Soc. B 43, 1981).
 pub(super) fn modes(sample: &[f64], seed: u64) -> Modes {

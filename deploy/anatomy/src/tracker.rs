@@ -136,7 +136,7 @@ impl Tracker {
         true
     }
 
-    /// The cold starts of which all is known, or of which no more is expected at `now_ns`. Each is told once.
+    /// The cold starts of which all is known, or of which no more is expected at `now_ns`. Each is given once.
     pub fn finished(&mut self, now_ns: u64) -> Vec<ColdStart> {
         let is_finished = |pod: &Pod| match &pod.call {
             Some((_, _, until)) => pod.has_started() || now_ns > *until,
@@ -183,7 +183,7 @@ impl Tracker {
             }
             Change::Deleted => {
                 self.old.remove(name);
-                // What is known of a call is told: a pod may end before all of its events have come.
+                // What is known of a call is given: a pod may end before all of its events have come.
                 if let Some(pod) = self.pods.get_mut(name)
                     && let Some((_, _, until)) = &mut pod.call
                 {
