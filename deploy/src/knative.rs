@@ -26,7 +26,7 @@ pub const REQUEST_MEMORY_MIB: u32 = 16;
 /// What a job gets beyond its own limit before Kubernetes ends it.
 const JOB_GRACE_S: u32 = 5;
 
-const CONTAINER: &str =
+pub(crate) const SECURITY_CONTEXT: &str =
     "          # The image is one static file: it needs no user of its own, no capability, no disk.
           securityContext:
             allowPrivilegeEscalation: false
@@ -167,7 +167,7 @@ spec:
             # Under this name Kourier speaks HTTP/2 to the pod, which gRPC needs.
             - name: h2c
               containerPort: 8080
-{container}{CONTAINER}{resources}{PROBES}"
+{container}{SECURITY_CONTEXT}{resources}{PROBES}"
     )
 }
 
@@ -181,7 +181,7 @@ fn cron_job(unit: &Unit, version: &str) -> String {
         let lines = text.split_inclusive('\n');
         lines.map(|line| format!("    {line}")).collect()
     };
-    let container = indent(&(env(unit) + &secrets(unit) + CONTAINER));
+    let container = indent(&(env(unit) + &secrets(unit) + SECURITY_CONTEXT));
     let resources = resources("              ", &unit.settings);
     format!(
         "{head}\

@@ -1,7 +1,7 @@
 //! What watches cold starts on a cluster that has observability (`zerocart anatomy`, deploy/anatomy). It is beside
 //! the functions' files, because its role is one of their namespace.
 
-use crate::{NAMESPACE, Output, text::head};
+use crate::{NAMESPACE, Output, knative::SECURITY_CONTEXT, text::head};
 
 /// The namespace of what collects telemetry.
 pub const OBSERVABILITY: &str = "zerocart-observability";
@@ -81,17 +81,7 @@ spec:
           image: dev.local/zerocart/zerocart:{version}
           imagePullPolicy: IfNotPresent
           args: [anatomy, --namespace, {NAMESPACE}]
-          securityContext:
-            allowPrivilegeEscalation: false
-            capabilities:
-              drop: [ALL]
-            readOnlyRootFilesystem: true
-            runAsNonRoot: true
-            runAsUser: 65532
-            runAsGroup: 65532
-            seccompProfile:
-              type: RuntimeDefault
-          # 20 MB on one node. Lists of pods and events of the namespace are in memory while they are read.
+{SECURITY_CONTEXT}          # 20 MB on one node. Lists of pods and events of the namespace are in memory while they are read.
           resources:
             requests:
               cpu: 10m

@@ -59,7 +59,7 @@ pub const BURNS: [Burn; 3] = [
     },
 ];
 
-/// Who is told.
+/// How soon a person must look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Somebody is woken.

@@ -25,7 +25,7 @@ pub struct Alert {
     pub expr: String,
     /// For how long that must last.
     pub lasts: &'static str,
-    /// Who is told.
+    /// How soon a person must look.
     pub severity: Severity,
     /// What is wrong, in one sentence, with `{{ $labels.… }}` and `{{ $value }}`.
     pub summary: &'static str,

@@ -135,7 +135,7 @@ fn a_mark_that_is_missing_joins_two_phases() {
             ("make sandbox, start containers", 538)
         ]
     );
-    // The watch tells of the node, a little later, if the scheduler's event does not come.
+    // Without the scheduler's event, the watch shows the node a little later.
     let (starts, _) = replay(|told| told.is_of("Scheduled"));
     assert_eq!(milliseconds(&starts[0])[1], ("schedule pod", 26));
     assert_eq!(starts[0].phases[1].clock, Clock::Watch);

@@ -58,7 +58,7 @@ pub(super) fn board() -> Board {
                         Unit::PerSecond,
                         THIRD,
                         "Calls by function",
-                        "All calls, whatever came of them.",
+                        "All calls: answered, refused and failed ones.",
                         vec![target(
                             "{{function}}",
                             "sum by (function) (rate(zerocart_calls_total{function=~\"$function\"}[$__rate_interval]))",

@@ -181,21 +181,7 @@ async fn nodes(kubectl: &Kubectl, without_knative: bool) -> Result<Vec<Finding>>
             "use a cluster whose nodes have one architecture, or cordon the others",
         ),
     };
-    let allocatable: u64 = usable
-        .iter()
-        .filter_map(|node| millis(node["status"]["allocatable"]["cpu"].as_str()?))
-        .sum();
-    let call = kubectl.call([
-        "get",
-        "pods",
-        "--all-namespaces",
-        "--field-selector",
-        "status.phase!=Succeeded,status.phase!=Failed",
-        "--output",
-        "jsonpath={range .items[*].spec.containers[*]}{.resources.requests.cpu} {end}",
-    ])?;
-    let asked = call.within(LIMIT).output().await?;
-    let asked: u64 = asked.split_whitespace().filter_map(millis).sum();
+    let (allocatable, asked) = supply(kubectl, &usable, "cpu", millis).await?;
     let free = allocatable.saturating_sub(asked);
     let needed = FIRST_START + if without_knative { KNATIVE } else { 0 };
     let found = format!("{} of {} CPUs are free", cpus(free), cpus(allocatable));
@@ -213,14 +199,19 @@ async fn nodes(kubectl: &Kubectl, without_knative: bool) -> Result<Vec<Finding>>
     Ok(vec![architecture, cpu])
 }
 
-/// The memory that is not asked for by pods, against what the pods of `--with observability` ask for.
-async fn memory(kubectl: &Kubectl) -> Result<Finding> {
-    let nodes = kubectl.list("nodes", "", "").await?;
-    let usable: Vec<_> = nodes.iter().filter(|node| is_usable(node)).collect();
-    let allocatable: u64 = usable
+/// How much of a resource these nodes have, and how much of it the pods of the cluster ask for.
+async fn supply(
+    kubectl: &Kubectl,
+    nodes: &[&Value],
+    resource: &str,
+    parse: fn(&str) -> Option<u64>,
+) -> Result<(u64, u64)> {
+    let allocatable = nodes
         .iter()
-        .filter_map(|node| mebibytes(node["status"]["allocatable"]["memory"].as_str()?))
-        .sum();
+        .filter_map(|node| parse(node["status"]["allocatable"][resource].as_str()?));
+    let requests = format!(
+        "jsonpath={{range .items[*].spec.containers[*]}}{{.resources.requests.{resource}}} {{end}}"
+    );
     let call = kubectl.call([
         "get",
         "pods",
@@ -228,10 +219,18 @@ async fn memory(kubectl: &Kubectl) -> Result<Finding> {
         "--field-selector",
         "status.phase!=Succeeded,status.phase!=Failed",
         "--output",
-        "jsonpath={range .items[*].spec.containers[*]}{.resources.requests.memory} {end}",
+        &requests,
     ])?;
     let asked = call.within(LIMIT).output().await?;
-    let asked: u64 = asked.split_whitespace().filter_map(mebibytes).sum();
+    let asked = asked.split_whitespace().filter_map(parse).sum();
+    Ok((allocatable.sum(), asked))
+}
+
+/// The memory that is not asked for by pods, against what the pods of `--with observability` ask for.
+async fn memory(kubectl: &Kubectl) -> Result<Finding> {
+    let nodes = kubectl.list("nodes", "", "").await?;
+    let usable: Vec<_> = nodes.iter().filter(|node| is_usable(node)).collect();
+    let (allocatable, asked) = supply(kubectl, &usable, "memory", mebibytes).await?;
     let free = allocatable.saturating_sub(asked);
     let needed = STORES + COLLECTOR * usable.len() as u64;
     let found = format!("{free} of {allocatable} MiB are asked for by no pod");

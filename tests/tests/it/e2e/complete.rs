@@ -1,10 +1,10 @@
 //! Nothing is missed: what clients count of ten thousand requests is what spans and counters say, though
-//! instances are killed, told to end and gone to zero meanwhile.
+//! instances are killed, ended and at zero meanwhile.
 //!
 //! A lane calls one function, over JSON and gRPC, in batches whose requests run at once. Only between two
-//! batches it kills the instances: what a killed process has not answered, nobody can count. Whatever an answer
-//! is, it is counted: also refusals of the function and of the gateway, paths that lead nowhere, requests above
-//! the limit, and those that the client gave up.
+//! batches it kills the instances: what a killed process has not answered, nobody can count. Every answer is
+//! counted: also refusals of the function and of the gateway, paths that lead nowhere, requests above the limit,
+//! and those that the client gave up.
 
 use std::{
     collections::BTreeMap, fs, net::Ipv4Addr, ops::AddAssign, os::unix::fs::symlink, path::Path,
@@ -224,7 +224,7 @@ impl Lane {
             let end = random.random_range(0..ENDS) == 0;
             let signal = [Signal::KILL, Signal::TERM][random.random_range(0..2)];
             let (answers, ()) = join(join_all(asked), async {
-                // An instance that is told to end answers what it has begun.
+                // After SIGTERM, an instance answers the calls that it has begun.
                 if end && signal == Signal::TERM {
                     for instance in self.instances(engine) {
                         instance.signal(signal);
