@@ -28,7 +28,10 @@ const PATHS: [(&str, &str); 8] = [
     ("by price", "/products?sort=PRICE_ASCENDING"),
     ("by name", "/products?sort=NAME"),
     ("search, every second product", "/products?search=green"),
-    ("search, every second product, by name", "/products?search=green&sort=NAME"),
+    (
+        "search, every second product, by name",
+        "/products?search=green&sort=NAME",
+    ),
     ("search, one product", "/products?search=number%20777"),
     ("search, no product", "/products?search=coffee"),
 ];

@@ -1,5 +1,7 @@
 //! Listing and searching accounts.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 use zerocart_proto::{
     rpc::{CreateUser as SignUp, ListUsers as Rpc},
@@ -7,7 +9,7 @@ use zerocart_proto::{
 };
 use zerocart_test_support::{
     clients::{Client, Wire},
-    functions::Running,
+    functions::{PATIENCE, Running},
 };
 use zerocart_user::{CreateUser, ListUsers};
 
@@ -252,4 +254,78 @@ async fn what_is_too_many_to_count_is_said_to_be_more() {
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen.len(), 1_200);
+}
+
+/// How often each page is read: more than the five times after which the server keeps one plan for all parameters.
+const CALLS: i64 = 10;
+
+/// The blocks that have been read so far. A session reports them when it ends, so `function` ends first.
+async fn read(domain: &Domain, function: Running) -> i64 {
+    function.stopped().await;
+    let sessions = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let ended = async {
+        while domain.number(sessions).await > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    domain
+        .number(
+            "SELECT sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::bigint
+             FROM pg_statio_user_tables",
+        )
+        .await
+}
+
+/// The blocks of tables and indexes that a page of each kind reads, among so many accounts.
+async fn blocks(domain: &Domain, from: i32, to: i32) -> Vec<(String, i64)> {
+    let preparing = crate::connect(&domain.database).await;
+    let insert = "SET synchronous_commit = on; ALTER TABLE users SET (autovacuum_enabled = off)";
+    preparing.batch_execute(insert).await.unwrap();
+    many(domain, from, to).await;
+    // VACUUM marks a page as visible to all only when the commit of its rows is flushed.
+    preparing
+        .batch_execute("CHECKPOINT; VACUUM ANALYZE users")
+        .await
+        .unwrap();
+    drop(preparing);
+    let mut found = Vec::new();
+    for (search, pages) in [("", 3), ("u", 3), ("uf", 8), ("rare", 1), ("nobody", 0)] {
+        for deep in [false, true] {
+            let function = domain.start::<ListUsers>().await;
+            let client = admin(domain, Wire::Http1, &function);
+            let mut asked = page(20, search);
+            for _ in 0..if deep { pages } else { 0 } {
+                let answer = client.call::<Rpc>(&asked).await.ok();
+                asked.page_token = answer.next_page_token;
+            }
+            let before = read(domain, function).await;
+            let function = domain.start::<ListUsers>().await;
+            let client = admin(domain, Wire::Http1, &function);
+            for _ in 0..CALLS {
+                client.call::<Rpc>(&asked).await.ok();
+            }
+            let what = format!(
+                "{search:?}, {}",
+                if deep { "page token" } else { "first page" }
+            );
+            found.push((what, (read(domain, function).await - before) / CALLS));
+        }
+    }
+    found
+}
+
+/// A page costs the same however many accounts there are. Beside it, up to 202 accounts are counted.
+#[tokio::test]
+async fn many_accounts_are_searched_as_few() {
+    let domain = Domain::new().await;
+    let few = blocks(&domain, 1, 1_000).await;
+    let many = blocks(&domain, 1_001, 100_000).await;
+    for ((what, few), (_, many)) in few.into_iter().zip(many) {
+        assert!(
+            many <= 2 * few + 300,
+            "{what}: {many} blocks, {few} of few accounts"
+        );
+    }
 }
