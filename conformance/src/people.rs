@@ -91,12 +91,12 @@ pub(super) async fn change(shop: &Shop) -> Result<(), Failed> {
         (
             "not the password",
             NEW,
-            Refusal::field("old_password", "is not the password of this account"),
+            Refusal::field("old_password", "is wrong"),
         ),
         (
             PASSWORD,
             PASSWORD,
-            Refusal::field("new_password", "must be another password than old_password"),
+            Refusal::field("new_password", "must differ from old_password"),
         ),
         (
             PASSWORD,

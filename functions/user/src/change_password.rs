@@ -46,7 +46,7 @@ impl Function for ChangePassword {
         let new = password::prepare(&request.new_password);
         password::check(&new).map_err(|says| Error::field("new_password", says))?;
         if new == password::prepare(&request.old_password) {
-            let says = "must be another password than old_password";
+            let says = "must differ from old_password";
             return Err(Error::field("new_password", says));
         }
         // Before the transaction: two hashes take longer than all queries together. And the idempotency key is
@@ -94,7 +94,7 @@ impl ChangePassword {
             }
             Ok(None) => {
                 attempt.failed().await?;
-                let says = "is not the password of this account";
+                let says = "is wrong";
                 Err(Error::field("old_password", says))
             }
             Err(error) => {

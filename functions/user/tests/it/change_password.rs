@@ -76,16 +76,8 @@ async fn what_is_wrong_is_told_and_changes_nothing() {
     for wire in Wire::ALL {
         let client = client(&domain, wire, &function, &me);
         for (old, new, expected) in [
-            (
-                "wrong password",
-                NEW,
-                "old_password is not the password of this account",
-            ),
-            (
-                &right,
-                &right,
-                "new_password must be another password than old_password",
-            ),
+            ("wrong password", NEW, "old_password is wrong"),
+            (&right, &right, "new_password must differ from old_password"),
             (
                 &right,
                 &"e\u{301}".repeat(4),
