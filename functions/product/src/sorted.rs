@@ -161,11 +161,11 @@ pub(crate) fn statements(sort: ProductSort) -> &'static Statements {
 /// The key of a product in the order by name.
 pub(crate) const NAME_OF: &str = "SELECT lower(name) FROM products WHERE id = $1";
 
-/// How many of the newest 1,000 products have the words, up to one more than [`MAX_FOUND`].
+/// How many of the newest 500 products have the words, up to one more than [`MAX_FOUND`].
 pub(crate) const COUNT_NEARBY: &str = concat!(
     "SELECT count(*) FROM (SELECT FROM (
        SELECT name, description FROM products WHERE archived_at IS NULL
-       ORDER BY created_at DESC, id DESC LIMIT 1000
+       ORDER BY created_at DESC, id DESC LIMIT 500
      ) AS looked_at WHERE ",
     words!(),
     " @@ ",
