@@ -45,7 +45,8 @@ impl Job for DeliverVoids {
             lacking.sort();
             lacking.dedup();
             let domains = lacking.join(", ");
-            let message = format!("{left} voids were not delivered, {told} were; not told: {domains}");
+            let message =
+                format!("{left} voids were not delivered, {told} were; not told: {domains}");
             return Err(Error::unavailable(message, NEXT_RUN));
         }
         Ok(Summary::from_iter([(
