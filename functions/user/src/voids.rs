@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 use zerocart_client::{Caller, Client, Failure, Functions, Identity, Options, ServiceToken};
 use zerocart_core::{Call, Error, Invalid, Setup};
-use zerocart_postgres::{Database, QueryError, Row, Transaction};
+use zerocart_postgres::{Database, QueryError, Row, ToSql, Transaction};
 use zerocart_proto::{
     cart::RecordVoidInCartRequest, order::RecordVoidInOrderRequest,
     payment::RecordVoidInPaymentRequest, product::RecordVoidInProductRequest, rpc,
@@ -139,11 +139,10 @@ impl Delivery {
     ///
     /// UNAVAILABLE with the names of the domains that could not be told; the job tells them.
     pub(crate) async fn of_user(&self, cx: &Call, user_id: Uuid) -> Result<(), Error> {
-        let owed = self.database.session(cx).await?;
-        let owed = owed.query(OWED, &[&user_id]).await?;
+        let owed = self.owed(cx, OWED, &[&user_id]).await?;
         // In time for the answer that names those that did not answer.
         let within = cx.with_deadline(cx.deadline - MARGIN.min(cx.remaining()));
-        let delivered = self.deliver(&within, owed.iter().map(Owed::of_row)).await;
+        let delivered = self.deliver(&within, owed).await;
         if delivered.lacking.is_empty() {
             return Ok(());
         }
@@ -167,22 +166,31 @@ impl Delivery {
         limit: i64,
         skip: i64,
     ) -> Result<Option<Delivered>, Error> {
-        let due = self.database.session(cx).await?;
-        let due = due.query(DUE, &[&limit, &skip]).await?;
+        let due = self.owed(cx, DUE, &[&limit, &skip]).await?;
         if due.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.deliver(cx, due.iter().map(Owed::of_row)).await))
+        Ok(Some(self.deliver(cx, due).await))
     }
 
-    async fn deliver(&self, cx: &Call, owed: impl Iterator<Item = Owed>) -> Delivered {
-        // Collected, so that no connection is held meanwhile.
-        let owed: Vec<_> = owed.collect();
+    /// What domains lack. No connection is held afterwards.
+    async fn owed(
+        &self,
+        cx: &Call,
+        statement: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Owed>, Error> {
+        let session = self.database.session(cx).await?;
+        let rows = session.query(statement, params).await?;
+        Ok(rows.iter().map(Owed::of_row).collect())
+    }
+
+    async fn deliver(&self, cx: &Call, owed: Vec<Owed>) -> Delivered {
         let mut telling = stream::iter(owed)
-            .map(|owed| async move { (self.tell(cx, &owed).await, owed) })
+            .map(|owed| self.told(cx, owed))
             .buffer_unordered(AT_ONCE);
         let mut delivered = Delivered::default();
-        while let Some((told, owed)) = telling.next().await {
+        while let Some((owed, told)) = telling.next().await {
             let Err(error) = told else {
                 delivered.told += 1;
                 continue;
@@ -196,6 +204,11 @@ impl Delivery {
         }
         delivered.lacking.sort();
         delivered
+    }
+
+    async fn told(&self, cx: &Call, owed: Owed) -> (Owed, Result<(), Error>) {
+        let told = self.tell(cx, &owed).await;
+        (owed, told)
     }
 
     async fn tell(&self, cx: &Call, owed: &Owed) -> Result<(), Error> {
