@@ -34,6 +34,7 @@ pub mod wire;
 
 mod access;
 mod accounts;
+mod disabled;
 mod failures;
 mod forms;
 mod input;
@@ -141,6 +142,11 @@ pub const ALL: &[Story] = &[
         name: "accounts",
         about: "one account per e-mail, however it is spelled, and no word about which ones there are",
         tell: |shop| Box::pin(accounts::accounts(shop)),
+    },
+    Story {
+        name: "disabled",
+        about: "a disabled account cannot be signed in to, and its owner's tokens are recorded as void",
+        tell: |shop| Box::pin(disabled::disabled(shop)),
     },
     Story {
         name: "catalogue",

@@ -15,12 +15,14 @@ mod store;
 mod create_order;
 mod get_order;
 mod list_user_orders;
+mod record_void_in_order;
 mod recover_orders;
 mod update_order_status;
 
 pub use create_order::CreateOrder;
 pub use get_order::GetOrder;
 pub use list_user_orders::ListUserOrders;
+pub use record_void_in_order::RecordVoidInOrder;
 pub use recover_orders::RecoverOrders;
 pub use update_order_status::UpdateOrderStatus;
 
@@ -31,6 +33,7 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<GetOrder>(),
     zerocart_runtime::Entry::of::<ListUserOrders>(),
     zerocart_runtime::Entry::of::<UpdateOrderStatus>(),
+    zerocart_runtime::Entry::of::<RecordVoidInOrder>(),
 ];
 
 /// The jobs of this domain.

@@ -18,6 +18,7 @@ mod problem;
 mod router;
 mod server;
 mod service;
+mod voids;
 
 pub use job::{JobEntry, run_job, run_once};
 pub use server::{LogFormat, init_logs, recorder, run, run_service, serve_router};

@@ -15,6 +15,7 @@ mod get_user;
 mod idempotency;
 mod memory;
 mod overload;
+mod set_user_state;
 
 use http::{HeaderValue, Method, header};
 use tokio_postgres::NoTls;

@@ -221,12 +221,13 @@ async fn rest(engine: &Engine) {
     let product = value(&created)["product"]["id"].clone();
     let user = user.trim_start_matches("/users/");
     buy(&first, &admin, user, &product).await;
-    others(&first, &admin, &product).await;
+    others(&first, &admin, user, &product).await;
 }
 
 /// The functions that have no part in a purchase, each with the least that it takes.
-async fn others(first: &FirstCalls<'_>, admin: &str, product: &Value) {
+async fn others(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
     let things = Things {
+        user: user.to_owned(),
         product: product.as_str().expect("an id").to_owned(),
         ..Things::default()
     };
