@@ -1,3 +1,6 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, Options, Row};
@@ -11,10 +14,10 @@ use crate::{
 /// The length of a page when the caller asks for none.
 const DEFAULT_LIMIT: i64 = 20;
 
-/// Orders that are older than the one at $1 (microseconds since 1970) with the id $2.
+/// Orders that are older than the one of the time $1 with the id $2.
 macro_rules! older {
     () => {
-        "(created_at, id) < ('epoch'::timestamptz + $1::bigint * interval '1 microsecond', $2::uuid)"
+        "(created_at, id) < ($1::timestamptz, $2::uuid)"
     };
 }
 
@@ -41,7 +44,7 @@ macro_rules! page {
         concat!(
             "SELECT ",
             order_columns!(),
-            ", (extract(epoch FROM created_at) * 1000000)::bigint AS micros FROM (",
+            ", created_at AS moment FROM (",
             page!(@ $($orders),+),
             ") AS listed ORDER BY created_at DESC, id DESC LIMIT $3"
         )
@@ -115,8 +118,8 @@ impl Function for ListOrders {
             _ => Some(request.user_id()?),
         };
         let status = Status::of_wire(request.status).map(Status::name);
-        let Place { micros, id } = match request.page_token.as_str() {
-            "" => Place::START,
+        let Place { created_at, id } = match request.page_token.as_str() {
+            "" => Place::start(),
             token => Place::of_token(token)
                 .ok_or_else(|| Error::field("page_token", "is not a page token of this list"))?,
         };
@@ -130,20 +133,20 @@ impl Function for ListOrders {
         let rows = match (request.stuck, user_id, status) {
             (true, user_id, status) => {
                 session
-                    .query(STUCK, &[&micros, &id, &more, &user_id, &status])
+                    .query(STUCK, &[&created_at, &id, &more, &user_id, &status])
                     .await?
             }
             (false, Some(user_id), status) => {
                 session
-                    .query(OF_USER, &[&micros, &id, &more, &user_id, &status])
+                    .query(OF_USER, &[&created_at, &id, &more, &user_id, &status])
                     .await?
             }
             (false, None, Some(status)) => {
                 session
-                    .query(OF_STATUS, &[&micros, &id, &more, &status])
+                    .query(OF_STATUS, &[&created_at, &id, &more, &status])
                     .await?
             }
-            (false, None, None) => session.query(ALL, &[&micros, &id, &more]).await?,
+            (false, None, None) => session.query(ALL, &[&created_at, &id, &more]).await?,
         };
         let page = &rows[..rows.len().min(limit as usize)];
         let next_page_token = match page.last() {
@@ -162,38 +165,47 @@ impl Function for ListOrders {
 /// order, which may have left the list since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    /// When the order was placed, in microseconds since 1970.
-    micros: i64,
+    /// To the microsecond.
+    created_at: SystemTime,
     id: Uuid,
 }
 
+/// The greatest time of a place, in microseconds since 1970: the year 2255, which PostgreSQL can hold.
+const MAX_US: u64 = 1 << 53;
+
 impl Place {
-    /// Before the newest order: the end of the year 9999.
-    const START: Self = Self {
-        micros: 253_402_300_799_999_999,
-        id: Uuid::max(),
-    };
+    /// Before the newest order.
+    fn start() -> Self {
+        Self {
+            created_at: UNIX_EPOCH + Duration::from_micros(MAX_US),
+            id: Uuid::max(),
+        }
+    }
 
     fn of_row(row: &Row) -> Self {
         Self {
-            micros: row.get("micros"),
+            created_at: row.get("moment"),
             id: row.get(0),
         }
     }
 
     fn to_token(self) -> String {
-        format!("{}.{}", self.micros, self.id.simple())
+        let since_1970 = self.created_at.duration_since(UNIX_EPOCH);
+        let created_us = since_1970.map_or(0, |since| since.as_micros() as u64);
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&created_us.to_be_bytes());
+        bytes[8..].copy_from_slice(self.id.as_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
     }
 
     fn of_token(token: &str) -> Option<Self> {
-        let (micros, id) = token.split_once('.')?;
-        let place = Self {
-            micros: micros.parse().ok()?,
-            id: Uuid::try_parse(id).ok()?,
-        };
-        (0..=Self::START.micros)
-            .contains(&place.micros)
-            .then_some(place)
+        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
+        let (created, id) = bytes.split_at(8);
+        let created_us = u64::from_be_bytes(created.try_into().ok()?);
+        (created_us <= MAX_US).then_some(Self {
+            created_at: UNIX_EPOCH + Duration::from_micros(created_us),
+            id: Uuid::from_slice(id).ok()?,
+        })
     }
 }
 
@@ -203,24 +215,15 @@ mod tests {
 
     #[test]
     fn a_token_is_read_as_it_was_written_and_no_other_text_is() {
-        let place = Place {
-            micros: 1_795_863_107_000_001,
+        let place = |created_us| Place {
+            created_at: UNIX_EPOCH + Duration::from_micros(created_us),
             id: Uuid::now_v7(),
         };
-        let token = place.to_token();
-        assert!(token.len() <= 64, "{token}");
-        assert_eq!(Place::of_token(&token), Some(place));
-        let id = place.id;
-        for bad in [
-            "nonsense".to_owned(),
-            id.to_string(),
-            format!(".{id}"),
-            format!("-1.{id}"),
-            format!("253402300800000000.{id}"),
-            format!("99999999999999999999.{id}"),
-            "1.2".to_owned(),
-        ] {
-            assert_eq!(Place::of_token(&bad), None, "{bad}");
+        let order = place(1_795_863_107_000_001);
+        assert_eq!(Place::of_token(&order.to_token()), Some(order));
+        let too_late = place(MAX_US + 1).to_token();
+        for bad in ["x", "AAAA", "!!", &order.id.to_string(), &too_late] {
+            assert_eq!(Place::of_token(bad), None, "{bad}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Paging through the orders of all users.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tonic::Code;
 use uuid::Uuid;
 use zerocart_order::{CreateOrder, ListOrders, ListUserOrders};
@@ -312,7 +313,9 @@ async fn blocks(shop: &Shop, number: i32) -> Vec<(&'static str, i64)> {
     let none = OrderStatus::Unspecified;
     // The middle of them.
     let micros = 1_577_836_800_000_000 + i64::from(number) / 2 * 1_000_000;
-    let middle = format!("{micros}.{}", Uuid::nil().simple());
+    let mut middle = [0; 24];
+    middle[..8].copy_from_slice(&micros.to_be_bytes());
+    let middle = URL_SAFE_NO_PAD.encode(middle);
     let stuck = ListOrdersRequest {
         stuck: true,
         ..page(0)
