@@ -352,17 +352,13 @@ async fn blocks(shop: &Shop, number: i32) -> Vec<(&'static str, i64)> {
     found
 }
 
-/// A page costs the same however many orders there are. What is counted is what the server reads for it: to sort
-/// orders, or to look through them, would be more of both.
+/// A page is read from an index, from its place on. What is counted is what the server reads for it: for each of 20
+/// orders, its entry, its row and its lines, each by an index of a few levels. To sort all orders, or to look
+/// through them, it would read more than 2,000 blocks.
 #[tokio::test]
-async fn a_page_of_many_orders_costs_no_more_than_one_of_few() {
+async fn a_page_of_a_hundred_thousand_orders_reads_no_other_orders() {
     let shop = Shop::new().await;
-    let few = blocks(&shop, 1_000).await;
-    let many = blocks(&shop, 100_000).await;
-    for ((what, few), (_, many)) in few.into_iter().zip(many) {
-        assert!(
-            many <= 2 * few + 10 && many < 150,
-            "{what}: {many} blocks, {few} of few orders"
-        );
+    for (what, blocks) in blocks(&shop, 100_000).await {
+        assert!(blocks < 200, "{what}: {blocks} blocks");
     }
 }
