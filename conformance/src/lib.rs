@@ -90,6 +90,11 @@ pub const ALL: &[Story] = &[
         tell: |shop| Box::pin(order::cancel(shop)),
     },
     Story {
+        name: "cancel-own",
+        about: "a customer cancels a paid order, and follows it; a shipped one is not cancelled",
+        tell: |shop| Box::pin(order::cancel_own(shop)),
+    },
+    Story {
         name: "empty-cart",
         about: "an empty cart is not ordered",
         tell: |shop| Box::pin(failures::empty_cart(shop)),

@@ -35,7 +35,7 @@ pub const EDGE: &[(&str, Service)] = &[("zerocart-reflection", zerocart_reflecti
 
 // generated: connections (cargo zerocart generate)
 /// The most database connections of all functions and jobs together.
-pub const CONNECTIONS: u32 = 156;
+pub const CONNECTIONS: u32 = 164;
 // end of generated: connections
 
 /// Every function.

@@ -381,6 +381,10 @@ impl<'a> Shop<'a> {
                 self.fill_cart().await;
                 json!({})
             }
+            "cancel-order" => {
+                self.new_order().await;
+                json!({})
+            }
             "update-order-status" => {
                 self.new_order().await;
                 json!({"status": "SHIPPED"})

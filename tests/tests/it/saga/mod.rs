@@ -4,8 +4,8 @@
 //!   what must hold in these databases, after every failure.
 //! - [`boundary`], [`sql_proxy`], [`forwarder`]: everything that passes between a process and the
 //!   database and the functions, so that the process can be killed at any such point.
-//! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]:
-//!   an admin who refunds orders meanwhile.
+//! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]
+//!   and [`cancels`]: an admin who refunds orders meanwhile, and customers who cancel them.
 //!
 //! [`voids`] is about accounts: a void token is refused in every domain, after a crash, too.
 //!
@@ -18,6 +18,7 @@ mod backup;
 mod books;
 mod boundary;
 mod broker;
+mod cancels;
 mod chaos;
 mod collector;
 mod cost;
