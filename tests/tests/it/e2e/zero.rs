@@ -224,13 +224,15 @@ async fn rest(engine: &Engine) {
     others(&first, &admin, user, &product).await;
 }
 
-/// The functions that have no part in a purchase, each with the least that it takes.
+/// The service of the dashboard, and the functions that have no part in a purchase, each with the least that it takes.
 async fn others(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
     let things = Things {
         user: user.to_owned(),
         product: product.as_str().expect("an id").to_owned(),
         ..Things::default()
     };
+    let page = first.again(Method::GET, "/app/", Value::Null, "").await;
+    assert_eq!(page.status, 200);
     let asleep = first.engine.ps().await.into_iter();
     let asleep: Vec<_> = asleep
         .filter(|function| function.cold_starts == 0)
