@@ -20,6 +20,10 @@ export default defineConfig(
     },
   },
   {
+    files: ['scripts/**'],
+    languageOptions: { globals: { console: 'readonly', process: 'readonly' } },
+  },
+  {
     files: ['src/**'],
     ...hooks.configs.flat['recommended-latest'],
   },

@@ -121,8 +121,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists a user's orders, newest first.
-         * @description Who may call it: the user whose id is `user_id`, admins. gRPC: `order.OrderService/ListUserOrders`.
+         * Lists orders of all users, newest first.
+         * @description Who may call it: admins. gRPC: `order.OrderService/ListOrders`.
          */
         get: operations["ListOrders"];
         put?: never;
@@ -229,8 +229,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the products that are not archived, newest first, with their exact number.
-         * @description Who may call it: anyone. gRPC: `product.ProductService/ListProducts`.
+         * Lists the products that are not archived, newest first or in another order, with their exact number.
+         * @description With `search`: those that have the words.
+         *
+         *     Who may call it: anyone. gRPC: `product.ProductService/ListProducts`.
          */
         get: operations["ListProducts"];
         put?: never;
@@ -311,8 +313,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists a user's orders, newest first.
-         * @description Who may call it: the user whose id is `user_id`, admins. gRPC: `order.OrderService/ListUserOrders`.
+         * Lists accounts, newest first.
+         * @description With `search`: those whose e-mail begins so, by e-mail, and after them the others whose name begins so, by name.
+         *
+         *     Who may call it: admins. gRPC: `user.UserService/ListUsers`.
          */
         get: operations["ListUsers"];
         put?: never;
@@ -369,26 +373,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/orders/{id}/timeline": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Lists a user's orders, newest first.
-         * @description Who may call it: the user whose id is `user_id`, admins. gRPC: `order.OrderService/ListUserOrders`.
-         */
-        get: operations["GetOrderTimeline"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/orders/{id}/cancel": {
         parameters: {
             query?: never;
@@ -399,10 +383,34 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Turns the caller's cart into an order: reserves the stock, charges, clears the cart.
-         * @description Who may call it: the user whose id is `user_id`. gRPC: `order.OrderService/CreateOrder`.
+         * Cancels an order that is not shipped yet: the charge is refunded, and the stock is returned.
+         * @description An order that is SHIPPED, DELIVERED or FAILED is FAILED_PRECONDITION. An order that is already CANCELLED stays as it is, and is the answer. UNAVAILABLE means that the cancellation has begun and continues; read the order again.
+         *
+         *     Who may call it: its owner, admins. gRPC: `order.OrderService/CancelOrder`.
          */
         post: operations["CancelOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/orders/{id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads what became of an order, and when.
+         * @description An admin also gets each step of the saga: who did it, how often, and how it ended.
+         *
+         *     Who may call it: its owner, admins. gRPC: `order.OrderService/GetOrderTimeline`.
+         */
+        get: operations["GetOrderTimeline"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -419,10 +427,100 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Turns the caller's cart into an order: reserves the stock, charges, clears the cart.
-         * @description Who may call it: the user whose id is `user_id`. gRPC: `order.OrderService/CreateOrder`.
+         * Changes the password of an account.
+         * @description INVALID_ARGUMENT when `old_password` is not its password. Attempts count together with those to sign in.
+         *
+         *     Who may call it: the user whose id is `id`. gRPC: `user.UserService/ChangePassword`.
          */
         post: operations["ChangePassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/cart/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `cart.CartService/RecordVoidInCart`.
+         */
+        put: operations["RecordVoidInCart"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/order/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `order.OrderService/RecordVoidInOrder`.
+         */
+        put: operations["RecordVoidInOrder"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/payment/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `payment.PaymentService/RecordVoidInPayment`.
+         */
+        put: operations["RecordVoidInPayment"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/product/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `product.ProductService/RecordVoidInProduct`.
+         */
+        put: operations["RecordVoidInProduct"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -438,10 +536,34 @@ export interface paths {
         };
         get?: never;
         /**
-         * Turns the caller's cart into an order: reserves the stock, charges, clears the cart.
-         * @description Who may call it: the user whose id is `user_id`. gRPC: `order.OrderService/CreateOrder`.
+         * Disables an account, or enables it again.
+         * @description The owner of a disabled account cannot sign in, and the tokens that the owner has are void: within a minute after the answer no function takes one. They stay void when the account is enabled again. UNAVAILABLE, with the account disabled, when a domain could not be told; then a job tells it, every minute.
+         *
+         *     FAILED_PRECONDITION when admins would disable themselves, or the last admin who is active.
+         *
+         *     Who may call it: admins. gRPC: `user.UserService/SetUserState`.
          */
         put: operations["SetUserState"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists orders of all users, newest first.
+         * @description Who may call it: admins. gRPC: `order.OrderService/ListOrders`.
+         */
+        get: operations["ListFunctions"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -629,6 +751,7 @@ export interface components {
              * @description The number of all products, not of this page.
              */
             total: number;
+            /** @description Whether there are more than `total`, which were not counted. */
             total_is_lower_bound: boolean;
         };
         /** @description An order. */
@@ -940,6 +1063,7 @@ export interface components {
             id: string;
             /** @description The name to show, 1 to 200 characters. */
             name: string;
+            /** @description Whether the owner may use it. */
             state: components["schemas"]["UserState"];
         };
         /** @description An account, with a line for people. */
@@ -949,50 +1073,280 @@ export interface components {
             /** @description The account. */
             user?: components["schemas"]["User"];
         };
-        OrderPageResponse: {
-            orders: components["schemas"]["Order"][];
-            next_page_token: string;
-        };
-        OrderEvent: {
-            event: string;
-            at: string;
-            reason: string;
-        };
-        OrderStep: {
-            number: number;
-            step: string;
-            outcome: string;
-            began_at: string;
-            ended_at: string;
+        /**
+         * @description Which order to cancel.
+         *
+         *     The path says id; where the body says it too, it must say the same.
+         */
+        CancelOrderRequest: Record<string, never>;
+        /** @description Who drives an order that has not ended, and when it is tried again. */
+        OrderDriving: {
+            /** @description The function or job that drove it last; empty if an earlier version did. */
             driver: string;
+            /**
+             * Format: int32
+             * @description The number of the last driver.
+             */
             fence: number;
-            attempt: number;
+            /** @description RFC 3339 in UTC, microseconds. Until then the driver has the order, or the next try waits. */
+            lease_until: string;
+            /** @description The step that is under way, or that comes next. */
+            step: string;
+            /** @description As in ListOrdersRequest: nobody drives the order, or a driver has put it off. */
+            stuck: boolean;
+            /**
+             * Format: int32
+             * @description How often drivers have put the order off since the last step that was done.
+             */
+            tries: number;
+        };
+        /** @description One thing that became of an order. */
+        OrderEvent: {
+            /** @description RFC 3339 in UTC, microseconds; empty if the time was not recorded. */
+            at: string;
+            /** @description `placed`, `stock reserved`, `paid`, `shipped`, `delivered`, `refunded` (a charge was given back), `charge undone` (no charge stands; it is not known whether one was made), `stock returned`, `cancelled` or `failed`. */
+            event: string;
+            /** @description Why it is cancelled or failed, for people; empty for other events. */
             reason: string;
+        };
+        /** @description A page of orders of all users. */
+        OrderPageResponse: {
+            /** @description Where the next page begins; empty on the last one. */
+            next_page_token: string;
+            /** @description Newest first. */
+            orders: components["schemas"]["Order"][];
+        };
+        /** @description One step of the saga of an order: one time that a driver began it. */
+        OrderStep: {
+            /**
+             * Format: int32
+             * @description How often this step was begun, this time included.
+             */
+            attempt: number;
+            /** @description RFC 3339 in UTC, microseconds. */
+            began_at: string;
+            /** @description The function or job that began it, such as `create-order`; empty if an earlier version did. */
+            driver: string;
+            /** @description RFC 3339 in UTC, microseconds; empty while it is under way. */
+            ended_at: string;
+            /**
+             * Format: int32
+             * @description The driver's number: each driver that takes the order over has a higher one.
+             */
+            fence: number;
+            /**
+             * Format: int32
+             * @description Its place in the timeline, from 1 on.
+             */
+            number: number;
+            /** @description `done`, `refused`, `unavailable`, `put off` (it is tried again later), `called off` (the order is cancelled) or `taken over` (by another driver); empty while it is under way. */
+            outcome: string;
+            /** @description Why it was not done, for people; empty if it was done or is under way. */
+            reason: string;
+            /** @description `reserving`, `charging`, `clearing the cart`, `refunding`, `releasing`, `shipped` or `delivered`. */
+            step: string;
+            /** @description The id of the trace that has its spans; empty if there is none. */
             trace_id: string;
         };
-        OrderDriving: {
-            step: string;
-            driver: string;
-            fence: number;
-            tries: number;
-            lease_until: string;
-            stuck: boolean;
-        };
+        /** @description What became of an order. */
         OrderTimelineResponse: {
-            order: components["schemas"]["Order"];
-            events: components["schemas"]["OrderEvent"][];
+            /** @description What is being done now: `reserving stock`, `charging`, `refunding` or `returning stock`; empty otherwise. */
             doing: string;
-            steps: components["schemas"]["OrderStep"][];
+            /** @description For admins: the driver of an order that has not ended. */
             driving?: components["schemas"]["OrderDriving"];
+            /** @description In the order in which they happened. */
+            events: components["schemas"]["OrderEvent"][];
+            /** @description The order, as it is now. */
+            order?: components["schemas"]["Order"];
+            /** @description For admins: each step, in the order in which they began. */
+            steps: components["schemas"]["OrderStep"][];
         };
+        /**
+         * @description A change of a password.
+         *
+         *     The path says id; where the body says it too, it must say the same.
+         */
+        ChangePasswordRequest: {
+            /**
+             * Format: password
+             * @description Another password, by the rules of a sign-up: 8 to 128 characters, and at least 8 after accents are composed (Unicode NFC).
+             */
+            new_password: string;
+            /**
+             * Format: password
+             * @description The password of the account until now, at most 512 characters, as at sign-in.
+             */
+            old_password: string;
+        };
+        /** @description A page of accounts. */
         ListUsersResponse: {
-            users: components["schemas"]["User"][];
-            total: number;
+            /** @description Where the next page begins; empty on the last one. A page may have fewer accounts than `limit` before it. */
             next_page_token: string;
+            /**
+             * Format: int32
+             * @description The number of all accounts, or of those that are found. Counting ends at 1,000, and at 100 with `search`.
+             */
+            total: number;
+            /** @description Whether there are more than `total`, which were not counted. */
             total_is_lower_bound: boolean;
+            /** @description In the order of the list. */
+            users: components["schemas"]["User"][];
+        };
+        /**
+         * @description Which tokens are void.
+         *
+         *     The path says user_id; where the body says it too, it must say the same.
+         */
+        RecordVoidInCartRequest: {
+            /**
+             * Format: int32
+             * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
+             */
+            generation: number;
+        };
+        /** @description Which tokens are good. */
+        RecordVoidInCartResponse: {
+            /**
+             * Format: int32
+             * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
+             */
+            generation: number;
+            /** @description A line for people; programs do not depend on it. */
+            message: string;
+        };
+        /**
+         * @description Which tokens are void.
+         *
+         *     The path says user_id; where the body says it too, it must say the same.
+         */
+        RecordVoidInOrderRequest: {
+            /**
+             * Format: int32
+             * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
+             */
+            generation: number;
+        };
+        /** @description Which tokens are good. */
+        RecordVoidInOrderResponse: {
+            /**
+             * Format: int32
+             * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
+             */
+            generation: number;
+            /** @description A line for people; programs do not depend on it. */
+            message: string;
+        };
+        /**
+         * @description Which tokens are void.
+         *
+         *     The path says user_id; where the body says it too, it must say the same.
+         */
+        RecordVoidInPaymentRequest: {
+            /**
+             * Format: int32
+             * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
+             */
+            generation: number;
+        };
+        /** @description Which tokens are good. */
+        RecordVoidInPaymentResponse: {
+            /**
+             * Format: int32
+             * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
+             */
+            generation: number;
+            /** @description A line for people; programs do not depend on it. */
+            message: string;
+        };
+        /**
+         * @description Which tokens are void.
+         *
+         *     The path says user_id; where the body says it too, it must say the same.
+         */
+        RecordVoidInProductRequest: {
+            /**
+             * Format: int32
+             * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
+             */
+            generation: number;
+        };
+        /** @description Which tokens are good. */
+        RecordVoidInProductResponse: {
+            /**
+             * Format: int32
+             * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
+             */
+            generation: number;
+            /** @description A line for people; programs do not depend on it. */
+            message: string;
+        };
+        /**
+         * @description The state that an account shall have.
+         *
+         *     The path says id; where the body says it too, it must say the same.
+         */
+        SetUserStateRequest: {
+            /**
+             * @description ACTIVE or DISABLED.
+             * @enum {string}
+             */
+            state: "ACTIVE" | "DISABLED";
+        };
+        /**
+         * @description Whether the owner of an account may use it.
+         *     - `USER_STATE_UNSPECIFIED`: Not a state.
+         *     - `ACTIVE`: The owner can sign in.
+         *     - `DISABLED`: The owner cannot sign in, and has no token that is good.
+         * @enum {string}
+         */
+        UserState: "USER_STATE_UNSPECIFIED" | "ACTIVE" | "DISABLED";
+        FleetInstances: {
+            starting: number;
+            ready: number;
+            draining: number;
+        };
+        FleetJob: {
+            schedule: string;
+            running: boolean;
+            next_run_at: string;
+            last_run_at: string;
+            runs?: number;
+            failures?: number;
+        };
+        FleetBreaker: {
+            name: string;
+            state: components["schemas"]["FleetBreakerState"];
         };
         /** @enum {string} */
-        UserState: "USER_STATE_UNSPECIFIED" | "ACTIVE" | "DISABLED";
+        FleetBreakerState: "FLEET_BREAKER_STATE_UNSPECIFIED" | "CLOSED" | "HALF_OPEN" | "OPEN";
+        /** @enum {string} */
+        FleetKind: "FLEET_KIND_UNSPECIFIED" | "FUNCTION" | "JOB" | "EDGE";
+        FleetMissing: {
+            field: string;
+            how: string;
+        };
+        FleetFunction: {
+            name: string;
+            domain: string;
+            kind: components["schemas"]["FleetKind"];
+            instances?: components["schemas"]["FleetInstances"];
+            max_scale?: number;
+            requests?: number;
+            errors?: number;
+            cold_starts?: number;
+            crashes?: number;
+            held?: number;
+            last_started_at: string;
+            last_start_ms?: number;
+            job?: components["schemas"]["FleetJob"];
+        };
+        ListFunctionsResponse: {
+            engine: string;
+            read_at: string;
+            functions: components["schemas"]["FleetFunction"][];
+            breakers: components["schemas"]["FleetBreaker"][];
+            missing: components["schemas"]["FleetMissing"][];
+        };
     };
     responses: {
         /** @description The function broke off its answer. */
@@ -1634,10 +1988,15 @@ export interface operations {
     ListOrders: {
         parameters: {
             query?: {
-                status?: components["schemas"]["OrderStatus"];
+                /** @description Only orders of this status; unspecified means all. */
+                status?: "ORDER_STATUS_UNSPECIFIED" | "PENDING" | "PROCESSING" | "PAID" | "SHIPPED" | "DELIVERED" | "CANCELLED" | "FAILED";
+                /** @description UUID of a user: only that user's orders. Empty means those of all. */
                 user_id?: string;
+                /** @description Only orders that have not ended, and that nobody drives or that a driver has put off since their last step. The job recover-orders tries them again, each time later. */
                 stuck?: boolean;
+                /** @description How many orders at the most, 1 to 100; 0 means 20. */
                 limit?: number;
+                /** @description The `next_page_token` of the page before, with the same filters. */
                 page_token?: string;
             };
             header?: {
@@ -1666,7 +2025,6 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
             414: components["responses"]["PathTooLong"];
             429: components["responses"]["TooManyRequests"];
@@ -1931,9 +2289,11 @@ export interface operations {
                 limit?: number;
                 /** @description How many products to pass over, 0 to 10,000. `page_token` leads to any depth. */
                 offset?: number;
-                /** @description The `next_page_token` of the page before. Not together with `offset`. */
+                /** @description The `next_page_token` of the page before. Not together with `offset`. It belongs to a list: `search` and `sort` are those of the page before. */
                 page_token?: string;
+                /** @description Words that the name or the description has: all of them, in any order and case. The last one may be the beginning of a word. Empty for all products. Not together with `offset`. */
                 search?: string;
+                /** @description The order. Not together with `offset`, unless it is NEWEST. */
                 sort?: "PRODUCT_SORT_UNSPECIFIED" | "NEWEST" | "PRICE_ASCENDING" | "PRICE_DESCENDING" | "NAME";
             };
             header?: {
@@ -2224,9 +2584,12 @@ export interface operations {
     ListUsers: {
         parameters: {
             query?: {
-                search?: string;
+                /** @description How many accounts at the most, 1 to 100; 0 means 20. */
                 limit?: number;
+                /** @description The `next_page_token` of the page before, with the same `search`. */
                 page_token?: string;
+                /** @description How the e-mail or the name begins; empty for all accounts. Case, width, the form of accents and blanks at either end do not matter. A name in a domain that is not ASCII is found once it is complete. */
+                search?: string;
             };
             header?: {
                 /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
@@ -2254,7 +2617,6 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
             414: components["responses"]["PathTooLong"];
             429: components["responses"]["TooManyRequests"];
@@ -2407,6 +2769,61 @@ export interface operations {
             504: components["responses"]["OutOfTime"];
         };
     };
+    CancelOrder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the order. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CancelOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
     GetOrderTimeline: {
         parameters: {
             query?: never;
@@ -2415,6 +2832,7 @@ export interface operations {
                 traceparent?: components["parameters"]["traceparent"];
             };
             path: {
+                /** @description UUID of the order. */
                 id: string;
             };
             cookie?: never;
@@ -2449,7 +2867,7 @@ export interface operations {
             504: components["responses"]["OutOfTime"];
         };
     };
-    CancelOrder: {
+    ChangePassword: {
         parameters: {
             query?: never;
             header?: {
@@ -2459,23 +2877,20 @@ export interface operations {
                 traceparent?: components["parameters"]["traceparent"];
             };
             path: {
+                /** @description UUID of the account. */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": {
-                    id?: string;
-                };
+                "application/json": components["schemas"]["ChangePasswordRequest"];
             };
         };
         responses: {
-            /** @description Created. */
+            /** @description Done. */
             200: {
                 headers: {
-                    /** @description The path of what was created: `/orders`. */
-                    Location: string;
                     "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
                     "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
                     "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
@@ -2484,7 +2899,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["OrderResponse"];
+                    "application/json": components["schemas"]["UserResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -2507,7 +2922,7 @@ export interface operations {
             504: components["responses"]["OutOfTime"];
         };
     };
-    ChangePassword: {
+    RecordVoidInCart: {
         parameters: {
             query?: never;
             header?: {
@@ -2517,24 +2932,20 @@ export interface operations {
                 traceparent?: components["parameters"]["traceparent"];
             };
             path: {
-                id: string;
+                /** @description UUID of the user. */
+                user_id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": {
-                    old_password: string;
-                    new_password: string;
-                };
+                "application/json": components["schemas"]["RecordVoidInCartRequest"];
             };
         };
         responses: {
-            /** @description Created. */
+            /** @description Done. */
             200: {
                 headers: {
-                    /** @description The path of what was created: `/orders`. */
-                    Location: string;
                     "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
                     "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
                     "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
@@ -2543,7 +2954,172 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["UserResponse"];
+                    "application/json": components["schemas"]["RecordVoidInCartResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInOrder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidInOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidInOrderResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInPayment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidInPaymentRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidInPaymentResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInProduct: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidInProductRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidInProductResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -2576,23 +3152,20 @@ export interface operations {
                 traceparent?: components["parameters"]["traceparent"];
             };
             path: {
+                /** @description UUID of the account. */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": {
-                    state: components["schemas"]["UserState"];
-                };
+                "application/json": components["schemas"]["SetUserStateRequest"];
             };
         };
         responses: {
-            /** @description Created. */
+            /** @description Done. */
             200: {
                 headers: {
-                    /** @description The path of what was created: `/orders`. */
-                    Location: string;
                     "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
                     "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
                     "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
@@ -2616,6 +3189,42 @@ export interface operations {
             415: components["responses"]["UnsupportedMediaType"];
             417: components["responses"]["ExpectationFailed"];
             422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    ListFunctions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListFunctionsResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["PathTooLong"];
             429: components["responses"]["TooManyRequests"];
             431: components["responses"]["HeadTooLarge"];
             500: components["responses"]["Internal"];
