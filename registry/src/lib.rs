@@ -38,7 +38,7 @@ pub const EDGE: &[(&str, Service)] = &[
 
 // generated: connections (cargo zerocart generate)
 /// The most database connections of all functions and jobs together.
-pub const CONNECTIONS: u32 = 164;
+pub const CONNECTIONS: u32 = 180;
 // end of generated: connections
 
 /// Every function.

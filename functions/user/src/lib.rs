@@ -22,16 +22,16 @@ mod change_password;
 mod create_user;
 mod deliver_voids;
 mod get_user;
-mod set_user_state;
 mod list_users;
+mod set_user_state;
 
 pub use authenticate_user::AuthenticateUser;
 pub use change_password::ChangePassword;
 pub use create_user::CreateUser;
 pub use deliver_voids::DeliverVoids;
 pub use get_user::GetUser;
-pub use set_user_state::SetUserState;
 pub use list_users::ListUsers;
+pub use set_user_state::SetUserState;
 
 /// The functions of this domain.
 #[rustfmt::skip]
