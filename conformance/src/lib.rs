@@ -34,6 +34,7 @@ pub mod wire;
 
 mod access;
 mod accounts;
+mod disabled;
 mod failures;
 mod forms;
 mod input;
@@ -89,6 +90,11 @@ pub const ALL: &[Story] = &[
         tell: |shop| Box::pin(order::cancel(shop)),
     },
     Story {
+        name: "cancel-own",
+        about: "a customer cancels a paid order, and follows it; a shipped one is not cancelled",
+        tell: |shop| Box::pin(order::cancel_own(shop)),
+    },
+    Story {
         name: "empty-cart",
         about: "an empty cart is not ordered",
         tell: |shop| Box::pin(failures::empty_cart(shop)),
@@ -142,6 +148,11 @@ pub const ALL: &[Story] = &[
         name: "accounts",
         about: "one account per e-mail, however it is spelled; admins find it, and its owner changes the password",
         tell: |shop| Box::pin(accounts::accounts(shop)),
+    },
+    Story {
+        name: "disabled",
+        about: "a disabled account cannot be signed in to, and its owner's tokens are recorded as void",
+        tell: |shop| Box::pin(disabled::disabled(shop)),
     },
     Story {
         name: "catalogue",

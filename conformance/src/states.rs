@@ -8,7 +8,10 @@ use zerocart_proto::{
         AddToCartRequest, BoughtItem, ClearCartRequest, GetCartRequest, RemoveFromCartRequest,
         UpdateCartItemRequest,
     },
-    order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
+    order::{
+        CancelOrderRequest, GetOrderRequest, GetOrderTimelineRequest, ListOrdersRequest,
+        ListUserOrdersRequest, Order, OrderStatus,
+    },
     payment::{
         GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest, ProviderFailure,
         SetFailureRateRequest, SetFailureRateResponse,
@@ -374,6 +377,12 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
     for who in [buyer, &shop.admin] {
         let read = shop.ask::<rpc::GetOrder>(who, GetOrderRequest { id: unknown() });
         read.await?.refused(&none).end()?;
+        let id = unknown();
+        let read = shop.ask::<rpc::GetOrderTimeline>(who, GetOrderTimelineRequest { id });
+        read.await?.refused(&none).end()?;
+        let id = unknown();
+        let cancel = shop.ask::<rpc::CancelOrder>(who, CancelOrderRequest { id });
+        cancel.await?.refused(&none).end()?;
     }
     for to in [
         OrderStatus::Pending,
@@ -410,6 +419,7 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
             .refused(&no_token)
             .end()?;
     }
+    of_all(shop, &made).await?;
     for to in [
         OrderStatus::Pending,
         OrderStatus::Processing,
@@ -418,6 +428,37 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
         let says = format!("an order that is PAID cannot become {}", to.as_str_name());
         let moved = shop.move_on(&shop.admin, &made[0].id, to).await?;
         moved.refused(&Refusal::not_now(says)).end()?;
+    }
+    Ok(())
+}
+
+/// The admin lists orders of all users: those of the buyer, of whom the two newest are `made`.
+async fn of_all(shop: &Shop, made: &[Order]) -> Result<(), Failed> {
+    let list = async |request| shop.ask::<rpc::ListOrders>(&shop.admin, request).await;
+    let of_buyer = |page_token: String| ListOrdersRequest {
+        user_id: shop.buyer.id.clone(),
+        status: OrderStatus::Paid.into(),
+        limit: 1,
+        page_token,
+        ..Default::default()
+    };
+    let mut page_token = String::new();
+    for order in made.iter().rev() {
+        let page = list(of_buyer(page_token)).await?.ok();
+        let page = page.same("newest first", |r| r.orders.clone(), &vec![order.clone()]);
+        page_token = page.response()?.next_page_token;
+    }
+    let stuck = ListOrdersRequest {
+        user_id: shop.buyer.id.clone(),
+        stuck: true,
+        ..Default::default()
+    };
+    let stuck = list(stuck).await?.ok();
+    stuck.is("orders", |r| r.orders.len(), 0).end()?;
+    let no_token = Refusal::field("page_token", "is not a page token of this list");
+    for bad in ["nonsense", &unknown()] {
+        let refused = list(of_buyer(bad.to_owned())).await?;
+        refused.refused(&no_token).end()?;
     }
     Ok(())
 }

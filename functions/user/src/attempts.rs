@@ -51,7 +51,7 @@ pub(crate) const BEGIN: &str = concat!(
      )
      SELECT ",
     user_columns!(),
-    ", password_hash, role, EXISTS (SELECT FROM attempt),
+    ", password_hash, role, token_generation, EXISTS (SELECT FROM attempt),
        (SELECT greatest(1, ceil(extract(epoch FROM next_at - clock_timestamp())))::integer
         FROM sign_in_attempts JOIN key USING (email_sha256)),
        EXISTS (SELECT FROM users WHERE address_key IS NULL AND NOT twin)
@@ -64,7 +64,7 @@ pub(crate) const BEGIN: &str = concat!(
 const READ: &str = concat!(
     "SELECT ",
     user_columns!(),
-    ", password_hash, role FROM ",
+    ", password_hash, role, token_generation FROM ",
     account!(),
     " AS account"
 );
@@ -99,15 +99,18 @@ pub(crate) struct Account {
     pub(crate) user: User,
     pub(crate) password_hash: String,
     pub(crate) role: String,
+    /// The generation of the tokens that the user gets now.
+    pub(crate) token_generation: i32,
 }
 
 impl Account {
-    /// A row of `user_columns`, `password_hash` and `role`.
+    /// A row of `user_columns`, `password_hash`, `role` and `token_generation`.
     fn of_row(row: &Row) -> Self {
         Self {
             user: user(row),
-            password_hash: row.get(4),
-            role: row.get(5),
+            password_hash: row.get(5),
+            role: row.get(6),
+            token_generation: row.get(7),
         }
     }
 }
@@ -162,20 +165,20 @@ impl Attempts {
             .await?
             .query_one(BEGIN, &[&key, email_key, &self.free])
             .await?;
-        if !row.get::<_, bool>(6) {
+        if !row.get::<_, bool>(8) {
             // None: the attempt that blocks this one began meanwhile.
-            let wait_s = row.get::<_, Option<i32>>(7).unwrap_or(1);
+            let wait_s = row.get::<_, Option<i32>>(9).unwrap_or(1);
             let wait = Duration::from_secs(wait_s.unsigned_abs().into());
             let message = "too many attempts to sign in with this e-mail; try again later";
             return Err(Error::new(Kind::ResourceExhausted, message).with_retry_after(wait));
         }
-        let account = if row.get::<_, bool>(8) {
+        let account = if row.get::<_, bool>(10) {
             // Done for every e-mail, so the time says nothing about the account.
             accounts::adopt(database, cx).await?;
             let session = database.session(cx).await?;
             session.query_opt(READ, &[&key, email_key]).await?
         } else {
-            row.get::<_, Option<&str>>(4).is_some().then_some(row)
+            row.get::<_, Option<&str>>(5).is_some().then_some(row)
         };
         let account = account.as_ref().map(Account::of_row);
         Ok((Attempt { database, cx, key }, account))

@@ -17,6 +17,7 @@ mod idempotency;
 mod list_users;
 mod memory;
 mod overload;
+mod set_user_state;
 
 use http::{HeaderValue, Method, header};
 use tokio_postgres::NoTls;

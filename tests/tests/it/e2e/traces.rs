@@ -381,10 +381,19 @@ impl<'a> Shop<'a> {
                 self.fill_cart().await;
                 json!({})
             }
+            "cancel-order" => {
+                self.new_order().await;
+                json!({})
+            }
             "update-order-status" => {
                 self.new_order().await;
                 json!({"status": "SHIPPED"})
             }
+            // Not the customer, who is needed.
+            "record-void-in-product"
+            | "record-void-in-cart"
+            | "record-void-in-order"
+            | "record-void-in-payment" => json!({"user_id": Uuid::now_v7().to_string()}),
             "process-payment" => json!({"order_id": Uuid::now_v7().to_string(), "amount": 9.5}),
             "set-failure-rate" => json!({"failure_rate": 0, "min_delay_ms": 0, "max_delay_ms": 0}),
             _ => json!({}),
