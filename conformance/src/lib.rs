@@ -43,6 +43,7 @@ mod keys;
 mod methods;
 mod mistakes;
 mod order;
+mod people;
 mod retry;
 mod schema;
 mod states;
@@ -140,7 +141,7 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "accounts",
-        about: "one account per e-mail, however it is spelled, and no word about which ones there are",
+        about: "one account per e-mail, however it is spelled; admins find it, and its owner changes the password",
         tell: |shop| Box::pin(accounts::accounts(shop)),
     },
     Story {

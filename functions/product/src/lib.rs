@@ -6,6 +6,8 @@
 mod lines;
 mod page;
 mod reservation;
+mod search;
+mod sorted;
 
 // generated: functions (cargo zerocart generate)
 mod archive_product;

@@ -33,7 +33,7 @@ macro_rules! account {
 /// $3 are free; the wait after them is 1 s, doubled by each further attempt up to 30 s. An hour after
 /// the last attempt all are forgotten. By the clock of the moment, not of the statement's begin:
 /// attempts at once wait for each other here.
-const BEGIN: &str = concat!(
+pub(crate) const BEGIN: &str = concat!(
     "WITH key AS (SELECT sha256(convert_to($1, 'UTF8')) AS email_sha256),
      attempt AS (
        INSERT INTO sign_in_attempts AS known
@@ -76,7 +76,7 @@ const SWEEP: &str = "DELETE FROM sign_in_attempts WHERE email_sha256 IN (
        ORDER BY last_at LIMIT 3 FOR UPDATE SKIP LOCKED)";
 
 /// Forgets the attempts: one has succeeded.
-const FORGET: &str =
+pub(crate) const FORGET: &str =
     "DELETE FROM sign_in_attempts WHERE email_sha256 = sha256(convert_to($1, 'UTF8'))";
 
 /// Takes an attempt back whose password nobody looked at. The wait before it has passed anyway.

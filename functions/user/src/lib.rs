@@ -8,7 +8,9 @@ mod address;
 mod attempts;
 pub mod bootstrap;
 mod memory;
+mod page;
 mod password;
+mod search;
 mod tokens;
 mod voids;
 
@@ -16,22 +18,28 @@ pub use tokens::TOKEN_LIFETIME_SECONDS;
 
 // generated: functions (cargo zerocart generate)
 mod authenticate_user;
+mod change_password;
 mod create_user;
 mod deliver_voids;
 mod get_user;
 mod set_user_state;
+mod list_users;
 
 pub use authenticate_user::AuthenticateUser;
+pub use change_password::ChangePassword;
 pub use create_user::CreateUser;
 pub use deliver_voids::DeliverVoids;
 pub use get_user::GetUser;
 pub use set_user_state::SetUserState;
+pub use list_users::ListUsers;
 
 /// The functions of this domain.
 #[rustfmt::skip]
 pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<CreateUser>(),
     zerocart_runtime::Entry::of::<GetUser>(),
+    zerocart_runtime::Entry::of::<ListUsers>(),
+    zerocart_runtime::Entry::of::<ChangePassword>(),
     zerocart_runtime::Entry::of::<AuthenticateUser>(),
     zerocart_runtime::Entry::of::<SetUserState>(),
 ];

@@ -32,6 +32,7 @@ use super::{
 };
 
 const PASSWORD: &str = "correct horse battery";
+const ANOTHER: &str = "battery staple horse";
 
 /// The caller's span.
 const PARENT: &str = "00f067aa0ba902b7";
@@ -364,6 +365,11 @@ impl<'a> Shop<'a> {
                 let email = format!("somebody-{}@example.com", self.calls);
                 json!({"email": email, "password": PASSWORD})
             }
+            // Each RPC is called four times: the last change takes the first one back.
+            "change-password" => match self.calls % 2 {
+                1 => json!({"old_password": PASSWORD, "new_password": ANOTHER}),
+                _ => json!({"old_password": ANOTHER, "new_password": PASSWORD}),
+            },
             "authenticate-user" => json!({"email": "ada@example.com", "password": PASSWORD}),
             "archive-product" => json!({"id": self.new_product().await}),
             "update-inventory" => json!({"quantity_change": 1}),

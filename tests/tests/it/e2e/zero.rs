@@ -315,6 +315,13 @@ async fn buy(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
         .await;
     assert_eq!(value(&shipped)["order"]["status"], "SHIPPED");
 
+    let path = format!("/users/{user}/password");
+    let another = json!({"old_password": "correct horse", "new_password": "battery staple"});
+    let changed = first
+        .call("change-password", Method::POST, &path, another, &ada)
+        .await;
+    assert_eq!(value(&changed)["user"]["id"], user);
+
     let empty = first.again(Method::GET, &cart, Value::Null, &ada).await;
     assert_eq!(value(&empty)["cart"]["items"], json!([]));
 }
