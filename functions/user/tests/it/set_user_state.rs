@@ -304,15 +304,9 @@ async fn one_admin_who_is_active_is_left() {
     ];
     let ids = ids.map(|id| id.to_string());
     let tokens = ids.each_ref().map(|id| domain.authority.admin(id));
+    let shouted = ids[0].to_uppercase();
     for wire in Wire::ALL {
-        let outcome = set(
-            wire,
-            &function,
-            &tokens[0],
-            &ids[0].to_uppercase(),
-            UserState::Disabled,
-        );
-        let outcome = outcome.await;
+        let outcome = set(wire, &function, &tokens[0], &shouted, UserState::Disabled).await;
         assert_eq!(outcome.code, Code::FailedPrecondition, "{wire:?}");
         assert!(outcome.message.contains("your own account"), "{wire:?}");
     }

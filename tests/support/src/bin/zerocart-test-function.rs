@@ -42,7 +42,7 @@ impl Function for TestFunction {
                 id: "018f4e9a-7c1b-7def-8000-000000000001".into(),
                 email: request.email,
                 name: request.name,
-                created_at: String::new(),
+                ..Default::default()
             }),
             message: String::new(),
         })

@@ -174,8 +174,8 @@ async fn a_void_token_is_refused_in_every_domain_after_a_crash_too() {
     let ids = [Uuid::now_v7(), Uuid::now_v7()];
     for id in ids {
         let insert = "INSERT INTO users (id, email, email_key, name, password_hash, role)
-                      VALUES ($1, $1::text, $1::text, 'Admin', 'none', 'admin')";
-        let inserted = users.execute(insert, &[&id]).await;
+                      VALUES ($1, $2, $2, 'Admin', 'none', 'admin')";
+        let inserted = users.execute(insert, &[&id, &id.to_string()]).await;
         inserted.expect("an account can be inserted");
     }
     let [stays, goes] = ids.map(|id| (id, fleet.authority.admin(&id.to_string())));
