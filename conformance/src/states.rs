@@ -17,8 +17,8 @@ use zerocart_proto::{
         SetFailureRateRequest, SetFailureRateResponse,
     },
     product::{
-        ArchiveProductRequest, GetProductRequest, ListProductsRequest, UpdateInventoryRequest,
-        UpdateProductRequest,
+        ArchiveProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse,
+        ProductSort, UpdateInventoryRequest, UpdateProductRequest,
     },
     rpc,
 };
@@ -81,6 +81,7 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
 
     product_changes(shop).await?;
     archive(shop).await?;
+    search(shop).await?;
     let sand = shop.product("Sand", 1, 1_000_000_000).await?;
     change(&sand.id, 1_000_000_000, "").await?.ok().end()?;
     let full = "the stock of this product would be too large to count";
@@ -92,6 +93,7 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
             limit,
             offset,
             page_token: page_token.to_owned(),
+            ..Default::default()
         };
         shop.ask::<rpc::ListProducts>(&nobody, request)
     };
@@ -113,6 +115,80 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
     let both =
         Refusal::field("limit", "must be at most 100").and_field("offset", "must be at least 0");
     list(101, -1, "").await?.refused(&both).end()
+}
+
+/// Products are found by their words, in each order.
+async fn search(shop: &Shop) -> Result<(), Failed> {
+    let nobody = Who::nobody();
+    // A word of this run alone.
+    let word = shop.key("ladle");
+    let mut made = Vec::new();
+    for (name, cents) in [("Small", 300), ("Large", 500), ("Middle", 300)] {
+        made.push(shop.product(&format!("{name} {word}"), cents, 1).await?.id);
+    }
+    let list = |search: &str, sort: ProductSort, page_token: &str| {
+        let request = ListProductsRequest {
+            limit: 2,
+            search: search.to_owned(),
+            sort: sort.into(),
+            page_token: page_token.to_owned(),
+            ..Default::default()
+        };
+        shop.ask::<rpc::ListProducts>(&nobody, request)
+    };
+    let no_token = Refusal::field("page_token", "is not a page token of this list");
+    for (sort, order) in [
+        (ProductSort::Unspecified, [2, 1, 0]),
+        (ProductSort::Newest, [2, 1, 0]),
+        (ProductSort::PriceAscending, [0, 2, 1]),
+        (ProductSort::PriceDescending, [1, 2, 0]),
+        (ProductSort::Name, [1, 2, 0]),
+    ] {
+        let expected = order.map(|n: usize| made[n].clone());
+        let ids = |r: &ListProductsResponse| -> Vec<_> {
+            r.products
+                .iter()
+                .map(|product| product.id.clone())
+                .collect()
+        };
+        let first = list(&word.to_uppercase(), sort, "").await?.ok();
+        let first = first
+            .same("in order", ids, &expected[..2].to_vec())
+            .is("total", |r| (r.total, r.total_is_lower_bound), (3, false))
+            .response()?;
+        // The last word may go on.
+        let token = &first.next_page_token;
+        let begun = word.get(..word.len() - 1).unwrap_or_default();
+        list(begun, sort, token).await?.refused(&no_token).end()?;
+        let next = list(&word.to_uppercase(), sort, token).await?.ok();
+        next.same("the last", ids, &expected[2..].to_vec())
+            .is("more", |r| r.next_page_token.clone(), String::new())
+            .end()?;
+        let begun = list(&format!("small {begun}"), sort, "").await?.ok();
+        begun.same("one", ids, &vec![made[0].clone()]).end()?;
+    }
+    let none = list(&format!("{word} tiny"), ProductSort::Name, "")
+        .await?
+        .ok();
+    none.is("products", |r| r.products.len(), 0)
+        .is("total", |r| r.total, 0)
+        .end()?;
+    let no_word = Refusal::field("search", "must have a letter or a digit");
+    list("?!", ProductSort::Name, "")
+        .await?
+        .refused(&no_word)
+        .end()?;
+    let with_offset = ListProductsRequest {
+        offset: 1,
+        search: word,
+        ..Default::default()
+    };
+    let says = "cannot be given with search or sort; use page_token instead";
+    let refused = shop.ask::<rpc::ListProducts>(&nobody, with_offset);
+    refused
+        .await?
+        .refused(&Refusal::field("offset", says))
+        .end()
 }
 
 /// A product is changed, once under a key: what is absent stays as it is.

@@ -19,6 +19,7 @@ mod get_order;
 mod get_order_timeline;
 mod list_orders;
 mod list_user_orders;
+mod record_void_in_order;
 mod recover_orders;
 mod update_order_status;
 
@@ -28,6 +29,7 @@ pub use get_order::GetOrder;
 pub use get_order_timeline::GetOrderTimeline;
 pub use list_orders::ListOrders;
 pub use list_user_orders::ListUserOrders;
+pub use record_void_in_order::RecordVoidInOrder;
 pub use recover_orders::RecoverOrders;
 pub use update_order_status::UpdateOrderStatus;
 
@@ -41,6 +43,7 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<GetOrderTimeline>(),
     zerocart_runtime::Entry::of::<CancelOrder>(),
     zerocart_runtime::Entry::of::<UpdateOrderStatus>(),
+    zerocart_runtime::Entry::of::<RecordVoidInOrder>(),
 ];
 
 /// The jobs of this domain.

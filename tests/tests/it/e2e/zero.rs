@@ -221,15 +221,18 @@ async fn rest(engine: &Engine) {
     let product = value(&created)["product"]["id"].clone();
     let user = user.trim_start_matches("/users/");
     buy(&first, &admin, user, &product).await;
-    others(&first, &admin, &product).await;
+    others(&first, &admin, user, &product).await;
 }
 
-/// The functions that have no part in a purchase, each with the least that it takes.
-async fn others(first: &FirstCalls<'_>, admin: &str, product: &Value) {
+/// The service of the dashboard, and the functions that have no part in a purchase, each with the least that it takes.
+async fn others(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
     let things = Things {
+        user: user.to_owned(),
         product: product.as_str().expect("an id").to_owned(),
         ..Things::default()
     };
+    let page = first.again(Method::GET, "/app/", Value::Null, "").await;
+    assert_eq!(page.status, 200);
     let asleep = first.engine.ps().await.into_iter();
     let asleep: Vec<_> = asleep
         .filter(|function| function.cold_starts == 0)
@@ -330,6 +333,13 @@ async fn buy(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
         .call("cancel-order", Method::POST, &path, json!({}), &ada)
         .await;
     assert_eq!(value(&cancelled)["order"]["status"], "CANCELLED");
+
+    let path = format!("/users/{user}/password");
+    let another = json!({"old_password": "correct horse", "new_password": "battery staple"});
+    let changed = first
+        .call("change-password", Method::POST, &path, another, &ada)
+        .await;
+    assert_eq!(value(&changed)["user"]["id"], user);
 
     let empty = first.again(Method::GET, &cart, Value::Null, &ada).await;
     assert_eq!(value(&empty)["cart"]["items"], json!([]));

@@ -7,6 +7,8 @@
 //! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]
 //!   and [`cancels`]: an admin who refunds orders meanwhile, and customers who cancel them.
 //!
+//! [`voids`] is about accounts: a void token is refused in every domain, after a crash, too.
+//!
 //! [`cost`] counts what an order costs at the databases. [`collector`] has a real OpenTelemetry Collector read
 //! what all of them write.
 //!
@@ -32,6 +34,7 @@ mod sql_proxy;
 mod stage;
 mod town;
 mod traces;
+mod voids;
 
 use std::time::Duration;
 
