@@ -291,10 +291,15 @@ fn one(field: &FieldDescriptor, value: &Value, at: &str) -> Option<String> {
 fn formed(field: &str, text: &str) -> bool {
     static ID: LazyLock<Regex> =
         LazyLock::new(|| pattern("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"));
+    // Of W3C Trace Context.
+    static TRACE: LazyLock<Regex> = LazyLock::new(|| pattern("^[0-9a-f]{32}$"));
     static TIME: LazyLock<Regex> =
         LazyLock::new(|| pattern(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"));
     if text.is_empty() {
         return true;
+    }
+    if field == "trace_id" {
+        return TRACE.is_match(text);
     }
     if field == "id" || field.ends_with("_id") {
         return ID.is_match(text);

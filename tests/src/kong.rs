@@ -70,10 +70,18 @@ pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<Strin
     for function in functions {
         let host = host(function.name);
         let mut meets = |path: &str, grpc: bool| {
-            let met: Vec<_> = routes
+            let mut met: Vec<_> = routes
                 .iter()
                 .filter(|route| route.grpc == grpc && takes(route, path))
                 .filter(|route| grpc || has_method(route, function))
+                .collect();
+            if grpc {
+                // The name of an RPC may begin that of another: Kong takes the route with the longer prefix.
+                let longest = met.iter().map(|route| prefix(route)).max();
+                met.retain(|route| Some(prefix(route)) == longest);
+            }
+            let met: Vec<_> = met
+                .iter()
                 .map(|route| route.service.host.as_str())
                 .collect();
             if met != [host.as_str()] {
@@ -214,6 +222,15 @@ fn takes(route: &Route, path: &str) -> bool {
         PathRule::Prefix(prefix) => path.starts_with(prefix.as_str()),
         PathRule::Regex(regex) => regex.is_match(path),
     })
+}
+
+/// The length of a route's longest prefix.
+fn prefix(route: &Route) -> usize {
+    let prefixes = route.paths.iter().map(|rule| match rule {
+        PathRule::Prefix(prefix) => prefix.len(),
+        PathRule::Regex(_) => 0,
+    });
+    prefixes.max().unwrap_or(0)
 }
 
 /// Paths of a template, its parameters filled in.
