@@ -16,6 +16,7 @@ pub mod metrics;
 mod readiness;
 mod start;
 pub mod time;
+pub mod voids;
 pub use zerocart_telemetry as trace;
 
 pub use call::{Call, Idempotency};

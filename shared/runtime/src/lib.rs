@@ -18,6 +18,7 @@ mod problem;
 mod router;
 mod server;
 mod service;
+mod voids;
 
 pub use job::{JobEntry, run_job, run_once};
 pub use router::{get_only, nothing_here};

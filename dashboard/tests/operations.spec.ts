@@ -1,0 +1,110 @@
+import type { Page } from '@playwright/test';
+import { accessible, expect, test } from './fixtures';
+import { order, signIn, signUp, toCheckout } from './steps';
+
+/** Opens a page of operations. */
+async function go(page: Page, name: string): Promise<void> {
+  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Operations' }).click();
+  await page.getByRole('navigation', { name: 'Operations' }).getByRole('link', { name }).click();
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
+}
+
+test('an admin adds a product, sells it, ships it, and archives it', async ({
+  api,
+  engine,
+  visit,
+}) => {
+  await api.calm();
+  const { page: admin } = await visit();
+  await signIn(admin, engine.admin.email, engine.admin.password);
+  await go(admin, 'Products');
+  await accessible(admin);
+  await admin.getByRole('link', { name: 'Add a product' }).click();
+  await admin.getByLabel('Name').fill('Lapsang');
+  await admin.getByLabel('Price').fill('a lot');
+  await admin.getByRole('button', { name: 'Add the product' }).click();
+  await expect(admin.getByLabel('Price')).toHaveAttribute('aria-invalid', 'true');
+  await accessible(admin);
+  await admin.getByLabel('Price').fill('6.50');
+  await admin.getByLabel('Stock').fill('3');
+  await admin.getByRole('button', { name: 'Add the product' }).click();
+  await expect(admin.getByRole('heading', { level: 1, name: 'Lapsang' })).toBeVisible();
+
+  await admin.getByLabel('Price').fill('7.25');
+  await admin.getByRole('button', { name: 'Save' }).click();
+  await expect(admin.getByText('Saved.')).toBeVisible();
+  await admin.getByLabel('Change by').fill('-4');
+  await admin.getByRole('button', { name: 'Change the stock' }).click();
+  await expect(admin.getByRole('alert')).toBeVisible();
+  await admin.getByLabel('Change by').fill('2');
+  await admin.getByRole('button', { name: 'Change the stock' }).click();
+  await expect(admin.getByRole('region', { name: 'Stock' }).getByRole('status')).toHaveText('5');
+  await accessible(admin);
+
+  const { page: customer } = await visit();
+  await signUp(customer);
+  await toCheckout(customer, 'Lapsang');
+  await order(customer);
+  await expect(customer.getByText('Paid', { exact: true }).first()).toBeVisible();
+
+  await go(admin, 'Orders');
+  const row = admin.getByRole('row', { name: 'Lapsang' });
+  await expect(row).toContainText('€7.25');
+  await accessible(admin);
+  await row.getByRole('link').click();
+  await expect(admin.getByRole('row', { name: /^charging/ })).toContainText('create-order');
+  await accessible(admin);
+  await admin.getByRole('button', { name: 'Ship' }).click();
+  await admin.getByRole('button', { name: 'Deliver' }).click();
+  await expect(admin.getByRole('main').getByText('Delivered').first()).toBeVisible();
+
+  await go(admin, 'Products');
+  await admin.getByRole('link', { name: 'Lapsang' }).click();
+  await admin.getByRole('button', { name: 'Archive' }).click();
+  await admin.getByRole('dialog').getByRole('button', { name: 'Archive' }).click();
+  await expect(admin.getByText(/^Archived on/)).toBeVisible();
+});
+
+test('charges that fail open the circuit breaker, and the shop recovers', async ({
+  api,
+  engine,
+  visit,
+}) => {
+  await api.product('Pu-erh', 11, 50);
+  const { page: admin } = await visit();
+  await signIn(admin, engine.admin.email, engine.admin.password);
+  await go(admin, 'Payment provider');
+  await accessible(admin);
+  await admin.getByRole('slider', { name: 'Charges that fail' }).press('End');
+  await admin.getByRole('slider', { name: 'Longest time' }).press('Home');
+  await admin.getByRole('slider', { name: 'Shortest time' }).press('Home');
+  await admin.getByRole('checkbox', { name: /Gateway timeout/ }).uncheck();
+  await admin.getByRole('checkbox', { name: /Insufficient funds/ }).uncheck();
+  await admin.getByRole('button', { name: 'Set' }).click();
+  await expect(admin.getByText('100% of the charges fail.')).toBeVisible();
+
+  const { page: customer } = await visit();
+  await signUp(customer);
+  for (let failed = 0; failed < 3; failed += 1) {
+    await toCheckout(customer, 'Pu-erh');
+    await order(customer);
+    await expect(customer.getByRole('alert')).toContainText('This order was not completed');
+  }
+  await api.calm();
+
+  await go(admin, 'Overview');
+  await expect(admin.getByText('Orders per minute')).toBeVisible();
+  await accessible(admin);
+  await go(admin, 'Orders');
+  await admin.getByLabel('Status').selectOption('FAILED');
+  await expect(admin.getByRole('row', { name: 'Pu-erh' })).toHaveCount(3);
+});
+
+test('the other pages of operations are accessible', async ({ engine, visit }) => {
+  const { page } = await visit();
+  await signIn(page, engine.admin.email, engine.admin.password);
+  for (const name of ['Keys']) {
+    await go(page, name);
+    await accessible(page);
+  }
+});
