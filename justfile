@@ -11,6 +11,10 @@ default:
 up *args:
     cargo zerocart up {{args}}
 
+# Build the dashboard with npm; the next build of zerocart puts it into its program
+dashboard:
+    cd dashboard && npm ci --no-audit --no-fund && npm run build
+
 # Show what each function is doing
 ps *args:
     cargo zerocart ps {{args}}

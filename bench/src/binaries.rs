@@ -13,7 +13,9 @@ pub(crate) const FLOOR: &str = "zerocart-floor";
 
 /// Every function.
 pub(crate) fn entries() -> Vec<Entry> {
-    zerocart_registry::functions().copied().collect()
+    // What reads the fleet has nothing to read without an engine.
+    let functions = zerocart_registry::functions().copied();
+    functions.filter(|entry| !entry.info.reads_fleet).collect()
 }
 
 /// Their domains.

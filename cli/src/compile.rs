@@ -7,7 +7,7 @@ use cargo_metadata::MetadataCommand;
 use tokio::process::Command;
 use zerocart_images::Architecture;
 
-use crate::{domains, layout::Project};
+use crate::{dashboard, domains, layout::Project};
 
 /// Where the functions' binaries are: beside this one.
 pub(crate) fn binary_dir() -> Result<PathBuf> {
@@ -49,8 +49,8 @@ fn select(cargo: &mut Command) {
     for package in domains::edge_packages() {
         cargo.args(["--package", package]);
     }
-    for domain in domains::names() {
-        cargo.args(["--package", &format!("zerocart-{domain}")]);
+    for package in domains::packages() {
+        cargo.args(["--package", &package]);
     }
     for name in domains::programs() {
         cargo.args(["--bin", name]);
@@ -91,6 +91,7 @@ impl ForNodes {
         if self.zig {
             installed().await?;
         }
+        dashboard::build(project).await;
         let mut cargo = Command::from(zerocart_local_cargo::command());
         cargo
             .current_dir(project.root())

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -27,6 +28,8 @@ pub(crate) struct Environment {
     tokens: Arc<RwLock<TokenKeys>>,
     function_url_template: String,
     log_level: String,
+    /// Where the engine tells about its functions; empty where it does not.
+    fleet_source: String,
 }
 
 /// The keys that tokens are checked with, and those that they are signed with.
@@ -60,10 +63,19 @@ impl Environment {
             tokens: Arc::default(),
             function_url_template,
             log_level: log_level.to_owned(),
+            fleet_source: String::new(),
         };
         environment.trust(keys);
         environment.sign_with(keys);
         Ok(environment)
+    }
+
+    /// The same, where the engine tells about its functions at this address.
+    pub(crate) fn with_fleet(self, status: SocketAddr) -> Self {
+        Self {
+            fleet_source: format!("http://{status}"),
+            ..self
+        }
     }
 
     /// What is started from now on accepts the tokens that these keys sign.
@@ -133,6 +145,9 @@ impl Environment {
                     vars.push(("AUTH_SERVICE_SIGNING_KEY", &tokens.service_signing));
                 }
             }
+        }
+        if domains::function(name).is_some_and(|function| function.info.reads_fleet) {
+            vars.push(("FLEET_SOURCE", &self.fleet_source));
         }
         if !calls.is_empty() {
             vars.push(("FUNCTION_URL_TEMPLATE", &self.function_url_template));
@@ -212,6 +227,7 @@ mod tests {
             })),
             function_url_template: function_url_template(81),
             log_level: "info".into(),
+            fleet_source: "http://127.0.0.1:82".into(),
         };
         let all = [
             "AUTH_SERVICE_KEYS",
@@ -227,6 +243,14 @@ mod tests {
         };
         assert_eq!(names(&environment, "get-product"), with(&[]));
         assert_eq!(names(&environment, "process-payment"), with(&[]));
+        let fleet = [
+            "AUTH_SERVICE_KEYS",
+            "AUTH_USER_KEYS",
+            "FLEET_SOURCE",
+            "LOG_FORMAT",
+            "LOG_LEVEL",
+        ];
+        assert_eq!(names(&environment, "list-functions"), fleet);
         let signs = with(&["AUTH_SIGNING_KEY"]);
         assert_eq!(names(&environment, "authenticate-user"), signs);
         let calls = with(&["FUNCTION_URL_TEMPLATE"]);

@@ -127,6 +127,7 @@ mod tests {
             requests: 0,
             cold_starts: 0,
             last_start_ms: None,
+            last_started_at_unix_ms: None,
             crashes: 2,
         };
         let sessions = Status {

@@ -22,9 +22,10 @@ use zerocart_runtime::redact::Redacted;
 
 use crate::{
     broker::{Bounds, Sessions},
-    compile, console, domains,
+    compile, console, dashboard, domains,
     engine::{Environment, Functions, consumers, function_url_template},
     engine_log::{EngineLog, Writing},
+    fleet,
     foundation::{self, Foundation},
     in_process::InProcess,
     layout::{Data, Project},
@@ -92,7 +93,7 @@ pub(crate) async fn run(args: Args, data: Option<PathBuf>) -> Result<()> {
 
     console::say("zerocart");
     let up = tokio::select! {
-        up = start(&args, &project, &data, config, manifests, crons, collector) => up?,
+        up = start(&args, &project, &data, Files { config, manifests, crons }, collector, status.local_addr()?) => up?,
         () = stop.asked() => {
             console::say("stopped before everything was up");
             return Ok(());
@@ -120,19 +121,31 @@ struct Up {
     watch: Option<Watch>,
 }
 
+/// What is deployed to a cluster, too.
+struct Files {
+    config: Config,
+    manifests: Vec<zerocart_activator::Ksvc>,
+    crons: Vec<Job>,
+}
+
 async fn start(
     args: &Args,
     project: &Project,
     data: &Data,
-    config: Config,
-    manifests: Vec<zerocart_activator::Ksvc>,
-    crons: Vec<Job>,
+    files: Files,
     collector: Collector,
+    status: SocketAddr,
 ) -> Result<Up> {
+    let Files {
+        config,
+        manifests,
+        crons,
+    } = files;
     let binary_dir = compile::binary_dir()?;
     if !args.in_process {
         let step = Instant::now();
         if !args.no_build {
+            dashboard::build(project).await;
             console::doing("building the functions …");
             compile::functions(project, &binary_dir).await?;
         }
@@ -160,7 +173,8 @@ async fn start(
         &keys,
         function_url_template(calls_port),
         &args.foundation.log_level,
-    )?;
+    )?
+    .with_fleet(status);
     let launcher = Arc::new(AnyLauncher::new(
         args,
         &binary_dir,
@@ -253,14 +267,15 @@ impl Up {
         let telling = {
             let (gateway, mut ended) = (Arc::clone(&gateway), ended);
             let metrics = move || gateway.metrics_text();
-            let router = status::router(self.activator.clone(), jobs.clone(), reload).merge(
-                telemetry::router(
+            let fleet = fleet::router(self.activator.clone(), jobs.clone(), self.collector.clone());
+            let router = status::router(self.activator.clone(), jobs.clone(), reload)
+                .merge(fleet)
+                .merge(telemetry::router(
                     self.collector,
                     self.activator.clone(),
                     self.sessions.teller(),
                     metrics,
-                ),
-            );
+                ));
             tokio::spawn(async move {
                 let stop = async move { drop(ended.wait_for(|ended| *ended).await) };
                 axum::serve(status, router)

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use tonic::Code;
+use zerocart_proto::rpc::{self, Info};
 use zerocart_wires::Wire;
 
 use super::refusal::Refusal;
@@ -33,6 +34,9 @@ pub struct Edge {
     pub only_text: bool,
     /// Whether it carries headers only as text, as Lambda's events do.
     pub only_text_in_headers: bool,
+    /// Whether the engine behind it knows all functions. Lambda does not, so the functions that read the fleet are not
+    /// there.
+    pub fleet: bool,
 }
 
 /// What an edge says of tokens that are not good.
@@ -61,6 +65,7 @@ pub const KONG: Edge = Edge {
     wrong_method: Some("Method not allowed"),
     only_text: false,
     only_text_in_headers: false,
+    fleet: true,
 };
 
 /// Functions without a gateway in front of them, as on Lambda.
@@ -72,6 +77,7 @@ pub const FUNCTIONS: Edge = Edge {
     wrong_method: None,
     only_text: false,
     only_text_in_headers: true,
+    fleet: false,
 };
 
 /// Functions on a local Lambda: `cargo lambda watch`.
@@ -96,6 +102,14 @@ pub enum BadToken {
 }
 
 impl Edge {
+    /// The functions that can be called there.
+    pub fn functions(&self) -> impl Iterator<Item = &'static Info> {
+        let fleet = self.fleet;
+        rpc::ALL
+            .iter()
+            .filter(move |info| fleet || !info.reads_fleet)
+    }
+
     /// How a call of a function that wants a token is refused with a bad one.
     pub fn refuses(&self, token: BadToken) -> Refusal {
         match &self.tokens {

@@ -36,6 +36,7 @@ mod access;
 mod accounts;
 mod disabled;
 mod failures;
+mod fleet;
 mod forms;
 mod input;
 mod inputs;
@@ -175,6 +176,11 @@ pub const ALL: &[Story] = &[
         tell: |shop| Box::pin(states::payments(shop)),
     },
     Story {
+        name: "fleet",
+        about: "an admin sees all functions, jobs and services of the edge",
+        tell: |shop| Box::pin(fleet::fleet(shop)),
+    },
+    Story {
         name: "undo",
         about: "a refund during a charge ends in no money taken",
         tell: |shop| Box::pin(undo::undo(shop)),
@@ -288,7 +294,7 @@ pub async fn run(
     restored?;
     told.answers += shop.answers();
     if plan.only.is_empty() {
-        let untold = transcript::untold(&told.transcript, &plan.wires);
+        let untold = transcript::untold(&told.transcript, &plan.edge, &plan.wires);
         if !untold.is_empty() {
             return Err(Stop::Untold(untold));
         }

@@ -23,7 +23,7 @@ pub(super) async fn methods(shop: &Shop) -> Result<(), Failed> {
     let things = things(shop).await?;
     let nobody = Who::nobody();
     let mut paths = BTreeSet::new();
-    for info in rpc::ALL {
+    for info in shop.edge().functions() {
         let rest = Rest::of(info, &Request::good(info, &things));
         if info.http_method == "GET" {
             let who = allowed(shop, info, &nobody);

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Method};
 use serde::Serialize;
+use tonic::Code;
 use uuid::Uuid;
 use zerocart_auth::Token;
 use zerocart_proto::{
@@ -28,7 +29,7 @@ use super::{
     edge::Edge,
     inputs::Rest,
     refusal::Refusal,
-    transcript::{self, Entry, Plain, VARIES},
+    transcript::{self, Entry, OF_ENGINE, Plain, VARIES},
     wire::{Got, Input, call, pause, send, send_rest, shown},
 };
 
@@ -541,6 +542,10 @@ impl Shop {
             // What an edge says over HTTP has no code.
             true if got.body.is_some() => format!("{VARIES}: {}", got.outcome.http_status),
             true => format!("{VARIES}: {}", answer::name(got.outcome.code)),
+            // Names, states and counts of whatever runs there.
+            false if reads_fleet(asked.function) && got.outcome.code == Code::Ok => {
+                OF_ENGINE.to_owned()
+            }
             false => shown(got),
         };
         let mut transcript = self
@@ -567,4 +572,10 @@ impl Shop {
             .unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut transcript.1)
     }
+}
+
+/// Whether a function answers what its engine knows, which is not the same anywhere.
+fn reads_fleet(function: &str) -> bool {
+    let mut all = rpc::ALL.iter();
+    all.any(|info| info.name == function && info.reads_fleet)
 }

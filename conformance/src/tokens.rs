@@ -37,7 +37,7 @@ pub(super) async fn tokens(shop: &Shop) -> Result<(), Failed> {
         token: buyer.token.as_ref().map(altered),
         ..buyer.clone()
     };
-    for info in rpc::ALL {
+    for info in shop.edge().functions() {
         let request = Request::good(info, &things);
         for (who, refusal) in refused(shop, &info.access, &impostor) {
             let rest = Rest::of(info, &request);

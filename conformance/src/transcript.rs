@@ -9,14 +9,19 @@ use std::{
 use regex::{Captures, Regex};
 use serde_json::json;
 use tonic::Code;
-use zerocart_proto::rpc::{self, Info};
+use zerocart_proto::rpc::Info;
 use zerocart_wires::Wire;
+
+use super::edge::Edge;
 
 /// How much of two texts is shown from the place on where they part, in characters.
 const SHOWN: usize = 160;
 
 /// What is said of an answer that is the edge's on one engine and the function's on another.
 pub(super) const VARIES: &str = "refused by the edge or by the function";
+
+/// What is said of a success whose content is what happens on that engine.
+pub(super) const OF_ENGINE: &str = "what the engine knows";
 
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,9 +170,10 @@ impl Transcript {
     }
 }
 
-/// What of every RPC is not told over `wires`.
-pub(super) fn untold(transcript: &Transcript, wires: &[Wire]) -> Vec<String> {
-    transcript.untold(rpc::ALL, wires)
+/// What of every RPC that this edge has is not told over `wires`.
+pub(super) fn untold(transcript: &Transcript, edge: &Edge, wires: &[Wire]) -> Vec<String> {
+    let functions: Vec<_> = edge.functions().copied().collect();
+    transcript.untold(&functions, wires)
 }
 
 /// Two texts from where they part, with a little before it.
@@ -236,6 +242,8 @@ impl Plain {
 
 #[cfg(test)]
 mod tests {
+    use zerocart_proto::rpc;
+
     use super::*;
 
     fn entry(function: &'static str, code: Code, keyed: bool, answer: &str) -> Entry {

@@ -7,7 +7,7 @@ use crate::{
     NAMESPACE, Output, Settings, Sources, Unit,
     settings::{self, file_of},
     text::{comment, head},
-    unit::Secret,
+    unit::{FLEET_ACCOUNT, Secret},
 };
 
 /// The least `responseStartTimeoutSeconds`: a function's own limit, a cold start on a stock cluster
@@ -84,6 +84,7 @@ fn service(unit: &Unit, version: &str) -> String {
     container.push_str(&secrets(unit));
     ksvc(&Ksvc {
         name: unit.name,
+        account: unit.reads_fleet(),
         sources: &sources,
         settings: &unit.settings,
         // Its own limit ends first, then this one, then the 30 s of Kong.
@@ -96,6 +97,7 @@ fn service(unit: &Unit, version: &str) -> String {
 fn edge_service(name: &str, file: &str, settings: &settings::Unit, version: &str) -> String {
     ksvc(&Ksvc {
         name,
+        account: false,
         sources: file,
         settings,
         response_start_s: RESPONSE_START_S,
@@ -107,6 +109,8 @@ fn edge_service(name: &str, file: &str, settings: &settings::Unit, version: &str
 
 struct Ksvc<'a> {
     name: &'a str,
+    /// Whether it may read the API of Kubernetes.
+    account: bool,
     sources: &'a str,
     settings: &'a settings::Unit,
     response_start_s: u32,
@@ -118,6 +122,7 @@ struct Ksvc<'a> {
 fn ksvc(ksvc: &Ksvc<'_>) -> String {
     let Ksvc {
         name,
+        account,
         sources,
         settings,
         response_start_s,
@@ -134,6 +139,15 @@ fn ksvc(ksvc: &Ksvc<'_>) -> String {
     let head = head("#", sources);
     let why = comment("        ", &settings.why);
     let resources = resources("          ", settings);
+    let account = match account {
+        true => format!(
+            "      # It reads the API of Kubernetes, by the Role of this account.\n      \
+             serviceAccountName: {FLEET_ACCOUNT}\n"
+        ),
+        false => "      # A volume delays each start of a pod, and the function never calls Kubernetes.\n      \
+                  automountServiceAccountToken: false\n"
+            .to_owned(),
+    };
     format!(
         "{head}\
 apiVersion: serving.knative.dev/v1
@@ -156,9 +170,7 @@ spec:
         # Requests go through Knative's activator only while the function is at zero: one hop less.
         autoscaling.knative.dev/target-burst-capacity: \"0\"
     spec:
-      # A volume delays each start of a pod, and the function never calls Kubernetes.
-      automountServiceAccountToken: false
-      containerConcurrency: {concurrency}
+{account}      containerConcurrency: {concurrency}
       responseStartTimeoutSeconds: {response_start_s}
       timeoutSeconds: {timeout_s}
       containers:
@@ -216,6 +228,9 @@ spec:
 
 /// Its variables.
 fn env(unit: &Unit) -> String {
+    if unit.reads_fleet() {
+        return "          env:\n            - name: FLEET_SOURCE\n              value: kubernetes\n".to_owned();
+    }
     let mut env = format!(
         "          env:\n            - name: DATABASE_POOL_SIZE\n              value: \"{}\"\n",
         unit.settings.pool

@@ -73,9 +73,12 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     outputs.push(observability::render(sources.version));
     outputs.push(kong::render(&units, sources.edge, sources.version));
     outputs.push(collector::render());
-    outputs.push(collector::lambda(&units));
-    outputs.extend(lambda::render(&units));
-    let template = lambda::template(&units, sources.edge).map_err(|message| {
+    // What reads the fleet has nothing to read there.
+    let on_lambda = units.iter().filter(|unit| !unit.reads_fleet());
+    let on_lambda: Vec<_> = on_lambda.cloned().collect();
+    outputs.push(collector::lambda(&on_lambda));
+    outputs.extend(lambda::render(&on_lambda));
+    let template = lambda::template(&on_lambda, sources.edge).map_err(|message| {
         vec![Invalid {
             path: "kong/edge.yml".to_owned(),
             message,

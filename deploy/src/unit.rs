@@ -40,7 +40,15 @@ pub struct Unit {
     pub settings: settings::Unit,
 }
 
+/// The Kubernetes ServiceAccount of the functions that read the fleet (`knative/policies/fleet.yaml`).
+pub(crate) const FLEET_ACCOUNT: &str = "zerocart-fleet";
+
 impl Unit {
+    /// Whether it reads what the engine knows of all functions, and so has no database.
+    pub fn reads_fleet(&self) -> bool {
+        self.rpc.is_some_and(|rpc| rpc.reads_fleet)
+    }
+
     /// The crate that it is in.
     pub fn package(&self) -> String {
         format!("zerocart-{}", self.domain)
@@ -69,6 +77,9 @@ impl Unit {
 /// The secrets that a function needs, and no others.
 pub fn secrets_of_function(function: &Info, functions: &[Info]) -> Vec<Secret> {
     let mut secrets = vec![Secret::PublicKeys];
+    if !function.reads_fleet {
+        secrets.push(Secret::Database);
+    }
     secrets.extend(secrets_of_caller(function.calls, functions));
     if function.signs_tokens {
         secrets.push(Secret::Signing);
@@ -78,11 +89,13 @@ pub fn secrets_of_function(function: &Info, functions: &[Info]) -> Vec<Secret> {
 
 /// The secrets that a job needs. Nobody calls it, so it has no tokens to check.
 pub fn secrets_of_job(job: &JobInfo, functions: &[Info]) -> Vec<Secret> {
-    secrets_of_caller(job.calls, functions)
+    let mut secrets = vec![Secret::Database];
+    secrets.extend(secrets_of_caller(job.calls, functions));
+    secrets
 }
 
 fn secrets_of_caller(calls: &[&str], functions: &[Info]) -> Vec<Secret> {
-    let mut secrets = vec![Secret::Database];
+    let mut secrets = Vec::new();
     // It calls as a service where one of the functions called takes services.
     let mut called = functions.iter().filter(|f| calls.contains(&f.name));
     if called.any(|f| f.access.roles.contains(&Role::Service)) {

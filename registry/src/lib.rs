@@ -26,6 +26,7 @@ pub const DOMAINS: &[Domain] = &[
     Domain { name: "cart", functions: zerocart_cart::FUNCTIONS, jobs: zerocart_cart::JOBS },
     Domain { name: "order", functions: zerocart_order::FUNCTIONS, jobs: zerocart_order::JOBS },
     Domain { name: "payment", functions: zerocart_payment::FUNCTIONS, jobs: zerocart_payment::JOBS },
+    Domain { name: "ops", functions: zerocart_ops::FUNCTIONS, jobs: zerocart_ops::JOBS },
 ];
 // end of generated: domains
 

@@ -17,8 +17,8 @@ use anyhow::{Context, Result};
 use prost_reflect::DescriptorPool;
 use prost_types::FileDescriptorSet;
 
-/// The five domains: the folders of `proto/` that declare services, and their packages.
-const DOMAINS: [&str; 5] = ["user", "product", "cart", "order", "payment"];
+/// The domains: the folders of `proto/` that declare services, and their packages.
+const DOMAINS: [&str; 6] = ["user", "product", "cart", "order", "payment", "ops"];
 
 #[expect(
     clippy::disallowed_methods,

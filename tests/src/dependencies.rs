@@ -52,13 +52,15 @@ pub fn read(metadata: &Metadata) -> Vec<Package> {
 }
 
 /// Crates that depend on no crate of the workspace at all.
-const ALONE: [&str; 8] = [
+const ALONE: [&str; 10] = [
+    "zerocart-api",
     "zerocart-framing",
     "zerocart-observability",
     "zerocart-pages",
     "zerocart-proto",
     "zerocart-provision",
     "zerocart-resilience",
+    "zerocart-schedule",
     "zerocart-telemetry",
     "zerocart-verified",
 ];

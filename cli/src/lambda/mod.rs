@@ -47,6 +47,6 @@ pub(crate) async fn run(command: Command, data: Option<PathBuf>) -> Result<()> {
 
 /// The names of the functions and jobs: of what is built and deployed.
 fn binaries() -> Vec<&'static str> {
-    let functions = domains::functions().map(|entry| entry.info.name);
+    let functions = domains::on_lambda().map(|entry| entry.info.name);
     functions.chain(domains::job_names()).collect()
 }

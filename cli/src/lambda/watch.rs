@@ -200,7 +200,7 @@ fn functions(
 ) -> Result<Vec<Running>> {
     let env = move |name: &str| environment.of(name);
     let launcher = ProcessLauncher::new(binary_dir, data.logs(), guard.clone(), env);
-    let names = domains::functions().map(|entry| entry.info.name);
+    let names = domains::on_lambda().map(|entry| entry.info.name);
     names
         .chain(domains::job_names())
         .map(|name| {
@@ -223,7 +223,7 @@ fn functions(
 /// What cargo-lambda is told: the routes of the public edge. A string of TOML is one of JSON.
 fn settings() -> Result<String> {
     let mut text = "# Made by `zerocart lambda watch`.\n".to_owned();
-    let routes = routes::of(domains::functions().map(|entry| entry.info));
+    let routes = routes::of(domains::on_lambda().map(|entry| entry.info));
     for route in &routes {
         let path = serde_json::to_string(&routes::numbered(&route.path))?;
         let (methods, function) = (routes::methods(route, &routes), route.function);

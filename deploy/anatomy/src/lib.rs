@@ -16,12 +16,11 @@
 //! Where clocks of nodes differ, phases begin and end wrong by that much. A phase never has a negative length,
 //! and all phases together always end when the call begins.
 
-mod api;
 mod cold_start;
 mod tracker;
 mod watch;
 
-pub use api::{Api, Error};
 pub use cold_start::{Clock, ColdStart, Phase, SERVICE};
 pub use tracker::{Change, Follow, Stream, Tracker};
 pub use watch::watch;
+pub use zerocart_api::{Api, Error};

@@ -13,8 +13,9 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
+use zerocart_api::{Api, Error};
+
 use crate::{
-    api::{Api, Error},
     cold_start::ColdStart,
     tracker::{Change, Follow, Stream, Tracker},
 };

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const NAMESPACE_LIMIT: Duration = Duration::from_secs(300);
 
 /// What can be in a namespace, apart from functions and secrets.
-const KINDS: &str = "cronjobs,jobs,deployments,statefulsets,pods,services,configmaps,serviceaccounts,\
+const KINDS: &str = "cronjobs,jobs,deployments,statefulsets,pods,services,configmaps,serviceaccounts,roles,rolebindings,\
                      networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,resourcequotas,limitranges,\
                      persistentvolumeclaims";
 

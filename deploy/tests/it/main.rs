@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use zerocart_deploy::{Output, Sources, render};
 use zerocart_proto::rpc::{
-    AddToCart, AuthenticateUser, CreateOrder, CreateUser, GetProduct, Info, JobInfo, Rpc,
-    UpdateInventory,
+    AddToCart, AuthenticateUser, CreateOrder, CreateUser, GetProduct, Info, JobInfo, ListFunctions,
+    Rpc, UpdateInventory,
 };
 
 const FUNCTIONS: [Info; 6] = [
@@ -126,6 +126,43 @@ fn only_callers_are_told_where_functions_are() {
     };
     assert!(told("add-to-cart") && told("create-order"));
     assert!(!told("create-user") && !told("get-product"));
+}
+
+#[test]
+fn what_reads_the_fleet_has_an_account_and_no_database() {
+    let functions: Vec<_> = FUNCTIONS.into_iter().chain([ListFunctions::INFO]).collect();
+    let made = made(&functions, SETTINGS);
+    let text = |path: &str| &made[&(path.to_owned(), None)];
+    let account = "serviceAccountName: zerocart-fleet\n";
+    let without = "automountServiceAccountToken: false\n";
+    for function in &functions {
+        let manifest = text(&format!("knative/services/{}.yaml", function.name));
+        let reads = function.name == "list-functions";
+        assert_eq!(manifest.contains(account), reads, "{}", function.name);
+        assert_eq!(manifest.contains(without), !reads, "{}", function.name);
+        assert_eq!(manifest.contains("DATABASE"), !reads, "{}", function.name);
+    }
+    let manifest = text("knative/services/list-functions.yaml");
+    assert!(manifest.contains("- name: FLEET_SOURCE\n              value: kubernetes\n"));
+    assert!(!manifest.contains("name: zerocart-ops"), "{manifest}");
+    // The account lists and does nothing else.
+    let policy = include_str!("../../../knative/policies/fleet.yaml");
+    let verbs: Vec<_> = policy
+        .lines()
+        .filter(|line| line.contains("verbs:"))
+        .collect();
+    assert_eq!(verbs, ["    verbs: [list]"; 3]);
+    // No sessions are counted for it, and nothing of it is on Lambda.
+    let of_lambda = ["lambda/template.json", "observability/lambda.yaml"];
+    let region = Some("max_connections".to_owned());
+    let connections = ("deploy/cluster/files/postgres.yaml".to_owned(), region);
+    let before = self::made(&FUNCTIONS, SETTINGS);
+    assert_eq!(made[&connections], before[&connections]);
+    for path in of_lambda {
+        assert_eq!(*text(path), before[&(path.to_owned(), None)], "{path}");
+    }
+    let of_crate = |(path, _): &&(String, Option<String>)| path == "functions/ops/Cargo.toml";
+    assert_eq!(made.keys().filter(of_crate).count(), 0);
 }
 
 #[test]

@@ -30,10 +30,7 @@ fn elements(headers: &HeaderMap, name: HeaderName) -> Vec<(String, u16)> {
 fn weight(text: &str) -> u16 {
     let number = text.trim().parse::<f32>().unwrap_or(0.0);
     // In range, by `clamp`; NaN becomes 0.
-    #[expect(clippy::cast_possible_truncation, reason = "it is between 0 and 1000")]
-    #[expect(clippy::cast_sign_loss, reason = "it is not negative")]
-    let thousandths = (number.clamp(0.0, 1.0) * f32::from(FULL)) as u16;
-    thousandths
+    (number.clamp(0.0, 1.0) * f32::from(FULL)) as u16
 }
 
 /// Whether a browser opens a page: it names `text/html`. A wildcard is not enough, because scripts and

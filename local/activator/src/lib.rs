@@ -43,8 +43,7 @@ mod options;
 mod pool;
 mod process;
 pub mod scale;
-pub mod schedule;
-mod span;
+pub mod span;
 mod status;
 mod stream;
 
@@ -56,5 +55,5 @@ pub use log::{SpanLines, Tail};
 pub use manifest::{Job, Ksvc, LoadError, load_dir, load_jobs};
 pub use options::Options;
 pub use process::ProcessLauncher;
-pub use schedule::Schedule;
 pub use status::{FunctionStatus, InstanceState, InstanceStatus};
+pub use zerocart_schedule::Schedule;

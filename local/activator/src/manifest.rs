@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::scale::Limits;
-use crate::schedule::Schedule;
+use zerocart_schedule::Schedule;
 
 /// The default of the requests per instance that scaling aims at (Knative's
 /// `container-concurrency-target-default`).

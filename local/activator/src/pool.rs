@@ -157,6 +157,9 @@ impl Pool {
             requests: state.requests,
             cold_starts: state.cold_starts,
             last_start_ms: state.last_start.map(millis),
+            last_started_at_unix_ms: state
+                .last_started_at
+                .map(|at| millis(at.duration_since(UNIX_EPOCH).unwrap_or_default())),
             crashes: state.crashes,
         }
     }

@@ -20,6 +20,9 @@ pub struct FunctionStatus {
     pub cold_starts: u64,
     /// From exec to ready, the last time an instance started, in milliseconds.
     pub last_start_ms: Option<u64>,
+    /// When the newest instance was started, in milliseconds since 1970; none if no instance has become ready.
+    #[serde(default)]
+    pub last_started_at_unix_ms: Option<u64>,
     /// Instances that ended without being asked to or failed to start.
     pub crashes: u64,
 }

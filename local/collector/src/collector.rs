@@ -150,6 +150,13 @@ impl Collector {
         state.metrics.text()
     }
 
+    /// The present values of a counter or gauge that is derived from spans, each with the values of its labels, in
+    /// their order. Empty for another metric.
+    #[must_use]
+    pub fn values(&self, metric: &str) -> Vec<(Vec<String>, f64)> {
+        self.current().metrics.values(metric)
+    }
+
     fn snapshot(&self) -> Vec<Arc<Segment>> {
         self.current().ring.snapshot()
     }

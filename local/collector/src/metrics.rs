@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
 /// A metric that is derived from spans.
 #[derive(Debug)]
 struct Derived {
+    name: &'static str,
     labels: Vec<Vec<rule::Field>>,
     value: rule::Value,
     series: Series,
@@ -88,6 +89,7 @@ impl Metrics {
                         None => rules.push(Rule::new(conditions, derived.len())),
                     }
                     derived.push(Derived {
+                        name: metric.name,
                         labels: labels(metric.labels),
                         value: value(of),
                         series,
@@ -127,6 +129,7 @@ impl Metrics {
                     labels,
                     value,
                     series,
+                    ..
                 } = &mut self.derived[*place];
                 let mut values = [""; MAX_LABELS];
                 let values = &mut values[..labels.len()];
@@ -145,6 +148,12 @@ impl Metrics {
         let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
         self.ring_bytes.set(number(bytes));
         self.ring_spans.set(number(spans));
+    }
+
+    /// The present values of a counter or gauge, each with the values of its labels.
+    pub(crate) fn values(&self, metric: &str) -> Vec<(Vec<String>, f64)> {
+        let derived = self.derived.iter().find(|derived| derived.name == metric);
+        derived.map_or_else(Vec::new, |derived| derived.series.values())
     }
 
     /// All metrics in the OpenMetrics text format, without its end.

@@ -25,6 +25,7 @@ pub(crate) struct Function {
     pub(crate) location: Option<String>,
     pub(crate) calls: Vec<String>,
     pub(crate) signs_tokens: bool,
+    pub(crate) reads_fleet: bool,
     pub(crate) refusal: Option<(u32, String)>,
     pub(crate) subject: Option<String>,
 }
@@ -93,6 +94,7 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
         location: Some(text(&message, "location")).filter(|path| !path.is_empty()),
         calls: texts(&message, "calls"),
         signs_tokens: flag(&message, "signs_tokens"),
+        reads_fleet: flag(&message, "reads_fleet"),
         refusal: submessage(&message, "refusal")
             .map(|refusal| (number(&refusal, "http_status"), text(&refusal, "detail"))),
         subject: Some(text(&message, "subject")).filter(|field| !field.is_empty()),
@@ -113,6 +115,11 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
         (function.anyone && function.writes) == function.subject.is_some(),
         "{name}: function.subject is for what anyone may call and writes, and there it is needed: \
          without one all strangers would share one space of idempotency keys"
+    );
+    ensure!(
+        !function.reads_fleet || !function.writes,
+        "{name}: function.reads_fleet means that it has no database, and what writes needs one for its \
+         idempotency records"
     );
     check_calls(pool, name, &function.calls)?;
     Ok(function)

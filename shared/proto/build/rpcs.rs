@@ -90,6 +90,7 @@ impl Rpc for {name} {{
         refuses: {refuses:?},
         calls: &{calls:?},
         signs_tokens: {signs_tokens},
+        reads_fleet: {reads_fleet},
         recognises: &[{recognises}],
     }};"#,
         full = method.full_name(),
@@ -109,6 +110,7 @@ impl Rpc for {name} {{
         writes = function.writes,
         creates = function.location.is_some(),
         signs_tokens = function.signs_tokens,
+        reads_fleet = function.reads_fleet,
         refuses = function.refusal.as_ref().map(|(status, _)| status),
     )?;
     if !params.is_empty() {

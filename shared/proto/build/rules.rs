@@ -89,12 +89,14 @@ fn emit(
         }
         writeln!(checks, "        {}", check(&field, &rules)?)?;
     }
+    // A message without fields breaks no rule.
+    let violations = if checks.is_empty() { "_" } else { "violations" };
     writeln!(
         out,
         "impl Validate for crate::{}::{} {{\n    const SECRETS: &'static [&'static str] = &{secrets:?};\n    \
          const FIELDS: &'static [Field] = &[\n{fields}    ];\n    \
          fn normalise(&mut self) {{\n{forms}    }}\n    \
-         fn validate(&self, violations: &mut Violations) {{\n{checks}    }}\n}}\n",
+         fn validate(&self, {violations}: &mut Violations) {{\n{checks}    }}\n}}\n",
         message.package_name(),
         message.name(),
     )?;

@@ -58,6 +58,10 @@ domain!(
     /// Messages of `proto/payment`.
     payment
 );
+domain!(
+    /// Messages of `proto/ops`.
+    ops
+);
 
 /// The five files and what they import, as an encoded `google.protobuf.FileDescriptorSet`,
 /// with all options and comments.

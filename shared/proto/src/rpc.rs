@@ -75,6 +75,9 @@ pub struct Info {
     pub calls: &'static [&'static str],
     /// Whether it signs the tokens of people.
     pub signs_tokens: bool,
+    /// Whether it reads what the engine knows of all functions. Then it has no database, and is not deployed on AWS
+    /// Lambda.
+    pub reads_fleet: bool,
     /// The roles of callers whom the handler knows, though anyone may call.
     pub recognises: &'static [Role],
 }

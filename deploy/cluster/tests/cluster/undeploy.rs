@@ -5,7 +5,7 @@ use zerocart_cluster::{Kubectl, Mode, Namespaces, Problem, Progress, undeploy::P
 
 use crate::{kubectl, recorded::Recorded};
 
-const OTHERS: &str = "get cronjobs,jobs,deployments,statefulsets,pods,services,configmaps,serviceaccounts,\
+const OTHERS: &str = "get cronjobs,jobs,deployments,statefulsets,pods,services,configmaps,serviceaccounts,roles,rolebindings,\
                       networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,resourcequotas,limitranges,\
                       persistentvolumeclaims";
 const NO_SECRETS: &str = "";

@@ -78,6 +78,9 @@ pub(super) struct RevisionSpec {
     /// Only for a cluster.
     #[serde(rename = "automountServiceAccountToken")]
     _automount_service_account_token: Option<bool>,
+    /// Only for a cluster.
+    #[serde(rename = "serviceAccountName")]
+    _service_account_name: Option<String>,
     pub(super) container_concurrency: Option<Spanned<i64>>,
     pub(super) timeout_seconds: Option<Spanned<i64>>,
     pub(super) response_start_timeout_seconds: Option<Spanned<i64>>,

@@ -9,7 +9,7 @@ use serde_saphyr::Spanned;
 use super::file::{EnvFrom, EnvVar, Metadata, Resources, SecurityContext};
 use super::validate::Check;
 use super::{Invalid, Job};
-use crate::schedule::Schedule;
+use zerocart_schedule::Schedule;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

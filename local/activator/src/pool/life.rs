@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -119,7 +119,7 @@ impl Pool {
                     took_ms = millis(took),
                     "instance ready"
                 );
-                self.ready(id, took);
+                self.ready(id, instance.started_at, took);
             }
             Err(refusal) => {
                 instance.kill().await;
@@ -146,9 +146,10 @@ impl Pool {
         }
     }
 
-    fn ready(self: &Arc<Self>, id: u64, took: Duration) {
+    fn ready(self: &Arc<Self>, id: u64, started_at: SystemTime, took: Duration) {
         let mut state = self.lock();
         state.last_start = Some(took);
+        state.last_started_at = Some(started_at);
         state.failed = None;
         if let Some(slot) = state.slots.iter_mut().find(|slot| slot.id == id)
             && slot.state == InstanceState::Starting

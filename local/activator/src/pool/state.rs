@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -26,6 +26,7 @@ pub(super) struct State {
     pub(super) requests: u64,
     pub(super) crashes: u64,
     pub(super) last_start: Option<Duration>,
+    pub(super) last_started_at: Option<SystemTime>,
 }
 
 /// The place of an instance, from the decision to start it until its process has ended.
@@ -59,6 +60,7 @@ impl State {
             requests: 0,
             crashes: 0,
             last_start: None,
+            last_started_at: None,
         }
     }
 

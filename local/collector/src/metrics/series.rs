@@ -80,6 +80,18 @@ impl Series {
     }
 }
 
+impl Series {
+    /// The values of labels, and the present number of each series; none of a histogram.
+    pub(super) fn values(&self) -> Vec<(Vec<String>, f64)> {
+        match self {
+            // A counter counts in whole numbers, which are exact up to 2^53.
+            Self::Counter(series) => series.values(|counter| counter.get() as f64),
+            Self::Gauge(series) => series.values(Gauge::get),
+            Self::Histogram(_) => Vec::new(),
+        }
+    }
+}
+
 /// The series of a metric, found by the values of their labels without making any.
 pub(super) struct Known<M> {
     labels: Vec<&'static str>,
@@ -121,6 +133,17 @@ impl<M: Clone> Known<M> {
             None => self.add(values),
         };
         &self.metrics[place]
+    }
+
+    fn values(&self, number: impl Fn(&M) -> f64) -> Vec<(Vec<String>, f64)> {
+        let of_place = |(key, place): (&Vec<u8>, &usize)| {
+            // The mark is behind each value.
+            let values = key.strip_suffix(&[0xff]).unwrap_or(key);
+            let values = values.split(|byte| *byte == 0xff);
+            let values = values.map(|value| String::from_utf8_lossy(value).into_owned());
+            (values.collect(), number(&self.metrics[*place]))
+        };
+        self.places.iter().map(of_place).collect()
     }
 
     fn add(&mut self, values: &[&str]) -> usize {

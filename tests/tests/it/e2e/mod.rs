@@ -5,6 +5,7 @@ mod coldstart;
 mod complete;
 mod dashboard;
 mod edge;
+mod fleet;
 mod forged;
 mod grpcio;
 mod keys;

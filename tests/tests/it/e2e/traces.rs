@@ -210,10 +210,12 @@ impl<'a> Tree<'a> {
         assert_eq!(self.children(&root.id).len(), 2, "{}", self.text());
         let mut beside = 1;
         if cold {
-            for phase in PHASES {
+            // What reads the fleet has no database.
+            let phases = PHASES.iter().take(if info.reads_fleet { 2 } else { 3 });
+            beside += phases.len();
+            for phase in phases {
                 self.child(&activation.id, info.name, phase);
             }
-            beside += PHASES.len();
             // The activator replaces an instance that has ended, so it may be there before the call.
             let process = self.child(&activation.id, info.name, PHASES[0]);
             let children = self.children(&activation.id);

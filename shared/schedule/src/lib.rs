@@ -1,4 +1,5 @@
-//! When a job runs: the part of cron's syntax that is needed here.
+//! When a job runs: the part of cron's syntax that is needed here. The local engine starts jobs by it, and the list
+//! of functions on a cluster says when the next run is due.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,5 @@
-//! Reads of the Kubernetes API: objects, lists, and streams of lines.
+//! Reads of APIs that answer JSON: objects, lists, and streams of lines. They are the API of Kubernetes, and what the
+//! local engine tells about itself.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -87,7 +88,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API at a URL that asks for no credentials, such as that of `kubectl proxy`.
+    /// The API at a URL that asks for no credentials, such as that of `kubectl proxy`, or of the local engine.
     ///
     /// # Errors
     ///

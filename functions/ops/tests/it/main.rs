@@ -1,0 +1,261 @@
+//! The function of the ops domain, called by every wire, with engines that answer over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions, but not their helpers"
+)]
+
+use std::net::SocketAddr;
+
+use axum::{
+    Router, body::Body, extract::RawQuery, http::StatusCode, response::Response, routing::get,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tonic::Code;
+use zerocart_core::{Env, StartError};
+use zerocart_ops::ListFunctions;
+use zerocart_proto::{
+    ops::{
+        FleetBreaker, FleetBreakerState, FleetFunction, FleetKind, ListFunctionsRequest,
+        ListFunctionsResponse,
+    },
+    rpc::{ListFunctions as Rpc, Rpc as _},
+};
+use zerocart_test_support::{
+    clients::{Client, Wire},
+    functions::{Authority, Running},
+};
+
+/// A user.
+const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
+
+/// What a cluster answers, as it was recorded, without the fields that nobody reads.
+const SERVICES: &str = include_str!("recorded/services.json");
+const PODS: &str = include_str!("recorded/pods.json");
+const CRON_JOBS: &str = include_str!("recorded/cronjobs.json");
+
+async fn serve(router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+async fn start(authority: &Authority, source: &str) -> Running {
+    let source = ("FLEET_SOURCE".to_owned(), source.to_owned());
+    Running::start::<ListFunctions>(authority.env().into_iter().chain([source])).await
+}
+
+/// The answer to an admin, which is the same by every wire.
+async fn answer(source: &str) -> Result<ListFunctionsResponse, Code> {
+    let authority = Authority::generate();
+    let function = start(&authority, source).await;
+    let admin = authority.admin(ME);
+    let mut answers = Vec::new();
+    for wire in Wire::ALL {
+        let client = Client::new(wire, function.address()).bearer(&admin);
+        let outcome = client.call::<Rpc>(&ListFunctionsRequest {}).await;
+        answers.push(match outcome.response {
+            Some(response) => Ok(ListFunctionsResponse {
+                read_at: String::new(),
+                ..response
+            }),
+            None => Err(outcome.code),
+        });
+    }
+    let first = answers.remove(0);
+    assert!(answers.iter().all(|other| *other == first), "{answers:?}");
+    first
+}
+
+#[tokio::test]
+async fn the_local_engine_is_asked_at_its_address() {
+    let told = ListFunctionsResponse {
+        engine: "local".into(),
+        functions: vec![FleetFunction {
+            name: "get-cart".into(),
+            requests: Some(7),
+            ..FleetFunction::default()
+        }],
+        breakers: vec![FleetBreaker {
+            name: "get-product".into(),
+            state: FleetBreakerState::Open.into(),
+        }],
+        ..ListFunctionsResponse::default()
+    };
+    let text = serde_json::to_string(&told).unwrap();
+    let router = Router::new().route("/fleet", get(async move || text));
+    let address = serve(router).await;
+    assert_eq!(answer(&format!("http://{address}")).await, Ok(told));
+}
+
+#[tokio::test]
+async fn an_engine_that_does_not_answer_is_unavailable() {
+    // Another program has the port, which knows no such path.
+    let address = serve(Router::new()).await;
+    assert_eq!(
+        answer(&format!("http://{address}")).await,
+        Err(Code::Unavailable)
+    );
+}
+
+#[tokio::test]
+async fn only_an_admin_may_ask_and_nobody_else_reaches_the_engine() {
+    let router = Router::new().route("/fleet", get(async || -> String { panic!("it was asked") }));
+    let address = serve(router).await;
+    let authority = Authority::generate();
+    let function = start(&authority, &format!("http://{address}")).await;
+    let customer = Client::new(Wire::Http1, function.address()).bearer(&authority.customer(ME));
+    let outcome = customer.call::<Rpc>(&ListFunctionsRequest {}).await;
+    assert_eq!(outcome.code, Code::PermissionDenied);
+    let nobody = Client::new(Wire::Grpc, function.address());
+    let outcome = nobody.call::<Rpc>(&ListFunctionsRequest {}).await;
+    assert_eq!(outcome.code, Code::Unauthenticated);
+}
+
+/// The API of a cluster.
+fn cluster(pods: &'static str) -> Router {
+    let namespace = "/namespaces/zerocart";
+    let pods = async move |RawQuery(query): RawQuery| {
+        assert_eq!(
+            query.unwrap(),
+            "labelSelector=serving.knative.dev%2Fservice"
+        );
+        pods
+    };
+    Router::new()
+        .route(
+            &format!("/apis/serving.knative.dev/v1{namespace}/services"),
+            get(async || SERVICES),
+        )
+        .route(&format!("/api/v1{namespace}/pods"), get(pods))
+        .route(
+            &format!("/apis/batch/v1{namespace}/cronjobs"),
+            get(async || CRON_JOBS),
+        )
+}
+
+#[tokio::test]
+async fn a_cluster_is_asked_for_services_pods_and_jobs() {
+    let address = serve(cluster(PODS)).await;
+    let answer = answer(&format!("kubernetes:http://{address}"))
+        .await
+        .unwrap();
+    assert_eq!(answer.engine, "knative");
+    let names: Vec<_> = answer.functions.iter().map(|f| f.name.as_str()).collect();
+    let expected = [
+        "dashboard",
+        "get-product",
+        "list-products",
+        "recover-orders",
+        "settle-payments",
+    ];
+    assert_eq!(names, expected);
+    let [dashboard, get_product, list_products, recover, settle] = answer.functions.as_slice()
+    else {
+        panic!("{names:?}");
+    };
+    assert_eq!(
+        (dashboard.kind(), dashboard.domain.as_str()),
+        (FleetKind::Edge, "")
+    );
+    let instances = |f: &FleetFunction| {
+        let is = f.instances.unwrap();
+        (is.starting, is.ready, is.draining)
+    };
+    // At zero; a pod that has ended is none.
+    assert_eq!(instances(dashboard), (0, 0, 0));
+    assert_eq!(dashboard.last_started_at, "");
+    assert_eq!(instances(get_product), (1, 1, 0));
+    assert_eq!(
+        (get_product.kind(), get_product.domain.as_str()),
+        (FleetKind::Function, "product")
+    );
+    assert_eq!(get_product.max_scale, Some(3));
+    assert_eq!(get_product.last_started_at, "2026-11-28T10:00:07.000000Z");
+    assert_eq!(instances(list_products), (0, 0, 1));
+
+    let job = recover.job.as_ref().unwrap();
+    assert_eq!(instances(recover), (0, 1, 0));
+    assert!(job.running && job.next_run_at.is_empty(), "{job:?}");
+    assert_eq!(job.last_run_at, "2026-11-28T10:00:00.000000Z");
+    let job = settle.job.as_ref().unwrap();
+    assert!(
+        !job.running && job.next_run_at.ends_with(":00.000000Z"),
+        "{job:?}"
+    );
+    assert_eq!(
+        (recover.kind(), recover.domain.as_str()),
+        (FleetKind::Job, "order")
+    );
+
+    // What nobody knows there is absent and named.
+    assert!(answer.breakers.is_empty());
+    for function in &answer.functions {
+        assert_eq!((function.requests, function.errors), (None, None));
+        assert_eq!((function.cold_starts, function.last_start_ms), (None, None));
+    }
+    for field in [
+        "requests",
+        "errors",
+        "cold_starts",
+        "last_start_ms",
+        "breakers",
+    ] {
+        let missing = answer.missing.iter().find(|missing| missing.field == field);
+        assert!(!missing.unwrap().how.is_empty(), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_refuses_is_a_fault_of_ours_and_tells_no_client_why() {
+    let refuse = get(async || {
+        let status = json!({"message": "pods is forbidden: User \"zerocart-fleet\""});
+        (StatusCode::FORBIDDEN, status.to_string())
+    });
+    let address = serve(Router::new().fallback(refuse)).await;
+    assert_eq!(
+        answer(&format!("kubernetes:http://{address}")).await,
+        Err(Code::Internal)
+    );
+    let empty = get(async || Response::new(Body::from(Value::Null.to_string())));
+    let address = serve(Router::new().fallback(empty)).await;
+    assert_eq!(
+        answer(&format!("kubernetes:http://{address}")).await,
+        Err(Code::Internal)
+    );
+}
+
+#[test]
+fn a_setting_that_is_wrong_is_named() {
+    let authority = Authority::generate();
+    let problems = |more: &[(&str, &str)]| {
+        let more = more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let env = Env::from_iter(authority.env().into_iter().chain(more));
+        match zerocart_runtime::build::<ListFunctions>(env) {
+            Err(StartError::Config(problems)) => problems.join("\n"),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(problems(&[]).contains("FLEET_SOURCE is required"));
+    for wrong in [
+        "ftp://x",
+        "kubernetesx",
+        "kubernetes:ftp://x",
+        "localhost:1",
+        "http://",
+    ] {
+        let problems = problems(&[("FLEET_SOURCE", wrong)]);
+        assert!(
+            problems.starts_with("FLEET_SOURCE: "),
+            "{wrong}: {problems}"
+        );
+    }
+    let problems = problems(&[("FLEET_SOURCE", "kubernetes")]);
+    assert!(
+        problems.contains("KUBERNETES_SERVICE_HOST is required"),
+        "{problems}"
+    );
+    assert_eq!(Rpc::INFO.name, "list-functions");
+}
