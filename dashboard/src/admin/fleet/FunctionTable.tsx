@@ -72,7 +72,12 @@ function State({ function: one }: { readonly function: FleetFunction }) {
         <Box
           key={text}
           component="span"
-          sx={{ display: 'inline-flex', gap: 0.5, alignItems: 'center', whiteSpace: 'nowrap' }}
+          sx={{
+            display: 'inline-flex',
+            gap: 0.5,
+            alignItems: 'center',
+            whiteSpace: 'nowrap',
+          }}
         >
           {Array.from({ length: number }, (_, dot) => (
             <Box
