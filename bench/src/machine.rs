@@ -37,6 +37,47 @@ impl Machine {
     }
 }
 
+/// More of this machine, and of how its programs are built, as rows of a table. What the system does not tell is left
+/// out.
+pub(crate) fn facts() -> Vec<(String, String)> {
+    let meminfo = read("/proc/meminfo");
+    let total = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = total.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    let memory = total.map(|kib| format!("{:.1} GB", kib * 1024.0 / 1e9));
+    let cpuinfo = read("/proc/cpuinfo");
+    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
+    // Linux sets it on x86 when a hypervisor says that it is one (cpuid).
+    let under = flags.map(|flags| flags.split_whitespace().any(|flag| flag == "hypervisor"));
+    let under = under.map(|under| match under {
+        true => "yes (the processor's flag hypervisor)".to_owned(),
+        false => "no sign of it".to_owned(),
+    });
+    let rows = [
+        ("memory", memory),
+        ("virtual machine", under),
+        ("build", Some(profile().to_owned())),
+    ];
+    let rows = rows.into_iter();
+    rows.filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+}
+
+/// The profile of this program, which is that of the programs beside it.
+fn profile() -> &'static str {
+    if cfg!(debug_assertions) {
+        "profile dev"
+    } else {
+        "profile release"
+    }
+}
+
+/// Whether the machine had other work before a measurement: more than a third of a task for each core.
+pub(crate) fn was_busy(load: f64, cores: usize) -> bool {
+    load > 0.3 * cores as f64
+}
+
 /// The processor, its cores, the kernel and the compiler, in one line.
 pub(crate) fn describe() -> String {
     let Machine {

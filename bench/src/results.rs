@@ -170,6 +170,22 @@ impl About {
             && self.cores == other.cores
     }
 
+    /// When it was made, as `2026-11-28 09:05 UTC`.
+    pub(crate) fn date(&self) -> String {
+        let seconds = i64::try_from(self.unix_time).unwrap_or(i64::MAX);
+        match time::OffsetDateTime::from_unix_timestamp(seconds) {
+            Ok(at) => format!(
+                "{}-{:02}-{:02} {:02}:{:02} UTC",
+                at.year(),
+                u8::from(at.month()),
+                at.day(),
+                at.hour(),
+                at.minute()
+            ),
+            Err(_) => "unknown".to_owned(),
+        }
+    }
+
     /// In one sentence, for below a table.
     pub(crate) fn sentence(&self) -> String {
         let against = self.against.as_deref();

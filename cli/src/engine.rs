@@ -232,7 +232,12 @@ mod tests {
         let calls = with(&["FUNCTION_URL_TEMPLATE"]);
         assert_eq!(names(&environment, "add-to-cart"), calls);
         let service = with(&["AUTH_SERVICE_SIGNING_KEY", "FUNCTION_URL_TEMPLATE"]);
-        for name in ["create-order", "get-order", "update-order-status"] {
+        for name in [
+            "create-order",
+            "get-order",
+            "cancel-order",
+            "update-order-status",
+        ] {
             assert_eq!(names(&environment, name), service);
         }
         // Functions with a signing key are renewed when the key changes.

@@ -2,7 +2,10 @@
 
 use zerocart_proto::{
     cart::{AddToCartRequest, GetCartRequest},
-    order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
+    order::{
+        CancelOrderRequest, GetOrderRequest, GetOrderTimelineRequest, ListOrdersRequest,
+        ListUserOrdersRequest, OrderStatus,
+    },
     payment::{GetPaymentStatusRequest, ProcessPaymentRequest, SetFailureRateRequest},
     product::UpdateInventoryRequest,
     rpc,
@@ -60,6 +63,18 @@ pub(super) async fn access(shop: &Shop) -> Result<(), Failed> {
             ..Default::default()
         };
         refused!(rpc::ListUserOrders, list);
+        let id = paid.id.clone();
+        refused!(rpc::GetOrderTimeline, GetOrderTimelineRequest { id });
+        let id = paid.id.clone();
+        refused!(rpc::CancelOrder, CancelOrderRequest { id });
+        // Whose orders it lists is a filter.
+        for user_id in [String::new(), who.id.clone()] {
+            let list = ListOrdersRequest {
+                user_id,
+                ..Default::default()
+            };
+            refused!(rpc::ListOrders, list);
+        }
         let payment = GetPaymentStatusRequest {
             payment_id: paid.payment_id.clone(),
         };

@@ -8,6 +8,7 @@ use zerocart_proto::{
 
 use super::{
     answer::Failed,
+    people,
     refusal::Refusal,
     shop::{PASSWORD, Shop, Who},
 };
@@ -66,7 +67,9 @@ pub(super) async fn accounts(shop: &Shop) -> Result<(), Failed> {
         .refused(&nobody)
         .end()?;
     spellings(shop).await?;
-    passwords(shop).await
+    passwords(shop).await?;
+    people::listed(shop).await?;
+    people::change(shop).await
 }
 
 /// `email` is that of `account`, whose password is [`PASSWORD`] or `password`.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 use zerocart_proto::{
     cart::{AddToCartRequest, ClearCartRequest, RemoveFromCartRequest, UpdateCartItemRequest},
-    order::{OrderStatus, UpdateOrderStatusRequest},
+    order::{CancelOrderRequest, OrderStatus, UpdateOrderStatusRequest},
     payment::{PaymentStatus, ProcessPaymentRequest, SetFailureRateRequest},
     product::{CreateProductRequest, ListProductsRequest, UpdateInventoryRequest},
     rpc::{self, Rpc},
@@ -257,6 +257,13 @@ async fn orders(shop: &Shop) -> Result<(), Failed> {
     };
     twice::<rpc::UpdateOrderStatus>(shop, &shop.admin, requests, meanwhile).await?;
     let seen = shop.look(&shop.buyer, &order_id, OrderStatus::Delivered);
+    seen.await?;
+
+    let cancelled = things(shop).await?.order;
+    let cancel = |id: &str| CancelOrderRequest { id: id.to_owned() };
+    let requests = (cancel(&cancelled), cancel(&order_id));
+    twice::<rpc::CancelOrder>(shop, &shop.buyer, requests, ready(Ok(()))).await?;
+    let seen = shop.look(&shop.buyer, &cancelled, OrderStatus::Cancelled);
     seen.await.map(drop)
 }
 

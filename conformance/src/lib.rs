@@ -34,6 +34,7 @@ pub mod wire;
 
 mod access;
 mod accounts;
+mod disabled;
 mod failures;
 mod forms;
 mod input;
@@ -42,6 +43,7 @@ mod keys;
 mod methods;
 mod mistakes;
 mod order;
+mod people;
 mod retry;
 mod schema;
 mod states;
@@ -86,6 +88,11 @@ pub const ALL: &[Story] = &[
         name: "cancel",
         about: "a paid order is cancelled: refunded and restocked",
         tell: |shop| Box::pin(order::cancel(shop)),
+    },
+    Story {
+        name: "cancel-own",
+        about: "a customer cancels a paid order, and follows it; a shipped one is not cancelled",
+        tell: |shop| Box::pin(order::cancel_own(shop)),
     },
     Story {
         name: "empty-cart",
@@ -139,8 +146,13 @@ pub const ALL: &[Story] = &[
     },
     Story {
         name: "accounts",
-        about: "one account per e-mail, however it is spelled, and no word about which ones there are",
+        about: "one account per e-mail, however it is spelled; admins find it, and its owner changes the password",
         tell: |shop| Box::pin(accounts::accounts(shop)),
+    },
+    Story {
+        name: "disabled",
+        about: "a disabled account cannot be signed in to, and its owner's tokens are recorded as void",
+        tell: |shop| Box::pin(disabled::disabled(shop)),
     },
     Story {
         name: "catalogue",

@@ -2,7 +2,10 @@
 
 use zerocart_proto::{
     cart::{RemoveFromCartRequest, UpdateCartItemRequest},
-    order::{GetOrderRequest, Order, OrderStatus, UpdateOrderStatusRequest},
+    order::{
+        CancelOrderRequest, GetOrderRequest, GetOrderTimelineRequest, Order, OrderStatus,
+        OrderTimelineResponse, UpdateOrderStatusRequest,
+    },
     payment::{PaymentStatus, ProcessPaymentRequest},
     product::ListProductsRequest,
     rpc,
@@ -117,6 +120,101 @@ pub(super) async fn order(shop: &Shop) -> Result<(), Failed> {
     )
     .await?;
     shop.look(&grace, &paid.id, OrderStatus::Delivered).await?;
+    Ok(())
+}
+
+/// A customer cancels a paid order: it is refunded and restocked. One that is shipped is not cancelled any more.
+pub(super) async fn cancel_own(shop: &Shop) -> Result<(), Failed> {
+    let buyer = &shop.buyer;
+    let vase = shop.product("Vase", 2450, 4).await?;
+    let bought = [(&vase, 3)];
+    shop.fill(buyer, &bought).await?;
+    let paid = shop.buy(buyer, &bought).await?;
+    shop.stock(&vase, 1).await?;
+    timeline(shop, &paid, &["placed", "stock reserved", "paid"]).await?;
+    let cancel = |id: &str| CancelOrderRequest { id: id.to_owned() };
+    let first = shop
+        .ask::<rpc::CancelOrder>(buyer, cancel(&paid.id))
+        .await?;
+    let first = first
+        .ok()
+        .is("status", |r| status(&steps::order(r)), "CANCELLED")
+        .is(
+            "reason",
+            |r| steps::order(r).reason,
+            "cancelled by the customer".to_owned(),
+        )
+        .response()?;
+    let cancelled = steps::order(&first);
+    shop.stock(&vase, 4).await?;
+    for id in [&paid.payment_id, &paid.id] {
+        shop.payment(buyer, id, &paid, PaymentStatus::Cancelled)
+            .await?;
+    }
+    // Again it changes nothing: without a key, under a key, and by an admin.
+    let key = shop.key("cancelled again");
+    for answer in [
+        shop.ask::<rpc::CancelOrder>(buyer, cancel(&paid.id))
+            .await?,
+        shop.ask_under::<rpc::CancelOrder>(buyer, &key, cancel(&paid.id.to_uppercase()))
+            .await?,
+        shop.ask::<rpc::CancelOrder>(&shop.admin, cancel(&paid.id))
+            .await?,
+    ] {
+        let answer = answer.about("again").ok();
+        answer.same("that order", steps::order, &cancelled).end()?;
+    }
+    shop.stock(&vase, 4).await?;
+    let events = [
+        "placed",
+        "stock reserved",
+        "paid",
+        "refunded",
+        "stock returned",
+        "cancelled",
+    ];
+    timeline(shop, &cancelled, &events).await?;
+
+    shop.fill(buyer, &bought).await?;
+    let paid = shop.buy(buyer, &bought).await?;
+    for to in [OrderStatus::Shipped, OrderStatus::Delivered] {
+        let moved = move_to(shop, &paid.id, to).await?;
+        let now = status(&moved);
+        let late = Refusal::not_now(format!("an order that is {now} cannot become CANCELLED"));
+        for who in [buyer, &shop.admin] {
+            let answer = shop.ask::<rpc::CancelOrder>(who, cancel(&paid.id)).await?;
+            answer.refused(&late).end()?;
+        }
+    }
+    let events = ["placed", "stock reserved", "paid", "shipped", "delivered"];
+    let delivered = shop.look(buyer, &paid.id, OrderStatus::Delivered).await?;
+    timeline(shop, &delivered, &events).await?;
+    shop.stock(&vase, 1).await
+}
+
+/// Its owner is told these events of an order, and an admin its steps, too.
+async fn timeline(shop: &Shop, order: &Order, events: &[&str]) -> Result<(), Failed> {
+    let names = |r: &OrderTimelineResponse| {
+        let events = r.events.iter().map(|event| event.event.clone());
+        events.collect::<Vec<_>>().join(", ")
+    };
+    for (who, is_admin) in [(&shop.buyer, false), (&shop.admin, true)] {
+        let id = order.id.to_uppercase();
+        let request = GetOrderTimelineRequest { id };
+        let answer = shop.ask::<rpc::GetOrderTimeline>(who, request).await?.ok();
+        answer
+            .is("events", names, events.join(", "))
+            .same("that order", |r| r.order.clone().unwrap_or_default(), order)
+            .holds("a time for each", |r| {
+                r.events.iter().all(|event| !event.at.is_empty())
+            })
+            .is("steps", |r| !r.steps.is_empty(), is_admin)
+            .holds("an end of each step", |r| {
+                r.steps.iter().all(|step| !step.ended_at.is_empty())
+            })
+            .is("driving", |r| r.driving.is_some(), false)
+            .end()?;
+    }
     Ok(())
 }
 

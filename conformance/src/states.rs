@@ -8,14 +8,17 @@ use zerocart_proto::{
         AddToCartRequest, BoughtItem, ClearCartRequest, GetCartRequest, RemoveFromCartRequest,
         UpdateCartItemRequest,
     },
-    order::{GetOrderRequest, ListUserOrdersRequest, OrderStatus},
+    order::{
+        CancelOrderRequest, GetOrderRequest, GetOrderTimelineRequest, ListOrdersRequest,
+        ListUserOrdersRequest, Order, OrderStatus,
+    },
     payment::{
         GetPaymentStatusRequest, PaymentStatus, ProcessPaymentRequest, ProviderFailure,
         SetFailureRateRequest, SetFailureRateResponse,
     },
     product::{
-        ArchiveProductRequest, GetProductRequest, ListProductsRequest, UpdateInventoryRequest,
-        UpdateProductRequest,
+        ArchiveProductRequest, GetProductRequest, ListProductsRequest, ListProductsResponse,
+        ProductSort, UpdateInventoryRequest, UpdateProductRequest,
     },
     rpc,
 };
@@ -78,6 +81,7 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
 
     product_changes(shop).await?;
     archive(shop).await?;
+    search(shop).await?;
     let sand = shop.product("Sand", 1, 1_000_000_000).await?;
     change(&sand.id, 1_000_000_000, "").await?.ok().end()?;
     let full = "the stock of this product would be too large to count";
@@ -89,6 +93,7 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
             limit,
             offset,
             page_token: page_token.to_owned(),
+            ..Default::default()
         };
         shop.ask::<rpc::ListProducts>(&nobody, request)
     };
@@ -110,6 +115,80 @@ pub(super) async fn catalogue(shop: &Shop) -> Result<(), Failed> {
     let both =
         Refusal::field("limit", "must be at most 100").and_field("offset", "must be at least 0");
     list(101, -1, "").await?.refused(&both).end()
+}
+
+/// Products are found by their words, in each order.
+async fn search(shop: &Shop) -> Result<(), Failed> {
+    let nobody = Who::nobody();
+    // A word of this run alone.
+    let word = shop.key("ladle");
+    let mut made = Vec::new();
+    for (name, cents) in [("Small", 300), ("Large", 500), ("Middle", 300)] {
+        made.push(shop.product(&format!("{name} {word}"), cents, 1).await?.id);
+    }
+    let list = |search: &str, sort: ProductSort, page_token: &str| {
+        let request = ListProductsRequest {
+            limit: 2,
+            search: search.to_owned(),
+            sort: sort.into(),
+            page_token: page_token.to_owned(),
+            ..Default::default()
+        };
+        shop.ask::<rpc::ListProducts>(&nobody, request)
+    };
+    let no_token = Refusal::field("page_token", "is not a page token of this list");
+    for (sort, order) in [
+        (ProductSort::Unspecified, [2, 1, 0]),
+        (ProductSort::Newest, [2, 1, 0]),
+        (ProductSort::PriceAscending, [0, 2, 1]),
+        (ProductSort::PriceDescending, [1, 2, 0]),
+        (ProductSort::Name, [1, 2, 0]),
+    ] {
+        let expected = order.map(|n: usize| made[n].clone());
+        let ids = |r: &ListProductsResponse| -> Vec<_> {
+            r.products
+                .iter()
+                .map(|product| product.id.clone())
+                .collect()
+        };
+        let first = list(&word.to_uppercase(), sort, "").await?.ok();
+        let first = first
+            .same("in order", ids, &expected[..2].to_vec())
+            .is("total", |r| (r.total, r.total_is_lower_bound), (3, false))
+            .response()?;
+        // The last word may go on.
+        let token = &first.next_page_token;
+        let begun = word.get(..word.len() - 1).unwrap_or_default();
+        list(begun, sort, token).await?.refused(&no_token).end()?;
+        let next = list(&word.to_uppercase(), sort, token).await?.ok();
+        next.same("the last", ids, &expected[2..].to_vec())
+            .is("more", |r| r.next_page_token.clone(), String::new())
+            .end()?;
+        let begun = list(&format!("small {begun}"), sort, "").await?.ok();
+        begun.same("one", ids, &vec![made[0].clone()]).end()?;
+    }
+    let none = list(&format!("{word} tiny"), ProductSort::Name, "")
+        .await?
+        .ok();
+    none.is("products", |r| r.products.len(), 0)
+        .is("total", |r| r.total, 0)
+        .end()?;
+    let no_word = Refusal::field("search", "must have a letter or a digit");
+    list("?!", ProductSort::Name, "")
+        .await?
+        .refused(&no_word)
+        .end()?;
+    let with_offset = ListProductsRequest {
+        offset: 1,
+        search: word,
+        ..Default::default()
+    };
+    let says = "cannot be given with search or sort; use page_token instead";
+    let refused = shop.ask::<rpc::ListProducts>(&nobody, with_offset);
+    refused
+        .await?
+        .refused(&Refusal::field("offset", says))
+        .end()
 }
 
 /// A product is changed, once under a key: what is absent stays as it is.
@@ -298,6 +377,12 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
     for who in [buyer, &shop.admin] {
         let read = shop.ask::<rpc::GetOrder>(who, GetOrderRequest { id: unknown() });
         read.await?.refused(&none).end()?;
+        let id = unknown();
+        let read = shop.ask::<rpc::GetOrderTimeline>(who, GetOrderTimelineRequest { id });
+        read.await?.refused(&none).end()?;
+        let id = unknown();
+        let cancel = shop.ask::<rpc::CancelOrder>(who, CancelOrderRequest { id });
+        cancel.await?.refused(&none).end()?;
     }
     for to in [
         OrderStatus::Pending,
@@ -334,6 +419,7 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
             .refused(&no_token)
             .end()?;
     }
+    of_all(shop, &made).await?;
     for to in [
         OrderStatus::Pending,
         OrderStatus::Processing,
@@ -342,6 +428,37 @@ pub(super) async fn orders(shop: &Shop) -> Result<(), Failed> {
         let says = format!("an order that is PAID cannot become {}", to.as_str_name());
         let moved = shop.move_on(&shop.admin, &made[0].id, to).await?;
         moved.refused(&Refusal::not_now(says)).end()?;
+    }
+    Ok(())
+}
+
+/// The admin lists orders of all users: those of the buyer, of whom the two newest are `made`.
+async fn of_all(shop: &Shop, made: &[Order]) -> Result<(), Failed> {
+    let list = async |request| shop.ask::<rpc::ListOrders>(&shop.admin, request).await;
+    let of_buyer = |page_token: String| ListOrdersRequest {
+        user_id: shop.buyer.id.clone(),
+        status: OrderStatus::Paid.into(),
+        limit: 1,
+        page_token,
+        ..Default::default()
+    };
+    let mut page_token = String::new();
+    for order in made.iter().rev() {
+        let page = list(of_buyer(page_token)).await?.ok();
+        let page = page.same("newest first", |r| r.orders.clone(), &vec![order.clone()]);
+        page_token = page.response()?.next_page_token;
+    }
+    let stuck = ListOrdersRequest {
+        user_id: shop.buyer.id.clone(),
+        stuck: true,
+        ..Default::default()
+    };
+    let stuck = list(stuck).await?.ok();
+    stuck.is("orders", |r| r.orders.len(), 0).end()?;
+    let no_token = Refusal::field("page_token", "is not a page token of this list");
+    for bad in ["nonsense", &unknown()] {
+        let refused = list(of_buyer(bad.to_owned())).await?;
+        refused.refused(&no_token).end()?;
     }
     Ok(())
 }

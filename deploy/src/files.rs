@@ -11,7 +11,10 @@ use zerocart_proto::rpc;
 use crate::{COMMAND, Invalid, Output, Sources, Splice, render};
 
 /// The services of the public edge that are no functions, each with its settings file.
-const SERVICES: &[(&str, &str)] = &[("grpc-reflection", "edge/reflection/functions.toml")];
+const SERVICES: &[(&str, &str)] = &[
+    ("dashboard", "edge/dashboard/functions.toml"),
+    ("grpc-reflection", "edge/reflection/functions.toml"),
+];
 
 /// Folders in which every file is generated: `*` is one folder. A file in them that is not
 /// generated any more is removed.

@@ -11,15 +11,24 @@ const PORT: u16 = 80;
 const GRPC_PORT: u16 = 8082;
 
 /// The routes of `kong/edge.yml` that have a path.
-const EDGE_PATHS: &[(&str, &str)] = &[("GET", "/openapi.json")];
+const EDGE_PATHS: &[(&str, &str)] = &[
+    ("GET", "/"),
+    ("GET", "/app"),
+    ("GET", "/app/{*path}"),
+    ("GET", "/health"),
+    ("GET", "/openapi.json"),
+];
+
+/// What stands for the version in `kong/edge.yml`.
+const VERSION: &str = "{version}";
 
 /// The order in which methods are listed.
 const ORDER: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// `kong/kong.yml`.
-pub fn render(units: &[Unit], edge: &str) -> Output {
+pub fn render(units: &[Unit], edge: &str, version: &str) -> Output {
     let mut text = head("#", "kong/edge.yml, proto/ and functions/*/functions.toml");
-    text.push_str(edge);
+    text.push_str(&edge.replace(VERSION, version));
     let mut domain = "";
     for unit in units {
         let Some(rpc) = &unit.rpc else { continue };
@@ -86,11 +95,13 @@ fn methods(method: &str) -> &[&str] {
     }
 }
 
-/// `/users/{id}` as a regular expression of Kong's, in a YAML string, which takes this path alone.
+/// `/users/{id}` as a regular expression of Kong's, in a YAML string, which takes this path alone. `{*path}` at
+/// the end is all that follows.
 fn pattern(template: &str) -> String {
     let segments = template.split('/').map(|segment| {
         let parameter = segment.strip_prefix('{');
         match parameter.and_then(|name| name.strip_suffix('}')) {
+            Some(rest) if rest.starts_with('*') => ".*".to_owned(),
             Some(name) => format!("(?<{name}>[^/]+)"),
             None => segment.replace('.', r"\\."),
         }

@@ -71,7 +71,7 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     outputs.extend(kustomize::render(sources, &units, &settings, &outputs));
     outputs.push(postgres::render(&units));
     outputs.push(observability::render(sources.version));
-    outputs.push(kong::render(&units, sources.edge));
+    outputs.push(kong::render(&units, sources.edge, sources.version));
     outputs.push(collector::render());
     outputs.push(collector::lambda(&units));
     outputs.extend(lambda::render(&units));

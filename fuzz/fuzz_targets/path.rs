@@ -160,10 +160,17 @@ fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
     let mut methods = of_path()
         .next()
         .map(|info| rpc::methods(rpc::ALL, info.http_path));
-    if path == "/openapi.json" {
+    let of_edge = match path {
+        "/openapi.json" => Some("openapi"),
+        "/health" => Some("health"),
+        "/" => Some("index"),
+        "/app" => Some("dashboard"),
+        _ => path.starts_with("/app/").then_some("dashboard"),
+    };
+    if let Some(name) = of_edge {
         methods = Some(vec!["GET", "HEAD"]);
         if method == Method::GET || method == Method::HEAD {
-            right.push("openapi".into());
+            right.push(name.into());
         }
     }
     if let Some(methods) = methods.filter(|_| right.is_empty()) {
@@ -205,7 +212,8 @@ fn fits(template: &str, path: &str) -> bool {
     fits && given.next().is_none()
 }
 
-/// How many routes match, in any order: of those that name their methods, or of the others.
+/// How many routes match, in any order: of those that name their methods, or of the others. The route that leads
+/// people to the dashboard is left out, because it asks for a header, too, and so comes first.
 fn matching(method: &Method, path: &str, named: bool) -> usize {
     let routes = CONFIG.routes().iter().filter(|route| {
         let methods = match named {
@@ -213,6 +221,7 @@ fn matching(method: &Method, path: &str, named: bool) -> usize {
             false => route.methods.is_empty(),
         };
         methods
+            && route.name != "index-of-people"
             && route.paths.iter().any(|rule| match rule {
                 PathRule::Prefix(prefix) => path.starts_with(prefix),
                 PathRule::Regex(regex) => regex.is_match(path),

@@ -1,7 +1,8 @@
 //! Recording rules and alerts, for Prometheus.
 
 use crate::goals::{
-    BURNS, COLD_START_PHASE_S, FAILURES, ORDER_STEP_S, SESSIONS, SUCCESS, Severity,
+    BURNS, COLD_START_NOTICED_S, COLD_START_PHASE_S, COLD_START_REGRESSION, FAILURES, ORDER_STEP_S,
+    SESSIONS, SUCCESS, Severity,
 };
 
 /// Where the runbooks are.
@@ -92,6 +93,10 @@ pub fn recordings() -> Vec<Recording> {
     recordings
 }
 
+/// The 90th percentile of the phases of a start that the function itself sees.
+const OWN_PHASES: &str = "function_phase:zerocart_cold_start_phase_duration_seconds:p90_30m\
+                          {phase=~\"process start|listen|first database session\"}";
+
 /// The alerts.
 #[must_use]
 pub fn alerts() -> Vec<Alert> {
@@ -142,8 +147,8 @@ pub fn alerts() -> Vec<Alert> {
         alert(
             "ColdStartSlow",
             format!(
-                "function_phase:zerocart_cold_start_phase_duration_seconds:p90_30m\
-                 {{phase=~\"process start|listen|first database session\"}} > {COLD_START_PHASE_S}"
+                "{OWN_PHASES} > {COLD_START_PHASE_S} or ({OWN_PHASES} > {COLD_START_NOTICED_S} \
+                 and {OWN_PHASES} > {COLD_START_REGRESSION} * {OWN_PHASES} offset 1d)"
             ),
             "10m",
             Severity::Ticket,
@@ -169,7 +174,8 @@ pub fn alerts() -> Vec<Alert> {
         alert(
             "TelemetryIncomplete",
             "increase(zerocart_telemetry_bad_lines_total[10m]) > 0 \
-             or increase(zerocart_telemetry_dropped_spans_total[10m]) > 0"
+             or increase(zerocart_telemetry_dropped_spans_total[10m]) > 0 \
+             or increase({__name__=~\"otelcol_exporter_(send|enqueue)_failed_spans(_total)?\"}[10m]) > 0"
                 .to_owned(),
             "0m",
             Severity::Ticket,

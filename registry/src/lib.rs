@@ -31,11 +31,14 @@ pub const DOMAINS: &[Domain] = &[
 
 /// The services of the public edge that are no functions, each with the package that builds it. They
 /// belong to no domain, and have no database and no keys.
-pub const EDGE: &[(&str, Service)] = &[("zerocart-reflection", zerocart_reflection::SERVICE)];
+pub const EDGE: &[(&str, Service)] = &[
+    ("zerocart-dashboard", zerocart_dashboard::SERVICE),
+    ("zerocart-reflection", zerocart_reflection::SERVICE),
+];
 
 // generated: connections (cargo zerocart generate)
 /// The most database connections of all functions and jobs together.
-pub const CONNECTIONS: u32 = 148;
+pub const CONNECTIONS: u32 = 164;
 // end of generated: connections
 
 /// Every function.

@@ -15,4 +15,7 @@ pub fn jobs() -> Vec<JobInfo> {
 }
 
 /// What answers at the public address beside the functions.
-pub const EDGE: [&str; 1] = [zerocart_registry::EDGE[0].1.name];
+pub const EDGE: [&str; 2] = [
+    zerocart_registry::EDGE[0].1.name,
+    zerocart_registry::EDGE[1].1.name,
+];

@@ -19,6 +19,16 @@ const PARAMETERS: [&str; 4] = [
 const OPENAPI: &str = "openapi";
 const OPENAPI_PATH: &str = "/openapi.json";
 
+/// The routes that the gateway answers by itself, beside that of people, and their paths.
+const OWN: [(&str, &str); 2] = [("health", "/health"), ("index", "/")];
+/// The same path as `index`, for a browser that opens a page.
+const PEOPLE: &str = "index-of-people";
+
+/// The service that has the files of the dashboard, and paths that it takes, and that it must not.
+const DASHBOARD: &str = "dashboard";
+const PAGES: [&str; 4] = ["/app", "/app/", "/app/orders/1", "/app/assets/a.js"];
+const NO_PAGES: [&str; 5] = ["/", "/apple", "/a/app/", "/orders/app/", "/users"];
+
 /// The service that gives the descriptors to gRPC clients, and the paths of its two versions.
 const REFLECTION: &str = "grpc-reflection";
 const REFLECTION_PATHS: [&str; 2] = [
@@ -28,7 +38,8 @@ const REFLECTION_PATHS: [&str; 2] = [
 
 /// Each path of a function meets one route, which leads to that function, and its neighbours meet none.
 /// Nothing is sent more than four times. Two routes describe the API to anyone: `GET /openapi.json`
-/// answers without a function, and reflection has a service of its own.
+/// answers without a function, and reflection has a service of its own. So has the dashboard. The gateway
+/// alone answers `GET /` and `GET /health`.
 pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<String> {
     let mut wrong = Vec::new();
     let host = |name: &str| format!("{name}.{namespace}.svc.cluster.local");
@@ -39,6 +50,16 @@ pub fn check(functions: &[Info], namespace: &str, routes: &[Route]) -> Vec<Strin
             (Some(route), OPENAPI) => openapi(route, &mut wrong),
             (Some(route), _) => reflection(route, &host(REFLECTION), &mut wrong),
         }
+    }
+    for (name, path) in OWN.into_iter().chain([(PEOPLE, "/")]) {
+        match routes.iter().find(|route| route.name == name) {
+            None => wrong.push(format!("{name}: no such route")),
+            Some(route) => own(route, path, &mut wrong),
+        }
+    }
+    match routes.iter().find(|route| route.name == DASHBOARD) {
+        None => wrong.push(format!("{DASHBOARD}: no such route")),
+        Some(route) => dashboard(route, &host(DASHBOARD), &mut wrong),
     }
     for Route { name, service, .. } in routes {
         // What leads nowhere is not tried at all.
@@ -99,9 +120,7 @@ fn openapi(route: &Route, wrong: &mut Vec<String>) {
     if !route.service.host.ends_with(".invalid") {
         say("its host may exist");
     }
-    if route.methods != [Method::GET, Method::HEAD] {
-        say("its methods are not GET and HEAD");
-    }
+    anyone_reads(route, &mut say);
     if !takes(route, OPENAPI_PATH)
         || [
             "/openapi.json/",
@@ -113,6 +132,46 @@ fn openapi(route: &Route, wrong: &mut Vec<String>) {
         .any(|path| takes(route, path))
     {
         say("it does not take /openapi.json alone");
+    }
+}
+
+/// What the gateway answers by itself is there for anyone, at one path, and no host is asked.
+fn own(route: &Route, path: &str, wrong: &mut Vec<String>) {
+    let name = &route.name;
+    let mut say = |what: &str| wrong.push(format!("{name}: {what}"));
+    if !route.service.host.ends_with(".invalid") {
+        say("its host may exist");
+    }
+    anyone_reads(route, &mut say);
+    let others = ["/healthy", "/health/", "/a/health", "/index", "/users"];
+    let others = others.into_iter().chain(["/", "/health"]);
+    if !takes(route, path)
+        || others
+            .filter(|other| *other != path)
+            .any(|p| takes(route, p))
+    {
+        say("it does not take its path alone");
+    }
+}
+
+/// The dashboard has its paths, and none of the API's.
+fn dashboard(route: &Route, host: &str, wrong: &mut Vec<String>) {
+    let mut say = |what: &str| wrong.push(format!("{DASHBOARD}: {what}"));
+    if route.grpc || route.service.host != host {
+        say("it does not lead to its service");
+    }
+    anyone_reads(route, &mut say);
+    if !PAGES.into_iter().all(|path| takes(route, path))
+        || NO_PAGES.into_iter().any(|path| takes(route, path))
+    {
+        say("its paths are not those below /app");
+    }
+}
+
+/// For anyone, with a limit, and nothing is changed.
+fn anyone_reads(route: &Route, say: &mut impl FnMut(&str)) {
+    if route.methods != [Method::GET, Method::HEAD] {
+        say("its methods are not GET and HEAD");
     }
     if route.requires_token() {
         say("it asks for a token");
@@ -201,6 +260,14 @@ pub(crate) mod tests {
              {REFLECTION}, protocols: [grpc, grpcs], paths: [{}]}}]}}\n",
             REFLECTION_PATHS.join(", ")
         );
+        text += "- {name: health, host: health.invalid, plugins: [{name: rate-limiting, config: {minute: 7}}], \
+            routes: [{name: health, methods: [GET, HEAD], paths: ['~/health$']}]}\n\
+            - {name: index, host: index.invalid, plugins: [{name: rate-limiting, config: {minute: 8}}], routes: \
+            [{name: index, methods: [GET, HEAD], paths: ['~/$']}, {name: index-of-people, methods: [GET, HEAD], \
+            paths: ['~/$'], headers: {Accept: ['~*^text/html']}}]}\n\
+            - {name: dashboard, host: dashboard.shop.svc.cluster.local, retries: 3, plugins: [{name: \
+            rate-limiting, config: {minute: 9}}], routes: [{name: dashboard, methods: [GET, HEAD], \
+            paths: ['~/app$', '~/app/.*$']}]}\n";
         for f in &FUNCTIONS {
             let path = f.http_path.replace("{id}", "(?<id>[^/]+)");
             let (name, grpc, method) = (f.name, f.grpc_path, f.http_method);
@@ -264,6 +331,38 @@ pub(crate) mod tests {
                 "openapi: no such route",
             ),
             ("retries: 3", "retries: 5", "retries more than 3"),
+            ("~/health$", "~/health", "health: it does not take its path"),
+            (
+                "health.invalid",
+                "health.shop",
+                "health: its host may exist",
+            ),
+            (
+                "{minute: 8}",
+                "{minute: 8}, enabled: false",
+                "index: it has no",
+            ),
+            (
+                "name: index-of-people",
+                "name: other",
+                "index-of-people: no such route",
+            ),
+            (
+                "'~/app/.*$'",
+                "'~/app/.*$', '~/users'",
+                "dashboard: its paths are not",
+            ),
+            ("'~/app$', ", "", "dashboard: its paths are not"),
+            (
+                "host: dashboard.shop",
+                "host: get-user.shop",
+                "dashboard: it does not lead",
+            ),
+            (
+                "{minute: 9}",
+                "{minute: 9}, enabled: false",
+                "dashboard: it has no limit",
+            ),
             (
                 "name: grpc-reflection, protocols",
                 "name: another, protocols",

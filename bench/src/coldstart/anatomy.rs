@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{
     engine::EMPTY,
+    phases::{in_no_span, meaning},
     record::{Part, Results, Series},
 };
 use crate::stats::median;
@@ -18,9 +19,12 @@ pub(super) struct Anatomy {
     within: Vec<(String, f64)>,
     /// The median of the client's time of the same requests.
     client: f64,
-    /// The largest difference between the sum of a request's phases and its time, as a share of its time.
+    /// The median of the share of a request's time that is in no span.
+    in_no_span: f64,
+    /// The largest disorder of marks, as a share of a request's time.
     off: f64,
-    started: f64,
+    /// How many functions started: the fewest and the most.
+    started: (usize, usize),
 }
 
 impl Anatomy {
@@ -48,11 +52,13 @@ impl Anatomy {
             let values = same.iter().filter_map(|s| Some(s.within.get(i)?.1));
             values.collect()
         };
+        // Phases add up by construction. What differs is counted as disorder, too: it would be a mistake here.
         let off = same.iter().map(|s| {
             let sum: f64 = s.phases.iter().map(|(_, ms)| ms).sum();
-            // What is in the wrong order is as doubtful as what is missing.
             (sum - s.ms).abs().max(s.wrong_ms) / s.ms
         });
+        let gaps = same.iter().map(|s| in_no_span(&s.phases) / s.ms);
+        let started = || same.iter().map(|s| s.started);
         Some(Self {
             name: series.name.clone(),
             n: (same.len(), series.samples.len()),
@@ -60,11 +66,15 @@ impl Anatomy {
             within: middle(&inside, &within),
             client: median(&same.iter().map(|s| s.ms).collect::<Vec<_>>()),
             off: off.fold(0.0, f64::max),
-            started: median(&same.iter().map(|s| s.started as f64).collect::<Vec<_>>()),
+            in_no_span: median(&gaps.collect::<Vec<_>>()),
+            started: (
+                started().min().unwrap_or_default(),
+                started().max().unwrap_or_default(),
+            ),
         })
     }
 
-    pub(super) fn has_phases_of(&self, other: &Self) -> bool {
+    fn has_phases_of(&self, other: &Self) -> bool {
         let names = |a: &Self| {
             a.phases
                 .iter()
@@ -91,13 +101,17 @@ pub(super) fn anatomy(page: &mut String, results: &Results, part: Part, heading:
     let _ = writeln!(
         page,
         "### {heading}\n\nMedians of each phase, in milliseconds, from the spans of the same requests' traces. Phases \
-         follow each other, from the client's first system call to the last byte of the answer. *Off*: of any request \
-         the largest share of its time by which the sum of its phases differs from it, or its marks are in the wrong \
-         order.\n"
+         follow each other from the client's first system call to the last byte of the answer, so they add up to the \
+         client's time by construction. The sum of medians differs from the median of sums.\n\n\
+         - *In no span*: the share of a request's time that is only a gap between marks of different programs, as the \
+         way to the function and back; the median. Spans explain the rest.\n\
+         - *Off*: of all requests the largest disorder of marks, as a share of the request's time. It shows clocks \
+         that disagree.\n"
     );
     let _ = writeln!(
         page,
-        "| function | traces | {} | sum of medians | client's median | off |\n|---|--:|{}--:|--:|--:|",
+        "| function | traces | {} | sum of medians | client's median | in no span | off |\n\
+         |---|--:|{}--:|--:|--:|--:|",
         names.join(" | "),
         "--:|".repeat(names.len())
     );
@@ -105,13 +119,14 @@ pub(super) fn anatomy(page: &mut String, results: &Results, part: Part, heading:
         let phases: Vec<_> = a.phases.iter().map(|(_, value)| ms(*value)).collect();
         let _ = writeln!(
             page,
-            "| {} | {} of {} | {} | {} | {} | {:.1} % |",
+            "| {} | {} of {} | {} | {} | {} | {:.1} % | {:.1} % |",
             a.name,
             a.n.0,
             a.n.1,
             phases.join(" | "),
             ms(a.sum()),
             ms(a.client),
+            a.in_no_span * 100.0,
             a.off * 100.0
         );
     }
@@ -128,34 +143,60 @@ pub(super) fn anatomy(page: &mut String, results: &Results, part: Part, heading:
             phases.join(", ")
         );
     }
-    let _ = writeln!(page, "\nInside of these phases:\n");
-    let inside: Vec<_> = first.within.iter().map(|(name, _)| name.clone()).collect();
+    meanings(page, &all);
+    let inside = names_of(&all);
     if inside.is_empty() {
         return;
     }
+    let _ = writeln!(page, "{}\n", within(&inside));
     let _ = writeln!(
         page,
         "| function | functions that started | {} |\n|---|--:|{}",
-        names_of(&all).join(" | "),
-        "--:|".repeat(names_of(&all).len())
+        inside.join(" | "),
+        "--:|".repeat(inside.len())
     );
     for a in &all {
-        let values: Vec<_> = names_of(&all)
+        let values: Vec<_> = inside
             .iter()
             .map(|name| {
                 let value = a.within.iter().find(|(known, _)| known == name);
                 value.map_or("–".to_owned(), |(_, value)| ms(*value))
             })
             .collect();
-        let _ = writeln!(
-            page,
-            "| {} | {:.0} | {} |",
-            a.name,
-            a.started,
-            values.join(" | ")
-        );
+        let started = match a.started {
+            (least, most) if least == most => most.to_string(),
+            (least, most) => format!("{least} – {most}"),
+        };
+        let _ = writeln!(page, "| {} | {started} | {} |", a.name, values.join(" | "));
     }
     let _ = writeln!(page);
+}
+
+/// What begins and ends the phases of these requests.
+fn meanings(page: &mut String, all: &[Anatomy]) {
+    let mut told: Vec<&str> = Vec::new();
+    let _ = writeln!(page, "\n| phase | from | until |\n|---|---|---|");
+    for (name, _) in all.iter().flat_map(|a| &a.phases) {
+        if told.contains(&name.as_str()) {
+            continue;
+        }
+        told.push(name);
+        if let Some((from, until)) = meaning(name) {
+            let _ = writeln!(page, "| {name} | {from} | {until} |");
+        }
+    }
+    let _ = writeln!(page);
+}
+
+/// What the table of the inside shows.
+fn within(names: &[String]) -> String {
+    let waits = names.iter().any(|name| name == "wait for a session");
+    match waits {
+        true => "Inside of *call*, medians in milliseconds. Spans that overlap count once. A wait for a session is \
+                 recorded from 0.25 ms on; 0.00 means that most waits were shorter."
+            .to_owned(),
+        false => "Inside of these phases, medians in milliseconds, by the clock of the function.".to_owned(),
+    }
 }
 
 /// What is inside of the phases of any of them.

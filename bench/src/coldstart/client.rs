@@ -46,10 +46,7 @@ pub(super) fn ask(place: &Place, case: &Case) -> Asked {
     let (trace_id, span_id) = (format!("{trace_id:032x}"), format!("{span_id:016x}"));
     let traceparent = format!("00-{trace_id}-{span_id}-01");
     let request = Request::to(&place.host, &[("traceparent", &traceparent)], case);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let from_ns = since.map_or(0, |since| {
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    });
+    let from_ns = now_ns();
     let began = Instant::now();
     let answer = send(place.address, &request);
     let took_ms = began.elapsed().as_secs_f64() * 1e3;
@@ -62,6 +59,14 @@ pub(super) fn ask(place: &Place, case: &Case) -> Asked {
         span_id,
         answer,
     }
+}
+
+/// Nanoseconds since 1970.
+pub(super) fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 fn send(address: SocketAddr, request: &Request) -> Result<Answer> {

@@ -23,10 +23,19 @@ pub(super) enum Engine {
 pub(super) struct Told {
     /// How many functions started.
     pub(super) started: usize,
-    /// Whether the function's process began before the request came: the engine has replaced one that was ended.
+    /// Whether a process began before the request came: the engine has replaced one that was ended.
     pub(super) early: bool,
     /// None if spans are missing.
     pub(super) phases: Option<Phases>,
+}
+
+/// What is expected of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    /// How many functions start for it.
+    pub(super) starts: usize,
+    /// Whether they were started before it, within the client's time. Then it has no phases of a start.
+    pub(super) woken: bool,
 }
 
 impl Engine {
@@ -103,17 +112,27 @@ impl Engine {
     }
 
     /// What the trace of a request to this function says.
-    pub(super) async fn told(&self, function: &str, asked: &Asked) -> Result<Told> {
+    pub(super) async fn told(
+        &self,
+        function: &str,
+        asked: &Asked,
+        expected: Expected,
+    ) -> Result<Told> {
         match self {
-            Self::Local(local) => local.told(function, asked).await,
-            Self::Knative(knative) => knative.told(function, asked).await,
+            Self::Local(local) => local.told(function, asked, expected).await,
+            Self::Knative(knative) => knative.told(function, asked, expected).await,
         }
+    }
+
+    /// Whether a trace tells all functions that started, so that another number means that one was there before.
+    pub(super) fn counts_starts(&self) -> bool {
+        matches!(self, Self::Local(_))
     }
 
     /// Its parts, with their versions.
     pub(super) async fn parts(&self) -> Result<Vec<(String, String)>> {
         match self {
-            Self::Local(local) => Ok(local.parts()),
+            Self::Local(local) => local.parts().await,
             Self::Knative(knative) => knative.parts().await,
         }
     }

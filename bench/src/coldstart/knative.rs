@@ -26,9 +26,8 @@ use zerocart_collector::otlp::Export;
 use super::{
     client::{Asked, Place},
     empty,
-    engine::{EMPTY, Told},
+    engine::{EMPTY, Expected, Told},
     phases::{Cut, Phases, Spans},
-    rounds::calls,
     traces::Traces,
 };
 
@@ -221,7 +220,12 @@ impl Knative {
         Ok(!of.any(|function| functions.contains(&function)))
     }
 
-    pub(super) async fn told(&self, function: &str, asked: &Asked) -> Result<Told> {
+    pub(super) async fn told(
+        &self,
+        function: &str,
+        asked: &Asked,
+        expected: Expected,
+    ) -> Result<Told> {
         let key = (asked.trace_id.clone(), function.to_owned());
         let deadline = Instant::now() + TOLD_LIMIT;
         let start = loop {
@@ -231,7 +235,7 @@ impl Knative {
             }
             sleep(Duration::from_millis(50)).await;
         };
-        if start.is_some() && !calls(function).is_empty() {
+        if start.is_some() && expected.starts > 1 {
             // Those that it calls are told later.
             sleep(CALLED_LIMIT).await;
         }
@@ -250,7 +254,9 @@ impl Knative {
             early: start
                 .as_ref()
                 .is_some_and(|start| start.from_ns() < asked.from_ns),
-            phases: start.map(|start| phases(&start, asked)),
+            phases: start
+                .filter(|_| !expected.woken)
+                .map(|start| phases(&start, asked)),
         })
     }
 

@@ -9,7 +9,7 @@
 //! - [`client`], [`shop`]: who asks, and for what;
 //! - [`phases`]: where the time went, from the spans of the trace;
 //! - [`rounds`]: the parts of the measurement;
-//! - [`record`], [`statistics`], [`anatomy`], [`draw`], [`report`]: what is kept, and the page.
+//! - [`record`], [`statistics`], [`anatomy`], [`tables`], [`draw`], [`report`]: what is kept, and the page.
 
 mod anatomy;
 mod client;
@@ -25,6 +25,7 @@ mod report;
 mod rounds;
 mod shop;
 mod statistics;
+mod tables;
 mod traces;
 
 use std::{
@@ -41,7 +42,7 @@ use engine::Engine;
 use knative::Knative;
 use local::Local;
 use record::{Part, Results};
-use rounds::Rounds;
+use rounds::{Limit, Rounds};
 use shop::Shop;
 
 use crate::{
@@ -91,7 +92,7 @@ pub(crate) struct Args {
         default_value = "0,10"
     )]
     idle: Vec<u32>,
-    /// No further round begins after so many seconds; each part gets its share
+    /// No further round begins after so many seconds; each part gets its share of what is left
     #[arg(long, default_value_t = 1200, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     limit: u64,
     /// The seed of the order of requests [default: another each time]
@@ -134,7 +135,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         report::write(&folder, &run)?;
         eprintln!("the report is {}", folder.join("coldstart.md").display());
     }
-    print!("{}", report::section(&run, None));
+    let tested = tables::tests(&run.results);
+    print!("{}", report::section(&run, None, tested));
     Ok(true)
 }
 
@@ -159,6 +161,42 @@ fn functions(args: &Args) -> Result<Vec<&'static str>> {
     let chosen =
         |name: &&str| args.functions.is_empty() || args.functions.iter().any(|f| f == name);
     Ok(all().filter(chosen).collect())
+}
+
+/// How the program was run, and on what: beside what all results have.
+fn facts(args: &Args, seed: u64) -> Vec<(String, String)> {
+    let names = |list: &[String]| list.join(",");
+    let numbers = |list: Vec<String>| list.join(",");
+    let engine = match args.engine {
+        Where::Local => "local",
+        Where::Knative => "knative",
+        Where::Lambda => "lambda",
+    };
+    let mut command = format!(
+        "just coldstart-report --engine {engine} --rounds {}",
+        args.rounds
+    );
+    if !args.functions.is_empty() {
+        command += &format!(" --functions {}", names(&args.functions));
+    }
+    if !args.parts.is_empty() {
+        let parts = args
+            .parts
+            .iter()
+            .filter_map(clap::ValueEnum::to_possible_value);
+        let parts = parts.map(|part| part.get_name().to_owned()).collect();
+        command += &format!(" --parts {}", numbers(parts));
+    }
+    if args.engine != Where::Lambda {
+        let text = |n: &dyn ToString| n.to_string();
+        let at_once = args.at_once.iter().map(|n| text(n)).collect();
+        let idle = args.idle.iter().map(|n| text(n)).collect();
+        command += &format!(" --at-once {} --idle {}", numbers(at_once), numbers(idle));
+    }
+    command += &format!(" --limit {} --seed {seed}", args.limit);
+    let mut facts = vec![("command".to_owned(), format!("`{command}`"))];
+    facts.extend(machine::facts());
+    facts
 }
 
 async fn measure(args: &Args, functions: &[&'static str]) -> Result<Run<Results>> {
@@ -189,28 +227,33 @@ async fn measure(args: &Args, functions: &[&'static str]) -> Result<Run<Results>
             parts,
             note: args.note.clone(),
             proof: engine.proof().to_owned(),
+            facts: facts(args, seed),
             ..Results::default()
         },
     };
     let chosen = |part: &Part| args.parts.is_empty() || args.parts.contains(part);
     let parts: Vec<_> = PARTS.into_iter().filter(|(part, _)| chosen(part)).collect();
-    let shares: u32 = parts.iter().map(|(_, share)| share).sum();
+    let mut shares: u32 = parts.iter().map(|(_, share)| share).sum();
+    let end = Instant::now() + Duration::from_secs(args.limit);
     for (part, share) in parts {
-        let limit = Duration::from_secs(args.limit) * share / shares;
-        let deadline = Instant::now() + limit;
+        // What an earlier part did not need is for the later ones.
+        let length = end.saturating_duration_since(Instant::now()) * share / shares;
+        shares -= share;
+        let limit = Limit {
+            at: Instant::now() + length,
+            seconds: length.as_secs(),
+        };
         let measured = match part {
-            Part::Single => rounds.single(functions, args.rounds, deadline).await,
-            Part::Gateway => rounds.gateway(args.rounds, deadline).await,
+            Part::Single => rounds.single(functions, args.rounds, limit).await,
+            Part::Gateway => rounds.gateway(args.rounds, limit).await,
             Part::Burst => {
-                rounds
-                    .burst(functions, &args.at_once, args.rounds.div_ceil(4), deadline)
-                    .await
+                let count = args.rounds.div_ceil(4);
+                rounds.burst(functions, &args.at_once, count, limit).await
             }
-            Part::Chain => rounds.chain(args.rounds.div_ceil(4), deadline).await,
+            Part::Chain => rounds.chain(args.rounds.div_ceil(4), limit).await,
             Part::Idle => {
-                rounds
-                    .idle(&args.idle, args.rounds.div_ceil(10), deadline)
-                    .await
+                let count = args.rounds.div_ceil(10);
+                rounds.idle(&args.idle, count, limit).await
             }
         };
         measured.with_context(|| format!("the part {part:?}"))?;
@@ -234,13 +277,14 @@ async fn measure(args: &Args, functions: &[&'static str]) -> Result<Run<Results>
     })
 }
 
-/// The parts, and their shares of the time.
+/// The parts, and their shares of the time. Idle functions need the engine's own time to end, so that few rounds take
+/// long.
 const PARTS: [(Part, u32); 5] = [
     (Part::Single, 6),
     (Part::Gateway, 2),
     (Part::Burst, 2),
     (Part::Chain, 2),
-    (Part::Idle, 2),
+    (Part::Idle, 6),
 ];
 
 /// The functions of a first order, in the order in which it calls them.

@@ -34,6 +34,7 @@ pub(super) fn measure(args: &Args, functions: &[&'static str]) -> Result<Run<Res
         parts: vec![("PostgreSQL".to_owned(), measured.postgres.clone())],
         note: [NOTE, args.note.as_str()].join(" ").trim().to_owned(),
         load_after: machine::load(),
+        facts: super::facts(args, measured.seed),
         proof: "each start is a new process".to_owned(),
         ..Results::default()
     };

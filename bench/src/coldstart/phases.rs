@@ -2,6 +2,88 @@
 
 use zerocart_collector::otlp::{Export, Span};
 
+/// Phases that no span covers: they are what is between two marks, or between a mark and the client.
+const IN_NO_SPAN: [&str; 5] = [
+    "reach the gateway",
+    "reach the activator",
+    "reach the function",
+    "request held",
+    "answer",
+];
+
+/// Each phase: its name, its begin, and its end. An empty begin is the end of the phase before.
+const MEANINGS: [(&str, &str, &str); 17] = [
+    (
+        "reach the gateway",
+        "the client begins to connect",
+        "the gateway has read the head of the request",
+    ),
+    ("plugins", "", "the gateway's plugins have let it pass"),
+    (
+        "reach the activator",
+        "the client begins to connect, or the plugins end",
+        "the activator has the request",
+    ),
+    ("decide", "", "the activator begins to start a process"),
+    ("spawn and exec", "", "the `main` of the program begins"),
+    (
+        "process start",
+        "",
+        "the program has read its settings and built the function",
+    ),
+    ("listen", "", "the program accepts connections"),
+    (
+        "notice that it is ready",
+        "",
+        "the activator knows it. The span `wait until ready` ends here, too, but begins when the process is spawned",
+    ),
+    ("reach the function", "", "the function's call begins"),
+    (
+        "request held",
+        "the client begins to connect",
+        "Knative's autoscaler has raised the replicas",
+    ),
+    ("create pod", "", "the pod is there"),
+    ("schedule pod", "", "a node is chosen"),
+    (
+        "make sandbox",
+        "",
+        "the kubelet has made the sandbox and the network of the pod, and has the first image",
+    ),
+    ("start containers", "", "the last container has started"),
+    (
+        "wait until ready",
+        "",
+        "the function's call begins: probes, and the way to the function",
+    ),
+    ("call", "", "the function's call has ended"),
+    ("answer", "", "the client has read the last byte"),
+];
+
+/// The begin and the end of a phase, in words. Where a mark is missing, two phases are one: `a, b`.
+pub(super) fn meaning(phase: &str) -> Option<(&'static str, &'static str)> {
+    let of = |name: &str| MEANINGS.iter().find(|(known, ..)| *known == name);
+    let (first, last) = (phase.split(", ").next()?, phase.rsplit(", ").next()?);
+    let ((_, from, _), (.., until)) = (of(first)?, of(last)?);
+    let from = if from.is_empty() {
+        "the phase before ends"
+    } else {
+        from
+    };
+    Some((from, until))
+}
+
+/// Whether no span covers this phase.
+pub(super) fn is_in_no_span(phase: &str) -> bool {
+    IN_NO_SPAN.contains(&phase)
+}
+
+/// The part of a request's time that is in no span, in milliseconds.
+pub(super) fn in_no_span(phases: &[(String, f64)]) -> f64 {
+    let gaps = phases.iter().filter(|(name, _)| is_in_no_span(name));
+    gaps.map(|(_, ms)| ms).sum()
+}
+
 /// The end of a phase.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cut {
@@ -24,8 +106,8 @@ impl Cut {
 pub(super) struct Phases {
     /// One after the other, from the client's begin to its end.
     pub(super) of: Vec<(String, f64)>,
-    /// By how much cuts are in the wrong order, which is how much clocks or spans contradict each other. Without it
-    /// the phases add up to the client's time.
+    /// By how much cuts are in the wrong order, which is how much clocks contradict each other. Without it the phases
+    /// add up to the client's time, because the first one begins and the last one ends with the client.
     pub(super) wrong_ms: f64,
     /// What happened inside of phases.
     pub(super) within: Vec<(String, f64)>,
@@ -126,20 +208,21 @@ impl Spans {
             Cut::new("spawn and exec", process.start_time_unix_nano),
             Cut::new("process start", process.end_time_unix_nano),
             Cut::new("listen", listen.end_time_unix_nano),
-            Cut::new("wait until ready", ready.end_time_unix_nano),
+            Cut::new("notice that it is ready", ready.end_time_unix_nano),
             Cut::new("reach the function", call.start_time_unix_nano),
             Cut::new("call", call.end_time_unix_nano),
         ]);
         Some(cuts)
     }
 
-    /// Whether the process of a function began before the request reached the activator.
-    pub(super) fn is_early(&self, function: &str, service: &str) -> bool {
+    /// Whether a process of this trace began before the request: before it reached the activator, or before `since_ns`
+    /// if that is given.
+    pub(super) fn is_early(&self, function: &str, since_ns: Option<u64>) -> bool {
         let activate = self.named("activator", &format!("activate {function}"));
-        let process = self.named(service, "process start");
-        activate.zip(process).is_some_and(|(activate, process)| {
-            process.start_time_unix_nano < activate.start_time_unix_nano
-        })
+        let since_ns = since_ns.or(activate.map(|span| span.start_time_unix_nano));
+        let mut processes = self.0.iter().filter(|(_, s)| s.name == "process start");
+        since_ns
+            .is_some_and(|since| processes.any(|(_, process)| process.start_time_unix_nano < since))
     }
 
     /// How long the process of this function took to begin.
@@ -157,8 +240,8 @@ impl Spans {
             .collect()
     }
 
-    /// What the first call of this function waited for: how long for a session, and for statements. Statements at
-    /// the same time count twice.
+    /// What the first call of this function waited for: how long for a session, for statements, and for other
+    /// functions. What happens at the same time counts once.
     pub(super) fn within(&self, service: &str) -> Vec<(String, f64)> {
         let Some(call) = self.call(service) else {
             return Vec::new();
@@ -175,20 +258,26 @@ impl Spans {
         let calls =
             own().filter(|span| span.kind == 3 && span.attribute("faas.invoked_name").is_some());
         vec![
-            ("wait for a session".to_owned(), total(sessions)),
-            ("statements".to_owned(), total(statements)),
-            ("calls of functions".to_owned(), total(calls)),
+            ("wait for a session".to_owned(), covered(call, sessions)),
+            ("statements".to_owned(), covered(call, statements)),
+            ("calls of functions".to_owned(), covered(call, calls)),
         ]
     }
 }
 
-/// The length of all these spans together, in milliseconds.
-fn total<'a>(spans: impl Iterator<Item = &'a Span>) -> f64 {
-    let ns = spans.map(|span| {
-        span.end_time_unix_nano
-            .saturating_sub(span.start_time_unix_nano)
-    });
-    ns.sum::<u64>() as f64 / 1e6
+/// How much of the time of `call` these spans cover, in milliseconds. Spans that overlap count once.
+fn covered<'a>(call: &Span, spans: impl Iterator<Item = &'a Span>) -> f64 {
+    let mut times: Vec<_> = spans
+        .map(|span| (span.start_time_unix_nano, span.end_time_unix_nano))
+        .collect();
+    times.sort_unstable();
+    let (mut ns, mut until) = (0, call.start_time_unix_nano);
+    for (from, to) in times {
+        let to = to.min(call.end_time_unix_nano);
+        ns += to.saturating_sub(from.max(until));
+        until = until.max(to);
+    }
+    ns as f64 / 1e6
 }
 
 #[cfg(test)]
@@ -253,7 +342,9 @@ mod tests {
         let export = serde_json::from_value(json!({ "resourceSpans": spans })).unwrap();
         let spans = Spans::of(export);
         assert_eq!(spans.cold_starts(), 1);
-        assert!(!spans.is_early("get-product", "get-product"));
+        assert!(!spans.is_early("get-product", None));
+        // A process that was there before the client began, and another one's that was there before the request.
+        assert!(spans.is_early("get-product", Some(6_000_000)));
         let cuts = spans
             .local_cuts("get-product", "get-product", false)
             .unwrap();
@@ -265,5 +356,57 @@ mod tests {
         // The gateway's span has not come.
         let through = spans.local_cuts("get-product", "get-product", true);
         assert!(through.is_none());
+    }
+    #[test]
+    fn a_process_that_was_there_before_the_request_is_seen() {
+        let spans = [
+            span(
+                "activator",
+                [1, 0],
+                "activate add-to-cart",
+                [4, 20],
+                json!([]),
+            ),
+            span("add-to-cart", [2, 1], "process start", [5, 7], json!([])),
+            // That of a function which is called.
+            span("get-product", [3, 2], "process start", [3, 6], json!([])),
+        ];
+        let export = serde_json::from_value(json!({ "resourceSpans": spans })).unwrap();
+        assert!(Spans::of(export).is_early("add-to-cart", None));
+    }
+
+    #[test]
+    fn spans_that_overlap_count_once_and_only_within_the_call() {
+        let cold = json!([{"key": "faas.coldstart", "value": {"boolValue": true}}]);
+        let sql = || json!([{"key": "db.system.name", "value": {"stringValue": "postgresql"}}]);
+        let of = "get-cart";
+        let spans = [
+            span(of, [1, 0], "GET /carts/{user_id}", [10, 20], cold),
+            span(of, [2, 1], "SELECT carts", [11, 15], sql()),
+            span(of, [3, 1], "SELECT cart_items", [12, 14], sql()),
+            span(of, [4, 1], "SELECT reservations", [14, 17], sql()),
+            span(of, [5, 1], "DELETE carts", [18, 29], sql()),
+        ];
+        let export = serde_json::from_value(json!({ "resourceSpans": spans })).unwrap();
+        let within = Spans::of(export).within(of);
+        assert_eq!(within[1], ("statements".to_owned(), 8.0));
+    }
+
+    #[test]
+    fn phases_without_a_span_are_known_and_each_phase_is_described() {
+        let ms = |list: &[(&str, f64)]| -> Vec<_> {
+            list.iter()
+                .map(|(name, ms)| ((*name).to_owned(), *ms))
+                .collect()
+        };
+        let phases = ms(&[("request held", 1.0), ("call", 2.0), ("answer", 4.0)]);
+        assert_eq!(in_no_span(&phases), 5.0);
+        for name in IN_NO_SPAN {
+            assert!(meaning(name).is_some(), "{name}");
+        }
+        let joined = meaning("request held, create pod").unwrap();
+        assert_eq!(joined, ("the client begins to connect", "the pod is there"));
+        assert_eq!(meaning("call").unwrap().0, "the phase before ends");
+        assert!(meaning("sleep").is_none());
     }
 }

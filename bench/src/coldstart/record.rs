@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::phases::Phases;
+use super::engine::Told;
 
 /// The results of a run on one engine.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -21,13 +21,21 @@ pub(super) struct Results {
     /// Requests that were left out and repeated: the engine had begun to start the function by itself.
     #[serde(default)]
     pub(super) repeated: u32,
+    /// How the program was run, and on what: beside what all results have.
+    #[serde(default)]
+    pub(super) facts: Vec<(String, String)>,
+    /// Parts that the limit ended.
+    #[serde(default)]
+    pub(super) ended: Vec<Ended>,
     pub(super) series: Vec<Series>,
 }
 
 impl Results {
-    /// The series of a part.
+    /// The series of a part. One function alone has no last one.
     pub(super) fn of_part(&self, part: Part) -> impl Iterator<Item = &Series> {
-        self.series.iter().filter(move |series| series.part == part)
+        let is_shown = |series: &&Series| series.name != format!("1 at once{LAST}");
+        let series = self.series.iter();
+        series.filter(move |series| series.part == part && is_shown(series))
     }
 
     pub(super) fn find(&self, part: Part, name: &str) -> Option<&Series> {
@@ -72,6 +80,16 @@ pub(super) enum Part {
     Idle,
 }
 
+/// A part that the limit ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ended {
+    pub(super) part: Part,
+    pub(super) limit_s: u64,
+    /// How many rounds count, and how many were asked for.
+    pub(super) rounds: u32,
+    pub(super) of: u32,
+}
+
 /// Measurements of the same thing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Series {
@@ -86,7 +104,15 @@ pub(super) struct Series {
     pub(super) failures: Vec<Failure>,
 }
 
+/// The end of the names of series whose times are those of rounds, and not of requests.
+pub(super) const LAST: &str = ", the last";
+
 impl Series {
+    /// Whether each sample is a request.
+    pub(super) fn has_requests(&self) -> bool {
+        !self.name.ends_with(LAST)
+    }
+
     pub(super) fn times(&self) -> Vec<f64> {
         self.samples.iter().map(|sample| sample.ms).collect()
     }
@@ -96,6 +122,9 @@ impl Series {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sample {
     pub(super) round: u32,
+    /// The function, if the name of the series does not say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) function: String,
     /// The client's time, in milliseconds.
     pub(super) ms: f64,
     /// How many functions started for it; 0 if no trace says it.
@@ -113,13 +142,14 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub(super) fn with_phases(mut self, phases: Option<Phases>) -> Self {
-        if let Some(phases) = phases {
+    /// Adds what the trace says.
+    pub(super) fn tell(&mut self, told: Told) {
+        self.started = told.started;
+        if let Some(phases) = told.phases {
             self.phases = rounded(phases.of);
             self.within = rounded(phases.within);
             self.wrong_ms = round(phases.wrong_ms);
         }
-        self
     }
 }
 

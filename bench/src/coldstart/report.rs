@@ -5,15 +5,17 @@ use std::{fmt::Write, fs, path::Path};
 use anyhow::{Context, Result};
 
 use super::{
-    anatomy::{Anatomy, anatomy, ms},
+    anatomy::{Anatomy, anatomy},
     draw,
     engine::EMPTY,
-    record::{Part, Results, Series},
-    statistics::{Modes, Quantiles, modes},
+    record::{Part, Results},
+    statistics::significance,
+    tables::{Test, compared, failures, singles, tests},
 };
 use crate::{
+    machine,
     results::{self, Run},
-    stats::{max, median},
+    stats::median,
 };
 
 /// The engines, in the order of the page.
@@ -36,26 +38,51 @@ pub(super) fn write(folder: &Path, run: &Run<Results>) -> Result<()> {
         &path(&run.results.engine),
         &(serde_json::to_string(run)? + "\n"),
     )?;
+    let mut runs = Vec::new();
+    for (engine, title) in ENGINES {
+        let path = path(engine);
+        let run: Option<Run<Results>> = match path.is_file() {
+            false => None,
+            true => {
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let run = serde_json::from_str(&text);
+                run.with_context(|| format!("{} is not of this program", path.display()))?
+            }
+        };
+        runs.push((title, run));
+    }
+    let tested = runs.iter().filter_map(|(_, run)| run.as_ref());
+    let tested = tested.map(|run| tests(&run.results)).sum();
     let mut page =
         format!("<!-- Written by zerocart-bench. Do not edit. -->\n\n# Cold starts\n\n{HEAD}");
-    for (engine, _) in ENGINES {
-        let path = path(engine);
-        if !path.is_file() {
-            continue;
-        }
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let run = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not of this program", path.display()))?;
-        let diagrams = diagrams(folder, &run)?;
+    for (title, run) in &runs {
         page.push('\n');
-        page.push_str(&section(&run, Some(&diagrams)));
+        match run {
+            None => {
+                let _ = writeln!(page, "## {title}\n\nNot measured yet.");
+            }
+            Some(run) => {
+                let diagrams = diagrams(folder, run)?;
+                page.push_str(&section(run, Some(&diagrams), tested));
+            }
+        }
     }
     results::write(&folder.join("coldstart.md"), &page)
 }
 
-/// Draws what a run has; the names of the files, with what they show.
-fn diagrams(folder: &Path, run: &Run<Results>) -> Result<Vec<(Part, String)>> {
+/// A diagram of a run.
+pub(super) struct Diagram {
+    part: Part,
+    /// Whether it shows phases, and not distributions.
+    phases: bool,
+    file: String,
+    /// What it leaves out; empty if nothing.
+    caption: String,
+}
+
+/// Draws what a run has.
+fn diagrams(folder: &Path, run: &Run<Results>) -> Result<Vec<Diagram>> {
     let results = &run.results;
     let engine = &results.engine;
     let mut drawn = Vec::new();
@@ -65,37 +92,25 @@ fn diagrams(folder: &Path, run: &Run<Results>) -> Result<Vec<(Part, String)>> {
         (Part::Chain, "chain", "The first order"),
     ] {
         let file = format!("coldstart-{engine}-{name}.svg");
-        if draw::distributions(&folder.join(&file), title, results, part)? {
-            drawn.push((part, file));
+        if let Some(caption) = draw::distributions(&folder.join(&file), title, results, part)? {
+            drawn.push(Diagram {
+                part,
+                phases: false,
+                file,
+                caption,
+            });
         }
     }
-    let anatomies: Vec<_> = results
-        .of_part(Part::Single)
-        .filter_map(Anatomy::of)
-        .collect();
-    if let Some(first) = anatomies.first() {
-        let shown: Vec<_> = anatomies
-            .iter()
-            .filter(|a| {
-                [EMPTY, "get-product", "create-order"].contains(&a.name.as_str())
-                    && a.has_phases_of(first)
-            })
-            .collect();
-        let names: Vec<_> = shown.iter().map(|a| a.name.as_str()).collect();
-        let rows = first.phases.iter().enumerate().map(|(i, (phase, _))| {
-            let values = shown.iter().map(|a| a.phases[i].1);
-            (phase.clone(), values.collect())
+    let anatomies = results.of_part(Part::Single).filter_map(Anatomy::of);
+    let file = format!("coldstart-{engine}-phases.svg");
+    let title = "Where the time of a cold start goes: medians";
+    if draw::phases(&folder.join(&file), title, &anatomies.collect::<Vec<_>>())? {
+        drawn.push(Diagram {
+            part: Part::Single,
+            phases: true,
+            file,
+            caption: String::new(),
         });
-        let file = format!("coldstart-{engine}-phases.svg");
-        let rows: Vec<_> = rows.collect();
-        if draw::phases(
-            &folder.join(&file),
-            "Where the time of a cold start goes",
-            &rows,
-            &names,
-        )? {
-            drawn.push((Part::Idle, file));
-        }
     }
     Ok(drawn)
 }
@@ -113,18 +128,23 @@ pub(super) fn summary(results: &Results) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// The part of the page that a run makes. Without diagrams it is for a terminal.
-pub(super) fn section(run: &Run<Results>, diagrams: Option<&[(Part, String)]>) -> String {
+/// The part of the page that a run makes; `tested` is the number of series of the page in which modes are looked for.
+/// Without diagrams it is for a terminal.
+pub(super) fn section(run: &Run<Results>, diagrams: Option<&[Diagram]>, tested: usize) -> String {
     let results = &run.results;
+    let test = Test {
+        seed: run.about.seed,
+        significance: significance(tested),
+    };
     let title = ENGINES.iter().find(|(engine, _)| *engine == results.engine);
     let mut page = format!("## {}\n\n", title.map_or("", |(_, title)| *title));
     // Writing to a String does not fail.
     let _ = writeln!(page, "{}\n", about(run));
-    singles(&mut page, results, run.about.seed);
+    singles(&mut page, results, test);
     show(
         &mut page,
         diagrams,
-        Part::Single,
+        (Part::Single, false),
         "Distributions of single cold starts",
     );
     anatomy(
@@ -133,7 +153,12 @@ pub(super) fn section(run: &Run<Results>, diagrams: Option<&[(Part, String)]>) -
         Part::Single,
         "Where each millisecond went",
     );
-    show(&mut page, diagrams, Part::Idle, "Medians of phases");
+    show(
+        &mut page,
+        diagrams,
+        (Part::Single, true),
+        "Medians of phases",
+    );
     for (part, heading, why) in [
         (
             Part::Gateway,
@@ -143,8 +168,9 @@ pub(super) fn section(run: &Run<Results>, diagrams: Option<&[(Part, String)]>) -
         (
             Part::Burst,
             "At the same time",
-            "Different functions, asked at the same time; those that call others are left out. Starts share the cores. *Each*: the times of all requests. \
-             *The last*: the time until all had their answers.",
+            "Different functions, asked at the same time; those whose request starts others, too, are left out. Starts \
+             share the cores. *Each*: the times of all requests. *The last*: the time until the last answer of a \
+             round. Two of the functions hash a password, so modes are not looked for.",
         ),
         (
             Part::Chain,
@@ -156,60 +182,69 @@ pub(super) fn section(run: &Run<Results>, diagrams: Option<&[(Part, String)]>) -
         (
             Part::Idle,
             "After a time at zero",
-            "How long the function had been at zero before the request.",
+            "How long the function had been at zero before the request. The engine itself had ended it.",
         ),
     ] {
-        compared(&mut page, results, part, heading, why, run.about.seed);
-        show(
-            &mut page,
-            diagrams.filter(|_| part != Part::Idle),
-            part,
-            heading,
-        );
+        compared(&mut page, results, part, (heading, why), test);
+        show(&mut page, diagrams, (part, false), heading);
     }
     failures(&mut page, results);
     page
 }
 
-fn show(page: &mut String, diagrams: Option<&[(Part, String)]>, part: Part, what: &str) {
-    let drawn = diagrams.into_iter().flatten().filter(|(of, _)| *of == part);
-    for (_, file) in drawn {
-        let _ = writeln!(page, "![{what}]({file})\n");
+fn show(page: &mut String, diagrams: Option<&[Diagram]>, (part, phases): (Part, bool), what: &str) {
+    let drawn = diagrams.into_iter().flatten();
+    for diagram in drawn.filter(|d| (d.part, d.phases) == (part, phases)) {
+        let _ = writeln!(page, "![{what}]({})\n", diagram.file);
+        if !diagram.caption.is_empty() {
+            let _ = writeln!(page, "{}\n", diagram.caption);
+        }
     }
 }
 
 /// The machine, the versions, the load, the proof.
 fn about(run: &Run<Results>) -> String {
     let (about, results) = (&run.about, &run.results);
-    let parts = results
-        .parts
-        .iter()
-        .map(|(name, version)| format!("{name}: {version}"));
-    let parts: Vec<_> = parts.collect();
-    let mut text = format!(
-        "Commit {}, seed {}, {:.0} s. {}, {} cores, Linux {}, {}. {}. Load (tasks that want to run, average of a \
-         minute) {:.2} before and {:.2} after.",
-        about.commit,
-        about.seed,
-        about.seconds,
-        about.cpu,
-        about.cores,
-        about.kernel,
-        about.compiler,
-        parts.join("; "),
-        about.load_before,
-        results.load_after,
+    let mut text = String::from("| | |\n|---|---|\n");
+    let mut row = |name: &str, value: &str| {
+        // A bar would end the cell.
+        let _ = writeln!(text, "| {name} | {} |", value.replace('|', "\\|"));
+    };
+    row("date", &about.date());
+    row("commit", &about.commit);
+    row("seed", &about.seed.to_string());
+    row("duration", &format!("{:.0} s", about.seconds));
+    row(
+        "machine",
+        &format!(
+            "{}, {} cores, Linux {}",
+            about.cpu, about.cores, about.kernel
+        ),
     );
+    row("compiler", &about.compiler);
+    for (name, value) in results.facts.iter().chain(&results.parts) {
+        row(name, value);
+    }
+    row(
+        "load average of one minute",
+        &format!(
+            "{:.2} before, {:.2} after",
+            about.load_before, results.load_after
+        ),
+    );
+    if machine::was_busy(about.load_before, about.cores) {
+        text.push_str("\nThe machine was busy when the run began.\n");
+    }
     let _ = write!(
         text,
-        "\n\nZero was proved {} times, before each request that counts: {}.",
+        "\nZero was proved {} times: before each request, and once for the functions that are asked together. The \
+         proof: {}.",
         results.zeros, results.proof
     );
     if results.repeated > 0 {
         let _ = write!(
             text,
-            " {} requests were left out and repeated: their traces show that the engine had begun to start the \
-             function before they came, to replace the process that was ended.",
+            " {} requests were repeated. For them the engine had started a function again before the request came.",
             results.repeated
         );
     }
@@ -217,131 +252,6 @@ fn about(run: &Run<Results>) -> String {
         let _ = write!(text, "\n\n**{}**", results.note);
     }
     text
-}
-
-fn singles(page: &mut String, results: &Results, seed: u64) {
-    let mut series: Vec<_> = results.of_part(Part::Single).collect();
-    if series.is_empty() {
-        return;
-    }
-    let is_empty = |series: &&Series| series.name == EMPTY;
-    series.sort_by_key(|series| (!is_empty(series), series.name.clone()));
-    let empty = results.find(Part::Single, EMPTY);
-    let _ = writeln!(
-        page,
-        "### One at a time\n\nMilliseconds. ÷ empty: the median of n ratios, each to the empty function of the same \
-         round.\n\n| function | n | failed | p50 (95 % interval) | p90 | p99 | max | ÷ empty | modes |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|---|"
-    );
-    for series in &series {
-        let ratio = empty
-            .map(|empty| ratio(series, empty))
-            .filter(|r| r.is_finite());
-        let ratio = ratio.map_or("–".to_owned(), |ratio| format!("{ratio:.2}"));
-        let _ = writeln!(page, "{} {ratio} | {} |", row(series), told(series, seed));
-    }
-    let mut notes: Vec<_> = series.iter().filter(|s| !s.note.is_empty()).collect();
-    notes.sort_by_key(|series| series.name.clone());
-    let notes: Vec<_> = notes
-        .iter()
-        .map(|s| format!("{}: {}", s.name, s.note))
-        .collect();
-    let _ = writeln!(page);
-    if !notes.is_empty() {
-        let _ = writeln!(page, "What was asked: {}.\n", notes.join("; "));
-    }
-}
-
-/// The median of the ratios to another series, round by round.
-fn ratio(series: &Series, other: &Series) -> f64 {
-    let of_round = |n: u32| other.samples.iter().find(|s| s.round == n).map(|s| s.ms);
-    let ratios = series
-        .samples
-        .iter()
-        .filter_map(|s| Some(s.ms / of_round(s.round)?));
-    median(&ratios.collect::<Vec<_>>())
-}
-
-/// The beginning of a row: name, n, failures, quantiles.
-fn row(series: &Series) -> String {
-    let q = Quantiles::of(&series.times());
-    let failed = series.failures.len();
-    if q.n == 0 {
-        return format!("| {} | 0 | {failed} | – | – | – | – |", series.name);
-    }
-    format!(
-        "| {} | {} | {failed} | {} ({} – {}) | {} | {} | {} |",
-        series.name,
-        q.n,
-        ms(q.p50),
-        ms(q.p50_between.0),
-        ms(q.p50_between.1),
-        ms(q.p90),
-        ms(q.p99),
-        ms(q.max)
-    )
-}
-
-fn told(series: &Series, seed: u64) -> String {
-    match modes(&series.times(), seed) {
-        Modes::Unknown => "n < 20".to_owned(),
-        Modes::One { .. } => "one".to_owned(),
-        Modes::Two { at, share, p } => format!(
-            "two: {} and {} (the smaller has {:.0} %, p = {p:.2})",
-            ms(at[0]),
-            ms(at[1]),
-            share * 100.0
-        ),
-    }
-}
-
-fn compared(page: &mut String, results: &Results, part: Part, heading: &str, why: &str, seed: u64) {
-    let series: Vec<_> = results.of_part(part).collect();
-    if series.is_empty() {
-        return;
-    }
-    let _ = writeln!(
-        page,
-        "### {heading}\n\n{why}\n\n| | n | failed | p50 (95 % interval) | p90 | p99 | max | modes |\n\
-         |---|--:|--:|--:|--:|--:|--:|---|"
-    );
-    for series in series {
-        let _ = writeln!(page, "{} {} |", row(series), told(series, seed));
-    }
-    let _ = writeln!(page);
-}
-
-/// Each kind of failure, with how often it happened.
-fn failures(page: &mut String, results: &Results) {
-    let all = results
-        .series
-        .iter()
-        .map(|s| s.samples.len() + s.failures.len());
-    let all: usize = all.sum();
-    let failed: Vec<_> = results
-        .series
-        .iter()
-        .filter(|s| !s.failures.is_empty())
-        .collect();
-    let count: usize = failed.iter().map(|s| s.failures.len()).sum();
-    let _ = writeln!(
-        page,
-        "### Failures\n\n{count} of {all} requests failed. They are not in the times above.\n"
-    );
-    for series in failed {
-        let times: Vec<_> = series.failures.iter().map(|f| f.after_ms).collect();
-        let _ = writeln!(
-            page,
-            "- {}: {}, after {} ms at the most; the first: {}",
-            series.name,
-            series.failures.len(),
-            ms(max(&times)),
-            series.failures[0].why.lines().next().unwrap_or_default()
-        );
-    }
-    if count > 0 {
-        page.push('\n');
-    }
 }
 
 #[cfg(test)]
@@ -353,11 +263,12 @@ mod tests {
     };
 
     fn sample(round: u32, ms: f64, phases: [f64; 2]) -> Sample {
-        let names = ["start", "answer"].map(str::to_owned);
+        let names = ["call", "answer"].map(str::to_owned);
         Sample {
             round,
             ms,
             started: 1,
+            function: String::new(),
             phases: names.into_iter().zip(phases).collect(),
             within: vec![("statements".to_owned(), 0.5)],
             wrong_ms: 0.0,
@@ -369,6 +280,8 @@ mod tests {
             engine: "local".to_owned(),
             zeros: 6,
             proof: "no process".to_owned(),
+            facts: vec![("command".to_owned(), "`just coldstart-report`".to_owned())],
+            parts: vec![("PostgreSQL".to_owned(), "17".to_owned())],
             ..Results::default()
         };
         for (name, factor) in [(EMPTY, 1.0), ("get-product", 2.0)] {
@@ -386,7 +299,11 @@ mod tests {
         });
         Run {
             title: "Cold starts".to_owned(),
-            about: About::now(1, "17", None),
+            about: About {
+                unix_time: 1_795_856_760,
+                load_before: 100_000.0,
+                ..About::now(1, "17", None)
+            },
             summary: summary(&results),
             results,
         }
@@ -394,28 +311,47 @@ mod tests {
 
     #[test]
     fn a_page_has_quantiles_ratios_phases_and_failures() {
-        let page = section(&run(), None);
+        let page = section(&run(), None, 0);
         for line in [
-            "| empty | 3 | 0 | 2.00 (1.00 – 3.00) | 3.00 | 3.00 | 3.00 | 1.00 | n < 20 |",
+            "| empty | 3 | 0 | 2.00 (–) | – | – | 3.00 | 1.00 | n < 20 |",
             // The failure is counted, and is not among the times.
-            "| get-product | 3 | 1 | 4.00 (2.00 – 6.00) | 6.00 | 6.00 | 6.00 | 2.00 | n < 20 |",
-            "| get-product | 3 of 3 | 3.00 | 1.00 | 4.00 | 4.00 | 0.0 % |",
+            "| get-product | 3 | 1 | 4.00 (–) | – | – | 6.00 | 2.00 | n < 20 |",
+            // The answer is in no span.
+            "| get-product | 3 of 3 | 3.00 | 1.00 | 4.00 | 4.00 | 25.0 % | 0.0 % |",
+            "| call | the phase before ends | the function's call has ended |",
+            "| get-product | 1 | 0.50 |",
             "1 of 7 requests failed. They are not in the times above.",
             "- get-product: 1, after 7.00 ms at the most; the first: status 503, not 200: busy",
-            "Zero was proved 6 times, before each request that counts: no process.",
+            "Zero was proved 6 times: before each request, and once for the functions that are asked together. The \
+             proof: no process.",
+            "| command | `just coldstart-report` |",
+            "| PostgreSQL | 17 |",
+            "| date | 2026-11-28 09:06 UTC |",
+            "The machine was busy when the run began.",
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }
     }
 
     #[test]
-    fn a_phase_that_is_missing_is_seen() {
+    fn marks_in_the_wrong_order_are_seen() {
         let mut run = run();
         let series = run.results.series(Part::Single, "get-product");
-        // A tenth of the time is in no phase.
-        series.samples[2].phases[0].1 = 6.0 * 0.65;
-        let page = section(&run, None);
-        assert!(page.contains("| 4.00 | 10.0 % |"), "{page}");
+        // A tenth of the time.
+        series.samples[2].wrong_ms = 0.6;
+        let page = section(&run, None, 0);
+        assert!(page.contains("| 4.00 | 25.0 % | 10.0 % |"), "{page}");
+    }
+
+    #[test]
+    fn a_file_of_the_program_before_is_read() {
+        let mut old = serde_json::to_value(run()).unwrap();
+        let results = old["results"].as_object_mut().unwrap();
+        for new in ["facts", "ended", "repeated"] {
+            results.remove(new).unwrap();
+        }
+        let run: Run<Results> = serde_json::from_value(old).unwrap();
+        assert!(section(&run, None, 0).contains("| seed | 1 |"));
     }
 
     #[test]
@@ -429,8 +365,9 @@ mod tests {
         let page = fs::read_to_string(folder.path().join("coldstart.md")).unwrap();
         for text in [
             "## The local engine",
-            "## Knative",
+            "## Knative\n\n| | |",
             "**On one node.**",
+            "## AWS Lambda: init alone\n\nNot measured yet.\n",
             "](coldstart-knative-single.svg)",
         ] {
             assert!(page.contains(text), "{text}\n{page}");

@@ -9,10 +9,11 @@ use zerocart_proto::rpc::{self, Rpc};
 
 use super::{
     CHAIN,
-    client::{Asked, Place, ask, ask_all},
-    engine::{EMPTY, Engine, Told},
-    record::{Failure, Part, Results, Sample, round},
-    shop::{Shop, wake},
+    client::{Asked, Place, ask, ask_all, now_ns},
+    engine::{EMPTY, Engine, Expected, Told},
+    record::{Ended, Failure, LAST, Part, Results, Sample, round},
+    shop::{Shop, starts, wake},
+    tables::WAYS,
 };
 use crate::cases::Case;
 
@@ -21,6 +22,19 @@ const COMPARED: [&str; 2] = [EMPTY, rpc::GetProduct::INFO.name];
 
 /// How often functions are ended before a request is given up.
 const TRIES: u32 = 5;
+
+/// How often the same request is sent, before it is given up that its functions start for it.
+const REPEATS: u32 = 5;
+
+/// Why a request is given up.
+const STARTED_BEFORE: &str = "not measured: each time a function had started before the request, or another number of them started than it needs";
+
+/// When a part must end: no further round begins then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) at: Instant,
+    pub(super) seconds: u64,
+}
 
 /// A measurement that goes on.
 pub(super) struct Rounds<'a> {
@@ -36,19 +50,19 @@ impl Rounds<'_> {
         &mut self,
         functions: &[&str],
         rounds: u32,
-        deadline: Instant,
+        limit: Limit,
     ) -> Result<()> {
         let mut all: Vec<_> = functions.iter().copied().chain([EMPTY]).collect();
         self.fill(functions.contains(&CHAIN[0]), rounds + 1)?;
         for n in 0..=rounds {
-            if !begins("single", n, rounds, deadline) {
+            if !self.begins(Part::Single, n, rounds, limit) {
                 break;
             }
             self.engine.to_zero().await?;
             all.shuffle(&mut self.rng);
             if !self.engine.ends_each() {
                 // What a function calls is not at zero after it.
-                all.sort_by_key(|name| !calls(name).is_empty());
+                all.sort_by_key(|name| starts(name).len());
             }
             for function in all.clone() {
                 let place = self.engine.direct(function);
@@ -60,23 +74,23 @@ impl Rounds<'_> {
     }
 
     /// The same request with the gateway and without it.
-    pub(super) async fn gateway(&mut self, rounds: u32, deadline: Instant) -> Result<()> {
+    pub(super) async fn gateway(&mut self, rounds: u32, limit: Limit) -> Result<()> {
         let mut ways = Vec::new();
         for function in COMPARED {
             // Where the gateway does not know a function, there is nothing to compare.
             if let Some(gateway) = self.engine.gateway(function) {
-                ways.push((function, "with the gateway", gateway));
-                ways.push((function, "without", self.engine.direct(function)));
+                ways.push((function, WAYS[0], gateway));
+                ways.push((function, WAYS[1], self.engine.direct(function)));
             }
         }
         for n in 0..=rounds {
-            if ways.is_empty() || !begins("gateway", n, rounds, deadline) {
+            if ways.is_empty() || !self.begins(Part::Gateway, n, rounds, limit) {
                 break;
             }
             ways.shuffle(&mut self.rng);
             for (function, way, place) in ways.clone() {
                 self.engine.to_zero().await?;
-                let name = format!("{function}, {way}");
+                let name = format!("{function}{way}");
                 self.one(Part::Gateway, &name, (function, &place), n)
                     .await?;
             }
@@ -90,107 +104,146 @@ impl Rounds<'_> {
         functions: &[&str],
         at_once: &[usize],
         rounds: u32,
-        deadline: Instant,
+        limit: Limit,
     ) -> Result<()> {
-        // A function that calls others would be more than one.
-        let alone = functions
-            .iter()
-            .copied()
-            .filter(|name| calls(name).is_empty());
+        // A request for which several functions start would count as more than one.
+        let alone = functions.iter().copied();
+        let alone = alone.filter(|name| starts(name).len() == 1);
         let mut alone: Vec<_> = alone.chain([EMPTY]).collect();
         for n in 0..=rounds {
-            if !begins("burst", n, rounds, deadline) {
+            if !self.begins(Part::Burst, n, rounds, limit) {
                 break;
             }
             for count in at_once {
                 let count = (*count).min(alone.len());
-                self.engine.to_zero().await?;
                 alone.shuffle(&mut self.rng);
-                let names = alone[..count].to_vec();
-                let mut requests = Vec::new();
-                for name in &names {
-                    requests.push((self.engine.direct(name), self.shop.case(name)?));
-                }
-                if !self.proved(Part::Burst, "at zero", &names, n).await? {
-                    continue;
-                }
-                let asked = tokio::task::spawn_blocking(move || ask_all(requests)).await?;
-                let last = asked.iter().map(|asked| asked.took_ms).fold(0.0, f64::max);
-                let failed = asked.iter().any(|asked| asked.answer.is_err());
-                for one in &asked {
-                    self.keep(Part::Burst, &format!("{count} at once, each"), "", one, n);
-                }
-                if n > 0 && !failed {
-                    let series = self
-                        .results
-                        .series(Part::Burst, &format!("{count} at once, the last"));
-                    series.samples.push(Sample {
-                        round: n,
-                        ms: round(last),
-                        started: count,
-                        ..Sample::default()
-                    });
-                }
+                self.at_once(&alone[..count], n).await?;
             }
         }
+        Ok(())
+    }
+
+    /// These functions at the same time. If one of them had started before, the others had its share of the cores, so
+    /// all are asked again.
+    async fn at_once(&mut self, names: &[&str], n: u32) -> Result<()> {
+        let name = format!("{} at once, each", names.len());
+        for _ in 0..REPEATS {
+            self.engine.to_zero().await?;
+            let mut requests = Vec::new();
+            for name in names {
+                requests.push((self.engine.direct(name), self.shop.case(name)?));
+            }
+            if !self.proved(Part::Burst, &name, names, n).await? {
+                return Ok(());
+            }
+            let asked = tokio::task::spawn_blocking(move || ask_all(requests)).await?;
+            let mut all = Vec::new();
+            for (name, asked) in names.iter().zip(asked) {
+                let told = self.told(name, &asked, (1, false), n).await?;
+                all.push((*name, asked, told));
+            }
+            if all.iter().any(|(.., told)| self.is_warm(told, 1)) {
+                self.results.repeated += count(names);
+                continue;
+            }
+            let last = all.iter().map(|(_, asked, _)| asked.took_ms);
+            let last = last.fold(0.0, f64::max);
+            let failed = all.iter().any(|(_, asked, _)| asked.answer.is_err());
+            for (function, asked, told) in all {
+                let sample = self.keep(Part::Burst, &name, "", &asked, n);
+                if let Some(sample) = sample {
+                    function.clone_into(&mut sample.function);
+                    sample.tell(told);
+                }
+            }
+            if n > 0 && !failed && names.len() > 1 {
+                let series = format!("{} at once{LAST}", names.len());
+                let series = self.results.series(Part::Burst, &series);
+                series.samples.push(Sample {
+                    round: n,
+                    ms: round(last),
+                    started: names.len(),
+                    ..Sample::default()
+                });
+            }
+            return Ok(());
+        }
+        self.give_up(Part::Burst, &name, n);
         Ok(())
     }
 
     /// The first order: as it is, and after its functions were started together, or one after another.
-    pub(super) async fn chain(&mut self, rounds: u32, deadline: Instant) -> Result<()> {
-        const WAYS: [&str; 3] = [
+    pub(super) async fn chain(&mut self, rounds: u32, limit: Limit) -> Result<()> {
+        const ORDERS: [&str; 3] = [
             "the order alone",
             "started together, then the order",
             "started one after another, then the order",
         ];
-        self.fill(true, WAYS.len() as u32 * (rounds + 1))?;
-        let mut ways = WAYS;
+        self.fill(true, ORDERS.len() as u32 * (rounds + 1))?;
+        let mut ways = ORDERS;
         for n in 0..=rounds {
-            if !begins("chain", n, rounds, deadline) {
+            if !self.begins(Part::Chain, n, rounds, limit) {
                 break;
             }
             ways.shuffle(&mut self.rng);
             for way in ways {
-                self.engine.to_zero().await?;
-                let case = self.shop.order()?;
-                let places: Vec<_> = CHAIN.iter().map(|name| self.engine.direct(name)).collect();
-                if !self.proved(Part::Chain, way, &CHAIN, n).await? {
-                    continue;
-                }
-                let asked = tokio::task::spawn_blocking(move || {
-                    let began = Instant::now();
-                    let woken = match way {
-                        way if way == WAYS[0] => Ok(()),
-                        way if way == WAYS[1] => {
-                            let health = Case::get("/health");
-                            let all = places.iter().map(|place| (place.clone(), health.clone()));
-                            let mut all = ask_all(all.collect()).into_iter();
-                            all.try_for_each(|asked| asked.answer.map(drop))
-                        }
-                        _ => places.iter().try_for_each(wake),
-                    };
-                    let mut asked = ask(&places[0], &case);
-                    asked.took_ms = began.elapsed().as_secs_f64() * 1e3;
-                    asked.answer = woken.and(asked.answer);
-                    asked
-                });
-                let asked = asked.await?;
-                self.keep(Part::Chain, way, "", &asked, n);
+                let kind = ORDERS.iter().position(|known| *known == way).unwrap_or(0);
+                self.order(way, kind, n).await?;
             }
         }
         Ok(())
     }
 
+    /// An order. Before it, within its time, nothing is started (0), or all its functions are: together (1), or one
+    /// after another (2).
+    async fn order(&mut self, way: &str, kind: usize, n: u32) -> Result<()> {
+        for _ in 0..REPEATS {
+            self.engine.to_zero().await?;
+            let case = self.shop.order()?;
+            let places: Vec<_> = CHAIN.iter().map(|name| self.engine.direct(name)).collect();
+            if !self.proved(Part::Chain, way, &CHAIN, n).await? {
+                return Ok(());
+            }
+            let asked = tokio::task::spawn_blocking(move || {
+                let (from_ns, began) = (now_ns(), Instant::now());
+                let woken = match kind {
+                    0 => Ok(()),
+                    1 => {
+                        let health = Case::get("/health");
+                        let all = places.iter().map(|place| (place.clone(), health.clone()));
+                        let mut all = ask_all(all.collect()).into_iter();
+                        all.try_for_each(|asked| asked.answer.map(drop))
+                    }
+                    _ => places.iter().try_for_each(wake),
+                };
+                let mut asked = ask(&places[0], &case);
+                asked.from_ns = from_ns;
+                asked.took_ms = began.elapsed().as_secs_f64() * 1e3;
+                asked.answer = woken.and(asked.answer);
+                asked
+            });
+            let asked = asked.await?;
+            let told = self
+                .told(CHAIN[0], &asked, (CHAIN.len(), kind > 0), n)
+                .await?;
+            if self.is_warm(&told, CHAIN.len()) {
+                self.results.repeated += 1;
+                continue;
+            }
+            if let Some(sample) = self.keep(Part::Chain, way, "", &asked, n) {
+                sample.tell(told);
+            }
+            return Ok(());
+        }
+        self.give_up(Part::Chain, way, n);
+        Ok(())
+    }
+
     /// After functions have been at zero for some time.
-    pub(super) async fn idle(
-        &mut self,
-        seconds: &[u32],
-        rounds: u32,
-        deadline: Instant,
-    ) -> Result<()> {
+    pub(super) async fn idle(&mut self, seconds: &[u32], rounds: u32, limit: Limit) -> Result<()> {
         let mut times = seconds.to_vec();
         for n in 0..=rounds {
-            if !begins("idle", n, rounds, deadline) {
+            if !self.begins(Part::Idle, n, rounds, limit) {
                 break;
             }
             times.shuffle(&mut self.rng);
@@ -209,7 +262,8 @@ impl Rounds<'_> {
         Ok(())
     }
 
-    /// One request to a function at zero. Another function may run, unless the engine can end it soon.
+    /// One request to a function at zero, as are those that it calls. Another function may run, unless the engine can
+    /// end it soon.
     ///
     /// An engine may replace an instance that was ended, between the proof of zero and the request. The trace shows
     /// it. Such a request is no cold start from zero: it is left out, and repeated.
@@ -220,36 +274,63 @@ impl Rounds<'_> {
         (function, place): (&str, &Place),
         n: u32,
     ) -> Result<()> {
-        for _ in 0..TRIES {
-            if !self.proved(part, name, &[function], n).await? {
+        let all = starts(function);
+        for _ in 0..REPEATS {
+            if !self.proved(part, name, &all, n).await? {
                 return Ok(());
             }
             let case = self.shop.case(function)?;
             let (to, request) = (place.clone(), case.clone());
             let asked = tokio::task::spawn_blocking(move || ask(&to, &request)).await?;
-            let told = match &asked.answer {
-                Ok(_) if n > 0 => self.engine.told(function, &asked).await?,
-                _ => Told::default(),
-            };
+            let told = self.told(function, &asked, (all.len(), false), n).await?;
             if self.engine.ends_each() && part != Part::Idle {
                 self.engine.to_zero().await?;
             }
-            if told.early {
+            if self.is_warm(&told, all.len()) {
                 self.results.repeated += 1;
                 self.engine.to_zero().await?;
                 continue;
             }
-            self.keep(part, name, &case.note, &asked, n);
-            if n > 0
-                && asked.answer.is_ok()
-                && let Some(sample) = self.results.series(part, name).samples.last_mut()
-            {
-                sample.started = told.started;
-                *sample = std::mem::take(sample).with_phases(told.phases);
+            if let Some(sample) = self.keep(part, name, &case.note, &asked, n) {
+                sample.tell(told);
             }
             return Ok(());
         }
+        self.give_up(part, name, n);
         Ok(())
+    }
+
+    /// What the trace of an answer says. `woken`: see [`Expected`].
+    async fn told(
+        &self,
+        function: &str,
+        asked: &Asked,
+        (starts, woken): (usize, bool),
+        n: u32,
+    ) -> Result<Told> {
+        match &asked.answer {
+            Ok(_) if n > 0 => {
+                let expected = Expected { starts, woken };
+                self.engine.told(function, asked, expected).await
+            }
+            _ => Ok(Told::default()),
+        }
+    }
+
+    /// Whether a function had started before the request, so that this is no start from zero. Without a trace it is
+    /// not known.
+    fn is_warm(&self, told: &Told, starts: usize) -> bool {
+        let others = self.engine.counts_starts() && told.started > 0 && told.started != starts;
+        told.early || others
+    }
+
+    /// Counts a request that could not be measured.
+    fn give_up(&mut self, part: Part, name: &str, n: u32) {
+        self.results.series(part, name).failures.push(Failure {
+            round: n,
+            after_ms: 0.0,
+            why: STARTED_BEFORE.to_owned(),
+        });
     }
 
     /// Whether these functions are at zero. An engine may replace one that was ended, so it is tried again. If they
@@ -270,19 +351,30 @@ impl Rounds<'_> {
         Ok(false)
     }
 
-    /// Keeps a request, unless it is one of the first round. A failure is always kept.
-    fn keep(&mut self, part: Part, name: &str, note: &str, asked: &Asked, n: u32) {
+    /// Keeps a request, unless it is one of the first round; gives what is kept of an answer. A failure is always
+    /// kept.
+    fn keep(
+        &mut self,
+        part: Part,
+        name: &str,
+        note: &str,
+        asked: &Asked,
+        n: u32,
+    ) -> Option<&mut Sample> {
         let series = self.results.series(part, name);
         if series.note.is_empty() {
             series.note = note.to_owned();
         }
         match &asked.answer {
-            Ok(_) if n > 0 => series.samples.push(Sample {
-                round: n,
-                ms: round(asked.took_ms),
-                ..Sample::default()
-            }),
-            Ok(_) => {}
+            Ok(_) if n > 0 => {
+                series.samples.push(Sample {
+                    round: n,
+                    ms: round(asked.took_ms),
+                    ..Sample::default()
+                });
+                series.samples.last_mut()
+            }
+            Ok(_) => None,
             Err(error) => {
                 eprintln!("\n{name}: {error:#}");
                 series.failures.push(Failure {
@@ -290,8 +382,29 @@ impl Rounds<'_> {
                     after_ms: round(asked.took_ms),
                     why: format!("{error:#}"),
                 });
+                None
             }
         }
+    }
+
+    /// Whether a round begins; tells it, and notes it if the limit ends the part.
+    fn begins(&mut self, part: Part, n: u32, rounds: u32, limit: Limit) -> bool {
+        let begins = Instant::now() < limit.at;
+        if begins {
+            eprint!("\r{part:?}: round {n} of {rounds}  ");
+        } else {
+            self.results.ended.push(Ended {
+                part,
+                limit_s: limit.seconds,
+                // The first one warms the machine.
+                rounds: n.saturating_sub(1),
+                of: rounds,
+            });
+        }
+        if !begins || n == rounds {
+            eprintln!();
+        }
+        begins
     }
 
     /// Customers with carts, for so many orders.
@@ -306,20 +419,6 @@ impl Rounds<'_> {
     }
 }
 
-/// The functions that a function calls.
-pub(super) fn calls(function: &str) -> &'static [&'static str] {
-    let info = rpc::ALL.iter().find(|info| info.name == function);
-    info.map_or(&[], |info| info.calls)
-}
-
-/// Whether a round begins; tells it.
-fn begins(part: &str, n: u32, rounds: u32, deadline: Instant) -> bool {
-    let begins = Instant::now() < deadline;
-    if begins {
-        eprint!("\r{part}: round {n} of {rounds}  ");
-    }
-    if !begins || n == rounds {
-        eprintln!();
-    }
-    begins
+fn count(names: &[&str]) -> u32 {
+    u32::try_from(names.len()).unwrap_or(u32::MAX)
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use zerocart_proto::rpc::{self, Info, Rpc};
 
 use super::{
+    CHAIN,
     client::{Place, ask},
     engine::{EMPTY, Engine},
 };
@@ -143,6 +144,17 @@ impl Shop {
 
 fn order(user: &str, token: &str) -> Case {
     Case::call(&rpc::CreateOrder::INFO, token, json!({"user_id": user}))
+}
+
+/// The functions that start for the request of a function: itself, and those that this request makes it call.
+pub(super) fn starts(function: &str) -> Vec<&str> {
+    if function == rpc::CreateOrder::INFO.name {
+        CHAIN.to_vec()
+    } else if function == rpc::AddToCart::INFO.name {
+        vec![function, rpc::GetProduct::INFO.name]
+    } else {
+        vec![function]
+    }
 }
 
 /// Starts a function without asking it for anything.

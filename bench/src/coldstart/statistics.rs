@@ -4,26 +4,32 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::stats::{max, median, quantile};
 
-/// Samples that are drawn to judge whether a second mode is chance.
-const BOOTSTRAPS: usize = 200;
+/// Samples that are drawn at the most to judge whether a second mode is chance.
+const BOOTSTRAPS: u32 = 2_000;
+/// So many of them with as clear a second mode are enough to say that it is chance.
+const ENOUGH: u32 = 20;
 /// Places at which a density is looked at.
 const GRID: usize = 256;
-/// A second mode has at least this share of the sample. Less are outliers.
+/// A second mode has at least this share of the sample, and so many values. Less are outliers.
 const LEAST_SHARE: f64 = 0.05;
-/// Below this probability a second mode is no chance.
+const LEAST_VALUES: usize = 5;
+/// The probability of at least one second mode by chance, of all samples that are tested together.
 const SIGNIFICANT: f64 = 0.05;
 /// The least sample in which modes are looked for.
-const LEAST: usize = 20;
+pub(super) const LEAST: usize = 20;
 
-/// The quantiles of a sample.
+/// The quantiles of a sample. What it is too small for is not known: the interval of fewer than 6 values has less than
+/// 95 %, and a high quantile of few values is their maximum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Quantiles {
     pub(super) n: usize,
     pub(super) p50: f64,
     /// The 95 % confidence interval of the median.
-    pub(super) p50_between: (f64, f64),
-    pub(super) p90: f64,
-    pub(super) p99: f64,
+    pub(super) p50_between: Option<(f64, f64)>,
+    /// Of 10 values or more.
+    pub(super) p90: Option<f64>,
+    /// Of 100 values or more.
+    pub(super) p99: Option<f64>,
     pub(super) max: f64,
 }
 
@@ -33,21 +39,21 @@ impl Quantiles {
             n: sample.len(),
             p50: median(sample),
             p50_between: interval(sample),
-            p90: quantile(sample, 0.9),
-            p99: quantile(sample, 0.99),
+            p90: (sample.len() >= 10).then(|| quantile(sample, 0.9)),
+            p99: (sample.len() >= 100).then(|| quantile(sample, 0.99)),
             max: max(sample),
         }
     }
 }
 
 /// The confidence interval of the median, from the order statistics (binomial distribution): it assumes nothing
-/// about the form of the sample's distribution.
-fn interval(sample: &[f64]) -> (f64, f64) {
+/// about the form of the sample's distribution. Fewer than 6 values have none.
+pub(super) fn interval(sample: &[f64]) -> Option<(f64, f64)> {
     let mut sorted = sample.to_vec();
     sorted.sort_by(f64::total_cmp);
     let n = sorted.len();
-    if n == 0 {
-        return (f64::NAN, f64::NAN);
+    if n < 6 {
+        return None;
     }
     // The lower bound is the k-th value, with the largest k for which at most 2.5 % of samples have fewer than k
     // values below the true median. Powers are taken as logarithms: 0.5^1000 is 0.
@@ -61,7 +67,7 @@ fn interval(sample: &[f64]) -> (f64, f64) {
         term += ((n - i) as f64 / (i + 1) as f64).ln();
     }
     let low = k.max(1) - 1;
-    (sorted[low], sorted[n - 1 - low])
+    Some((sorted[low], sorted[n - 1 - low]))
 }
 
 /// Whether a sample has two modes.
@@ -76,12 +82,19 @@ pub(super) enum Modes {
     Two { at: [f64; 2], share: f64, p: f64 },
 }
 
+/// Below this probability a second mode is no chance, in one of so many tests (Bonferroni).
+pub(super) fn significance(tests: usize) -> f64 {
+    SIGNIFICANT / tests.max(1) as f64
+}
+
 /// Silverman's test of one mode against more, on the logarithms of times: the narrowest Gaussian kernel under which
 /// the density has one mode is compared with those of samples drawn from that very density. It is 1 for samples of
-/// one mode. A second mode is named only if it has 5 % of the sample: fewer are outliers, which p99 shows.
+/// one mode. A second mode is named only if p is below `significance`, and it has 5 % of the sample and five values:
+/// fewer are outliers, which the maximum shows. No more samples are drawn than p needs.
 ///
 /// B. W. Silverman, Using kernel density estimates to investigate multimodality (J. R. Stat. Soc. B 43, 1981).
-pub(super) fn modes(sample: &[f64], seed: u64) -> Modes {
+/// J. Besag and P. Clifford, Sequential Monte Carlo p-values (Biometrika 78, 1991).
+pub(super) fn modes(sample: &[f64], seed: u64, significance: f64) -> Modes {
     let mut logs: Vec<_> = sample.iter().map(|value| value.max(1e-6).ln()).collect();
     logs.sort_by(f64::total_cmp);
     let n = logs.len();
@@ -97,8 +110,9 @@ pub(super) fn modes(sample: &[f64], seed: u64) -> Modes {
     // Drawn from the density with one mode, and shrunk to the sample's variance.
     let shrink = 1.0 / (1.0 + critical.powi(2) / variance).sqrt();
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut clearer = 0;
-    for _ in 0..BOOTSTRAPS {
+    let (mut clearer, mut tried) = (0, 0);
+    while tried < BOOTSTRAPS && clearer < ENOUGH {
+        tried += 1;
         let mut drawn: Vec<_> = (0..n)
             .map(|_| {
                 let value = logs[rng.random_range(0..n)];
@@ -110,14 +124,19 @@ pub(super) fn modes(sample: &[f64], seed: u64) -> Modes {
             clearer += 1;
         }
     }
-    let p = f64::from(clearer) / BOOTSTRAPS as f64;
-    let found = (p < SIGNIFICANT).then(|| peaks(&logs, critical * 0.98));
+    let p = match clearer {
+        ENOUGH => f64::from(clearer) / f64::from(tried),
+        // The sample itself is one of them.
+        _ => f64::from(clearer + 1) / f64::from(tried + 1),
+    };
+    let found = (p < significance).then(|| peaks(&logs, critical * 0.98));
     match found.as_deref() {
         Some([first, .., last]) => {
             let valley = valley(&logs, critical * 0.98, *first, *last);
             let (low, high) = logs.split_at(logs.partition_point(|x| *x < valley));
-            let share = low.len().min(high.len()) as f64 / n as f64;
-            match share >= LEAST_SHARE {
+            let least = low.len().min(high.len());
+            let share = least as f64 / n as f64;
+            match share >= LEAST_SHARE && least >= LEAST_VALUES {
                 true => Modes::Two {
                     at: [median(low).exp(), median(high).exp()],
                     share,
@@ -212,11 +231,16 @@ mod tests {
                 quantiles.p99,
                 quantiles.max
             ),
-            (100, 50.5, 90.0, 99.0, 100.0)
+            (100, 50.5, Some(90.0), Some(99.0), 100.0)
         );
         // The 40th and the 61st value of 100 (a table of the binomial distribution).
-        assert_eq!(quantiles.p50_between, (40.0, 61.0));
-        assert_eq!(Quantiles::of(&[7.0]).p50_between, (7.0, 7.0));
+        assert_eq!(quantiles.p50_between, Some((40.0, 61.0)));
+        // Six values lie on one side of the median in one of 32 samples.
+        assert_eq!(interval(&sample[..6]), Some((1.0, 6.0)));
+        assert_eq!(interval(&sample[..5]), None);
+        let few = Quantiles::of(&sample[..9]);
+        assert_eq!((few.p90, few.p99), (None, None));
+        assert_eq!(Quantiles::of(&sample[..99]).p99, None);
         assert!(Quantiles::of(&[]).p50.is_nan());
     }
 
@@ -225,19 +249,19 @@ mod tests {
         let mut rng = StdRng::seed_from_u64(7);
         let one = around(10.0, 100, &mut rng);
         assert!(
-            matches!(modes(&one, 1), Modes::One { .. }),
+            matches!(modes(&one, 1, 0.05), Modes::One { .. }),
             "{:?}",
-            modes(&one, 1)
+            modes(&one, 1, 0.05)
         );
         let mut two = around(10.0, 70, &mut rng);
         two.extend(around(30.0, 30, &mut rng));
-        match modes(&two, 1) {
+        match modes(&two, 1, significance(25)) {
             Modes::Two { at, share, p } => {
                 assert!(
                     (9.0..11.0).contains(&at[0]) && (27.0..33.0).contains(&at[1]),
                     "{at:?}"
                 );
-                assert!((0.28..0.32).contains(&share) && p < 0.05, "{share} {p}");
+                assert!((0.28..0.32).contains(&share) && p < 0.002, "{share} {p}");
             }
             other => panic!("{other:?}"),
         }
@@ -249,11 +273,19 @@ mod tests {
         let mut sample = around(10.0, 98, &mut rng);
         sample.extend([60.0, 80.0]);
         assert!(
-            matches!(modes(&sample, 1), Modes::One { .. }),
+            matches!(modes(&sample, 1, 0.05), Modes::One { .. }),
             "{:?}",
-            modes(&sample, 1)
+            modes(&sample, 1, 0.05)
         );
-        assert_eq!(modes(&sample[..19], 1), Modes::Unknown);
-        assert_eq!(modes(&[5.0; 30], 1), Modes::One { p: 1.0 });
+        assert_eq!(modes(&sample[..19], 1, 0.05), Modes::Unknown);
+        assert_eq!(modes(&[5.0; 30], 1, 0.05), Modes::One { p: 1.0 });
+        // A tenth of 30, far away: three values are no mode.
+        let mut few = around(10.0, 27, &mut rng);
+        few.extend([90.0, 91.0, 92.0]);
+        assert!(
+            matches!(modes(&few, 1, 0.05), Modes::One { p } if p < 0.01),
+            "{:?}",
+            modes(&few, 1, 0.05)
+        );
     }
 }

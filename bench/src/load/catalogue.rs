@@ -1,4 +1,5 @@
-//! ListProducts as the catalogue grows: the first page, and a page in the middle by its token.
+//! ListProducts as the catalogue grows: the first page, a page in the middle by its token, the other orders, and
+//! searches of a word that half of all products have, one product has, and none has.
 //!
 //! Each time, half of the products are there before the token is taken, and the newer half comes after it. So
 //! the token points to the middle, and its form is not known here.
@@ -20,10 +21,25 @@ const SIZES: [u64; 2] = [1_000, 1_000_000];
 /// Requests of a round: a page can take a second.
 const REQUESTS: usize = 20;
 
+/// The pages, and their paths.
+const PATHS: [(&str, &str); 8] = [
+    ("first page", "/products"),
+    ("page_token in the middle", "/products?page_token={token}"),
+    ("by price", "/products?sort=PRICE_ASCENDING"),
+    ("by name", "/products?sort=NAME"),
+    ("search, every second product", "/products?search=green"),
+    (
+        "search, every second product, by name",
+        "/products?search=green&sort=NAME",
+    ),
+    ("search, one product", "/products?search=number%20777"),
+    ("search, no product", "/products?search=coffee"),
+];
+
 /// A page at a size.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Page {
-    /// `first page`, or `page_token in the middle`.
+    /// `first page`, or another of [`PATHS`].
     pub(crate) page: String,
     pub(crate) products: u64,
     pub(crate) measured: Measured,
@@ -55,13 +71,10 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Page>> {
             buyers: 1,
             until: Until::Done,
         };
-        for page in ["first page", "page_token in the middle"] {
-            let path = |n: usize| match page {
-                "first page" => "/products".to_owned(),
-                _ => format!("/products?page_token={}", tokens[n]),
-            };
+        for (page, path) in PATHS {
             let jobs = |n: usize, _: usize| {
-                let request = Case::get(&path(n)).request();
+                let path = path.replace("{token}", &tokens[n]);
+                let request = Case::get(&path).request();
                 Ok(vec![Job::Rest(request, 200); REQUESTS])
             };
             let name = format!("{page}, {size} products");
@@ -84,7 +97,9 @@ async fn add(url: &str, first: u64, n: u64) -> Result<()> {
     client
         .execute(
             "INSERT INTO products (id, name, description, price, inventory, created_at) \
-             SELECT gen_random_uuid(), 'Tea ' || n, 'Leaves of a hill, 250 g, with a tin.', 4.5, 100, \
+             SELECT gen_random_uuid(), 'Tea number ' || n, \
+             CASE n % 2 WHEN 0 THEN 'Green leaves' ELSE 'Leaves' END || ' of a hill, 250 g, with a tin.', \
+             1 + n % 977 / 100.0, 100, \
              now() + n * interval '1 microsecond' \
              FROM generate_series($1::bigint + 1, $2::bigint) AS n",
             &[&from, &to],

@@ -198,6 +198,24 @@ impl Engine {
         Ok((admin, url, keys))
     }
 
+    /// Whether PostgreSQL waits for the disk, in words.
+    ///
+    /// # Errors
+    ///
+    /// When it does not tell its settings.
+    pub(crate) async fn durability(&self) -> Result<String> {
+        let settings = "SELECT current_setting('fsync'), current_setting('synchronous_commit')";
+        let row = self.admin.query_one(settings, &[]).await?;
+        let (fsync, commit): (String, String) = (row.get(0), row.get(1));
+        let waits = match (&*fsync, &*commit) {
+            ("on", "on") => "waits",
+            _ => "does not wait",
+        };
+        Ok(format!(
+            "PostgreSQL {waits} for the disk at each commit (fsync {fsync}, synchronous_commit {commit})"
+        ))
+    }
+
     /// A token of this subject.
     pub(crate) fn token(&self, subject: &str, role: Role) -> Result<String> {
         let signer = Signer::new(Issuer::User, self.keys.current());

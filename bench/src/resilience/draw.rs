@@ -25,8 +25,8 @@ use crate::{
 /// The height of a panel, in pixels.
 const PANEL: u32 = 300;
 
-/// Where the first name of a line begins, and how far the next one is from it, in pixels.
-const LEGEND: (i32, i32) = (510, 125);
+/// How much a name of a line needs beside its letters, and for each letter, in pixels.
+const LEGEND: (i32, i32) = (46, 8);
 
 /// The heights of the states of a breaker.
 const STATES: [(&str, f64); 3] = [("closed", 0.0), ("half_open", 1.0), ("open", 2.0)];
@@ -136,7 +136,7 @@ fn cut(title: &str, lines: &mut [Line]) -> String {
     for (_, y) in lines.iter_mut().flat_map(|line| &mut line.points) {
         *y = y.min(top);
     }
-    format!("{title} (peaks above {top:.0} are cut)")
+    format!("{title} (peaks above {top:.0} are cut; the highest is {highest:.0})")
 }
 
 fn highest(lines: &[Line]) -> f64 {
@@ -214,11 +214,14 @@ impl Panel<'_> {
             .y_label_formatter(&number)
             .axis_desc_style(style(13.0))
             .draw()?;
-        for (n, line) in lines.into_iter().enumerate() {
+        // Above the diagram, where no line is, from its right end.
+        let width = |name: &str| LEGEND.0 + LEGEND.1 * name.len() as i32;
+        let mut next = WIDTH as i32 - lines.iter().map(|line| width(line.name)).sum::<i32>();
+        for line in lines {
             let stroke = colour(line.colour).stroke_width(2);
             chart.draw_series(LineSeries::new(line.points, stroke))?;
-            // Above the diagram, where no line is.
-            let x = LEGEND.0 + LEGEND.1 * n as i32;
+            let x = next;
+            next += width(line.name);
             area.draw(&PathElement::new([(x, 17), (x + 18, 17)], stroke))?;
             let text = Text::new(line.name, (x + 24, 11), style(13.0));
             area.draw(&text)?;
@@ -356,7 +359,7 @@ mod tests {
         let mut peak = [line([vec![10.0; 99], vec![800.0]].concat())];
         assert_eq!(
             cut("Requests", &mut peak),
-            "Requests (peaks above 25 are cut)"
+            "Requests (peaks above 25 are cut; the highest is 800)"
         );
         assert_eq!(highest(&peak), 25.0 * 1.1);
         assert_eq!(cut("Requests", &mut []), "Requests");

@@ -90,7 +90,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
     /// How long shoppers come
-    #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u64).range(2..=3600))]
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(2..=3600))]
     seconds: u64,
     /// Visits per second, on average; each has about five requests
     #[arg(long, default_value_t = 8.0, value_parser = rate)]

@@ -4,15 +4,17 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use zerocart_proto::rpc::{self, Rpc};
 
 use super::{
     breakers::{Change, Cycle},
     draw,
     faults::Fault,
     inject::Happened,
-    statistics::{CALM_S, Effect, GROUPS, Row, Second},
+    statistics::{CALM_S, Effect, GROUPS, Row, Second, WARM_UP_S},
 };
 use crate::{
+    machine,
     results::{About, write},
     soak::books::{Books, is_sold, units},
 };
@@ -30,6 +32,8 @@ pub(crate) struct Conserved {
     /// Charges that stand at the provider, and their sum; only of an engine of this program's own.
     pub(crate) charges: Option<(i64, i64)>,
     pub(crate) products: usize,
+    /// Customers, and those of them whose cart is known and was compared.
+    pub(crate) customers: usize,
     pub(crate) carts: usize,
     /// How long after the load all orders had ended and the books balanced.
     pub(crate) settled_after_s: f64,
@@ -42,6 +46,7 @@ impl Conserved {
         let mut conserved = Self {
             revenue_cents: books.revenue().get(),
             products: books.products.len(),
+            customers: books.customers.len(),
             carts: books
                 .customers
                 .iter()
@@ -73,6 +78,14 @@ impl Conserved {
             ));
         }
         conserved
+    }
+}
+
+impl Conserved {
+    /// How many orders are paid.
+    fn paid(&self) -> usize {
+        let paid = ["PAID", "SHIPPED", "DELIVERED"].iter();
+        paid.filter_map(|status| self.orders.get(*status)).sum()
     }
 }
 
@@ -127,6 +140,10 @@ impl Report {
         let mut failures: Vec<String> = self.conserved.wrong.clone();
         failures.extend(self.wrong_answers.iter().cloned());
         failures.extend(self.breakers_wrong.iter().cloned());
+        let lost: usize = self.functions.iter().map(|row| row.lost).sum();
+        if lost > 0 {
+            failures.push(format!("{lost} requests got no answer within a minute"));
+        }
         for Disturbance { happened, .. } in &self.disturbances {
             let Some(breaker) = &happened.fault.opens else {
                 continue;
@@ -151,16 +168,34 @@ impl Report {
 
     /// The verdict in one line.
     pub(crate) fn verdict(&self) -> String {
-        let orders: usize = self.conserved.orders.values().sum();
+        let orders = &self.conserved.orders;
+        let all: usize = orders.values().sum();
+        let paid = self.conserved.paid();
         let failures = self.failures();
-        match failures.len() {
-            0 => format!(
-                "PASS: {} faults, {orders} orders, nothing lost, nothing charged twice, and every breaker kept \
-                 its rules.",
-                self.disturbances.len()
-            ),
-            n => format!("FAIL ({n}): {}", failures.join("; ")),
+        if !failures.is_empty() {
+            return format!("FAIL ({}): {}", failures.len(), failures.join("; "));
         }
+        let breakers = match (self.observed, self.cycles.is_empty()) {
+            (Observed::No, _) => "Breakers were not observed.",
+            (_, true) => "No breaker opened.",
+            (_, false) => "The breakers that opened kept their rules.",
+        };
+        let create = self.functions.iter();
+        let mut create = create.filter(|row| row.function == rpc::CreateOrder::INFO.name);
+        let away = create.next().map_or(0, |row| row.failed - row.lost);
+        let mut told = format!("{paid} paid");
+        if away > 0 {
+            told += &format!(", {away} failed while the payment provider did not work");
+        }
+        let others = all.saturating_sub(paid + away);
+        if others > 0 {
+            told += &format!(", {others} declined or cancelled");
+        }
+        format!(
+            "PASS: {} faults; {all} orders: {told}. All orders, stock and money balance. Each request got an answer \
+             within a minute. {breakers}",
+            self.disturbances.len()
+        )
     }
 
     /// Writes the page, the diagrams and the data into a folder.
@@ -236,12 +271,22 @@ impl Report {
             load_before,
             ..
         } = &self.about;
+        let date = self.about.date();
+        let facts = machine::facts().into_iter();
+        let facts: String = facts
+            .map(|(name, value)| format!("| {name} | {value} |\n"))
+            .collect();
+        let busy = match machine::was_busy(*load_before, *cores) {
+            true => ": the machine was busy",
+            false => "",
+        };
         format!(
             "{} visits in {} s ({} per second on average), with {} planned requests and {} accounts, against \
              {system}.\n\n\
-             | | |\n|---|---|\n| commit | {commit}, zerocart {} |\n| seed | {seed} |\n\
-             | machine | {cpu}, {cores} cores, Linux {kernel}, load before {load_before:.2} |\n\
-             | versions | {compiler}{postgres} |\n",
+             | | |\n|---|---|\n| date | {date} |\n| commit | {commit}, zerocart {} |\n| seed | {seed} |\n\
+             | machine | {cpu}, {cores} cores, Linux {kernel} |\n{facts}\
+             | versions | {compiler}{postgres} |\n\
+             | load average of one minute | {load_before:.2} before{busy} |\n",
             self.visits,
             self.seconds,
             self.visits_per_s,
@@ -283,14 +328,19 @@ impl Report {
         let mut table = format!(
             "A request is *good* if it gets an answer within {:.0} ms after its planned time. The recovery time \
              is from the end of the fault to the last request that is not good, before {CALM_S:.0} s in which all \
-             are good. “–”: the next fault came before that.\n\n| # | fault |",
-            self.limit_ms
+             are good. “–”: the next fault came before that. *Longest*: the longest latency of a request that was \
+             planned from the begin of the fault until the next one.\n\nAfter faults of the payment provider and of \
+             the database, most of the recovery is the time for which a circuit breaker is open, {:.0} s: calls are \
+             refused until it lets a probe pass, though what is behind it works again.\n\n| # | fault |",
+            self.limit_ms, self.open_for_s
         );
         for group in GROUPS {
-            table.push_str(&format!(" {group}: good during it | recovered after |"));
+            table.push_str(&format!(
+                " {group}: good during it | recovered after | longest, s |"
+            ));
         }
         table.push_str("\n|--:|---|");
-        table.push_str(&"--:|--:|".repeat(GROUPS.len()));
+        table.push_str(&"--:|--:|--:|".repeat(GROUPS.len()));
         table.push('\n');
         for (n, disturbance) in self.disturbances.iter().enumerate() {
             let name = &disturbance.happened.fault.name;
@@ -304,7 +354,11 @@ impl Report {
                     None => "–".to_owned(),
                     Some(seconds) => format!("{seconds:.1} s"),
                 };
-                table.push_str(&format!(" {good} | {recovered} |"));
+                let longest = match effect.longest_s {
+                    None => "–".to_owned(),
+                    Some(seconds) => format!("{seconds:.2}"),
+                };
+                table.push_str(&format!(" {good} | {recovered} | {longest} |"));
             }
             table.push('\n');
         }
@@ -339,7 +393,7 @@ impl Report {
         }
         text.push_str(
             "| breaker | kept by | opened, s | after failures | half-open, s | failed probes | closed, s | after \
-             successes | away, s |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n",
+             successes | not closed, s |\n|---|---|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         let seconds = |at: Option<f64>| at.map_or("–".to_owned(), |at| format!("{at:.2}"));
         for cycle in &self.cycles {
@@ -377,33 +431,45 @@ impl Report {
     }
 
     fn requests(&self) -> String {
-        let mut table = String::from(
+        let mut table = format!(
             "Latency counts from the planned time to the last answer, with all repetitions and pauses, so a \
-             request that had to wait for an earlier one of its shopper counts, too. *Undisturbed*: ended before \
-             the first fault. *From sending*: what a load would see that waits for answers.\n\n\
-             | function | requests | first attempt failed | repeated | failed | undisturbed p50 / p99, ms | p50, \
-             ms | p99, ms | longest, ms | p99 from sending, ms |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+             request that had to wait for an earlier one of its shopper counts, too. It is in milliseconds, above \
+             10,000 ms in seconds. *Undisturbed*: planned after the first {WARM_UP_S:.0} s, in which functions start, \
+             and ended before the first fault. *From sending*: the latency that a closed loop would show. “–”: there \
+             is none, or n is below 100 for a p99.\n\n\
+             | function | requests | first attempt failed | repeated | failed | n undisturbed | undisturbed p50 | \
+             p99 | p50, whole run | p99 | longest | p99 from sending |\n\
+             |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         );
         for row in &self.functions {
+            let p99 = |of: usize, ms: f64| match of {
+                ..100 => "–".to_owned(),
+                _ => latency(ms),
+            };
+            let calm_p50 = match row.calm {
+                0 => "–".to_owned(),
+                _ => latency(row.calm_p50_ms),
+            };
             table.push_str(&format!(
-                "| {} | {} | {} | {} | {} | {:.1} / {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |\n",
+                "| {} | {} | {} | {} | {} | {} | {calm_p50} | {} | {} | {} | {} | {} |\n",
                 row.function,
                 row.requests,
                 row.first_failed,
                 row.repeated,
                 row.failed,
-                row.calm_p50_ms,
-                row.calm_p99_ms,
-                row.p50_ms,
-                row.p99_ms,
-                row.max_ms,
-                row.sent_p99_ms
+                row.calm,
+                p99(row.calm, row.calm_p99_ms),
+                latency(row.p50_ms),
+                p99(row.requests, row.p99_ms),
+                latency(row.max_ms),
+                p99(row.requests, row.sent_p99_ms)
             ));
         }
         let limited: usize = self.functions.iter().map(|row| row.limited).sum();
         table.push_str(
             "\n*Failed*: no answer within a minute, or an order that failed because the payment provider did not \
-             work; a shopper orders again later.\n",
+             work. The shopper then clears the cart.\n\nThere are more requests than planned ones: beside those, the \
+             shopper reads each order until it has ended, and clears the cart after an order that failed.\n",
         );
         if limited > 0 {
             table.push_str(&format!(
@@ -421,6 +487,7 @@ impl Report {
             revenue_cents,
             charges,
             products,
+            customers,
             carts,
             settled_after_s,
             wrong,
@@ -428,10 +495,7 @@ impl Report {
         let money = |cents: i64| format!("{}.{:02}", cents / 100, cents % 100);
         let count = orders.iter().map(|(status, n)| format!("{n} {status}"));
         let count = count.collect::<Vec<_>>().join(", ");
-        let paid: usize = ["PAID", "SHIPPED", "DELIVERED"]
-            .iter()
-            .filter_map(|status| orders.get(*status))
-            .sum();
+        let paid = self.conserved.paid();
         let mut text = format!(
             "| | |\n|---|---|\n| orders | {count} |\n| all orders had ended | {settled_after_s:.1} s after the \
              load |\n| paid orders, each with one payment of its total | {paid}, {} |\n",
@@ -445,8 +509,13 @@ impl Report {
         }
         text.push_str(&format!(
             "| units sold = stock before − stock now, for each of {products} products | {units_sold} |\n\
-             | carts that hold what their customer put in, minus what was bought | {carts} |\n"
+             | carts that hold what their customer put in, minus what was bought | {carts} of {customers} |\n"
         ));
+        if carts < customers {
+            text.push_str(
+                "\nThe other carts were not compared: their customers do not know what became of a request.\n",
+            );
+        }
         match wrong.is_empty() {
             true => text.push_str("\nNothing is wrong in the books.\n"),
             false => {
@@ -457,6 +526,14 @@ impl Report {
             }
         }
         text
+    }
+}
+
+/// A latency, with its unit if that is not milliseconds.
+fn latency(ms: f64) -> String {
+    match ms {
+        ..=10_000.0 => format!("{ms:.1}"),
+        _ => format!("{:.1} s", ms / 1e3),
     }
 }
 
@@ -517,7 +594,8 @@ mod tests {
     fn all_that_is_wrong_fails_the_check() {
         assert_eq!(report().failures(), Vec::<String>::new());
         type Break = fn(&mut Report);
-        let breaks: [(&str, Break); 6] = [
+        let breaks: [(&str, Break); 7] = [
+            ("2 requests got no answer", |r| r.functions[0].lost = 2),
             ("did not open", |r| r.cycles.clear()),
             ("did not open", |r| r.cycles[0].opened_s = 0.0),
             ("did not close", |r| r.cycles[0].closed_s = None),
@@ -537,6 +615,43 @@ mod tests {
                 verdict.starts_with("FAIL (1)") && verdict.contains(says),
                 "{says}: {verdict}"
             );
+        }
+    }
+
+    #[test]
+    fn the_page_says_what_was_checked_and_how_large_samples_are() {
+        let mut report = report();
+        report.functions = vec![
+            Row {
+                function: "get-cart".into(),
+                requests: 413,
+                calm: 99,
+                calm_p50_ms: 3.21,
+                calm_p99_ms: 36.4,
+                p50_ms: 3.4,
+                p99_ms: 32_571.4,
+                max_ms: 34_701.3,
+                sent_p99_ms: 203.6,
+                ..Row::default()
+            },
+            Row {
+                function: "clear-cart".into(),
+                requests: 59,
+                max_ms: 28.4,
+                ..Row::default()
+            },
+        ];
+        report.conserved.orders.insert("FAILED".into(), 2);
+        (report.conserved.customers, report.conserved.carts) = (40, 39);
+        let page = report.page();
+        for text in [
+            "**PASS: 1 faults; 5 orders: 3 paid, 2 declined or cancelled. All orders, stock",
+            "| get-cart | 413 | 0 | 0 | 0 | 99 | 3.2 | – | 3.4 | 32.6 s | 34.7 s | 203.6 |",
+            "| clear-cart | 59 | 0 | 0 | 0 | 0 | – | – | 0.0 | – | 28.4 | – |",
+            "minus what was bought | 39 of 40 |",
+            "The breakers that opened kept their rules.",
+        ] {
+            assert!(page.contains(text), "{text}\n{page}");
         }
     }
 

@@ -15,6 +15,9 @@ use crate::{
 /// The system has recovered when so many seconds pass in which every request is good.
 pub(crate) const CALM_S: f64 = 3.0;
 
+/// In the first seconds functions start: they are no part of what is undisturbed.
+pub(crate) const WARM_UP_S: f64 = 10.0;
+
 /// The longest latency that has a place of its own, in microseconds.
 const MAX_US: u64 = 600_000_000;
 
@@ -145,9 +148,13 @@ pub(crate) struct Row {
     pub(crate) first_failed: usize,
     /// Requests without an answer, and orders without their provider.
     pub(crate) failed: usize,
+    /// Those of them without an answer within a minute.
+    pub(crate) lost: usize,
     /// Requests that the gateway's limit delayed.
     pub(crate) limited: usize,
-    /// From the planned time, before the first fault and in the whole run, in milliseconds.
+    /// Requests that were planned after [`WARM_UP_S`], and ended before the first fault.
+    pub(crate) calm: usize,
+    /// From the planned time, of those and of all, in milliseconds.
     pub(crate) calm_p50_ms: f64,
     pub(crate) calm_p99_ms: f64,
     pub(crate) p50_ms: f64,
@@ -165,7 +172,8 @@ pub(crate) fn rows(samples: &[Sample], calm_s: f64) -> Result<Vec<Row>> {
     }
     let row = |(function, samples): (&String, Vec<&Sample>)| {
         let all = histogram(samples.iter().map(|sample| sample.latency_ms()))?;
-        let calm = samples.iter().filter(|sample| sample.ended_s < calm_s);
+        let is_calm = |s: &&&Sample| s.due_s >= WARM_UP_S && s.ended_s < calm_s;
+        let calm = samples.iter().filter(is_calm);
         let calm = histogram(calm.map(|sample| sample.latency_ms()))?;
         let sent = samples.iter().map(|s| (s.ended_s - s.sent_s) * 1e3);
         let sent = histogram(sent)?;
@@ -180,7 +188,9 @@ pub(crate) fn rows(samples: &[Sample], calm_s: f64) -> Result<Vec<Row>> {
             repeated: repeated.sum(),
             first_failed: count(&|sample| sample.first_failed),
             failed: count(&|sample| !sample.end.is_answer()),
+            lost: count(&|sample| sample.end == End::Lost),
             limited: count(&|sample| sample.limited),
+            calm: usize::try_from(calm.len()).unwrap_or(usize::MAX),
             calm_p50_ms: ms(&calm, 0.5),
             calm_p99_ms: ms(&calm, 0.99),
             p50_ms: ms(&all, 0.5),
@@ -210,6 +220,9 @@ pub(crate) struct Effect {
     /// From the end of the fault until the last request that was not good, before [`CALM_S`] without any; none
     /// if the next fault came first.
     pub(crate) recovered_s: Option<f64>,
+    /// The longest latency of a request that was planned from the begin of the fault until the next one.
+    #[serde(default)]
+    pub(crate) longest_s: Option<f64>,
 }
 
 /// What a fault from `began_s` to `ended_s` did to each group; the next one begins, or the run ends, at `until_s`.
@@ -231,6 +244,11 @@ pub(crate) fn effects(
             due: during().count(),
             good: during().filter(|s| s.is_good(limit_ms)).count(),
             recovered_s: recovered(&of_group, ended_s, until_s, limit_ms),
+            longest_s: of_group
+                .iter()
+                .filter(|s| (began_s..until_s).contains(&s.due_s))
+                .map(|s| s.latency_ms() / 1e3)
+                .max_by(f64::total_cmp),
         }
     };
     GROUPS.map(effect).into()
@@ -287,15 +305,22 @@ mod tests {
 
     #[test]
     fn a_row_counts_from_the_planned_time() {
-        let mut late = sample("get-cart", 1.0, 3.0, End::Good);
-        (late.sent_s, late.attempts, late.first_failed) = (3.9, 4, true);
-        let samples = [sample("get-cart", 0.0, 0.01, End::Good), late];
-        let rows = rows(&samples, 0.5).unwrap();
+        let mut late = sample("get-cart", 21.0, 3.0, End::Good);
+        (late.sent_s, late.attempts, late.first_failed) = (23.9, 4, true);
+        let samples = [
+            // It had to start the function.
+            sample("get-cart", 9.0, 0.02, End::Good),
+            sample("get-cart", 10.0, 0.01, End::Good),
+            late,
+            sample("get-cart", 30.0, 1.0, End::Lost),
+        ];
+        let rows = rows(&samples, 20.5).unwrap();
         let row = &rows[0];
-        assert_eq!((row.requests, row.repeated, row.first_failed), (2, 3, 1));
+        assert_eq!((row.requests, row.repeated, row.first_failed), (4, 3, 1));
+        assert_eq!((row.calm, row.failed, row.lost), (1, 1, 1));
         assert!((row.calm_p99_ms - 10.0).abs() < 0.1, "{row:?}");
         assert!((row.p99_ms - 3_000.0).abs() < 5.0, "{row:?}");
-        assert!((row.sent_p99_ms - 100.0).abs() < 1.0, "{row:?}");
+        assert!((row.sent_p99_ms - 1_000.0).abs() < 5.0, "{row:?}");
     }
 
     #[test]
@@ -314,6 +339,7 @@ mod tests {
         }
         let found = effect(&samples, 20.0);
         assert_eq!((found.due, found.good), (20, 0));
+        assert!((found.longest_s.unwrap() - 1.51).abs() < 1e-9, "{found:?}");
         assert!((found.recovered_s.unwrap() - 1.2).abs() < 1e-9, "{found:?}");
         assert_eq!(effect(&samples, 11.0).recovered_s, None);
         samples[82].end = End::Lost;

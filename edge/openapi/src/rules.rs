@@ -18,7 +18,7 @@ pub(crate) struct Rules {
     gte: Option<f64>,
     lte: Option<f64>,
     max_decimals: Option<u32>,
-    secret: bool,
+    pub(crate) secret: bool,
     pub(crate) max_items: Option<u32>,
     present: bool,
     pub(crate) present_unless: String,

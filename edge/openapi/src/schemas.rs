@@ -143,7 +143,12 @@ impl Schemas {
             return Ok(None);
         }
         let rules = self.rules.of(field)?;
-        let schema = rules.schema(&field.kind(), field.full_name())?;
+        let mut schema = rules.schema(&field.kind(), field.full_name())?;
+        if rules.secret {
+            // A parameter is never in an answer, and what a person types into a search is shown to them.
+            schema.remove("writeOnly");
+            schema.remove("format");
+        }
         Ok(Some(schema.into()))
     }
 

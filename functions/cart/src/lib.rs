@@ -11,12 +11,14 @@ mod offer;
 mod add_to_cart;
 mod clear_cart;
 mod get_cart;
+mod record_void_in_cart;
 mod remove_from_cart;
 mod update_cart_item;
 
 pub use add_to_cart::AddToCart;
 pub use clear_cart::ClearCart;
 pub use get_cart::GetCart;
+pub use record_void_in_cart::RecordVoidInCart;
 pub use remove_from_cart::RemoveFromCart;
 pub use update_cart_item::UpdateCartItem;
 
@@ -28,6 +30,7 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<UpdateCartItem>(),
     zerocart_runtime::Entry::of::<RemoveFromCart>(),
     zerocart_runtime::Entry::of::<ClearCart>(),
+    zerocart_runtime::Entry::of::<RecordVoidInCart>(),
 ];
 
 /// The jobs of this domain.

@@ -22,7 +22,7 @@ use crate::{
     order::Order,
     saga::{Event, Saga},
     services::{Report, Services},
-    store::{Record, Store},
+    store::{Record, Recorded, Store},
 };
 
 /// How long a driver may be silent before it is taken for dead.
@@ -77,6 +77,7 @@ impl Driver {
             store: Store {
                 database: database?,
                 lease: lease?,
+                driver: caller.name,
             },
             lasting: setup.lasting(),
             pause: pause?,
@@ -85,7 +86,7 @@ impl Driver {
 
     /// Drives `order`, whose lease is held, to its end, though nobody may wait for that any more.
     /// `first` is what happened before.
-    pub(crate) fn spawn(&self, cx: &Call, order: Order, first: Option<Event>) -> Driving {
+    pub(crate) fn spawn(&self, cx: &Call, order: Order, first: Option<Report>) -> Driving {
         let (driver, cx) = (self.clone(), cx.detached(Instant::now() + ALL));
         let span = tracing::error_span!("drive", order_id = %order.id);
         let drive = async move {
@@ -126,7 +127,7 @@ impl Driver {
         let taken = self.store.take(cx, id).await?;
         Ok(taken.map(|order| {
             tracing::info!(order_id = %order.id, step = %order.saga.step, wanted, "order taken over");
-            self.spawn(cx, order, Some(Event::TakenOver { wanted }))
+            self.spawn(cx, order, Some(Report::taken_over(wanted)))
         }))
     }
 
@@ -134,14 +135,10 @@ impl Driver {
         &self,
         cx: &Call,
         mut order: Order,
-        first: Option<Event>,
+        first: Option<Report>,
     ) -> Result<Driven, Error> {
         let forward_until = Instant::now() + FORWARD;
-        let mut report = first.map(|event| Report {
-            event,
-            reason: reason_of(event).to_owned(),
-            payment_id: None,
-        });
+        let mut report = first;
         loop {
             if let Some(report) = report.take()
                 && !self.record(cx, &mut order, report).await?
@@ -169,7 +166,9 @@ impl Driver {
             };
             if done.event == Event::Unavailable && order.saga.must_go_on() {
                 tracing::warn!(step = %order.saga.step, reason = done.reason, "order put off");
-                self.store.park(cx, &order, self.pause).await?;
+                self.store
+                    .park(cx, &order, self.pause, &done.reason)
+                    .await?;
                 return Ok(Driven::Here(Box::new(order)));
             }
             report = Some(done);
@@ -189,7 +188,7 @@ impl Driver {
             }
             // The reason is that of what began the undoing.
             let reason = if order.saga.cause.is_none() && saga.cause.is_some() {
-                report.reason
+                report.reason.clone()
             } else {
                 order.reason.clone()
             };
@@ -198,24 +197,25 @@ impl Driver {
                 reason: &reason,
                 payment_id: report.payment_id,
                 outcome: outcome(report.event),
+                // A step that was taken over says so by its outcome.
+                step_reason: match report.event {
+                    Event::TakenOver { .. } => "",
+                    _ => &report.reason,
+                },
             };
-            let Some(cancel_asked) = self.persist(cx, order, &record).await? else {
+            let recorded = self.persist(cx, order, &record).await?;
+            let Recorded::Done { cancel_by } = recorded else {
                 return Ok(false);
             };
-            let cancels =
-                cancel_asked && saga.cause.is_none() && saga.next(Event::CancelAsked).is_ok();
-            if !cancels {
+            let can_cancel = saga.cause.is_none() && saga.next(Event::CancelAsked).is_ok();
+            let Some(by) = cancel_by.filter(|_| can_cancel) else {
                 return Ok(true);
-            }
+            };
             // The provider was not asked for a charge yet, so there is none to be undone.
             if !before.is_recorded() {
                 order.saga = before;
             }
-            report = Report {
-                event: Event::CancelAsked,
-                reason: reason_of(Event::CancelAsked).to_owned(),
-                payment_id: None,
-            };
+            report = Report::cancelled(by);
         }
     }
 
@@ -226,7 +226,7 @@ impl Driver {
         cx: &Call,
         order: &mut Order,
         record: &Record<'_>,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Recorded, Error> {
         let mut pauses = Backoff::new(
             Duration::from_millis(50),
             Duration::from_secs(1),
@@ -288,14 +288,6 @@ fn end(mut span: Span, done: Option<&Report>) {
 
 fn next(order: &Order, event: Event) -> Result<Saga, Error> {
     order.saga.next(event).map_err(Error::internal)
-}
-
-fn reason_of(event: Event) -> &'static str {
-    match event {
-        Event::TakenOver { .. } => "the order was interrupted before it was paid",
-        Event::CancelAsked => "cancelled by the shop",
-        _ => "",
-    }
 }
 
 /// The outcome of a step in the log of steps.

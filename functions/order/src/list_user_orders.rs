@@ -1,11 +1,9 @@
-use std::collections::HashMap;
-
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
-use zerocart_postgres::{Database, Options, Row, Session};
+use zerocart_postgres::{Database, Options, Session};
 use zerocart_proto::{order::ListOrdersResponse, rpc};
 
-use crate::order::{Line, Order, line_columns, order_columns};
+use crate::order::{LINES_OF_PAGE, Order, order_columns, orders};
 
 /// The length of a page when the caller asks for none.
 const DEFAULT_LIMIT: i64 = 20;
@@ -45,12 +43,6 @@ const AFTER: &str = page!(
 const EMPTY: &str =
     "SELECT count(*), coalesce(bool_or(id = $2), false) FROM orders WHERE user_id = $1";
 
-const LINES: &str = concat!(
-    "SELECT ",
-    line_columns!(),
-    " FROM order_items WHERE order_id = ANY($1) ORDER BY order_id, line"
-);
-
 /// `list-user-orders`: a page of a user's orders, newest first.
 #[derive(Debug)]
 pub struct ListUserOrders {
@@ -62,7 +54,7 @@ impl Function for ListUserOrders {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         Ok(Self {
-            database: Database::from_setup(setup, Options::preparing(&[NEWEST, LINES]))?,
+            database: Database::from_setup(setup, Options::preparing(&[NEWEST, LINES_OF_PAGE]))?,
         })
     }
 
@@ -125,19 +117,4 @@ async fn total(session: &Session, user_id: Uuid, after: Option<Uuid>) -> Result<
         return Err(not_ours());
     }
     Ok(row.get(0))
-}
-
-/// The orders of a page, with their lines.
-async fn orders(session: &Session, page: &[Row]) -> Result<Vec<Order>, Error> {
-    let mut orders: Vec<_> = page.iter().map(Order::of_row).collect();
-    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
-    let mut lines = HashMap::<Uuid, Vec<Line>>::new();
-    for row in session.query(LINES, &[&ids]).await? {
-        let line = Line::of_row(&row);
-        lines.entry(row.get(4)).or_default().push(line);
-    }
-    for order in &mut orders {
-        order.lines = lines.remove(&order.id).unwrap_or_default();
-    }
-    Ok(orders)
 }

@@ -1,8 +1,10 @@
 //! An order as its row, and as its message.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
-use zerocart_core::trace::TraceContext;
-use zerocart_postgres::Row;
+use zerocart_core::{Error, trace::TraceContext};
+use zerocart_postgres::{Row, Session};
 use zerocart_proto::{
     money::Cents,
     order::{Order as Message, OrderItem},
@@ -28,6 +30,10 @@ pub(crate) struct Order {
     pub(crate) fence: i64,
     /// Nobody drives it, though it has not ended.
     pub(crate) lapsed: bool,
+    /// How often drivers have put it off since the last step that was done.
+    pub(crate) tries: i32,
+    /// Until then its driver has it, or the next try waits.
+    pub(crate) lease_until: String,
     /// The span of the driver before this one, for one that took over.
     pub(crate) driven_by: Option<TraceContext>,
     /// In the order of product ids.
@@ -54,7 +60,8 @@ macro_rules! order_columns {
             zerocart_postgres::rfc3339!("updated_at"),
             ", ",
             zerocart_postgres::rfc3339!("paid_at"),
-            ", steps, fence, step <> 'ended' AND lease_until <= clock_timestamp()"
+            ", steps, fence, step <> 'ended' AND lease_until <= clock_timestamp(), tries, ",
+            zerocart_postgres::rfc3339!("lease_until")
         )
     };
 }
@@ -67,6 +74,13 @@ macro_rules! line_columns {
     };
 }
 pub(crate) use line_columns;
+
+/// The lines of a page of orders.
+pub(crate) const LINES_OF_PAGE: &str = concat!(
+    "SELECT ",
+    line_columns!(),
+    " FROM order_items WHERE order_id = ANY($1) ORDER BY order_id, line"
+);
 
 impl Order {
     /// A row of [`order_columns`], without its lines.
@@ -105,9 +119,16 @@ impl Order {
             steps: row.get(13),
             fence: row.get(14),
             lapsed: row.get(15),
+            tries: row.get(16),
+            lease_until: row.get(17),
             driven_by: None,
             lines: Vec::new(),
         }
+    }
+
+    /// It has not ended, and nobody drives it or a driver has put it off. list-orders has the same rule in SQL.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.lapsed || (self.saga.step != Step::Ended && self.tries > 0)
     }
 
     /// As clients see it now.
@@ -157,6 +178,21 @@ impl Line {
             total_price: self.total().unwrap_or_default().to_wire(),
         }
     }
+}
+
+/// The orders of a page, with their lines.
+pub(crate) async fn orders(session: &Session, page: &[Row]) -> Result<Vec<Order>, Error> {
+    let mut orders: Vec<_> = page.iter().map(Order::of_row).collect();
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    let mut lines = HashMap::<Uuid, Vec<Line>>::new();
+    for row in session.query(LINES_OF_PAGE, &[&ids]).await? {
+        let line = Line::of_row(&row);
+        lines.entry(row.get(4)).or_default().push(line);
+    }
+    for order in &mut orders {
+        order.lines = lines.remove(&order.id).unwrap_or_default();
+    }
+    Ok(orders)
 }
 
 impl Step {

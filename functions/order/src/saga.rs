@@ -134,7 +134,7 @@ pub enum Cause {
     Unavailable,
     /// Its driver died before the charge, and nobody waits for the order any more.
     Interrupted,
-    /// An admin called it off.
+    /// Its customer or an admin called it off.
     Cancelled,
 }
 
@@ -221,7 +221,7 @@ pub enum Event {
     Refused,
     /// The step cannot be done now; whether it was is not known, unless it was not even begun.
     Unavailable,
-    /// An admin calls the order off.
+    /// Its customer or an admin calls the order off.
     CancelAsked,
     /// Another driver took over.
     TakenOver {
@@ -357,7 +357,7 @@ impl Saga {
         }
     }
 
-    /// Whether an admin may set the order's status to `status`, in every state of its driver.
+    /// Whether somebody may bring the order to `status`, in every state of its driver.
     pub fn may_become(self, status: Status) -> bool {
         let event = match status {
             Status::Cancelled => Event::CancelAsked,

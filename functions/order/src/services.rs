@@ -18,6 +18,7 @@ use zerocart_proto::{
 use zerocart_resilience::breaker;
 
 use crate::{
+    cancel::By,
     driver::FORWARD,
     order::Order,
     saga::{Action, Event},
@@ -61,6 +62,24 @@ impl Report {
         reason: String::new(),
         payment_id: None,
     };
+
+    /// Somebody calls the order off.
+    pub(crate) fn cancelled(by: By) -> Self {
+        Self {
+            event: Event::CancelAsked,
+            reason: by.reason().to_owned(),
+            payment_id: None,
+        }
+    }
+
+    /// Another driver takes over. The reason is that of an order that is then undone.
+    pub(crate) fn taken_over(wanted: bool) -> Self {
+        Self {
+            event: Event::TakenOver { wanted },
+            reason: "the order was interrupted before it was paid".to_owned(),
+            payment_id: None,
+        }
+    }
 
     pub(crate) fn refused(reason: impl Into<String>) -> Self {
         Self {

@@ -15,6 +15,7 @@ use zerocart_postgres::{
 use zerocart_proto::{money::Cents, order::OrderResponse};
 
 use crate::{
+    cancel::By,
     cart_is_taken,
     order::{Line, Order, line_columns, order_columns},
     saga::{Saga, Status},
@@ -26,6 +27,8 @@ pub(crate) struct Store {
     pub(crate) database: Database,
     /// How long a driver may be silent before another takes over.
     pub(crate) lease: Duration,
+    /// The function or job that drives orders here.
+    pub(crate) driver: &'static str,
 }
 
 const LOAD: &str = concat!("SELECT ", order_columns!(), " FROM orders WHERE id = $1");
@@ -61,8 +64,8 @@ pub(crate) const PLACE: &str = concat!(
         FROM placed, unnest($11::uuid[], $12::text[], $13::bigint[], $14::integer[]) \
              WITH ORDINALITY AS line (product_id, name, cents, quantity, n) \
     ), begun AS ( \
-        INSERT INTO order_steps (order_id, number, step, fence, traceparent) \
-        SELECT id, 1, $15, 1, $16 FROM placed \
+        INSERT INTO order_steps (order_id, number, step, fence, traceparent, driver) \
+        SELECT id, 1, $15, 1, $16, $17 FROM placed \
     ) \
     SELECT ",
     rfc3339!("created_at"),
@@ -71,11 +74,11 @@ pub(crate) const PLACE: &str = concat!(
     " FROM placed"
 );
 
-/// One more column: the span under which the last step was begun.
+/// One more column: the span under which a driver began the last step. No driver ships or delivers.
 macro_rules! driven_by {
     () => {
         ", (SELECT traceparent FROM order_steps WHERE order_id = orders.id \
-            ORDER BY number DESC LIMIT 1)"
+            AND step NOT IN ('shipped', 'delivered') ORDER BY number DESC LIMIT 1)"
     };
 }
 
@@ -101,8 +104,8 @@ const RENEW: &str = "\
 
 /// One statement: the state, the end of the step that led here, the beginning of the next.
 /// Repeated after an unknown outcome it changes nothing more. `now()` is that of the statement, so
-/// that an order that becomes PAID is changed and paid at one time. Taking over is no progress: it
-/// leaves the number of tries as it is.
+/// that an order that becomes PAID is changed and paid at one time, and the step ends then. Taking over is no
+/// progress: it leaves the number of tries as it is.
 const RECORD: &str = concat!(
     "WITH moved AS ( \
         UPDATE orders SET status = $3, step = $4, place = $5, asked = $6, cause = $7, \
@@ -112,52 +115,68 @@ const RECORD: &str = concat!(
             paid_at = CASE WHEN $3 = 'PAID' THEN coalesce(paid_at, now()) ELSE paid_at END, \
             lease_until = clock_timestamp() + $11::bigint * interval '1 ms' \
         WHERE id = $1 AND fence = $2 \
-        RETURNING cancel_asked, updated_at, paid_at \
+        RETURNING cancel_asked, cancel_by_customer, updated_at, paid_at \
     ), done AS ( \
-        UPDATE order_steps SET ended_at = clock_timestamp(), outcome = $12 \
+        UPDATE order_steps SET ended_at = now(), outcome = $12, reason = nullif($15, '') \
         WHERE order_id = $1 AND number < $10 AND ended_at IS NULL AND EXISTS (SELECT FROM moved) \
     ), begun AS ( \
-        INSERT INTO order_steps (order_id, number, step, fence, traceparent) \
-        SELECT $1, $10, $13, $2, $14 FROM moved WHERE $4 <> 'ended' \
+        INSERT INTO order_steps (order_id, number, step, fence, began_at, traceparent, driver) \
+        SELECT $1, $10, $13, $2, now(), $14, $16 FROM moved WHERE $4 <> 'ended' \
         ON CONFLICT DO NOTHING \
     ) \
-    SELECT cancel_asked, ",
+    SELECT CASE WHEN cancel_asked THEN cancel_by_customer END, ",
     rfc3339!("updated_at"),
     ", ",
     rfc3339!("paid_at"),
     " FROM moved"
 );
 
-/// The next try comes later each time: 1 s, 2 s, 4 s, … at most 5 minutes.
+/// The next try comes later each time: 1 s, 2 s, 4 s, … at most 5 minutes. The next driver begins the step again.
 const PARK: &str = "\
-    UPDATE orders SET tries = tries + 1, \
-        lease_until = clock_timestamp() + least($3::bigint * (1 << least(tries, 16)), 300000) \
-                      * interval '1 ms' \
-    WHERE id = $1 AND fence = $2";
+    WITH parked AS ( \
+        UPDATE orders SET tries = tries + 1, \
+            lease_until = clock_timestamp() + least($3::bigint * (1 << least(tries, 16)), 300000) \
+                          * interval '1 ms' \
+        WHERE id = $1 AND fence = $2 RETURNING id \
+    ) \
+    UPDATE order_steps SET ended_at = now(), outcome = 'put off', reason = $4 \
+    FROM parked WHERE order_id = parked.id AND ended_at IS NULL";
 
+/// Who asks first is the reason.
 const ASK_CANCEL: &str = "\
-    UPDATE orders SET cancel_asked = true WHERE id = $1 AND step <> 'ended'";
+    UPDATE orders SET cancel_asked = true, \
+        cancel_by_customer = CASE WHEN cancel_asked THEN cancel_by_customer ELSE $2 END \
+    WHERE id = $1 AND step <> 'ended'";
 
 /// A driver that clears the cart loses its lease, so that it cannot bring the old status back;
-/// another takes up what is left.
+/// another takes up what is left. The timeline has a step of the new status.
 const MOVE: &str = "\
-    UPDATE orders SET status = $3, updated_at = clock_timestamp(), fence = fence + 1, \
-        lease_until = least(lease_until, clock_timestamp()) \
-    WHERE id = $1 AND status = $2 AND step IN ('clearing', 'ended')";
+    WITH moved AS ( \
+        UPDATE orders SET status = $3, updated_at = statement_timestamp(), fence = fence + 1, \
+            steps = steps + 1, lease_until = least(lease_until, clock_timestamp()) \
+        WHERE id = $1 AND status = $2 AND step IN ('clearing', 'ended') \
+        RETURNING steps, fence \
+    ) \
+    INSERT INTO order_steps \
+        (order_id, number, step, fence, began_at, ended_at, outcome, traceparent, driver) \
+    SELECT $1, steps, lower($3), fence, statement_timestamp(), statement_timestamp(), 'done', $4, $5 \
+    FROM moved";
 
 const DUE: &str = "\
     SELECT id FROM orders WHERE step <> 'ended' AND lease_until <= clock_timestamp() \
     ORDER BY lease_until LIMIT $1";
 
 /// How many orders have not ended, and the longest time in seconds that one of them has been in its step. A
-/// driver that takes an order over records the step once more; its time is that of the first.
+/// driver that takes an order over records the step once more; its time is that of the first. A step is called as
+/// in `orders`, or by that word and more: `clearing the cart`.
 const UNFINISHED: &str = "\
     SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(since))::bigint, 0) \
     FROM orders, LATERAL ( \
         SELECT min(began_at) AS since FROM order_steps \
         WHERE order_id = orders.id AND number > coalesce( \
             (SELECT max(number) FROM order_steps \
-             WHERE order_id = orders.id AND step <> orders.step), 0) \
+             WHERE order_id = orders.id AND split_part(step, ' ', 1) <> orders.step \
+               AND step NOT IN ('shipped', 'delivered')), 0) \
     ) AS present \
     WHERE step <> 'ended'";
 
@@ -198,6 +217,8 @@ impl NewOrder {
             steps: 1,
             fence: 1,
             lapsed: false,
+            tries: 0,
+            lease_until: String::new(),
             driven_by: None,
             lines: self.lines,
         }
@@ -230,8 +251,19 @@ pub(crate) struct Record<'a> {
     pub(crate) saga: Saga,
     pub(crate) reason: &'a str,
     pub(crate) payment_id: Option<Uuid>,
-    /// How the last step ended, for the log.
+    /// How the last step ended.
     pub(crate) outcome: &'static str,
+    /// Why it was not done; empty when it was.
+    pub(crate) step_reason: &'a str,
+}
+
+/// What came of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// It is recorded. Somebody may want to call the order off.
+    Done { cancel_by: Option<By> },
+    /// Another driver has the order.
+    Lost,
 }
 
 impl Store {
@@ -290,6 +322,7 @@ impl Store {
                     &quantities,
                     &Saga::PLACED.step.to_string(),
                     &cx.trace.to_string(),
+                    &self.driver,
                 ],
                 &Placed(order.id),
                 |placed| {
@@ -342,14 +375,13 @@ impl Store {
         Ok(renewed == 1)
     }
 
-    /// Records a new state, and brings `order` up to date. Gives whether it is to be called off, or
-    /// nothing when somebody else drives it.
+    /// Records a new state, and brings `order` up to date.
     pub(crate) async fn record(
         &self,
         cx: &Call,
         order: &mut Order,
         record: &Record<'_>,
-    ) -> Result<Option<bool>, Error> {
+    ) -> Result<Recorded, Error> {
         let (step, place, asked) = record.saga.step.to_columns(order.lines.len());
         let steps = order.steps + 1;
         let session = self.database.session(cx).await?;
@@ -371,37 +403,45 @@ impl Store {
                     &record.outcome,
                     &record.saga.step.to_string(),
                     &cx.trace.to_string(),
+                    &record.step_reason,
+                    &self.driver,
                 ],
             )
             .await?;
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row else {
+            return Ok(Recorded::Lost);
+        };
         order.saga = record.saga;
         order.steps = steps;
         record.reason.clone_into(&mut order.reason);
         order.payment_id = record.payment_id.or(order.payment_id);
         order.updated_at = row.get(1);
         order.paid_at = row.get(2);
-        Ok(Some(row.get(0)))
+        let by_customer: Option<bool> = row.get(0);
+        Ok(Recorded::Done {
+            cancel_by: by_customer.map(By::of_column),
+        })
     }
 
-    /// Leaves the order to a later driver, after at least `pause`.
+    /// Leaves the order to a later driver, after at least `pause`; `reason` is why.
     pub(crate) async fn park(
         &self,
         cx: &Call,
         order: &Order,
         pause: Duration,
+        reason: &str,
     ) -> Result<(), Error> {
         let session = self.database.session(cx).await?;
         session
-            .execute(PARK, &[&order.id, &order.fence, &millis(pause)])
+            .execute(PARK, &[&order.id, &order.fence, &millis(pause), &reason])
             .await?;
         Ok(())
     }
 
     /// Asks the driver of an order that has not ended to call it off.
-    pub(crate) async fn ask_cancel(&self, cx: &Call, id: Uuid) -> Result<(), Error> {
+    pub(crate) async fn ask_cancel(&self, cx: &Call, id: Uuid, by: By) -> Result<(), Error> {
         let session = self.database.session(cx).await?;
-        session.execute(ASK_CANCEL, &[&id]).await?;
+        session.execute(ASK_CANCEL, &[&id, &by.to_column()]).await?;
         Ok(())
     }
 
@@ -434,16 +474,18 @@ pub(crate) async fn load(session: &Session, id: Uuid) -> Result<Option<Order>, E
     }))
 }
 
-/// Moves an order whose saga has nothing to do with it: PAID → SHIPPED → DELIVERED.
+/// Moves an order whose saga has nothing to do with it: PAID → SHIPPED → DELIVERED; `by` is the function that does.
 /// Whether it was in the status `from`.
 pub(crate) async fn move_on(
     session: &Session,
+    cx: &Call,
     id: Uuid,
-    from: Status,
-    to: Status,
+    (from, to): (Status, Status),
+    by: &str,
 ) -> Result<bool, Error> {
+    let trace = cx.trace.to_string();
     let moved = session
-        .execute(MOVE, &[&id, &from.name(), &to.name()])
+        .execute(MOVE, &[&id, &from.name(), &to.name(), &trace, &by])
         .await?;
     Ok(moved == 1)
 }

@@ -21,11 +21,13 @@ mod simulator;
 // generated: functions (cargo zerocart generate)
 mod get_payment_status;
 mod process_payment;
+mod record_void_in_payment;
 mod set_failure_rate;
 mod settle_payments;
 
 pub use get_payment_status::GetPaymentStatus;
 pub use process_payment::ProcessPayment;
+pub use record_void_in_payment::RecordVoidInPayment;
 pub use set_failure_rate::SetFailureRate;
 pub use settle_payments::SettlePayments;
 
@@ -35,6 +37,7 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<ProcessPayment>(),
     zerocart_runtime::Entry::of::<GetPaymentStatus>(),
     zerocart_runtime::Entry::of::<SetFailureRate>(),
+    zerocart_runtime::Entry::of::<RecordVoidInPayment>(),
 ];
 
 /// The jobs of this domain.

@@ -6,12 +6,15 @@
 mod lines;
 mod page;
 mod reservation;
+mod search;
+mod sorted;
 
 // generated: functions (cargo zerocart generate)
 mod archive_product;
 mod create_product;
 mod get_product;
 mod list_products;
+mod record_void_in_product;
 mod update_inventory;
 mod update_product;
 
@@ -19,6 +22,7 @@ pub use archive_product::ArchiveProduct;
 pub use create_product::CreateProduct;
 pub use get_product::GetProduct;
 pub use list_products::ListProducts;
+pub use record_void_in_product::RecordVoidInProduct;
 pub use update_inventory::UpdateInventory;
 pub use update_product::UpdateProduct;
 
@@ -31,6 +35,7 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<UpdateProduct>(),
     zerocart_runtime::Entry::of::<ArchiveProduct>(),
     zerocart_runtime::Entry::of::<UpdateInventory>(),
+    zerocart_runtime::Entry::of::<RecordVoidInProduct>(),
 ];
 
 /// The jobs of this domain.

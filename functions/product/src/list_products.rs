@@ -1,11 +1,16 @@
 use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
 use zerocart_postgres::{Database, Row, Session};
 use zerocart_proto::{
-    product::{ListProductsRequest, ListProductsResponse},
+    product::{ListProductsRequest, ListProductsResponse, ProductSort},
     rpc,
 };
 
-use crate::{database, page::Place, product, product_columns};
+use crate::{
+    database,
+    page::{Key, Known, List, Place},
+    product, product_columns,
+    search::{Cursor, Found},
+};
 
 /// The length of a page when the caller asks for none.
 const DEFAULT_LIMIT: i64 = 20;
@@ -17,6 +22,7 @@ macro_rules! total {
         "(SELECT coalesce(sum(products), 0)::bigint FROM product_counts)"
     };
 }
+pub(crate) use total;
 
 /// The rows of a page, in their order.
 macro_rules! newest {
@@ -54,9 +60,6 @@ macro_rules! page {
 /// From the newest on.
 pub(crate) const NEWEST: &str = page!(newest!("", 101));
 
-/// From a position on.
-pub(crate) const AFTER: &str = page!(newest!("AND (created_at, id) < ($2, $3)", 101));
-
 /// From a number of products on. The index alone passes over them, and only the page is read.
 pub(crate) const OFFSET: &str = page!(
     "(SELECT created_at, id FROM products WHERE archived_at IS NULL \
@@ -67,7 +70,7 @@ pub(crate) const OFFSET: &str = page!(
 /// For a page without rows.
 const TOTAL: &str = concat!("SELECT ", total!());
 
-/// `list-products`: a page of the catalogue, newest first.
+/// `list-products`: a page of the catalogue, or of what is searched in it.
 #[derive(Debug)]
 pub struct ListProducts {
     database: Database,
@@ -87,50 +90,95 @@ impl Function for ListProducts {
             0 => DEFAULT_LIMIT,
             limit => i64::from(limit),
         };
-        let after = last_before(&request)?;
+        let list = List::new(request.sort(), &request.search);
+        let place = last_before(&request, list)?;
         let session = self.database.session(cx).await?;
         // One more than the page, to know whether there is another.
-        let rows = rows(&session, limit + 1, request.offset.into(), after).await?;
-        let total: i64 = match rows.first() {
-            Some(row) => row.get(8),
-            None => session.query_one(TOTAL, &[]).await?.get(0),
-        };
-        let page = &rows[..rows.len().min(limit as usize)];
-        let next_page_token = match page.last() {
-            Some(last) if rows.len() > page.len() => Place {
-                created_at: last.get(7),
-                id: last.get(0),
+        let wanted = limit + 1;
+        let found = match list.search {
+            "" => all(&session, list, place, request.offset.into(), wanted).await?,
+            _ => {
+                Cursor::after(&session, list, place)
+                    .await?
+                    .found(wanted)
+                    .await?
             }
-            .to_token(),
-            _ => String::new(),
         };
+        let Found {
+            mut rows,
+            total,
+            known,
+        } = found;
+        let more = rows.len() as i64 == wanted;
+        rows.truncate(limit as usize);
+        let next = rows.last().filter(|_| more).map(|last| Place {
+            key: key(list.sort, last),
+            id: last.get(0),
+            known,
+        });
         Ok(ListProductsResponse {
-            products: page.iter().map(product).collect(),
+            products: rows.iter().map(product).collect(),
             total: total.try_into().unwrap_or(i32::MAX),
-            next_page_token,
+            next_page_token: next.map(|next| next.to_token(list)).unwrap_or_default(),
+            total_is_lower_bound: known.uncounted,
         })
     }
 }
 
-/// The last product of the page before; none for the first page, and with an offset.
-fn last_before(request: &ListProductsRequest) -> Result<Option<Place>, Error> {
+/// Where the page begins: after the last product of the page before; none for the first page, and with an offset.
+///
+/// # Errors
+///
+/// INVALID_ARGUMENT for a token of another list, an offset where there can be none, and a search without words.
+fn last_before(request: &ListProductsRequest, list: List<'_>) -> Result<Option<Place>, Error> {
+    if !list.search.is_empty() && !list.search.contains(char::is_alphanumeric) {
+        return Err(Error::field("search", "must have a letter or a digit"));
+    }
+    if request.offset != 0 && !list.is_plain() {
+        let says = "cannot be given with search or sort; use page_token instead";
+        return Err(Error::field("offset", says));
+    }
     match request.page_token.as_str() {
         "" => Ok(None),
         _ if request.offset != 0 => Err(Error::field("offset", "cannot be given with page_token")),
-        token => Place::from_token(token).map(Some),
+        token => Place::from_token(token, list).map(Some),
     }
 }
 
-async fn rows(
+/// Products of a list without search.
+async fn all(
     session: &Session,
-    limit: i64,
+    list: List<'_>,
+    place: Option<Place>,
     offset: i64,
-    after: Option<Place>,
-) -> Result<Vec<Row>, Error> {
-    let rows = match after {
-        Some(Place { created_at, id }) => session.query(AFTER, &[&limit, &created_at, &id]).await?,
-        None if offset > 0 => session.query(OFFSET, &[&limit, &offset]).await?,
-        None => session.query(NEWEST, &[&limit]).await?,
+    wanted: i64,
+) -> Result<Found, Error> {
+    let rows = match place {
+        None if offset > 0 => session.query(OFFSET, &[&wanted, &offset]).await?,
+        None if list.is_plain() => session.query(NEWEST, &[&wanted]).await?,
+        place => {
+            Cursor::after(session, list, place)
+                .await?
+                .all(wanted)
+                .await?
+        }
     };
-    Ok(rows)
+    let total = match rows.first() {
+        Some(row) => row.get(8),
+        None => session.query_one(TOTAL, &[]).await?.get(0),
+    };
+    Ok(Found {
+        rows,
+        total,
+        known: Known::default(),
+    })
+}
+
+/// The key of a product in an order.
+fn key(sort: ProductSort, row: &Row) -> Key {
+    match sort {
+        ProductSort::Unspecified | ProductSort::Newest => Key::CreatedAt(row.get(7)),
+        ProductSort::PriceAscending | ProductSort::PriceDescending => Key::Cents(row.get(3)),
+        ProductSort::Name => Key::Name,
+    }
 }

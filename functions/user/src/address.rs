@@ -46,13 +46,8 @@ fn key(email: &str) -> Result<String, &'static str> {
     if email.contains(is_invisible) {
         return Err("must not contain invisible characters");
     }
-    // Composed first: the profile refuses the parts of some characters, such as Hangul syllables.
-    let local: String = local.nfc().collect();
-    let local = UsernameCaseMapped::new()
-        .enforce(local)
-        .map_err(|_| "has characters before the @ that a name must not have (RFC 8265)")?
-        // One letter, of which the case of the next one decides.
-        .replace('ς', "σ");
+    let local = key_of_local(local)
+        .ok_or("has characters before the @ that a name must not have (RFC 8265)")?;
     if !is_dot_atom(&local) {
         return Err(NO_ADDRESS);
     }
@@ -65,6 +60,34 @@ fn key(email: &str) -> Result<String, &'static str> {
         )
         .map_err(|_| "has a domain that is no domain name (UTS 46)")?;
     Ok(format!("{local}@{domain}"))
+}
+
+/// The part before the @ in the form of the key; none if it has characters that it must not have.
+fn key_of_local(local: &str) -> Option<String> {
+    // Composed first: the profile refuses the parts of some characters, such as Hangul syllables.
+    let local: String = local.nfc().collect();
+    let local = UsernameCaseMapped::new().enforce(local).ok()?;
+    // One letter, of which the case of the next one decides.
+    Some(local.replace('ς', "σ"))
+}
+
+/// The beginning of an address as the key of that address begins.
+///
+/// What follows may change the key of a name in a domain that is not ASCII, so such a name has to be complete.
+/// A text of which no address can begin stays what it is, in lower case.
+pub(crate) fn beginning(text: &str) -> String {
+    let of_local = |local: &str| key_of_local(local).unwrap_or_else(|| local.to_lowercase());
+    let Some((local, domain)) = text.split_once('@') else {
+        return of_local(text);
+    };
+    let key = Uts46::new().to_ascii(
+        domain.as_bytes(),
+        AsciiDenyList::STD3,
+        Hyphens::Allow,
+        DnsLength::Ignore,
+    );
+    let domain = key.map_or_else(|_| domain.to_lowercase(), |key| key.into_owned());
+    format!("{}@{domain}", of_local(local))
 }
 
 #[cfg(test)]
@@ -182,6 +205,32 @@ mod tests {
             ),
         ] {
             assert_eq!(Address::new(email).key, Err(why), "{email:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_address_begins_with_is_what_its_key_begins_with() {
+        for (text, beginning) in [
+            ("", ""),
+            ("A", "a"),
+            ("ＡＤ", "ad"),
+            ("ae\u{301}", "a\u{e9}"),
+            ("Νικος", "νικοσ"),
+            ("Ada@", "ada@"),
+            ("ada@Ex", "ada@ex"),
+            ("ada@ex-", "ada@ex-"),
+            ("ada@example.", "ada@example."),
+            ("ada@Bücher", "ada@xn--bcher-kva"),
+            ("ada@bu\u{308}cher.ex", "ada@xn--bcher-kva.ex"),
+            ("ada@xn--b", "ada@xn--b"),
+            ("ada@ｅｘ", "ada@ex"),
+            // No address begins so.
+            ("A B%_\\", "a b%_\\"),
+            ("a@B_", "a@b_"),
+            ("@EX", "@ex"),
+            ("a@B@C", "a@b@c"),
+        ] {
+            assert_eq!(super::beginning(text), beginning, "{text:?}");
         }
     }
 

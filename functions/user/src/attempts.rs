@@ -33,7 +33,7 @@ macro_rules! account {
 /// $3 are free; the wait after them is 1 s, doubled by each further attempt up to 30 s. An hour after
 /// the last attempt all are forgotten. By the clock of the moment, not of the statement's begin:
 /// attempts at once wait for each other here.
-const BEGIN: &str = concat!(
+pub(crate) const BEGIN: &str = concat!(
     "WITH key AS (SELECT sha256(convert_to($1, 'UTF8')) AS email_sha256),
      attempt AS (
        INSERT INTO sign_in_attempts AS known
@@ -51,7 +51,7 @@ const BEGIN: &str = concat!(
      )
      SELECT ",
     user_columns!(),
-    ", password_hash, role, EXISTS (SELECT FROM attempt),
+    ", password_hash, role, token_generation, EXISTS (SELECT FROM attempt),
        (SELECT greatest(1, ceil(extract(epoch FROM next_at - clock_timestamp())))::integer
         FROM sign_in_attempts JOIN key USING (email_sha256)),
        EXISTS (SELECT FROM users WHERE address_key IS NULL AND NOT twin)
@@ -64,7 +64,7 @@ const BEGIN: &str = concat!(
 const READ: &str = concat!(
     "SELECT ",
     user_columns!(),
-    ", password_hash, role FROM ",
+    ", password_hash, role, token_generation FROM ",
     account!(),
     " AS account"
 );
@@ -76,7 +76,7 @@ const SWEEP: &str = "DELETE FROM sign_in_attempts WHERE email_sha256 IN (
        ORDER BY last_at LIMIT 3 FOR UPDATE SKIP LOCKED)";
 
 /// Forgets the attempts: one has succeeded.
-const FORGET: &str =
+pub(crate) const FORGET: &str =
     "DELETE FROM sign_in_attempts WHERE email_sha256 = sha256(convert_to($1, 'UTF8'))";
 
 /// Takes an attempt back whose password nobody looked at. The wait before it has passed anyway.
@@ -99,15 +99,18 @@ pub(crate) struct Account {
     pub(crate) user: User,
     pub(crate) password_hash: String,
     pub(crate) role: String,
+    /// The generation of the tokens that the user gets now.
+    pub(crate) token_generation: i32,
 }
 
 impl Account {
-    /// A row of `user_columns`, `password_hash` and `role`.
+    /// A row of `user_columns`, `password_hash`, `role` and `token_generation`.
     fn of_row(row: &Row) -> Self {
         Self {
             user: user(row),
-            password_hash: row.get(4),
-            role: row.get(5),
+            password_hash: row.get(5),
+            role: row.get(6),
+            token_generation: row.get(7),
         }
     }
 }
@@ -162,20 +165,20 @@ impl Attempts {
             .await?
             .query_one(BEGIN, &[&key, email_key, &self.free])
             .await?;
-        if !row.get::<_, bool>(6) {
+        if !row.get::<_, bool>(8) {
             // None: the attempt that blocks this one began meanwhile.
-            let wait_s = row.get::<_, Option<i32>>(7).unwrap_or(1);
+            let wait_s = row.get::<_, Option<i32>>(9).unwrap_or(1);
             let wait = Duration::from_secs(wait_s.unsigned_abs().into());
             let message = "too many attempts to sign in with this e-mail; try again later";
             return Err(Error::new(Kind::ResourceExhausted, message).with_retry_after(wait));
         }
-        let account = if row.get::<_, bool>(8) {
+        let account = if row.get::<_, bool>(10) {
             // Done for every e-mail, so the time says nothing about the account.
             accounts::adopt(database, cx).await?;
             let session = database.session(cx).await?;
             session.query_opt(READ, &[&key, email_key]).await?
         } else {
-            row.get::<_, Option<&str>>(4).is_some().then_some(row)
+            row.get::<_, Option<&str>>(5).is_some().then_some(row)
         };
         let account = account.as_ref().map(Account::of_row);
         Ok((Attempt { database, cx, key }, account))

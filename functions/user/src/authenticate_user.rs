@@ -1,6 +1,9 @@
-use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
+use zerocart_core::{Call, Error, Function, Invalid, Kind, Request, Setup};
 use zerocart_postgres::{Database, Options};
-use zerocart_proto::{rpc, user::AuthResponse};
+use zerocart_proto::{
+    rpc,
+    user::{AuthResponse, UserState},
+};
 
 use crate::{
     attempts::{self, Account, Attempts},
@@ -59,11 +62,28 @@ impl Function for AuthenticateUser {
 
 impl AuthenticateUser {
     /// The answer to the right password.
+    ///
+    /// # Errors
+    ///
+    /// PERMISSION_DENIED if the account is disabled.
     fn sign_in(&self, account: Account) -> Result<AuthResponse, Error> {
+        let Account {
+            user,
+            role,
+            token_generation,
+            ..
+        } = account;
+        // Only who knows the password is told.
+        if user.state() == UserState::Disabled {
+            return Err(Error::new(
+                Kind::PermissionDenied,
+                "this account is disabled; ask the operator of the shop",
+            ));
+        }
         Ok(AuthResponse {
             success: true,
-            token: self.tokens.issue(&account.user.id, &account.role)?,
-            user: Some(account.user),
+            token: self.tokens.issue(&user.id, &role, token_generation)?,
+            user: Some(user),
         })
     }
 }

@@ -14,10 +14,6 @@ use crate::{
     user, user_columns,
 };
 
-/// The fewest characters of a password in the form that is hashed. The rules of `proto/` say it of the
-/// form that was sent.
-const MIN_PASSWORD_LEN: usize = 8;
-
 const INSERT: &str = concat!(
     "INSERT INTO users (id, email, email_key, address_key, name, password_hash)
      VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
@@ -91,9 +87,7 @@ pub(crate) fn check(request: &CreateUserRequest) -> Result<(Address<'_>, String)
         wrong.add("email", why);
     }
     let password = password::prepare(&request.password);
-    if password.chars().count() < MIN_PASSWORD_LEN {
-        let says =
-            format!("must have at least {MIN_PASSWORD_LEN} characters once accents are composed");
+    if let Err(says) = password::check(&password) {
         wrong.add("password", says);
     }
     if wrong.is_empty() {

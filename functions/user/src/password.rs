@@ -28,6 +28,10 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGtub3dzIGl0$OgGxhc
 /// waited this long still has time for its own hash and its queries.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 
+/// The fewest characters of a password in the form that is hashed. The rules of `proto/` say it of the
+/// form that was sent.
+const MIN_PASSWORD_LEN: usize = 8;
+
 /// A password with its accents composed (Unicode NFC) and every space the one of ASCII: the mappings of
 /// OpaqueString (RFC 8265, section 4.2).
 ///
@@ -40,6 +44,16 @@ pub(crate) fn prepare(password: &str) -> String {
         .and_then(|mapped| profile.normalization_rule(mapped));
     // The mappings refuse nothing.
     prepared.map_or_else(|_| password.to_owned(), Cow::into_owned)
+}
+
+/// Whether a [prepared](prepare) password can be one; or what it must be.
+pub(crate) fn check(prepared: &str) -> Result<(), String> {
+    match prepared.chars().count() < MIN_PASSWORD_LEN {
+        true => Err(format!(
+            "must have at least {MIN_PASSWORD_LEN} characters once accents are composed"
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Hashes and checks passwords. Each hash takes 19 MiB, so their number at once bounds memory.
@@ -80,6 +94,26 @@ impl Passwords {
         self.off_loop(move || hasher.hash(&password)).await?
     }
 
+    /// The PHC string of `new`, which is [prepared](prepare), if `old` is the password of `phc`: both in one turn,
+    /// one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`hash`](Self::hash) and [`verify`](Self::verify).
+    pub(crate) async fn change(
+        &self,
+        old: String,
+        phc: String,
+        new: String,
+    ) -> Result<Option<String>, Error> {
+        let hasher = self.hasher.clone();
+        self.off_loop(move || match hasher.verify(&old, &phc)? {
+            true => hasher.hash(&new).map(Some),
+            false => Ok(None),
+        })
+        .await?
+    }
+
     /// Whether `password` is the one of `phc`: prepared, or else as it is. Without a `phc`, as for an
     /// unknown e-mail, it is not, after the same work: one hash, or two where it has two forms.
     ///
@@ -94,19 +128,8 @@ impl Passwords {
         let hasher = self.hasher.clone();
         self.off_loop(move || {
             let known = phc.is_some();
-            let phc = phc.as_deref().unwrap_or(NOBODY);
-            let hash =
-                PasswordHash::new(phc).map_err(|error| Error::internal(error.to_string()))?;
-            let prepared = prepare(&password);
-            let as_sent = Some(&password).filter(|password| **password != prepared);
-            for form in [&prepared].into_iter().chain(as_sent) {
-                match hasher.verify_password(form.as_bytes(), &hash) {
-                    Ok(()) => return Ok(known),
-                    Err(HashError::PasswordInvalid) => {}
-                    Err(error) => return Err(Error::internal(error.to_string())),
-                }
-            }
-            Ok(false)
+            let verified = hasher.verify(&password, phc.as_deref().unwrap_or(NOBODY))?;
+            Ok(verified && known)
         })
         .await?
     }
@@ -141,6 +164,21 @@ impl Hasher {
         self.hash_password(password.as_bytes())
             .map(|hash| hash.to_string())
             .map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// Whether `password` is the one of `phc`, in one of its forms.
+    fn verify(&self, password: &str, phc: &str) -> Result<bool, Error> {
+        let hash = PasswordHash::new(phc).map_err(|error| Error::internal(error.to_string()))?;
+        let prepared = prepare(password);
+        let as_sent = Some(password).filter(|password| **password != prepared);
+        for form in [prepared.as_str()].into_iter().chain(as_sent) {
+            match self.verify_password(form.as_bytes(), &hash) {
+                Ok(()) => return Ok(true),
+                Err(HashError::PasswordInvalid) => {}
+                Err(error) => return Err(Error::internal(error.to_string())),
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -85,6 +85,7 @@ mod tests {
             subject: ME.to_owned(),
             role,
             issuer,
+            generation: 0,
         }
     }
 

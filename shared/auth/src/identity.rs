@@ -61,6 +61,9 @@ pub struct Identity {
     pub role: Role,
     /// Who vouches for it.
     pub issuer: Issuer,
+    /// The generation of the user's tokens that this one belongs to. When the tokens of a user become
+    /// void, the next ones get a higher generation. 0 for a service, and for a token that names none.
+    pub generation: u32,
 }
 
 impl Identity {
@@ -113,6 +116,7 @@ mod tests {
             subject: "018f4e9a-7c1b-7def-8000-0123456789ab".to_owned(),
             role: Role::Customer,
             issuer: Issuer::User,
+            generation: 0,
         };
         assert!(identity.owns("018f4e9a-7c1b-7def-8000-0123456789ab"));
         assert!(identity.owns("018F4E9A-7C1B-7DEF-8000-0123456789AB"));

@@ -75,6 +75,9 @@ pub enum TokenError {
     /// `sub` is not one that the issuer may name: for a user, anything but a UUID.
     #[error("the token's subject is not valid")]
     Subject,
+    /// Its subject's tokens of this generation are void: they were taken back before they expired.
+    #[error("the token is void")]
+    Void,
     /// `role` is unknown, or not one that the issuer may give.
     #[error("the token's role is not one that its issuer may give")]
     Role,

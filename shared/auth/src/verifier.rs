@@ -64,7 +64,7 @@ struct TrustedKey {
     key: DecodingKey,
 }
 
-/// The claims of a token. All are required but `nbf`; one that comes twice is an error.
+/// The claims of a token. All are required but `nbf` and `gen`; one that comes twice is an error.
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
@@ -74,6 +74,9 @@ struct Claims {
     _iat: u64,
     exp: u64,
     nbf: Option<u64>,
+    /// Absent in the first generation.
+    #[serde(rename = "gen", default)]
+    generation: u32,
 }
 
 impl Verifier {
@@ -180,6 +183,7 @@ impl Verifier {
             subject: claims.sub,
             role,
             issuer,
+            generation: claims.generation,
         };
         if identity.subject.len() <= MAX_KNOWN_SUBJECT {
             let identity = identity.clone();

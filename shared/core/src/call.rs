@@ -207,6 +207,7 @@ mod tests {
                 issuer: zerocart_auth::Issuer::User,
                 subject: "ada".into(),
                 role: zerocart_auth::Role::Customer,
+                generation: 0,
             }),
             token: Some(Token::new("secret")),
             idempotency: Some(Idempotency::new(b"k", "ada", "rpc", "", b"").unwrap()),

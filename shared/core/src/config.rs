@@ -13,9 +13,13 @@ use std::{
     time::Duration,
 };
 
+use zerocart_proto::rpc::Info;
 use zerocart_telemetry::Recorder;
 
-use crate::{error::Error, lasting::Lasting, metrics::Metrics, readiness::Readiness, start::Start};
+use crate::{
+    error::Error, lasting::Lasting, metrics::Metrics, readiness::Readiness, start::Start,
+    voids::VoidList,
+};
 
 /// A snapshot of environment variables. `Debug` shows only their names. Clones share the values.
 #[derive(Clone, Default)]
@@ -111,6 +115,8 @@ pub struct Setup {
     metrics: Metrics,
     lasting: Lasting,
     start: Start,
+    rpc: Option<&'static Info>,
+    void_list: Option<Arc<dyn VoidList>>,
 }
 
 impl Setup {
@@ -132,7 +138,21 @@ impl Setup {
             readiness: Readiness::default(),
             metrics: Metrics::new(function),
             lasting: Lasting::default(),
+            rpc: None,
+            void_list: None,
         }
+    }
+
+    /// The same setup, for the function that serves this RPC.
+    #[must_use]
+    pub fn serving(mut self, rpc: &'static Info) -> Self {
+        self.rpc = Some(rpc);
+        self
+    }
+
+    /// The RPC that is served; `None` for a job.
+    pub fn rpc(&self) -> Option<&'static Info> {
+        self.rpc
     }
 
     /// Parses the variable `name`, which must be set.
@@ -244,6 +264,16 @@ impl Setup {
     /// the function share it.
     pub fn lasting(&self) -> Lasting {
         self.lasting.clone()
+    }
+
+    /// Registers what keeps the list of void tokens. There is one; a later one takes its place.
+    pub fn void_list(&mut self, list: impl VoidList + 'static) {
+        self.void_list = Some(Arc::new(list));
+    }
+
+    /// The list of void tokens that was registered.
+    pub fn registered_void_list(&self) -> Option<Arc<dyn VoidList>> {
+        self.void_list.clone()
     }
 
     /// The metrics of the function, to register further ones.

@@ -15,6 +15,7 @@ mod lasting;
 pub mod metrics;
 mod readiness;
 mod start;
+pub mod voids;
 pub use zerocart_telemetry as trace;
 
 pub use call::{Call, Idempotency};

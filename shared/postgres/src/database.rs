@@ -7,10 +7,10 @@ use std::{
 };
 
 use deadpool_postgres::{Client, Pool, PoolError};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{sync::OnceCell, time::Instant};
-use zerocart_core::{Call, Error, Invalid, READY_TIMEOUT, Setup, trace::Attributes};
+use zerocart_core::{Call, Error, Invalid, READY_TIMEOUT, Setup, trace::Attributes, voids::Voids};
 use zerocart_resilience::{
     InvalidConfig,
     breaker::{self, Breaker, Permit},
@@ -23,6 +23,7 @@ use crate::{
     connect,
     connect::Transport,
     read::Shared,
+    voids::{self, TokenVoids},
 };
 
 /// What a function wants of its database beyond the environment's settings.
@@ -58,6 +59,10 @@ struct Inner {
     backoff: Backoff,
     breaker: Option<Breaker>,
     prepare: &'static [&'static str],
+    /// Whether the first connection reads the list of void tokens, too.
+    reads_voids: bool,
+    /// The list, until it is asked for.
+    voids: Mutex<Option<Voids>>,
     /// Set when the first attempt to connect has ended.
     first: OnceCell<()>,
     /// The connection that reads share at present; none where they never do.
@@ -76,13 +81,16 @@ impl Database {
     /// [`Invalid`]; the reasons are noted.
     pub fn from_setup(setup: &mut Setup, options: Options) -> Result<Self, Invalid> {
         let config = Config::from_setup(setup)?;
-        let database = Self::new(&config, options).map_err(|error| {
+        // Where a token is needed, each call of a person needs the list. Elsewhere a call reads it that has one.
+        let reads_voids = setup.rpc().is_some_and(|rpc| rpc.is_for_people());
+        let database = Self::make(&config, options, reads_voids).map_err(|error| {
             setup.problem(error.to_string());
             Invalid
         })?;
         if let Some(breaker) = database.breaker() {
             observe(breaker, setup);
         }
+        setup.void_list(TokenVoids(database.clone()));
         let asked = database.clone();
         setup.readiness(move || {
             let asked = asked.clone();
@@ -103,6 +111,10 @@ impl Database {
     ///
     /// When the breaker's settings are bad.
     pub fn new(config: &Config, options: Options) -> Result<Self, InvalidConfig> {
+        Self::make(config, options, false)
+    }
+
+    fn make(config: &Config, options: Options, reads_voids: bool) -> Result<Self, InvalidConfig> {
         let transport = Transport::new(config);
         Ok(Self(Arc::new(Inner {
             pool: connect::pool(config, &transport),
@@ -118,6 +130,8 @@ impl Database {
             )?,
             breaker: options.breaker.map(Breaker::new).transpose()?,
             prepare: options.prepare,
+            reads_voids,
+            voids: Mutex::default(),
             first: OnceCell::new(),
             // One connection must be left for all else. One that may have been frozen is checked
             // before each use, which shared ones are not.
@@ -127,7 +141,8 @@ impl Database {
         })))
     }
 
-    /// Makes the first connection and prepares its statements, unless a call has done so.
+    /// Makes the first connection and prepares its statements, unless a call has done so. In the same round
+    /// trip it reads the list of void tokens, if calls will need it.
     ///
     /// A failure is only logged: the calls will find out for themselves.
     pub async fn warm_up(&self) {
@@ -140,11 +155,8 @@ impl Database {
                 }
             };
             let statements = self.0.prepare.iter().map(|sql| client.prepare_cached(sql));
-            for error in join_all(statements)
-                .await
-                .into_iter()
-                .filter_map(Result::err)
-            {
+            let (prepared, ()) = join(join_all(statements), self.load_voids(&client)).await;
+            for error in prepared.into_iter().filter_map(Result::err) {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "a statement cannot be prepared"
@@ -152,6 +164,33 @@ impl Database {
             }
         };
         self.0.first.get_or_init(|| connect).await;
+    }
+
+    async fn load_voids(&self, client: &Client) {
+        if !self.0.reads_voids {
+            return;
+        }
+        match voids::load(client).await {
+            Ok(voids) => *self.voids() = Some(voids),
+            // A call reads it again, and gets the error.
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the list of void tokens cannot be read"
+            ),
+        }
+    }
+
+    /// The list of void tokens that the first connection has read, once.
+    pub(crate) async fn voids_at_start(&self) -> Option<Voids> {
+        if !self.0.reads_voids {
+            return None;
+        }
+        self.warm_up().await;
+        self.voids().take()
+    }
+
+    fn voids(&self) -> MutexGuard<'_, Option<Voids>> {
+        self.0.voids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection for this call, bounded by its deadline. Each statement is a transaction of its own.

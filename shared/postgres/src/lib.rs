@@ -18,10 +18,13 @@
 //!
 //! - [`rfc3339!`] is the SQL of a time for clients.
 //!
-//! The only SQL here is that of sessions and of two tables: `idempotency_keys`, which
-//! `migrations/<domain>/0002_idempotency_keys.sql` creates, and `circuit_breakers`
-//! (`0003_circuit_breakers.sql`), for domains that call others. Everything else belongs to the
-//! domains.
+//! - [`Database::record_void`] makes the tokens of a user void. Each function reads the list of void
+//!   tokens in its own database, and the runtime refuses them.
+//!
+//! The only SQL here is that of sessions and of three tables: `idempotency_keys`, which
+//! `migrations/<domain>/0002_idempotency_keys.sql` creates, `circuit_breakers`
+//! (`0003_circuit_breakers.sql`), for domains that call others, and `token_voids`. Everything else
+//! belongs to the domains.
 //!
 //! # Time
 //!
@@ -64,6 +67,7 @@ mod session;
 mod statement;
 mod tls;
 mod url;
+mod voids;
 mod write;
 
 pub use answer::Answer;

@@ -62,9 +62,10 @@ fn emit(
         let rules = options::rules(pool, &field)?;
         let (name, json_name) = (field.name(), field.json_name());
         let present = rules.present;
+        let flag = field.kind() == Kind::Bool && !field.is_list();
         writeln!(
             fields,
-            "        Field {{ name: {name:?}, json_name: {json_name:?}, present: {present} }},"
+            "        Field {{ name: {name:?}, json_name: {json_name:?}, present: {present}, flag: {flag} }},"
         )?;
         if present {
             ensure!(

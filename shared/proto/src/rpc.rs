@@ -84,6 +84,13 @@ impl Info {
     pub const fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms as u64)
     }
+
+    /// Whether every caller is known, and may be a person: a customer or an admin.
+    pub fn is_for_people(&self) -> bool {
+        let access = &self.access;
+        let by_role = access.roles.iter().any(|role| *role != Role::Service);
+        !access.anyone && (by_role || access.owner || access.self_field.is_some())
+    }
 }
 
 /// The HTTP methods of a path of these RPCs, `HEAD` beside `GET` (RFC 9110, section 9.3.2): what

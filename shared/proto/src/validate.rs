@@ -32,6 +32,8 @@ pub struct Field {
     pub json_name: &'static str,
     /// Whether JSON must hold it ([`Violations::without`]).
     pub present: bool,
+    /// Whether it is `true` or `false`.
+    pub flag: bool,
 }
 
 impl Field {

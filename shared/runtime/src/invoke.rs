@@ -1,7 +1,7 @@
 //! One call, from its headers to its answer, the same for JSON and gRPC.
 //!
 //! In this order: a place to run, the caller, the deadline, the request, access, the rules of its
-//! fields, the preconditions of HTTP, the idempotency key, the handler. Then the outcome is logged and
+//! fields, the preconditions of HTTP, the idempotency key, void tokens, the handler. Then the outcome is logged and
 //! counted, once.
 
 use std::{
@@ -35,7 +35,10 @@ use zerocart_proto::{
 use zerocart_resilience::bulkhead::{self, Bulkhead};
 
 use self::spans::{Spans, end, success_status};
-use crate::precondition;
+use crate::{
+    precondition,
+    voids::{Ages, VoidCheck},
+};
 
 mod spans;
 
@@ -45,6 +48,7 @@ pub(crate) struct Settings {
     verifier: Verifier,
     bulkhead: Bulkhead,
     timeout: Option<Duration>,
+    pub(crate) ages: Ages,
 }
 
 impl Settings {
@@ -56,6 +60,7 @@ impl Settings {
         let timeout = setup
             .optional::<NonZeroU64>("CALL_TIMEOUT_MS")
             .map(|ms| ms.map(|ms| Duration::from_millis(ms.get())));
+        let ages = Ages::from_setup(setup);
         let verifier = Verifier::new(&user?, &service?).map_err(|error| {
             setup.problem(format!("AUTH_USER_KEYS, AUTH_SERVICE_KEYS: {error}"));
             Invalid
@@ -74,6 +79,7 @@ impl Settings {
             verifier: verifier?,
             bulkhead: bulkhead?,
             timeout: timeout?,
+            ages: ages?,
         })
     }
 }
@@ -124,6 +130,7 @@ pub(crate) struct Runtime<F>(Arc<Inner<F>>);
 struct Inner<F> {
     function: F,
     settings: Settings,
+    voids: VoidCheck,
     metrics: Metrics,
     readiness: Readiness,
     recorder: Recorder,
@@ -142,6 +149,7 @@ impl<F: Function> Runtime<F> {
     pub(crate) fn new(
         function: F,
         settings: Settings,
+        voids: VoidCheck,
         metrics: Metrics,
         readiness: Readiness,
         recorder: Recorder,
@@ -150,6 +158,7 @@ impl<F: Function> Runtime<F> {
         Self(Arc::new(Inner {
             function,
             settings,
+            voids,
             metrics,
             readiness,
             recorder,
@@ -326,7 +335,7 @@ impl<F: Function> Runtime<F> {
             precondition::check(headers, Self::INFO.http_method)?;
         }
         let idempotency = self.idempotency(headers, identity.as_ref(), &request)?;
-        let cx = Call {
+        let mut cx = Call {
             access,
             identity,
             token,
@@ -334,6 +343,13 @@ impl<F: Function> Runtime<F> {
             idempotency,
             trace,
         };
+        // Last, as this may wait for the connection that the handler needs, too.
+        match self.0.voids.check(&cx).await {
+            Ok(()) => {}
+            // Where anyone may call, a token that is not good is no obstacle.
+            Err(_) if access.anyone => (cx.identity, cx.token) = (None, None),
+            Err(error) => return Err(error),
+        }
         self.0.function.call(&cx, request).await
     }
 

@@ -18,8 +18,10 @@ mod problem;
 mod router;
 mod server;
 mod service;
+mod voids;
 
 pub use job::{JobEntry, run_job, run_once};
+pub use router::{get_only, nothing_here};
 pub use server::{LogFormat, init_logs, recorder, run, run_service, serve_router};
 pub use service::{Built, Entry, Service, build, build_on};
 pub use zerocart_telemetry::redact;

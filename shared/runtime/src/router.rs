@@ -14,7 +14,7 @@ use zerocart_proto::rpc::{self, Rpc};
 
 use crate::{frames::OneMessage, grpc, health, invoke::Runtime, json, problem};
 
-/// What a browser is told of every answer: it is JSON and nothing else, for this one reader, to be
+/// What a browser is told of every answer that says nothing else: it is JSON, for this one reader, to be
 /// kept nowhere, and nothing of it is a page. HSTS is said where TLS ends, which is not here.
 const PROTECTION: [(HeaderName, HeaderValue); 4] = [
     (
@@ -61,10 +61,13 @@ pub(crate) fn of_routes(routes: Router) -> Router {
         .layer(MapResponseLayer::new(protect))
 }
 
-/// Adds [`PROTECTION`] to what a browser may read: no client of gRPC looks at it.
+/// Adds [`PROTECTION`] to what a browser may read: no client of gRPC looks at it. A header that is there
+/// stays: a page says more exactly what it may do.
 fn protect(mut response: Response<Body>) -> Response<Body> {
     if !is_grpc(response.headers()) {
-        response.headers_mut().extend(PROTECTION);
+        for (name, value) in PROTECTION {
+            response.headers_mut().entry(name).or_insert(value);
+        }
     }
     response
 }
@@ -103,7 +106,8 @@ pub(crate) fn misframed(refused: Refused, headers: &HeaderMap) -> Response<Body>
     response
 }
 
-async fn nothing_here(request: Request<Body>) -> Response<Body> {
+/// The answer of a path that there is not: 404, and to gRPC UNIMPLEMENTED.
+pub async fn nothing_here(request: Request<Body>) -> Response<Body> {
     let trace = TraceContext::from_headers(request.headers());
     if is_grpc(request.headers()) {
         let error = Error::new(Kind::Unimplemented, "this function serves another RPC");
@@ -124,7 +128,8 @@ async fn post_only(request: Request<Body>) -> Response<Body> {
     not_allowed(&request, "POST")
 }
 
-async fn get_only(request: Request<Body>) -> Response<Body> {
+/// The answer to another method of a path that is only read: 405, with the methods that it has.
+pub async fn get_only(request: Request<Body>) -> Response<Body> {
     not_allowed(&request, "GET, HEAD")
 }
 

@@ -7,6 +7,7 @@ use zerocart_proto::rpc::{Info, Rpc};
 use crate::{
     invoke::{Runtime, Settings},
     router,
+    voids::VoidCheck,
 };
 
 /// A function that is built: its routes, and what runs beside them.
@@ -40,19 +41,23 @@ pub fn build<F: Function>(env: Env) -> Result<Built, StartError> {
 ///
 /// [`StartError::Config`] with everything that is wrong.
 pub fn build_on<F: Function>(platform: Platform, env: Env) -> Result<Built, StartError> {
-    let mut setup = Setup::on(platform, env, F::Rpc::INFO.name);
+    let mut setup = Setup::on(platform, env, F::Rpc::INFO.name).serving(Runtime::<F>::INFO);
     let settings = Settings::from_setup(&mut setup);
     let function = F::build(&mut setup);
     let (lasting, recorder, start) = (setup.lasting(), setup.recorder(), setup.start());
+    let void_list = setup.registered_void_list();
     let (problems, metrics, background, readiness) = setup.finish();
     match (settings, function) {
-        (Ok(settings), Ok(function)) if problems.is_empty() => Ok(Built {
-            router: router::router(Runtime::new(
-                function, settings, metrics, readiness, recorder, start,
-            )),
-            background,
-            lasting,
-        }),
+        (Ok(settings), Ok(function)) if problems.is_empty() => {
+            let voids = VoidCheck::new(void_list, settings.ages, lasting.clone());
+            Ok(Built {
+                router: router::router(Runtime::new(
+                    function, settings, voids, metrics, readiness, recorder, start,
+                )),
+                background,
+                lasting,
+            })
+        }
         _ => Err(StartError::Config(problems)),
     }
 }

@@ -181,7 +181,7 @@ async fn a_hundred_thousand_hostile_requests_harm_nobody() {
     for function in engine.ps().await {
         assert_eq!(function.crashes, 0, "{}", function.name);
         let limit = match function.name.as_str() {
-            "create-user" | "authenticate-user" => HASHING_LIMIT_KB,
+            "create-user" | "authenticate-user" | "change-password" => HASHING_LIMIT_KB,
             _ => LIMIT_KB,
         };
         let peak = memory.of(&function.name);

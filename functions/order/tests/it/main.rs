@@ -6,12 +6,15 @@
     reason = "clippy exempts test functions, but not their helpers"
 )]
 
+mod cancel_order;
 mod configuration;
 mod create_order;
 mod get_order;
+mod get_order_timeline;
 mod idempotency;
 mod interrupted;
 mod left;
+mod list_orders;
 mod list_user_orders;
 mod provider_down;
 mod recover_orders;

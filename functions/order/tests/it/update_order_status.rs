@@ -34,7 +34,7 @@ pub(crate) fn update(order_id: &str, status: OrderStatus) -> UpdateOrderStatusRe
 }
 
 /// An order of this status, in each of the states that it may be in then.
-fn of_status(status: OrderStatus) -> Vec<Left> {
+pub(crate) fn of_status(status: OrderStatus) -> Vec<Left> {
     match status {
         Pending => vec![
             Left::at("PENDING", "reserving", 0),

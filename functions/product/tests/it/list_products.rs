@@ -38,7 +38,7 @@ fn page(limit: i32, offset: i32) -> ListProductsRequest {
     ListProductsRequest {
         limit,
         offset,
-        page_token: String::new(),
+        ..Default::default()
     }
 }
 
@@ -195,7 +195,7 @@ async fn blocks(domain: &Domain, products: i32) -> Vec<(&'static str, i64)> {
 const CALLS: i64 = 20;
 
 /// The blocks that have been read so far. A session reports them when it ends, so `function` ends first.
-async fn read(domain: &Domain, function: Running) -> i64 {
+pub(crate) async fn read(domain: &Domain, function: Running) -> i64 {
     function.stopped().await;
     let sessions = "SELECT count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND pid <> pg_backend_pid()";

@@ -14,6 +14,7 @@ mod get_product;
 mod lines;
 mod list_products;
 mod reservations;
+mod search;
 mod update_inventory;
 mod update_product;
 

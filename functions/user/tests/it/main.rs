@@ -10,11 +10,14 @@ mod addresses;
 mod attempts;
 mod authenticate_user;
 mod bootstrap;
+mod change_password;
 mod create_user;
 mod get_user;
 mod idempotency;
+mod list_users;
 mod memory;
 mod overload;
+mod set_user_state;
 
 use http::{HeaderValue, Method, header};
 use tokio_postgres::NoTls;
@@ -40,14 +43,10 @@ struct Domain {
 impl Domain {
     async fn new() -> Self {
         let database = TestDatabase::new("user").await;
-        let (sql, connection) = tokio_postgres::connect(database.admin_url(), NoTls)
-            .await
-            .unwrap();
-        tokio::spawn(connection);
         Self {
             authority: Authority::generate(),
+            sql: connect(&database).await,
             database,
-            sql,
         }
     }
 
@@ -92,6 +91,15 @@ impl Domain {
             .unwrap();
         id
     }
+}
+
+/// A superuser's connection.
+async fn connect(database: &TestDatabase) -> tokio_postgres::Client {
+    let (sql, connection) = tokio_postgres::connect(database.admin_url(), NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sql
 }
 
 /// POST of a body as JSON.

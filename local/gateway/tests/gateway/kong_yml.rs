@@ -51,6 +51,9 @@ async fn what_no_function_answers_wakes_nothing() {
         ("PROPFIND", "/products", "GET, HEAD, POST"),
         ("HEAD", "/auth/login", "POST"),
         ("DELETE", "/orders", "POST"),
+        ("POST", "/", "GET, HEAD"),
+        ("DELETE", "/health", "GET, HEAD"),
+        ("POST", "/app/orders", "GET, HEAD"),
     ] {
         let request = Request::builder().method(method).uri(path);
         let answer = running.send(request, "").await;
@@ -73,7 +76,10 @@ async fn what_no_function_answers_wakes_nothing() {
         ("GET", "/users/1/orders/2", 404),
         ("POST", "/recover-orders", 404),
         ("OPTIONS", "/recover-orders", 404),
-        ("GET", "/health", 404),
+        ("GET", "/health", 200),
+        ("GET", "/health/", 404),
+        ("HEAD", "/", 200),
+        ("GET", "/apple", 404),
     ] {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let answer = running.raw(request.as_bytes()).await;

@@ -58,6 +58,8 @@ fn bad_claims() {
         (user(json!({"sub": null})), Malformed),
         (user(json!({"role": null})), Malformed),
         (user(json!({"iat": null})), Malformed),
+        (user(json!({"gen": -1})), Malformed),
+        (user(json!({"gen": "1"})), Malformed),
         (user(json!({"exp": null})), Malformed),
         // Twice: no parser is to read another value than another parser.
         (twice("iss", json!("zerocart-user")), Malformed),

@@ -26,8 +26,18 @@ fn each_issuer_signs_for_its_roles() {
             subject: subject.to_owned(),
             role,
             issuer,
+            generation: 0,
         };
-        assert_eq!(fleet.verify(token.as_str()), Ok(expected));
+        assert_eq!(fleet.verify(token.as_str()), Ok(expected.clone()));
+        // Also when it is remembered.
+        let later = signer.issue_in(3, subject, role, ttl, at(NOW_S)).unwrap();
+        let expected = Identity {
+            generation: 3,
+            ..expected
+        };
+        for _ in 0..2 {
+            assert_eq!(fleet.verify(later.as_str()), Ok(expected.clone()));
+        }
     }
 }
 

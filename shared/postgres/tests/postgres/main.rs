@@ -15,4 +15,5 @@ mod shared_breaker;
 mod support;
 mod times;
 mod tls;
+mod voids;
 mod writing;

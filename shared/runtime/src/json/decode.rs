@@ -83,8 +83,14 @@ where
         if fields.contains_key(&name) {
             return Err(Error::field(name, "must be given once"));
         }
-        // proto3 JSON takes numbers as strings too, so a string is right for every type we have.
-        fields.insert(name, value.into_owned().into());
+        let is_flag = T::FIELDS.iter().any(|f| f.flag && f.is_called(&name));
+        // proto3 JSON takes numbers as strings too, so a string is right for every other type we have.
+        let value = match value.as_ref() {
+            "true" if is_flag => true.into(),
+            "false" if is_flag => false.into(),
+            text => text.into(),
+        };
+        fields.insert(name, value);
     }
     let violations = absent::<T>(|field| fields.keys().any(|name| field.is_called(name)));
     let message = decode(serde_json::Value::Object(fields))?;
@@ -167,7 +173,7 @@ mod tests {
 
     use crate::json::query;
     use zerocart_proto::{
-        order::UpdateOrderStatusRequest,
+        order::{ListOrdersRequest, OrderStatus, UpdateOrderStatusRequest},
         payment::SetFailureRateRequest,
         product::{CreateProductRequest, ListProductsRequest},
     };
@@ -230,8 +236,8 @@ mod tests {
         }
     }
 
-    fn listed(query: &str) -> Result<ListProductsRequest, Error> {
-        let known = query::known(query, ListProductsRequest::FIELDS);
+    fn listed<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Error> {
+        let known = query::known(query, T::FIELDS);
         self::query(known).map(|read| read.message)
     }
 
@@ -247,7 +253,34 @@ mod tests {
             ("page%5Ftoken=a&page_token=b", "page_token"),
             ("page_token=%ff", "page_token"),
         ] {
-            let error = listed(query).unwrap_err();
+            let error = listed::<ListProductsRequest>(query).unwrap_err();
+            assert_eq!(error.violations()[0].field, field, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_query_holds_flags_and_names_of_enums() {
+        for (query, stuck, status) in [
+            ("stuck=true", true, OrderStatus::Unspecified),
+            ("stuck=false&status=PAID", false, OrderStatus::Paid),
+            ("status=FAILED", false, OrderStatus::Failed),
+            // Only a flag is read so.
+            ("user_id=true", false, OrderStatus::Unspecified),
+        ] {
+            let request: ListOrdersRequest = listed(query).unwrap();
+            assert_eq!(
+                (request.stuck, request.status()),
+                (stuck, status),
+                "{query}"
+            );
+        }
+        for (query, field) in [
+            ("stuck=yes", "stuck"),
+            ("stuck=1", "stuck"),
+            ("stuck=", "stuck"),
+            ("status=EATEN", "status"),
+        ] {
+            let error = listed::<ListOrdersRequest>(query).unwrap_err();
             assert_eq!(error.violations()[0].field, field, "{query}");
         }
     }

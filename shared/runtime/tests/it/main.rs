@@ -17,6 +17,7 @@ mod limits;
 mod panics;
 mod routes;
 mod trace;
+mod voids;
 mod wires;
 
 use zerocart_proto::{

@@ -3,7 +3,7 @@
 use http::Method;
 use tonic::Code;
 use zerocart_proto::{
-    product::{ListProductsRequest, ListProductsResponse},
+    product::{ListProductsRequest, ListProductsResponse, ProductSort},
     rpc::{AuthenticateUser, CreateProduct, GetProduct, ListProducts},
     user::{AuthRequest, AuthResponse},
 };
@@ -48,11 +48,14 @@ async fn numbers_and_lists_survive_every_wire() {
         products: vec![tea().product.unwrap(); 3],
         total: 17,
         next_page_token: "a+b/c=&ü".into(),
+        total_is_lower_bound: true,
     };
     let asked = ListProductsRequest {
         limit: 3,
         offset: 14,
         page_token: "a+b/c=&ü %".into(),
+        search: "tee & kännchen".into(),
+        sort: ProductSort::PriceDescending.into(),
     };
     let (expected, answer) = (asked.clone(), page.clone());
     let function = serve(Script::<ListProducts>::new(move |_, request| {

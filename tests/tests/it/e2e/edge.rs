@@ -13,7 +13,7 @@ use super::{
 /// "Per client: 100 requests a minute and 1000 an hour on every route, stricter on login."
 fn limits(function: &Info) -> (u32, u32) {
     match function.name {
-        "authenticate-user" => (10, 100),
+        "authenticate-user" | "change-password" => (10, 100),
         _ => (100, 1000),
     }
 }

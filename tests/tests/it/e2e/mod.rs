@@ -3,6 +3,7 @@
 mod access;
 mod coldstart;
 mod complete;
+mod dashboard;
 mod edge;
 mod forged;
 mod grpcio;

@@ -32,6 +32,7 @@ use super::{
 };
 
 const PASSWORD: &str = "correct horse battery";
+const ANOTHER: &str = "battery staple horse";
 
 /// The caller's span.
 const PARENT: &str = "00f067aa0ba902b7";
@@ -364,6 +365,11 @@ impl<'a> Shop<'a> {
                 let email = format!("somebody-{}@example.com", self.calls);
                 json!({"email": email, "password": PASSWORD})
             }
+            // Each RPC is called four times: the last change takes the first one back.
+            "change-password" => match self.calls % 2 {
+                1 => json!({"old_password": PASSWORD, "new_password": ANOTHER}),
+                _ => json!({"old_password": ANOTHER, "new_password": PASSWORD}),
+            },
             "authenticate-user" => json!({"email": "ada@example.com", "password": PASSWORD}),
             "archive-product" => json!({"id": self.new_product().await}),
             "update-inventory" => json!({"quantity_change": 1}),
@@ -375,10 +381,19 @@ impl<'a> Shop<'a> {
                 self.fill_cart().await;
                 json!({})
             }
+            "cancel-order" => {
+                self.new_order().await;
+                json!({})
+            }
             "update-order-status" => {
                 self.new_order().await;
                 json!({"status": "SHIPPED"})
             }
+            // Not the customer, who is needed.
+            "record-void-in-product"
+            | "record-void-in-cart"
+            | "record-void-in-order"
+            | "record-void-in-payment" => json!({"user_id": Uuid::now_v7().to_string()}),
             "process-payment" => json!({"order_id": Uuid::now_v7().to_string(), "amount": 9.5}),
             "set-failure-rate" => json!({"failure_rate": 0, "min_delay_ms": 0, "max_delay_ms": 0}),
             _ => json!({}),

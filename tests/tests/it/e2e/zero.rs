@@ -221,15 +221,18 @@ async fn rest(engine: &Engine) {
     let product = value(&created)["product"]["id"].clone();
     let user = user.trim_start_matches("/users/");
     buy(&first, &admin, user, &product).await;
-    others(&first, &admin, &product).await;
+    others(&first, &admin, user, &product).await;
 }
 
-/// The functions that have no part in a purchase, each with the least that it takes.
-async fn others(first: &FirstCalls<'_>, admin: &str, product: &Value) {
+/// The service of the dashboard, and the functions that have no part in a purchase, each with the least that it takes.
+async fn others(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
     let things = Things {
+        user: user.to_owned(),
         product: product.as_str().expect("an id").to_owned(),
         ..Things::default()
     };
+    let page = first.again(Method::GET, "/app/", Value::Null, "").await;
+    assert_eq!(page.status, 200);
     let asleep = first.engine.ps().await.into_iter();
     let asleep: Vec<_> = asleep
         .filter(|function| function.cold_starts == 0)
@@ -291,10 +294,10 @@ async fn buy(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
         .call("clear-cart", Method::DELETE, &cart, Value::Null, &ada)
         .await;
 
-    first.again(Method::POST, &items, add, &ada).await;
+    first.again(Method::POST, &items, add.clone(), &ada).await;
     let mine = json!({"user_id": user});
     let placed = first
-        .call("create-order", Method::POST, "/orders", mine, &ada)
+        .call("create-order", Method::POST, "/orders", mine.clone(), &ada)
         .await;
     let order = location(&placed);
     assert_eq!(value(&placed)["order"]["status"], "PAID");
@@ -307,12 +310,36 @@ async fn buy(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
         .call("list-user-orders", Method::GET, &path, Value::Null, &ada)
         .await;
     assert_eq!(value(&listed)["orders"][0], value(&placed)["order"]);
+    let path = format!("/orders?user_id={user}&stuck=false");
+    let listed = first
+        .call("list-orders", Method::GET, &path, Value::Null, admin)
+        .await;
+    assert_eq!(value(&listed)["orders"][0], value(&placed)["order"]);
+    let path = format!("{order}/timeline");
+    let told = first
+        .call("get-order-timeline", Method::GET, &path, Value::Null, &ada)
+        .await;
+    assert_eq!(value(&told)["events"][2]["event"], "paid");
     let path = format!("{order}/status");
     let ship = json!({"status": "SHIPPED"});
     let shipped = first
         .call("update-order-status", Method::PATCH, &path, ship, admin)
         .await;
     assert_eq!(value(&shipped)["order"]["status"], "SHIPPED");
+    first.again(Method::POST, &items, add, &ada).await;
+    let placed = first.again(Method::POST, "/orders", mine, &ada).await;
+    let path = format!("{}/cancel", location(&placed));
+    let cancelled = first
+        .call("cancel-order", Method::POST, &path, json!({}), &ada)
+        .await;
+    assert_eq!(value(&cancelled)["order"]["status"], "CANCELLED");
+
+    let path = format!("/users/{user}/password");
+    let another = json!({"old_password": "correct horse", "new_password": "battery staple"});
+    let changed = first
+        .call("change-password", Method::POST, &path, another, &ada)
+        .await;
+    assert_eq!(value(&changed)["user"]["id"], user);
 
     let empty = first.again(Method::GET, &cart, Value::Null, &ada).await;
     assert_eq!(value(&empty)["cart"]["items"], json!([]));

@@ -11,6 +11,7 @@ use zerocart_core::{Env, Setup};
 
 use super::{
     books::Books,
+    cancels::Cancels,
     refunds::Refunds,
     stage::Provider,
     town::{Bought, Town},
@@ -33,8 +34,9 @@ struct Load {
     /// The mean pause between two kills of the session broker, which ends all sessions at once.
     broker_every: Duration,
     provider: Provider,
-    /// The longest pause between two refunds of an admin.
+    /// The longest pause between two refunds of an admin, and between two cancellations of customers.
     refund_every: Duration,
+    cancel_every: Duration,
     /// Units of the scarce product, of which all want some.
     scarce: i32,
     /// How long every key may be without an outcome, once the load is over.
@@ -57,6 +59,7 @@ const LOAD: Load = Load {
         delay_ms: 20,
     },
     refund_every: Duration::from_secs(1),
+    cancel_every: Duration::from_secs(1),
     scarce: 48,
     patience: Duration::from_secs(60),
     paid: 0.6,
@@ -175,27 +178,37 @@ async fn most_orders_are_paid_whatever_is_killed() {
     // A client repeats a request under its key until it has an outcome.
     let buying = timeout(load.time + load.patience, buying);
     let mut refunds = Refunds::new(&town.shop, load.seed, load.refund_every);
+    let mut cancels = Cancels::new(load.seed, load.cancel_every);
     let (kills, (), of_broker, made) = tokio::select! {
         ended = async {
             let outages = load.outages(&town, begin);
             tokio::join!(load.rage(&town, end), outages, load.broker(&town, end), buying)
         } => ended,
         () = town.refund(&mut refunds) => unreachable!("the admin never has enough"),
+        () = town.cancel(&mut cancels) => unreachable!("customers never have enough"),
     };
     let made: usize = made.expect("every key has an outcome").iter().sum();
     town.settle(&mut StdRng::seed_from_u64(load.seed)).await;
     let books = town.shop.check("the chaos").await;
     refunds.check(&books);
+    cancels.check(&books);
+    let (cancelled, asked) = cancels.counts();
+    assert!(cancelled > 0, "of {asked} orders none was cancelled");
 
-    // Of those that could be paid: there was enough, and no admin undid the payment before it was made.
+    // Of those that could be paid: there was enough, nobody cancelled them, and no admin undid the payment before
+    // it was made.
     let orders = books.orders.values();
-    let orders = orders.filter(|order| order.cause.as_deref() != Some("refused"));
+    let orders = orders.filter(|order| {
+        let cause = order.cause.as_deref();
+        !matches!(cause, Some("refused" | "cancelled"))
+    });
     let of_stock = orders.filter(|order| !refunds.has_refunded(order.id));
     let (paid, others): (Vec<_>, Vec<_>) = of_stock.partition(|order| order.is_sold());
     let all = paid.len() + others.len();
     let share = paid.len() as f64 / all as f64;
     eprintln!(
-        "seed {}: {kills} kills, {of_broker} of the broker, {} of {all} orders paid ({share:.2}), {made} asked for: {:#?}",
+        "seed {}: {kills} kills, {of_broker} of the broker, {} of {all} orders paid ({share:.2}), {made} asked for, \
+         {cancelled} cancelled of {asked}: {:#?}",
         load.seed,
         paid.len(),
         tally(&books)

@@ -218,7 +218,12 @@ impl Scene {
             stage.restart(name, &[("DATABASE_URL", &url)]).await;
         }
         let url = counted_url(&stage, &counter, "create-order").await;
-        let env = stage.order_env(&[("DATABASE_URL", &url)]);
+        let env = stage.order_env(&[
+            ("DATABASE_URL", &url),
+            // The list of void tokens is read with the first connection, and again twice a minute.
+            ("TOKEN_VOIDS_REFRESH_MS", "3600000"),
+            ("TOKEN_VOIDS_MAX_AGE_MS", "3600000"),
+        ]);
         let (create_order, address) = stage.start("create-order", env).await;
         Self {
             stage,

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Request};
 use serde_json::json;
 use tokio::sync::watch;
 use uuid::Uuid;
 use zerocart_proto::order::OrderResponse;
-use zerocart_test_support::clients::{self, Outcome};
+use zerocart_test_support::clients::{self, Body, Outcome};
 
 use super::{
     books::Books,
@@ -453,29 +453,24 @@ async fn recover_orders_is_killed_while_it_refunds() {
     kill_recover_orders(Path::Silent, asked).await;
 }
 
-/// An admin calls a paid order off, and the process that does it is killed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn update_order_status_is_killed_while_a_paid_order_is_cancelled() {
+/// A paid order is called off, and `function`, which does it, is killed at each boundary. `cancel` is the request
+/// that names an order of a buyer; it is sent again afterwards.
+async fn kill_while_cancelling(
+    function: &str,
+    reason: &str,
+    cancel: impl Fn(&Stage, &Buyer, &str) -> Request<Body>,
+) {
     let mut scene = Scene::new(Path::Paid).await;
-    let admin = scene
-        .stage
-        .shop
-        .authority
-        .admin(&Uuid::now_v7().to_string());
     for number in 0..MOST {
         let case = scene.case().await;
         let never = scene.stage.tap(Stop::Never, Fate::Lost).await;
         let answer = scene.order(&case, &never).await.expect("nobody is killed");
         let order = answer.ok().order.expect("the order is told").id;
-        let cancel = || {
-            let path = format!("/orders/{order}/status");
-            let body = json!({"status": "CANCELLED"}).to_string();
-            keyed(clients::request(Method::PATCH, &path, body), &admin, &order)
-        };
+        let cancel = || cancel(&scene.stage, &case.buyer, &order);
 
         let tap = scene.stage.tap(Stop::Number(number), Fate::Lost).await;
         let env = scene.stage.tapped_env(&tap);
-        let (process, address) = scene.stage.start("update-order-status", env).await;
+        let (process, address) = scene.stage.start(function, env).await;
         tap.boundaries.arm();
         let answer = tokio::spawn(send(address, cancel()));
         let stopped = tokio::select! {
@@ -491,21 +486,19 @@ async fn update_order_status_is_killed_while_a_paid_order_is_cancelled() {
         tap.boundaries.quiet().await;
         let whole = stopped.is_none();
         let what = stopped.unwrap_or_else(|| "nothing".to_owned());
-        let after = format!("update-order-status killed at {what}");
+        let after = format!("{function} killed at {what}");
         scene.shop_on(&case).await;
         scene.settle(Heir::Job, &case, &after).await;
         scene.stage.shop.check(&after).await;
 
         let env = scene.stage.order_env(&[]);
-        let (process, address) = scene.stage.start("update-order-status", env).await;
+        let (process, address) = scene.stage.start(function, env).await;
         let answer = send(address, cancel()).await.expect("an answer");
         process.kill().await;
         let told = answer.outcome::<OrderResponse>().ok().order;
-        assert_eq!(
-            told.expect("the order is told").status().as_str_name(),
-            "CANCELLED",
-            "{after}"
-        );
+        let told = told.expect("the order is told");
+        let status = told.status().as_str_name();
+        assert_eq!((status, &*told.reason), ("CANCELLED", reason), "{after}");
         let books = scene
             .stage
             .shop
@@ -522,4 +515,26 @@ async fn update_order_status_is_killed_while_a_paid_order_is_cancelled() {
         }
     }
     panic!("no run comes to its end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn update_order_status_is_killed_while_a_paid_order_is_cancelled() {
+    let admin = Uuid::now_v7().to_string();
+    let cancel = |stage: &Stage, _: &Buyer, order: &str| {
+        let path = format!("/orders/{order}/status");
+        let body = json!({"status": "CANCELLED"}).to_string();
+        let token = stage.shop.authority.admin(&admin);
+        keyed(clients::request(Method::PATCH, &path, body), &token, order)
+    };
+    kill_while_cancelling("update-order-status", "cancelled by the shop", cancel).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_order_is_killed_while_its_customer_cancels() {
+    let cancel = |_: &Stage, buyer: &Buyer, order: &str| {
+        let path = format!("/orders/{order}/cancel");
+        let request = clients::request(Method::POST, &path, "{}");
+        keyed(request, &buyer.token, order)
+    };
+    kill_while_cancelling("cancel-order", "cancelled by the customer", cancel).await;
 }

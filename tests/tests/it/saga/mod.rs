@@ -4,8 +4,10 @@
 //!   what must hold in these databases, after every failure.
 //! - [`boundary`], [`sql_proxy`], [`forwarder`]: everything that passes between a process and the
 //!   database and the functions, so that the process can be killed at any such point.
-//! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]:
-//!   an admin who refunds orders meanwhile.
+//! - [`process`]: the processes that drive orders; [`town`]: all functions as processes; [`refunds`]
+//!   and [`cancels`]: an admin who refunds orders meanwhile, and customers who cancel them.
+//!
+//! [`voids`] is about accounts: a void token is refused in every domain, after a crash, too.
 //!
 //! [`cost`] counts what an order costs at the databases. [`collector`] has a real OpenTelemetry Collector read
 //! what all of them write.
@@ -16,6 +18,7 @@ mod backup;
 mod books;
 mod boundary;
 mod broker;
+mod cancels;
 mod chaos;
 mod collector;
 mod cost;
@@ -31,6 +34,7 @@ mod sql_proxy;
 mod stage;
 mod town;
 mod traces;
+mod voids;
 
 use std::time::Duration;
 

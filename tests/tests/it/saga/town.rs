@@ -15,6 +15,7 @@ use zerocart_test_support::clients::{self, Body, Reply};
 use zerocart_tests::root;
 
 use super::{
+    cancels::Cancels,
     process::{self, Process},
     refunds::Refunds,
     stage::{Buyer, Provider, Shop, entry, keyed, post_order},
@@ -22,8 +23,8 @@ use super::{
 };
 use crate::e2e::engine::binaries;
 
-/// What an order needs.
-pub(crate) const FUNCTIONS: [&str; 8] = [
+/// What an order needs, until it is paid or cancelled.
+pub(crate) const FUNCTIONS: [&str; 9] = [
     "get-product",
     "update-inventory",
     "process-payment",
@@ -32,7 +33,11 @@ pub(crate) const FUNCTIONS: [&str; 8] = [
     "clear-cart",
     "add-to-cart",
     "create-order",
+    "cancel-order",
 ];
+
+/// Those that drive orders.
+const DRIVERS: [&str; 2] = ["create-order", "cancel-order"];
 
 /// The shop, its processes as their manifests say, and every limit of theirs as it is in earnest.
 pub(crate) struct Town {
@@ -187,6 +192,19 @@ impl Town {
         }
     }
 
+    /// Customers cancel orders, for ever.
+    pub(crate) async fn cancel(&self, cancels: &mut Cancels) {
+        loop {
+            let sql = {
+                // Not while the server is stopped.
+                let _server = self.shop.server.lock().await;
+                self.shop.sql("order").await
+            };
+            let send = async |request| self.send("cancel-order", request).await;
+            cancels.once(&self.shop, &sql, send).await;
+        }
+    }
+
     /// Kills a process of a function. Whether there was one.
     pub(crate) fn kill(&self, function: &str, rng: &mut StdRng) -> bool {
         let status = self.activator.status();
@@ -219,7 +237,7 @@ impl Town {
 
     /// What a crash left half done is brought to its end, once nobody drives any more.
     pub(crate) async fn settle(&self, rng: &mut StdRng) {
-        while self.kill("create-order", rng) {
+        while DRIVERS.iter().any(|driver| self.kill(driver, rng)) {
             tokio::task::yield_now().await;
         }
         until("the database has noticed", async || {

@@ -1,0 +1,185 @@
+//! The orders of the catalogue and the search in it: the statements.
+//!
+//! A page in any order is read from an index of that order, from a place on. A search by words has two ways to
+//! its page: it looks at the next products in the order, which finds a frequent word at once, or it takes all
+//! products with rare words from the index of words, and sorts those. Neither looks at many products for few:
+//! the first way ends after 1,000, and the second is taken for words that fewer products have.
+
+use zerocart_proto::product::ProductSort;
+
+use crate::{list_products::total, product_columns};
+
+/// Where counting what is found ends.
+pub(crate) const MAX_FOUND: i64 = 100;
+
+/// A text for the parser of words, which takes `tea/cup` for a path, `4.5` for one number and `a@b.c` for one
+/// address: without the punctuation of ASCII, they are words.
+macro_rules! plain {
+    ($text:literal) => {
+        concat!(
+            "translate(",
+            $text,
+            r##", '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', '                                ')"##
+        )
+    };
+}
+
+/// The words of a product, as `products_words` has them.
+macro_rules! words {
+    () => {
+        concat!(
+            "to_tsvector('simple', ",
+            plain!("name || ' ' || description"),
+            ")"
+        )
+    };
+}
+
+/// What is searched: all words of a parameter, of which the last may go on. Worked out once for a statement.
+macro_rules! asked {
+    ($text:literal) => {
+        concat!(
+            "(SELECT CASE WHEN numnode(words) = 0 THEN words ELSE (words::text || ':*')::tsquery END
+              FROM plainto_tsquery('simple', ",
+            plain!($text),
+            ") AS words)"
+        )
+    };
+}
+
+/// The products of the catalogue from a place on: after the key and the id of $2 and $3, in an order.
+macro_rules! from_place {
+    ($columns:literal, $key:literal, $place:literal, $op:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            ", ",
+            $key,
+            " AS place FROM products
+             WHERE archived_at IS NULL AND (",
+            $key,
+            ", id) ",
+            $op,
+            " (",
+            $place,
+            ", $3)"
+        )
+    };
+}
+
+/// The statements of an order: by a key, from the parameter of a place, in a direction.
+macro_rules! statements {
+    ($key:literal, $place:literal, $op:literal, $direction:literal) => {
+        &Statements {
+            page: concat!(
+                "SELECT ",
+                product_columns!(),
+                ", created_at, ",
+                total!(),
+                " FROM (",
+                from_place!("*", $key, $place, $op),
+                in_order!($direction),
+                " LIMIT 101) AS listed",
+                in_order!($direction),
+                " LIMIT $1"
+            ),
+            nearby: concat!(
+                "SELECT ",
+                product_columns!(),
+                ", created_at FROM (",
+                from_place!("*", $key, $place, $op),
+                in_order!($direction),
+                " LIMIT 1000) AS looked_at
+                 WHERE ",
+                words!(),
+                " @@ ",
+                asked!("$4::text"),
+                in_order!($direction),
+                " LIMIT $1"
+            ),
+            by_words: concat!(
+                "WITH found AS MATERIALIZED (",
+                from_place!("id", $key, $place, $op),
+                " AND ",
+                words!(),
+                " @@ ",
+                asked!("$4::text"),
+                "), listed AS (SELECT * FROM found",
+                in_order!($direction),
+                " LIMIT 101)
+                 SELECT ",
+                product_columns!(),
+                ", created_at FROM listed JOIN products USING (id)",
+                in_order!($direction),
+                " LIMIT $1"
+            ),
+        }
+    };
+}
+
+macro_rules! in_order {
+    ($direction:literal) => {
+        concat!(" ORDER BY place ", $direction, ", id ", $direction)
+    };
+}
+
+/// The statements of one order.
+///
+/// The parameters are: $1, how many products; $2 and $3, the key and the id of the place; $4, what is searched.
+///
+/// The server keeps one plan of a statement for all parameters. For that plan, a limit that is a parameter may be
+/// a tenth of all products, which it would rather sort. So each list also has a limit that is written out: the
+/// longest page and one more, by the rules of `proto/`. Where words are looked up in their index, there is no
+/// such limit: a plan that expects to find some soon would look for them among all products.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    /// All products.
+    pub(crate) page: &'static str,
+    /// Those with the words, among the next 1,000.
+    pub(crate) nearby: &'static str,
+    /// Those with the words, of all.
+    pub(crate) by_words: &'static str,
+}
+
+const NEWEST: &Statements = statements!("created_at", "$2", "<", "DESC");
+const PRICE_ASCENDING: &Statements =
+    statements!("price", "round($2::bigint::numeric / 100, 2)", ">", "ASC");
+const PRICE_DESCENDING: &Statements =
+    statements!("price", "round($2::bigint::numeric / 100, 2)", "<", "DESC");
+const NAME: &Statements = statements!("lower(name) COLLATE \"C\"", "$2", ">", "ASC");
+
+/// The statements of an order.
+pub(crate) fn statements(sort: ProductSort) -> &'static Statements {
+    match sort {
+        ProductSort::Unspecified | ProductSort::Newest => NEWEST,
+        ProductSort::PriceAscending => PRICE_ASCENDING,
+        ProductSort::PriceDescending => PRICE_DESCENDING,
+        ProductSort::Name => NAME,
+    }
+}
+
+/// The key of a product in the order by name.
+pub(crate) const NAME_OF: &str = "SELECT lower(name) FROM products WHERE id = $1";
+
+/// How many of the newest 1,000 products have the words, up to one more than [`MAX_FOUND`].
+pub(crate) const COUNT_NEARBY: &str = concat!(
+    "SELECT count(*) FROM (SELECT FROM (
+       SELECT name, description FROM products WHERE archived_at IS NULL
+       ORDER BY created_at DESC, id DESC LIMIT 1000
+     ) AS looked_at WHERE ",
+    words!(),
+    " @@ ",
+    asked!("$1::text"),
+    " LIMIT 101) AS counted"
+);
+
+/// How many of all products have the words, up to one more than [`MAX_FOUND`].
+pub(crate) const COUNT_BY_WORDS: &str = concat!(
+    "WITH found AS MATERIALIZED (
+       SELECT id FROM products WHERE archived_at IS NULL AND ",
+    words!(),
+    " @@ ",
+    asked!("$1::text"),
+    "
+     ) SELECT count(*) FROM (SELECT FROM found LIMIT 101) AS counted"
+);

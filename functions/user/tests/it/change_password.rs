@@ -1,0 +1,232 @@
+//! Changing a password.
+
+use futures_util::future::{join, join_all};
+use tonic::Code;
+use uuid::Uuid;
+use zerocart_proto::{
+    rpc::{AuthenticateUser as SignIn, ChangePassword as Rpc},
+    user::{ChangePasswordRequest, User, UserResponse},
+};
+use zerocart_test_support::{
+    clients::{Client, Outcome, Wire},
+    functions::Running,
+};
+use zerocart_user::{AuthenticateUser, ChangePassword};
+
+use crate::{
+    Domain,
+    authenticate_user::{customer, login, right_password},
+};
+
+const NEW: &str = "battery staple";
+
+fn change(user: &User, old: &str, new: &str) -> ChangePasswordRequest {
+    ChangePasswordRequest {
+        id: user.id.clone(),
+        old_password: old.into(),
+        new_password: new.into(),
+    }
+}
+
+fn client(domain: &Domain, wire: Wire, function: &Running, user: &User) -> Client {
+    let token = domain.authority.customer(&user.id);
+    Client::new(wire, function.address()).bearer(&token)
+}
+
+async fn signs_in(function: &Running, user: &User, password: &str) -> bool {
+    let client = Client::new(Wire::Grpc, function.address());
+    let answer = client.call::<SignIn>(&login(&user.email, password)).await;
+    answer.ok().success
+}
+
+fn told(outcome: &Outcome<UserResponse>) -> Vec<String> {
+    outcome.fields.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn the_new_password_signs_in_and_the_old_one_does_not() {
+    let domain = Domain::new().await;
+    let function = domain.start::<ChangePassword>().await;
+    let sign_in = domain.start::<AuthenticateUser>().await;
+    for wire in Wire::ALL {
+        let me = customer(&domain, &format!("{wire:?}@example.com")).await;
+        let other = customer(&domain, &format!("{wire:?}2@example.com")).await;
+        let client = client(&domain, wire, &function, &me);
+        let outcome = client
+            .call::<Rpc>(&change(&me, &right_password(), "cafe\u{301} noir"))
+            .await;
+        assert_eq!(outcome.http_status, 200, "{wire:?}: {}", outcome.message);
+        assert_eq!(outcome.ok().user.as_ref(), Some(&me), "{wire:?}");
+        // In every form of its accents.
+        assert!(signs_in(&sign_in, &me, "caf\u{e9} noir").await);
+        assert!(!signs_in(&sign_in, &me, &right_password()).await);
+        // Another's stays.
+        assert!(signs_in(&sign_in, &other, &right_password()).await);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_and_changes_nothing() {
+    let domain = Domain::new().await;
+    let me = customer(&domain, "me@example.com").await;
+    let function = domain.start::<ChangePassword>().await;
+    let hash = "SELECT password_hash FROM users";
+    let before: String = domain.sql.query_one(hash, &[]).await.unwrap().get(0);
+    let right = right_password();
+    for wire in Wire::ALL {
+        let client = client(&domain, wire, &function, &me);
+        for (old, new, expected) in [
+            (
+                "wrong password",
+                NEW,
+                "old_password is not the password of this account",
+            ),
+            (
+                &right,
+                &right,
+                "new_password must be another password than old_password",
+            ),
+            (
+                &right,
+                &"e\u{301}".repeat(4),
+                "new_password must have at least 8 characters once accents are composed",
+            ),
+            (
+                &right,
+                "short",
+                "new_password must have at least 8 characters",
+            ),
+        ] {
+            let outcome = client.call::<Rpc>(&change(&me, old, new)).await;
+            assert_eq!(told(&outcome), [expected], "{wire:?}");
+            assert_eq!(outcome.code, Code::InvalidArgument);
+        }
+        let unknown = User {
+            id: Uuid::now_v7().to_string(),
+            ..Default::default()
+        };
+        let client = self::client(&domain, wire, &function, &unknown);
+        let outcome = client.call::<Rpc>(&change(&unknown, &right, NEW)).await;
+        assert_eq!(outcome.code, Code::NotFound, "{wire:?}");
+    }
+    let after: String = domain.sql.query_one(hash, &[]).await.unwrap().get(0);
+    assert_eq!(after, before);
+}
+
+/// The same answer under the same key, though the old password is wrong by then; and no password in a record.
+#[tokio::test]
+async fn a_change_that_is_repeated_under_its_key_is_answered_as_before() {
+    let domain = Domain::new().await;
+    let me = customer(&domain, "me@example.com").await;
+    let function = domain.start::<ChangePassword>().await;
+    let request = change(&me, &right_password(), NEW);
+    let calls = (0..4).map(|n| {
+        let client = client(&domain, Wire::ALL[n], &function, &me).header("idempotency-key", "k");
+        let request = &request;
+        async move {
+            loop {
+                let outcome = client.call::<Rpc>(request).await;
+                if outcome.code != Code::Aborted {
+                    return outcome.ok();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
+    });
+    let mut answers = join_all(calls).await;
+    answers.dedup();
+    assert_eq!(answers.len(), 1);
+    let other = change(&me, &right_password(), "another password");
+    for wire in Wire::ALL {
+        let client = client(&domain, wire, &function, &me).header("idempotency-key", "k");
+        assert_eq!(
+            client.call::<Rpc>(&request).await.ok(),
+            answers[0],
+            "{wire:?}"
+        );
+        assert_eq!(client.call::<Rpc>(&other).await.code, Code::InvalidArgument);
+    }
+    let leaked = domain
+        .number(&format!(
+            "SELECT count(*) FROM idempotency_keys k
+             WHERE position('{NEW}'::bytea IN response) > 0
+                OR position('$argon2id$'::bytea IN response) > 0"
+        ))
+        .await;
+    assert_eq!(leaked, 0);
+}
+
+#[tokio::test]
+async fn of_two_changes_at_once_one_wins() {
+    let domain = Domain::new().await;
+    let me = customer(&domain, "me@example.com").await;
+    let function = domain.start::<ChangePassword>().await;
+    let sign_in = domain.start::<AuthenticateUser>().await;
+    let client = client(&domain, Wire::Http2, &function, &me);
+    let passwords = ["first password", "second password"];
+    // Both have verified the old password before one of them may write.
+    let locker = crate::connect(&domain.database).await;
+    locker
+        .batch_execute("BEGIN; SELECT FROM users FOR UPDATE")
+        .await
+        .unwrap();
+    let requests = passwords.map(|new| change(&me, &right_password(), new));
+    let [one, other] = requests
+        .each_ref()
+        .map(|request| client.call::<Rpc>(request));
+    let unlocked = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while domain.number(waiting).await < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        locker.batch_execute("COMMIT").await.unwrap();
+    };
+    let ((one, other), ()) = join(join(one, other), unlocked).await;
+    let codes = [one.code, other.code];
+    let winner = codes.iter().position(|code| *code == Code::Ok).unwrap();
+    assert_eq!(codes[1 - winner], Code::Aborted);
+    assert!(signs_in(&sign_in, &me, passwords[winner]).await);
+    assert!(!signs_in(&sign_in, &me, passwords[1 - winner]).await);
+}
+
+/// A stolen token gives no more guesses than sign-in does: both count together.
+#[tokio::test]
+async fn guesses_count_with_those_to_sign_in() {
+    let domain = Domain::new().await;
+    let me = customer(&domain, "Me@example.com").await;
+    let strict = [("SIGN_IN_FREE_ATTEMPTS", "3")];
+    let function = domain.start_with::<ChangePassword>(&strict).await;
+    let sign_in = domain.start_with::<AuthenticateUser>(&strict).await;
+    let client = client(&domain, Wire::Http1, &function, &me);
+    for _ in 0..3 {
+        let outcome = client
+            .call::<Rpc>(&change(&me, "wrong password", NEW))
+            .await;
+        assert_eq!(outcome.code, Code::InvalidArgument);
+    }
+    let outcome = client
+        .call::<Rpc>(&change(&me, &right_password(), NEW))
+        .await;
+    assert_eq!(
+        (outcome.code, outcome.http_status),
+        (Code::ResourceExhausted, 429)
+    );
+    assert!(outcome.retry_after.is_some());
+    let signing_in = Client::new(Wire::Grpc, sign_in.address());
+    let outcome = signing_in
+        .call::<SignIn>(&login("me@example.com", right_password()))
+        .await;
+    assert_eq!(outcome.code, Code::ResourceExhausted);
+    // A success forgets them.
+    let over = "UPDATE sign_in_attempts SET next_at = now() - interval '1 s'";
+    domain.sql.execute(over, &[]).await.unwrap();
+    client
+        .call::<Rpc>(&change(&me, &right_password(), NEW))
+        .await
+        .ok();
+    assert_eq!(
+        domain.number("SELECT count(*) FROM sign_in_attempts").await,
+        0
+    );
+}
