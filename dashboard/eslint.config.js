@@ -21,6 +21,10 @@ export default defineConfig(
   },
   {
     files: ['scripts/**'],
+    ...typescript.configs.disableTypeChecked,
+  },
+  {
+    files: ['scripts/**'],
     languageOptions: { globals: { console: 'readonly', process: 'readonly' } },
   },
   {

@@ -21,7 +21,7 @@ export function AdminNav() {
         display: 'flex',
         flexDirection: { xs: 'row', md: 'column' },
         gap: 0.25,
-        overflowX: 'auto',
+        overflowX: { xs: 'auto', md: 'visible' },
         mx: { xs: -2, sm: 0 },
         px: { xs: 2, sm: 0 },
         position: { md: 'sticky' },

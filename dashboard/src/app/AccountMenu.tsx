@@ -32,7 +32,7 @@ export function AccountMenu({ name, email }: { readonly name: string; readonly e
           <Typography variant="h3" component="p" noWrap>
             {name}
           </Typography>
-          <Typography variant="body2" color="text.secondary" noWrap>
+          <Typography variant="body2" color="textSecondary" noWrap>
             {email}
           </Typography>
         </Box>

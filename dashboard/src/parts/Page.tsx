@@ -52,7 +52,7 @@ export function Page({ title, lead, back, actions, children }: Props) {
             {title}
           </Typography>
           {lead !== undefined && (
-            <Typography color="text.secondary" component="div" sx={{ mt: 0.5 }}>
+            <Typography color="textSecondary" component="div" sx={{ mt: 0.5 }}>
               {lead}
             </Typography>
           )}

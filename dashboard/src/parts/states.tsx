@@ -30,7 +30,7 @@ export function Empty({
         {title}
       </Typography>
       {children !== undefined && (
-        <Typography color="text.secondary" component="div" sx={{ mt: 1 }}>
+        <Typography color="textSecondary" component="div" sx={{ mt: 1 }}>
           {children}
         </Typography>
       )}
@@ -69,7 +69,7 @@ export function Failed({ error, retry }: FailedProps) {
     >
       {error.message}
       {trace !== undefined && (
-        <Typography variant="caption" component="div" color="text.secondary">
+        <Typography variant="caption" component="div" color="textSecondary">
           Trace {trace}
         </Typography>
       )}

@@ -46,7 +46,7 @@ export default function SignIn() {
             Sign in
           </SubmitButton>
         </Form>
-        <Typography color="text.secondary" sx={{ mt: 3 }}>
+        <Typography color="textSecondary" sx={{ mt: 3 }}>
           New here?{' '}
           <MuiLink component={Link} to="/sign-up" state={{ from }}>
             Make an account

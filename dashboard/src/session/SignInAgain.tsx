@@ -22,7 +22,7 @@ export default function SignInAgain({ email }: { readonly email: string }) {
         Your session has ended
       </DialogTitle>
       <DialogContent>
-        <Typography color="text.secondary" sx={{ mb: 2 }}>
+        <Typography color="textSecondary" sx={{ mb: 2 }}>
           Sign in again as {email}. This page stays as it is.
         </Typography>
         <Form

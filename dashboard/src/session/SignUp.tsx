@@ -45,7 +45,7 @@ export default function SignUp() {
             Make the account
           </SubmitButton>
         </Form>
-        <Typography color="text.secondary" sx={{ mt: 3 }}>
+        <Typography color="textSecondary" sx={{ mt: 3 }}>
           You have one already?{' '}
           <MuiLink component={Link} to="/sign-in" state={{ from }}>
             Sign in

@@ -45,7 +45,7 @@ export function CartLine({ item, userId }: Props) {
                 {name}
               </Typography>
             </MuiLink>
-            <Typography variant="body2" color="text.secondary">
+            <Typography variant="body2" color="textSecondary">
               {amount(price)} each
             </Typography>
           </Box>

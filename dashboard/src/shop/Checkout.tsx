@@ -84,14 +84,14 @@ function Placing({ cart }: { readonly cart: Cart }) {
               />
             ))}
           </RadioGroup>
-          <Typography variant="body2" color="text.secondary" sx={{ mt: 1 }}>
+          <Typography variant="body2" color="textSecondary" sx={{ mt: 1 }}>
             The payment provider is a simulator: no money moves, and it asks for no card.
           </Typography>
         </Box>
         <SubmitButton size="large" loading={create.isPending}>
           {create.isError ? 'Try again' : `Order and pay ${amount(cart.total_amount)}`}
         </SubmitButton>
-        <Typography variant="body2" color="text.secondary" role="status">
+        <Typography variant="body2" color="textSecondary" role="status">
           {create.isPending ? 'The stock is reserved, then the payment is charged.' : ''}
         </Typography>
       </Form>

@@ -63,7 +63,7 @@ function Row({ order }: { readonly order: Order }) {
           <Typography className="name" variant="h3" component="h2" noWrap>
             {names}
           </Typography>
-          <Typography variant="body2" color="text.secondary">
+          <Typography variant="body2" color="textSecondary">
             {orderName(order.id)} · {dateTime(order.created_at)}
           </Typography>
         </Box>

@@ -67,7 +67,7 @@ function Details({ product }: { readonly product: Product }) {
             This product is archived: customers do not see it, and nobody can order it.
           </Alert>
         )}
-        <Typography sx={{ mt: 3, whiteSpace: 'pre-line', maxWidth: '60ch' }} color="text.secondary">
+        <Typography sx={{ mt: 3, whiteSpace: 'pre-line', maxWidth: '60ch' }} color="textSecondary">
           {description === '' ? 'There is no description.' : description}
         </Typography>
       </Box>

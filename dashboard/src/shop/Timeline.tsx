@@ -66,7 +66,7 @@ export function Timeline({ events, doing }: Props) {
               {bad ? <CrossIcon sx={{ fontSize: 14 }} /> : <CheckIcon sx={{ fontSize: 14 }} />}
             </Dot>
             <Typography sx={{ fontWeight: 500 }}>{WORDS[event] ?? event}</Typography>
-            <Typography variant="body2" color="text.secondary">
+            <Typography variant="body2" color="textSecondary">
               {at === '' ? 'time not recorded' : sameDay ? clock(at) : dateTime(at)}
               {reason !== '' && ` · ${reason}`}
             </Typography>

@@ -18,7 +18,7 @@ export function Breakers({ breakers }: { readonly breakers: Fleet['breakers'] })
         Circuit breakers
       </Typography>
       {breakers.length === 0 ? (
-        <Typography variant="body2" color="text.secondary">
+        <Typography variant="body2" color="textSecondary">
           All are closed, and none has changed since the engine started.
         </Typography>
       ) : (

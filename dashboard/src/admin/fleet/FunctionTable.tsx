@@ -61,7 +61,7 @@ function State({ function: one }: { readonly function: FleetFunction }) {
   ].filter(({ number }) => number > 0);
   if (parts.length === 0) {
     return (
-      <Typography component="span" variant="body2" color="text.secondary">
+      <Typography component="span" variant="body2" color="textSecondary">
         at zero
       </Typography>
     );

@@ -102,7 +102,7 @@ function Stuck({ filter }: { readonly filter: OrderFilter }) {
       <Typography variant="h2" id="stuck" sx={{ color: 'warning.main' }}>
         Stuck
       </Typography>
-      <Typography variant="body2" color="text.secondary" sx={{ mb: 1.5 }}>
+      <Typography variant="body2" color="textSecondary" sx={{ mb: 1.5 }}>
         These have not ended, and nobody drives them now. A job tries each of them again; open one
         to drive it on at once.
       </Typography>

@@ -42,7 +42,7 @@ export function StepTable({ steps }: { readonly steps: readonly Step[] }) {
         rows={steps}
         keyOf={({ number }) => String(number)}
       />
-      <Typography variant="caption" color="text.secondary" component="p" sx={{ mt: 1 }}>
+      <Typography variant="caption" color="textSecondary" component="p" sx={{ mt: 1 }}>
         The driver’s number is its fence: each driver that takes the order over has a higher one. On
         the local engine, <code>cargo zerocart trace</code> shows a trace.
       </Typography>
@@ -75,7 +75,7 @@ function Bar({ step, steps, now }: BarProps) {
           }}
         />
       </Box>
-      <Typography variant="caption" color="text.secondary">
+      <Typography variant="caption" color="textSecondary">
         {clock(step.began_at)}
       </Typography>
     </Box>

@@ -80,7 +80,7 @@ function OfOrders({ orders }: { readonly orders: readonly Order[] }) {
       >
         {numbers.map(({ name, value, about }) => (
           <Box key={name}>
-            <Typography component="dt" variant="body2" color="text.secondary">
+            <Typography component="dt" variant="body2" color="textSecondary">
               {name}
             </Typography>
             <Typography
@@ -95,7 +95,7 @@ function OfOrders({ orders }: { readonly orders: readonly Order[] }) {
             >
               {value}
             </Typography>
-            <Typography component="dd" variant="caption" color="text.secondary" sx={{ m: 0 }}>
+            <Typography component="dd" variant="caption" color="textSecondary" sx={{ m: 0 }}>
               {about}
             </Typography>
           </Box>

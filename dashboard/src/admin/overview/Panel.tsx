@@ -17,7 +17,7 @@ export function Panel({ title, about, children }: Props) {
       <Typography variant="h2" id={id}>
         {title}
       </Typography>
-      <Typography variant="body2" color="text.secondary" sx={{ mb: 2 }}>
+      <Typography variant="body2" color="textSecondary" sx={{ mb: 2 }}>
         {about}
       </Typography>
       {children}

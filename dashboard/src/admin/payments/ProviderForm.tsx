@@ -95,7 +95,7 @@ export function ProviderForm({ error, isPending, onSend }: Props) {
             label={
               <>
                 <Typography>{text}</Typography>
-                <Typography variant="body2" color="text.secondary">
+                <Typography variant="body2" color="textSecondary">
                   {meaning}
                 </Typography>
               </>
@@ -103,7 +103,7 @@ export function ProviderForm({ error, isPending, onSend }: Props) {
           />
         ))}
         {kinds.length === 0 && (
-          <Typography variant="body2" color="text.secondary">
+          <Typography variant="body2" color="textSecondary">
             If you choose none, all three occur.
           </Typography>
         )}

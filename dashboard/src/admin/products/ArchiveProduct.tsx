@@ -21,7 +21,7 @@ export function ArchiveProduct({ product }: { readonly product: Product }) {
       <Typography variant="h2" id="archive">
         Archive
       </Typography>
-      <Typography variant="body2" color="text.secondary" sx={{ mt: 0.5, mb: 1.5 }}>
+      <Typography variant="body2" color="textSecondary" sx={{ mt: 0.5, mb: 1.5 }}>
         The product leaves the catalogue for good. Orders keep it.
       </Typography>
       <Button variant="outlined" color="error" onClick={() => setAsking(true)}>

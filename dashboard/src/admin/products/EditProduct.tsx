@@ -78,7 +78,7 @@ function Facts({ product }: { readonly product: Product }) {
       <ProductFields product={product} problem={error} />
       <Box sx={{ display: 'flex', gap: 2, alignItems: 'center' }}>
         <SubmitButton loading={isPending}>Save</SubmitButton>
-        <Typography variant="body2" color="text.secondary" role="status">
+        <Typography variant="body2" color="textSecondary" role="status">
           {isSuccess ? 'Saved.' : ''}
         </Typography>
       </Box>
