@@ -32,8 +32,8 @@ export function Keys() {
           </Box>
         )}
         <Alert severity="info" variant="outlined">
-          The ages of keys are not in the API, because a person with an admin’s password should not
-          learn them. Who runs the system sees and changes them with these commands:
+          The API does not tell the ages of keys. On the machine of the engine, these commands show
+          and change them:
         </Alert>
         <Box
           component="dl"

@@ -21,7 +21,7 @@ const COLUMNS: Column<Order>[] = [
     name: 'Placed',
     show: ({ created_at: at }) => <span style={{ whiteSpace: 'nowrap' }}>{dateTime(at)}</span>,
   },
-  { name: 'Products', show: ({ items }) => items.map((item) => item.product_name).join(', ') },
+  { name: 'Products', show: ({ items }) => <Names items={items} /> },
   {
     name: 'Units',
     align: 'right',
@@ -30,6 +30,12 @@ const COLUMNS: Column<Order>[] = [
   { name: 'Total', align: 'right', show: ({ total_amount: total }) => amount(total) },
   { name: 'Reason', show: ({ reason }) => reason },
 ];
+
+/** The names of the products, in a column that stays wide enough to read on a phone. */
+function Names({ items }: Pick<Order, 'items'>) {
+  const names = items.map(({ product_name: name }) => name).join(', ');
+  return <span style={{ display: 'inline-block', minWidth: 160 }}>{names}</span>;
+}
 
 interface Props {
   readonly label: string;
