@@ -63,6 +63,14 @@ test-api *args:
 images *args:
     cargo zerocart images {{args}}
 
+# Build the dashboard, which the edge function of this name serves at /app/
+dashboard:
+    cd dashboard && npm ci --silent && npm run --silent build
+
+# Check the dashboard: types, lints, size, unit tests, and a real Chromium against a real engine
+dashboard-test:
+    .ci/dashboard
+
 # Print the OpenAPI document of the public API
 openapi *args:
     @cargo zerocart openapi {{args}}

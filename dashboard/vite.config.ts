@@ -6,32 +6,32 @@ const engine = process.env['ZEROCART_URL'] ?? 'http://localhost:8000';
 
 /** The paths of the API, which the edge serves beside the page. */
 const paths = [
-    '/users',
-    '/auth',
-    '/products',
-    '/carts',
-    '/orders',
-    '/payments',
-    '/admin',
-    '/health',
+  '/users',
+  '/auth',
+  '/products',
+  '/carts',
+  '/orders',
+  '/payments',
+  '/admin',
+  '/health',
 ];
 
 const proxy = Object.fromEntries(paths.map((path) => [`^${path}(/|\\?|$)`, engine]));
 
 export default defineConfig({
-    base: '/app/',
-    plugins: [react()],
-    server: { proxy },
-    preview: { proxy },
-    test: { include: ['src/**/*.test.ts'] },
+  base: '/app/',
+  plugins: [react()],
+  server: { proxy },
+  preview: { proxy },
+  test: { include: ['src/**/*.test.ts'] },
   build: {
-        target: 'es2023',
-        // A file of its own for each asset: the page's policy allows no `data:` but for images.
-        assetsInlineLimit: 0,
-        // The size check reads it: which files the first page loads.
-        manifest: true,
-        reportCompressedSize: false,
+    target: 'es2023',
+    // A file of its own for each asset: the page's policy allows no `data:` but for images.
+    assetsInlineLimit: 0,
+    // The size check reads it: which files the first page loads.
+    manifest: true,
+    reportCompressedSize: false,
     // The charts are one large part, which operators load when they open it.
     chunkSizeWarningLimit: 600,
-    },
+  },
 });

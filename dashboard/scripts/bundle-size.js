@@ -9,9 +9,8 @@ const LIMIT = 200_000;
 
 const dist = new URL('../dist/', import.meta.url);
 /** @typedef {Record<string, { file: string, isEntry?: boolean, imports?: string[] }>} Manifest */
-const manifest = /** @type {Manifest} */ (
-  JSON.parse(readFileSync(new URL('.vite/manifest.json', dist), 'utf8'))
-);
+const manifestText = () => readFileSync(new URL('.vite/manifest.json', dist), 'utf8');
+const manifest = /** @type {Manifest} */ (JSON.parse(manifestText()));
 
 /** The files that a chunk needs before it runs.
  * @param {string} name

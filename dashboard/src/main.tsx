@@ -5,9 +5,9 @@ import './theme/fonts.css';
 
 const root = document.getElementById('root');
 if (root !== null) {
-    createRoot(root).render(
-        <StrictMode>
-            <App />
-        </StrictMode>,
-    );
+  createRoot(root).render(
+    <StrictMode>
+      <App />
+    </StrictMode>,
+  );
 }

@@ -4,7 +4,10 @@ import { order, signIn, signUp, toCheckout } from './steps';
 
 /** Opens a page of operations. */
 async function go(page: Page, name: string): Promise<void> {
-  await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'Operations' }).click();
+  await page
+    .getByRole('navigation', { name: 'Main' })
+    .getByRole('link', { name: 'Operations' })
+    .click();
   await page.getByRole('navigation', { name: 'Operations' }).getByRole('link', { name }).click();
   await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
 }

@@ -2,109 +2,107 @@ import { accessible, expect, test } from './fixtures';
 import { openProduct, order, signUp, toCheckout } from './steps';
 
 test('a newcomer signs up, orders, watches the saga, and cancels', async ({ api, visit }) => {
-    await api.product('Assam tea', 4.5, 10);
-    const { page, open } = await visit();
-    await open('/');
-    await expect(page.getByRole('heading', { name: 'Assam tea' })).toBeVisible();
-    await accessible(page);
-    await signUp(page);
-    await openProduct(page, 'Assam tea');
-    await accessible(page);
-    await page.getByLabel('Quantity').fill('2');
-    await page.getByRole('button', { name: 'Put into the cart' }).click();
-    await page.getByRole('link', { name: 'To the cart' }).click();
-    await page.getByRole('button', { name: 'One unit more of Assam tea' }).click();
-    await expect(page.getByTestId('total')).toHaveText('€13.50');
-    await accessible(page);
-    await page.getByRole('link', { name: 'To the checkout' }).click();
-    await accessible(page);
+  await api.product('Assam tea', 4.5, 10);
+  const { page, open } = await visit();
+  await open('/');
+  await expect(page.getByRole('heading', { name: 'Assam tea' })).toBeVisible();
+  await accessible(page);
+  await signUp(page);
+  await openProduct(page, 'Assam tea');
+  await accessible(page);
+  await page.getByLabel('Quantity').fill('2');
+  await page.getByRole('button', { name: 'Put into the cart' }).click();
+  await page.getByRole('link', { name: 'To the cart' }).click();
+  await page.getByRole('button', { name: 'One unit more of Assam tea' }).click();
+  await expect(page.getByTestId('total')).toHaveText('€13.50');
+  await accessible(page);
+  await page.getByRole('link', { name: 'To the checkout' }).click();
+  await accessible(page);
 
-    await api.provider(0, 1500);
-    await order(page);
-    // The page of the order is there before the charge is made.
-    await expect(page.getByText('Charging the payment …')).toBeVisible();
-    await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
-    await accessible(page);
-    await api.calm();
+  await api.provider(0, 1500);
+  await order(page);
+  // The page of the order is there before the charge is made.
+  await expect(page.getByText('Charging the payment …')).toBeVisible();
+  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await accessible(page);
+  await api.calm();
 
-    await page.getByRole('button', { name: 'Cancel the order' }).click();
-    const question = page.getByRole('dialog');
-    await expect(question).toContainText('€13.50 are refunded');
-    await question.getByRole('button', { name: 'Cancel the order' }).click();
-    await expect(page.getByText('Refunded', { exact: true })).toBeVisible();
-    await page.getByRole('link', { name: 'Orders' }).first().click();
-    await expect(page.getByRole('main').getByText('Cancelled')).toBeVisible();
-    await accessible(page);
+  await page.getByRole('button', { name: 'Cancel the order' }).click();
+  const question = page.getByRole('dialog');
+  await expect(question).toContainText('€13.50 are refunded');
+  await question.getByRole('button', { name: 'Cancel the order' }).click();
+  await expect(page.getByText('Refunded', { exact: true })).toBeVisible();
+  await page.getByRole('link', { name: 'Orders' }).first().click();
+  await expect(page.getByRole('main').getByText('Cancelled')).toBeVisible();
+  await accessible(page);
 });
 
 test('words of the server stand beside the field that they name', async ({ visit }) => {
-    const { page, open } = await visit();
-    await open('/sign-up');
-    await page.getByLabel('E-mail').fill('nobody');
-    await page.getByRole('button', { name: 'Make the account' }).click();
-    await expect(page.getByText('Name is required')).toBeVisible();
-    await expect(page.getByLabel('E-mail')).toHaveAccessibleDescription(
-        /must be an e-mail address/,
-    );
-    await expect(page.getByLabel('Name')).toBeFocused();
-    await accessible(page);
+  const { page, open } = await visit();
+  await open('/sign-up');
+  await page.getByLabel('E-mail').fill('nobody');
+  await page.getByRole('button', { name: 'Make the account' }).click();
+  await expect(page.getByText('Name is required')).toBeVisible();
+  await expect(page.getByLabel('E-mail')).toHaveAccessibleDescription(/must be an e-mail address/);
+  await expect(page.getByLabel('Name')).toBeFocused();
+  await accessible(page);
 });
 
 test('a declined payment leaves the cart, and says why', async ({ api, visit }) => {
-    await api.product('Ceylon tea', 5, 10);
-    const { page } = await visit();
-    await signUp(page);
-    await toCheckout(page, 'Ceylon tea');
-    await api.provider(1, 0, ['INSUFFICIENT_FUNDS']);
-    await order(page);
-    await expect(page.getByRole('alert')).toContainText('insufficient funds');
-    await accessible(page);
-    await api.calm();
-    await page.getByRole('link', { name: 'Cart, 1 units' }).click();
-    await expect(page.getByText('Ceylon tea')).toBeVisible();
+  await api.product('Ceylon tea', 5, 10);
+  const { page } = await visit();
+  await signUp(page);
+  await toCheckout(page, 'Ceylon tea');
+  await api.provider(1, 0, ['INSUFFICIENT_FUNDS']);
+  await order(page);
+  await expect(page.getByRole('alert')).toContainText('insufficient funds');
+  await accessible(page);
+  await api.calm();
+  await page.getByRole('link', { name: 'Cart, 1 units' }).click();
+  await expect(page.getByText('Ceylon tea')).toBeVisible();
 });
 
 test('two browsers want the last unit, and one gets it', async ({ api, visit }) => {
-    await api.product('The last cup', 9, 1);
-    const pages = [(await visit()).page, (await visit()).page];
-    for (const page of pages) {
-        await signUp(page);
-        await toCheckout(page, 'The last cup');
-    }
-    await Promise.all(pages.map(order));
-    const ended = pages.map(async (page) => {
-        const paid = page.getByText('Paid', { exact: true }).first();
-        await expect(paid.or(page.getByRole('alert')).first()).toBeVisible();
-        return paid.isVisible();
-    });
-    const paid = await Promise.all(ended);
-    expect(paid.filter(Boolean)).toHaveLength(1);
+  await api.product('The last cup', 9, 1);
+  const pages = [(await visit()).page, (await visit()).page];
+  for (const page of pages) {
+    await signUp(page);
+    await toCheckout(page, 'The last cup');
+  }
+  await Promise.all(pages.map(order));
+  const ended = pages.map(async (page) => {
+    const paid = page.getByText('Paid', { exact: true }).first();
+    await expect(paid.or(page.getByRole('alert')).first()).toBeVisible();
+    return paid.isVisible();
+  });
+  const paid = await Promise.all(ended);
+  expect(paid.filter(Boolean)).toHaveLength(1);
 });
 
 test('a double click does it once', async ({ api, visit }) => {
-    await api.product('Sencha', 7, 10);
-    const { page } = await visit();
-    await signUp(page);
-    await openProduct(page, 'Sencha');
-    await page.getByRole('button', { name: 'Put into the cart' }).dblclick();
-    await page.getByRole('link', { name: 'To the cart' }).click();
-    await expect(page.getByTestId('total')).toHaveText('€7.00');
-    await page.getByRole('link', { name: 'To the checkout' }).click();
-    await page.getByRole('button', { name: /^Order and pay/ }).dblclick();
-    await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
-    await page.getByRole('link', { name: 'Orders' }).first().click();
-    await expect(page.getByRole('main').getByRole('listitem')).toHaveCount(1);
+  await api.product('Sencha', 7, 10);
+  const { page } = await visit();
+  await signUp(page);
+  await openProduct(page, 'Sencha');
+  await page.getByRole('button', { name: 'Put into the cart' }).dblclick();
+  await page.getByRole('link', { name: 'To the cart' }).click();
+  await expect(page.getByTestId('total')).toHaveText('€7.00');
+  await page.getByRole('link', { name: 'To the checkout' }).click();
+  await page.getByRole('button', { name: /^Order and pay/ }).dblclick();
+  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await page.getByRole('link', { name: 'Orders' }).first().click();
+  await expect(page.getByRole('main').getByRole('listitem')).toHaveCount(1);
 });
 
 test('the back button leads through the pages, and never orders again', async ({ api, visit }) => {
-    await api.product('Gyokuro', 12, 10);
-    const { page } = await visit();
-    await signUp(page);
-    await toCheckout(page, 'Gyokuro');
-    await order(page);
-    await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
-    await page.goBack();
-    await expect(page.getByText('The cart is empty')).toBeVisible();
-    await page.goBack();
-    await expect(page.getByRole('heading', { level: 1, name: 'Gyokuro' })).toBeVisible();
+  await api.product('Gyokuro', 12, 10);
+  const { page } = await visit();
+  await signUp(page);
+  await toCheckout(page, 'Gyokuro');
+  await order(page);
+  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await page.goBack();
+  await expect(page.getByText('The cart is empty')).toBeVisible();
+  await page.goBack();
+  await expect(page.getByRole('heading', { level: 1, name: 'Gyokuro' })).toBeVisible();
 });

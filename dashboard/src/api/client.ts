@@ -11,25 +11,25 @@ export const REACHABLE = ['reachable'];
 const OPEN = ['/auth/login', '/users'];
 
 const session: Middleware = {
-    onRequest({ request, schemaPath }) {
-        const token = tokenOf(queries);
-        const open = request.method === 'POST' && OPEN.includes(schemaPath);
-        if (token !== undefined && !open) request.headers.set('authorization', `Bearer ${token}`);
-        request.headers.set('accept', 'application/json');
-        return request;
-    },
-    onResponse({ request, response }) {
-        queries.setQueryData(REACHABLE, true);
-        // A token that was sent and is not accepted has expired, or its key was replaced.
-        const sent = request.headers.get('authorization');
-        if (response.status === 401 && sent === `Bearer ${tokenOf(queries) ?? ''}`) expire(queries);
-    },
-    onError({ error }) {
-        // `fetch` fails with a TypeError if nothing answered. An AbortError is no failure of the shop.
-        if (!(error instanceof TypeError)) return undefined;
-        queries.setQueryData(REACHABLE, false);
-        return unreachable();
-    },
+  onRequest({ request, schemaPath }) {
+    const token = tokenOf(queries);
+    const open = request.method === 'POST' && OPEN.includes(schemaPath);
+    if (token !== undefined && !open) request.headers.set('authorization', `Bearer ${token}`);
+    request.headers.set('accept', 'application/json');
+    return request;
+  },
+  onResponse({ request, response }) {
+    queries.setQueryData(REACHABLE, true);
+    // A token that was sent and is not accepted has expired, or its key was replaced.
+    const sent = request.headers.get('authorization');
+    if (response.status === 401 && sent === `Bearer ${tokenOf(queries) ?? ''}`) expire(queries);
+  },
+  onError({ error }) {
+    // `fetch` fails with a TypeError if nothing answered. An AbortError is no failure of the shop.
+    if (!(error instanceof TypeError)) return undefined;
+    queries.setQueryData(REACHABLE, false);
+    return unreachable();
+  },
 };
 
 export const client = createClient<paths>({ baseUrl: '/', cache: 'no-store' });
@@ -37,26 +37,26 @@ client.use(session);
 
 /** What openapi-fetch gives. */
 interface Answer<T> {
-    data?: T;
-    error?: unknown;
-    response: Response;
+  data?: T;
+  error?: unknown;
+  response: Response;
 }
 
 /** The data of an answer; a failure is thrown. */
 export async function data<T>(answer: Promise<Answer<T>>): Promise<T> {
-    const { data, error, response } = await answer;
-    if (!response.ok) throw failureOf(response, error);
-    if (data === undefined) throw new Failure('The answer is empty.', { status: response.status });
-    return data;
+  const { data, error, response } = await answer;
+  if (!response.ok) throw failureOf(response, error);
+  if (data === undefined) throw new Failure('The answer is empty.', { status: response.status });
+  return data;
 }
 
 /** The part of an answer that a success always has, though messages of Protobuf may lack any part. */
 export function part<T>(value: T | null | undefined): T {
-    if (value == null) throw new Failure('The answer lacks what was asked for.');
-    return value;
+  if (value == null) throw new Failure('The answer lacks what was asked for.');
+  return value;
 }
 
 /** The header of a write. */
 export function under(key: string): { 'Idempotency-Key': string } {
-    return { 'Idempotency-Key': key };
+  return { 'Idempotency-Key': key };
 }

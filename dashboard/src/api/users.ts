@@ -1,8 +1,8 @@
 import {
-    infiniteQueryOptions,
-    queryOptions,
-    useMutation,
-    useQueryClient,
+  infiniteQueryOptions,
+  queryOptions,
+  useMutation,
+  useQueryClient,
 } from '@tanstack/react-query';
 import { begin } from '../session/session';
 import { client, data, part, under } from './client';
@@ -15,74 +15,74 @@ type Schemas = components['schemas'];
 const PAGE = 25;
 
 export function useSignIn() {
-    const queries = useQueryClient();
-    return useMutation({
-        mutationFn: (body: Schemas['AuthRequest']) => data(client.POST('/auth/login', { body })),
-        onSuccess: ({ token, user }) => {
-            if (user != null) begin(queries, token, user);
-        },
-    });
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (body: Schemas['AuthRequest']) => data(client.POST('/auth/login', { body })),
+    onSuccess: ({ token, user }) => {
+      if (user != null) begin(queries, token, user);
+    },
+  });
 }
 
 /** Makes an account, and signs in. */
 export function useSignUp() {
-    const signIn = useSignIn();
-    return useWrite(async (body: Schemas['CreateUserRequest'], key) => {
-        const answer = await data(client.POST('/users', { params: { header: under(key) }, body }));
-        const { email, password } = body;
-        await signIn.mutateAsync({ email, password });
-        return answer;
-    });
+  const signIn = useSignIn();
+  return useWrite(async (body: Schemas['CreateUserRequest'], key) => {
+    const answer = await data(client.POST('/users', { params: { header: under(key) }, body }));
+    const { email, password } = body;
+    await signIn.mutateAsync({ email, password });
+    return answer;
+  });
 }
 
 /** All accounts, or those whose e-mail or name begins so. */
 export function users(search: string) {
-    return infiniteQueryOptions({
-        queryKey: ['users', search],
-        queryFn: ({ pageParam, signal }) => {
-            const query = {
-                limit: PAGE,
-                ...(search === '' ? {} : { search }),
-                ...(pageParam === '' ? {} : { page_token: pageParam }),
-            };
-            return data(client.GET('/users', { params: { query }, signal }));
-        },
-        initialPageParam: '',
-        getNextPageParam: ({ next_page_token: next }) => (next === '' ? undefined : next),
-    });
+  return infiniteQueryOptions({
+    queryKey: ['users', search],
+    queryFn: ({ pageParam, signal }) => {
+      const query = {
+        limit: PAGE,
+        ...(search === '' ? {} : { search }),
+        ...(pageParam === '' ? {} : { page_token: pageParam }),
+      };
+      return data(client.GET('/users', { params: { query }, signal }));
+    },
+    initialPageParam: '',
+    getNextPageParam: ({ next_page_token: next }) => (next === '' ? undefined : next),
+  });
 }
 
 export function user(id: string) {
-    return queryOptions({
-        queryKey: ['user', id],
-        queryFn: async ({ signal }) => {
-            const answer = client.GET('/users/{id}', { params: { path: { id } }, signal });
-            return part((await data(answer)).user);
-        },
-    });
+  return queryOptions({
+    queryKey: ['user', id],
+    queryFn: async ({ signal }) => {
+      const answer = client.GET('/users/{id}', { params: { path: { id } }, signal });
+      return part((await data(answer)).user);
+    },
+  });
 }
 
 export function useChangePassword(id: string) {
-    return useWrite((body: { old_password: string; new_password: string }, key) =>
-        data(
-            client.POST('/users/{id}/password', {
-                params: { path: { id }, header: under(key) },
-                body,
-            }),
-        ),
-    );
+  return useWrite((body: { old_password: string; new_password: string }, key) =>
+    data(
+      client.POST('/users/{id}/password', {
+        params: { path: { id }, header: under(key) },
+        body,
+      }),
+    ),
+  );
 }
 
 export function useSetUserState(id: string) {
-    const queries = useQueryClient();
-    return useWrite(
-        (state: Schemas['SetUserStateRequest']['state'], key) =>
-            data(
-                client.PUT('/users/{id}/state', {
-                    params: { path: { id }, header: under(key) },
-                    body: { state },
-                }),
-            ),
-        () => queries.invalidateQueries({ queryKey: ['users'] }),
-    );
+  const queries = useQueryClient();
+  return useWrite(
+    (state: Schemas['SetUserStateRequest']['state'], key) =>
+      data(
+        client.PUT('/users/{id}/state', {
+          params: { path: { id }, header: under(key) },
+          body: { state },
+        }),
+      ),
+    () => queries.invalidateQueries({ queryKey: ['users'] }),
+  );
 }

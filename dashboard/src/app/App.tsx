@@ -12,16 +12,16 @@ const styles = styleCache();
 
 /** The dashboard, with all that its pages share. */
 export function App() {
-    return (
-        <CacheProvider value={styles}>
-            <ThemeProvider theme={theme} defaultMode="system">
-                <CssBaseline />
-                <QueryClientProvider client={queries}>
-                    <BrowserRouter basename="/app">
-                        <Shell />
-                    </BrowserRouter>
-                </QueryClientProvider>
-            </ThemeProvider>
-        </CacheProvider>
-    );
+  return (
+    <CacheProvider value={styles}>
+      <ThemeProvider theme={theme} defaultMode="system">
+        <CssBaseline />
+        <QueryClientProvider client={queries}>
+          <BrowserRouter basename="/app">
+            <Shell />
+          </BrowserRouter>
+        </QueryClientProvider>
+      </ThemeProvider>
+    </CacheProvider>
+  );
 }

@@ -16,23 +16,23 @@ const SignUp = lazy(() => import('../session/SignUp'));
 
 /** Every page. All but the catalogue are loaded when they are opened. */
 export function Pages() {
-    return (
-        <Routes>
-            <Route index element={<Catalogue />} />
-            <Route path="products/:id" element={<ProductPage />} />
-            <Route path="sign-in" element={<SignIn />} />
-            <Route path="sign-up" element={<SignUp />} />
-            <Route element={<RequireUser />}>
-                <Route path="cart" element={<CartPage />} />
-                <Route path="checkout" element={<Checkout />} />
-                <Route path="orders" element={<Orders />} />
-                <Route path="orders/:id" element={<OrderPage />} />
-                <Route path="account" element={<Account />} />
-            </Route>
-            <Route element={<RequireAdmin />}>
-                <Route path="admin/*" element={<Admin />} />
-            </Route>
-            <Route path="*" element={<NotFound />} />
-        </Routes>
-    );
+  return (
+    <Routes>
+      <Route index element={<Catalogue />} />
+      <Route path="products/:id" element={<ProductPage />} />
+      <Route path="sign-in" element={<SignIn />} />
+      <Route path="sign-up" element={<SignUp />} />
+      <Route element={<RequireUser />}>
+        <Route path="cart" element={<CartPage />} />
+        <Route path="checkout" element={<Checkout />} />
+        <Route path="orders" element={<Orders />} />
+        <Route path="orders/:id" element={<OrderPage />} />
+        <Route path="account" element={<Account />} />
+      </Route>
+      <Route element={<RequireAdmin />}>
+        <Route path="admin/*" element={<Admin />} />
+      </Route>
+      <Route path="*" element={<NotFound />} />
+    </Routes>
+  );
 }

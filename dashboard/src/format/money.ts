@@ -7,19 +7,19 @@ const percents = new Intl.NumberFormat(undefined, { style: 'percent', maximumFra
 
 /** An amount, as people of this locale write it. */
 export function amount(value: number): string {
-    return money.format(value);
+  return money.format(value);
 }
 
 export function count(value: number): string {
-    return numbers.format(value);
+  return numbers.format(value);
 }
 
 /** How many there are: `1 product`, `24 products`, `100 products or more`. */
 export function counted(value: number, one: string, many: string, orMore = false): string {
-    return `${count(value)} ${value === 1 ? one : many}${orMore ? ' or more' : ''}`;
+  return `${count(value)} ${value === 1 ? one : many}${orMore ? ' or more' : ''}`;
 }
 
 /** A share of 1, in percent. */
 export function percent(share: number): string {
-    return percents.format(share);
+  return percents.format(share);
 }

@@ -12,7 +12,7 @@ const DRIVING_MS = 8000;
 
 /** The pause before the next look at a saga: longer each time, milliseconds. */
 export function lookAgain(looks: number): number {
-    return Math.min(FIRST_MS * 1.25 ** looks, LONGEST_MS);
+  return Math.min(FIRST_MS * 1.25 ** looks, LONGEST_MS);
 }
 
 /**
@@ -21,17 +21,17 @@ export function lookAgain(looks: number): number {
  * No stream: it would hold a function up for every page that is open.
  */
 export function usePolled(id: string) {
-    const read = useQuery({
-        ...timeline(id),
-        staleTime: 0,
-        refetchInterval: (query) => {
-            const order = query.state.data?.order;
-            if (order === undefined) return whileUnreachable(query as unknown as Query);
-            if (hasEnded(order)) return false;
-            return isUnderWay(order.status) ? lookAgain(query.state.dataUpdateCount) : RESTING_MS;
-        },
-    });
-    const underWay = read.data !== undefined && isUnderWay(read.data.order.status);
-    useQuery({ ...order(id), enabled: underWay, refetchInterval: underWay ? DRIVING_MS : false });
-    return read;
+  const read = useQuery({
+    ...timeline(id),
+    staleTime: 0,
+    refetchInterval: (query) => {
+      const order = query.state.data?.order;
+      if (order === undefined) return whileUnreachable(query as unknown as Query);
+      if (hasEnded(order)) return false;
+      return isUnderWay(order.status) ? lookAgain(query.state.dataUpdateCount) : RESTING_MS;
+    },
+  });
+  const underWay = read.data !== undefined && isUnderWay(read.data.order.status);
+  useQuery({ ...order(id), enabled: underWay, refetchInterval: underWay ? DRIVING_MS : false });
+  return read;
 }

@@ -8,50 +8,50 @@ import type { ReactNode } from 'react';
 
 /** A column: its name, and what it shows of a row. */
 export interface Column<T> {
-    readonly name: string;
-    readonly show: (row: T) => ReactNode;
-    readonly align?: 'left' | 'right';
+  readonly name: string;
+  readonly show: (row: T) => ReactNode;
+  readonly align?: 'left' | 'right';
 }
 
 interface Props<T> {
-    /** What the rows are. */
-    readonly label: string;
-    readonly columns: readonly Column<T>[];
-    readonly rows: readonly T[];
-    readonly keyOf: (row: T) => string;
+  /** What the rows are. */
+  readonly label: string;
+  readonly columns: readonly Column<T>[];
+  readonly rows: readonly T[];
+  readonly keyOf: (row: T) => string;
 }
 
 /** Rows in columns. Where it is too narrow for them, the table is moved sideways, also by keys. */
 export function DataTable<T>({ label, columns, rows, keyOf }: Props<T>) {
-    return (
-        <Box
-            role="region"
-            aria-label={label}
-            tabIndex={0}
-            sx={{ overflowX: 'auto', borderTop: 1, borderColor: 'divider' }}
-        >
-            <Table size="small" aria-label={label}>
-                <TableHead>
-                    <TableRow>
-                        {columns.map(({ name, align = 'left' }) => (
-                            <TableCell key={name} align={align}>
-                                {name}
-                            </TableCell>
-                        ))}
-                    </TableRow>
-                </TableHead>
-                <TableBody>
-                    {rows.map((row) => (
-                        <TableRow key={keyOf(row)}>
-                            {columns.map(({ name, align = 'left', show }) => (
-                                <TableCell key={name} align={align}>
-                                    {show(row)}
-                                </TableCell>
-                            ))}
-                        </TableRow>
-                    ))}
-                </TableBody>
-            </Table>
-        </Box>
-    );
+  return (
+    <Box
+      role="region"
+      aria-label={label}
+      tabIndex={0}
+      sx={{ overflowX: 'auto', borderTop: 1, borderColor: 'divider' }}
+    >
+      <Table size="small" aria-label={label}>
+        <TableHead>
+          <TableRow>
+            {columns.map(({ name, align = 'left' }) => (
+              <TableCell key={name} align={align}>
+                {name}
+              </TableCell>
+            ))}
+          </TableRow>
+        </TableHead>
+        <TableBody>
+          {rows.map((row) => (
+            <TableRow key={keyOf(row)}>
+              {columns.map(({ name, align = 'left', show }) => (
+                <TableCell key={name} align={align}>
+                  {show(row)}
+                </TableCell>
+              ))}
+            </TableRow>
+          ))}
+        </TableBody>
+      </Table>
+    </Box>
+  );
 }

@@ -11,87 +11,87 @@ import { SubmitButton } from '../parts/SubmitButton';
 import { useSession } from '../session/session';
 
 export default function Account() {
-    const user = useSession()?.user;
-    if (user === undefined) return null;
-    return (
-        <Page title="Account">
-            <Box
-                component="dl"
-                sx={{
-                    display: 'grid',
-                    gridTemplateColumns: 'auto 1fr',
-                    columnGap: 3,
-                    rowGap: 0.75,
-                    m: 0,
-                    mb: 5,
-                    '& dt': { color: 'text.secondary' },
-                    '& dd': { m: 0 },
-                }}
-            >
-                <dt>Name</dt>
-                <dd>{user.name}</dd>
-                <dt>E-mail</dt>
-                <dd>{user.email}</dd>
-                <dt>Since</dt>
-                <dd>{date(user.created_at)}</dd>
-            </Box>
-            <Box component="section" aria-labelledby="password" sx={{ maxWidth: 400 }}>
-                <Typography variant="h2" id="password" sx={{ mb: 2 }}>
-                    Change the password
-                </Typography>
-                <ChangePassword userId={user.id} email={user.email} />
-            </Box>
-        </Page>
-    );
+  const user = useSession()?.user;
+  if (user === undefined) return null;
+  return (
+    <Page title="Account">
+      <Box
+        component="dl"
+        sx={{
+          display: 'grid',
+          gridTemplateColumns: 'auto 1fr',
+          columnGap: 3,
+          rowGap: 0.75,
+          m: 0,
+          mb: 5,
+          '& dt': { color: 'text.secondary' },
+          '& dd': { m: 0 },
+        }}
+      >
+        <dt>Name</dt>
+        <dd>{user.name}</dd>
+        <dt>E-mail</dt>
+        <dd>{user.email}</dd>
+        <dt>Since</dt>
+        <dd>{date(user.created_at)}</dd>
+      </Box>
+      <Box component="section" aria-labelledby="password" sx={{ maxWidth: 400 }}>
+        <Typography variant="h2" id="password" sx={{ mb: 2 }}>
+          Change the password
+        </Typography>
+        <ChangePassword userId={user.id} email={user.email} />
+      </Box>
+    </Page>
+  );
 }
 
 function ChangePassword({ userId, email }: { readonly userId: string; readonly email: string }) {
-    const change = useChangePassword(userId);
-    const fields = useRef<HTMLDivElement>(null);
-    const { error, isPending, isSuccess } = change;
-    return (
-        <Form
-            label="Change the password"
-            problem={error}
-            onSend={(values) =>
-                change.mutate(
-                    {
-                        old_password: textOf(values, 'old_password'),
-                        new_password: textOf(values, 'new_password'),
-                    },
-                    { onSuccess: () => fields.current?.closest('form')?.reset() },
-                )
-            }
-        >
-            {/* Password managers keep the new password for this account. */}
-            <Box ref={fields} sx={{ display: 'none' }}>
-                <input type="text" autoComplete="username" value={email} readOnly />
-            </Box>
-            <Field
-                name="old_password"
-                label="Present password"
-                type="password"
-                autoComplete="current-password"
-                problem={error}
-            />
-            <Field
-                name="new_password"
-                label="New password"
-                type="password"
-                autoComplete="new-password"
-                hint="8 characters or more"
-                problem={error}
-            />
-            <Box>
-                <SubmitButton loading={isPending}>Change the password</SubmitButton>
-            </Box>
-            <Box role="status">
-                {isSuccess && (
-                    <Alert severity="success" variant="outlined">
-                        The password is changed.
-                    </Alert>
-                )}
-            </Box>
-        </Form>
-    );
+  const change = useChangePassword(userId);
+  const fields = useRef<HTMLDivElement>(null);
+  const { error, isPending, isSuccess } = change;
+  return (
+    <Form
+      label="Change the password"
+      problem={error}
+      onSend={(values) =>
+        change.mutate(
+          {
+            old_password: textOf(values, 'old_password'),
+            new_password: textOf(values, 'new_password'),
+          },
+          { onSuccess: () => fields.current?.closest('form')?.reset() },
+        )
+      }
+    >
+      {/* Password managers keep the new password for this account. */}
+      <Box ref={fields} sx={{ display: 'none' }}>
+        <input type="text" autoComplete="username" value={email} readOnly />
+      </Box>
+      <Field
+        name="old_password"
+        label="Present password"
+        type="password"
+        autoComplete="current-password"
+        problem={error}
+      />
+      <Field
+        name="new_password"
+        label="New password"
+        type="password"
+        autoComplete="new-password"
+        hint="8 characters or more"
+        problem={error}
+      />
+      <Box>
+        <SubmitButton loading={isPending}>Change the password</SubmitButton>
+      </Box>
+      <Box role="status">
+        {isSuccess && (
+          <Alert severity="success" variant="outlined">
+            The password is changed.
+          </Alert>
+        )}
+      </Box>
+    </Form>
+  );
 }

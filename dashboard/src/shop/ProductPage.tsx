@@ -17,70 +17,60 @@ import { Stock } from './Stock';
 const CATALOGUE = { to: '/', text: 'Catalogue' };
 
 export default function ProductPage() {
-    const { id = '' } = useParams();
-    const read = useQuery(product(id));
-    const session = useSession();
-    return (
-        <Page
-            title={read.data?.name ?? 'Product'}
-            back={CATALOGUE}
-            actions={
-                session?.isAdmin === true && (
-                    <Button
-                        component={Link}
-                        to={`/admin/products/${id}`}
-                        variant="outlined"
-                        size="small"
-                    >
-                        Edit
-                    </Button>
-                )
-            }
-        >
-            <Show read={read} what="The product">
-                {(found) => <Details product={found} />}
-            </Show>
-        </Page>
-    );
+  const { id = '' } = useParams();
+  const read = useQuery(product(id));
+  const session = useSession();
+  return (
+    <Page
+      title={read.data?.name ?? 'Product'}
+      back={CATALOGUE}
+      actions={
+        session?.isAdmin === true && (
+          <Button component={Link} to={`/admin/products/${id}`} variant="outlined" size="small">
+            Edit
+          </Button>
+        )
+      }
+    >
+      <Show read={read} what="The product">
+        {(found) => <Details product={found} />}
+      </Show>
+    </Page>
+  );
 }
 
 function Details({ product }: { readonly product: Product }) {
-    const { id, description, price, inventory, archived_at: archived } = product;
-    return (
-        <Box
-            sx={{
-                display: 'grid',
-                gap: { xs: 3, md: 5 },
-                gridTemplateColumns: { xs: '1fr', md: '3fr 2fr' },
-                alignItems: 'start',
-            }}
-        >
-            <Box sx={{ borderRadius: 1, overflow: 'hidden' }}>
-                <Mark id={id} ratio={3 / 2} />
-            </Box>
-            <Box>
-                <Box sx={{ display: 'flex', gap: 1.5, alignItems: 'baseline', mb: 2 }}>
-                    <Typography
-                        sx={{ fontSize: '1.375rem', fontWeight: 600, letterSpacing: '-0.01em' }}
-                    >
-                        {amount(price)}
-                    </Typography>
-                    {archived == null && <Stock units={inventory} always />}
-                </Box>
-                {archived == null ? (
-                    <AddToCart productId={id} units={inventory} />
-                ) : (
-                    <Alert severity="info" variant="outlined">
-                        This product is archived: customers do not see it, and nobody can order it.
-                    </Alert>
-                )}
-                <Typography
-                    sx={{ mt: 3, whiteSpace: 'pre-line', maxWidth: '60ch' }}
-                    color="text.secondary"
-                >
-                    {description === '' ? 'There is no description.' : description}
-                </Typography>
-            </Box>
+  const { id, description, price, inventory, archived_at: archived } = product;
+  return (
+    <Box
+      sx={{
+        display: 'grid',
+        gap: { xs: 3, md: 5 },
+        gridTemplateColumns: { xs: '1fr', md: '3fr 2fr' },
+        alignItems: 'start',
+      }}
+    >
+      <Box sx={{ borderRadius: 1, overflow: 'hidden' }}>
+        <Mark id={id} ratio={3 / 2} />
+      </Box>
+      <Box>
+        <Box sx={{ display: 'flex', gap: 1.5, alignItems: 'baseline', mb: 2 }}>
+          <Typography sx={{ fontSize: '1.375rem', fontWeight: 600, letterSpacing: '-0.01em' }}>
+            {amount(price)}
+          </Typography>
+          {archived == null && <Stock units={inventory} always />}
         </Box>
-    );
+        {archived == null ? (
+          <AddToCart productId={id} units={inventory} />
+        ) : (
+          <Alert severity="info" variant="outlined">
+            This product is archived: customers do not see it, and nobody can order it.
+          </Alert>
+        )}
+        <Typography sx={{ mt: 3, whiteSpace: 'pre-line', maxWidth: '60ch' }} color="textSecondary">
+          {description === '' ? 'There is no description.' : description}
+        </Typography>
+      </Box>
+    </Box>
+  );
 }

@@ -12,17 +12,16 @@ const LOOK_MS = 700;
  * saga's first step on.
  */
 export function useFollow(userId: string, placing: boolean): string | undefined {
-    const { data: newest } = useQuery({
-        ...newestOrder(userId),
-        staleTime: 0,
-        refetchInterval: placing ? LOOK_MS : false,
-    });
-    // The newest order before this one; undefined until it is known whether there is one.
-    const [before, setBefore] = useState<string | null>();
-    if (!placing && newest !== undefined && before !== (newest?.id ?? null)) {
-        setBefore(newest?.id ?? null);
-    }
-    if (!placing || before === undefined || newest == null || newest.id === before)
-        return undefined;
-    return newest.id;
+  const { data: newest } = useQuery({
+    ...newestOrder(userId),
+    staleTime: 0,
+    refetchInterval: placing ? LOOK_MS : false,
+  });
+  // The newest order before this one; undefined until it is known whether there is one.
+  const [before, setBefore] = useState<string | null>();
+  if (!placing && newest !== undefined && before !== (newest?.id ?? null)) {
+    setBefore(newest?.id ?? null);
+  }
+  if (!placing || before === undefined || newest == null || newest.id === before) return undefined;
+  return newest.id;
 }

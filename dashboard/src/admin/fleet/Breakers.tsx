@@ -18,11 +18,21 @@ export function Breakers({ breakers }: { readonly breakers: Fleet['breakers'] })
         Circuit breakers
       </Typography>
       {breakers.length === 0 ? (
-        <Typography variant="body2" color="text.secondary">
+        <Typography variant="body2" color="textSecondary">
           All are closed, and none has changed since the engine started.
         </Typography>
       ) : (
-        <Box component="ul" sx={{ listStyle: 'none', m: 0, p: 0, display: 'flex', gap: 1, flexWrap: 'wrap' }}>
+        <Box
+          component="ul"
+          sx={{
+            listStyle: 'none',
+            m: 0,
+            p: 0,
+            display: 'flex',
+            gap: 1,
+            flexWrap: 'wrap',
+          }}
+        >
           {breakers.map(({ name, state }) => {
             const { text, color } = STATES[state];
             return (

@@ -61,7 +61,7 @@ function State({ function: one }: { readonly function: FleetFunction }) {
   ].filter(({ number }) => number > 0);
   if (parts.length === 0) {
     return (
-      <Typography component="span" variant="body2" color="text.secondary">
+      <Typography component="span" variant="body2" color="textSecondary">
         at zero
       </Typography>
     );
@@ -72,7 +72,12 @@ function State({ function: one }: { readonly function: FleetFunction }) {
         <Box
           key={text}
           component="span"
-          sx={{ display: 'inline-flex', gap: 0.5, alignItems: 'center', whiteSpace: 'nowrap' }}
+          sx={{
+            display: 'inline-flex',
+            gap: 0.5,
+            alignItems: 'center',
+            whiteSpace: 'nowrap',
+          }}
         >
           {Array.from({ length: number }, (_, dot) => (
             <Box

@@ -8,34 +8,40 @@ import { Status } from '../../order/Status';
 import { DataTable, type Column } from '../../parts/DataTable';
 
 const COLUMNS: Column<Order>[] = [
-    {
-        name: 'Order',
-        show: ({ id }) => (
-            <MuiLink component={Link} to={`/admin/orders/${id}`} sx={{ whiteSpace: 'nowrap' }}>
-                {orderName(id)}
-            </MuiLink>
-        ),
-    },
-    { name: 'Status', show: ({ status }) => <Status status={status} /> },
-    {
-        name: 'Placed',
-        show: ({ created_at: at }) => <span style={{ whiteSpace: 'nowrap' }}>{dateTime(at)}</span>,
-    },
-    { name: 'Products', show: ({ items }) => items.map((item) => item.product_name).join(', ') },
-    {
-        name: 'Units',
-        align: 'right',
-        show: ({ items }) => count(items.reduce((sum, { quantity }) => sum + quantity, 0)),
-    },
-    { name: 'Total', align: 'right', show: ({ total_amount: total }) => amount(total) },
-    { name: 'Reason', show: ({ reason }) => reason },
+  {
+    name: 'Order',
+    show: ({ id }) => (
+      <MuiLink component={Link} to={`/admin/orders/${id}`} sx={{ whiteSpace: 'nowrap' }}>
+        {orderName(id)}
+      </MuiLink>
+    ),
+  },
+  { name: 'Status', show: ({ status }) => <Status status={status} /> },
+  {
+    name: 'Placed',
+    show: ({ created_at: at }) => <span style={{ whiteSpace: 'nowrap' }}>{dateTime(at)}</span>,
+  },
+  { name: 'Products', show: ({ items }) => <Names items={items} /> },
+  {
+    name: 'Units',
+    align: 'right',
+    show: ({ items }) => count(items.reduce((sum, { quantity }) => sum + quantity, 0)),
+  },
+  { name: 'Total', align: 'right', show: ({ total_amount: total }) => amount(total) },
+  { name: 'Reason', show: ({ reason }) => reason },
 ];
 
+/** The names of the products, in a column that stays wide enough to read on a phone. */
+function Names({ items }: Pick<Order, 'items'>) {
+  const names = items.map(({ product_name: name }) => name).join(', ');
+  return <span style={{ display: 'inline-block', minWidth: 160 }}>{names}</span>;
+}
+
 interface Props {
-    readonly label: string;
-    readonly orders: readonly Order[];
+  readonly label: string;
+  readonly orders: readonly Order[];
 }
 
 export function OrderTable({ label, orders }: Props) {
-    return <DataTable label={label} columns={COLUMNS} rows={orders} keyOf={({ id }) => id} />;
+  return <DataTable label={label} columns={COLUMNS} rows={orders} keyOf={({ id }) => id} />;
 }

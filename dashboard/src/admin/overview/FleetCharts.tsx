@@ -15,7 +15,10 @@ export function FleetCharts() {
           sx={{
             display: 'grid',
             gap: 5,
-            gridTemplateColumns: { xs: 'minmax(0, 1fr)', xl: 'repeat(2, minmax(0, 1fr))' },
+            gridTemplateColumns: {
+              xs: 'minmax(0, 1fr)',
+              xl: 'repeat(2, minmax(0, 1fr))',
+            },
           }}
         >
           <Panel title="Fleet" about="Instances, and cold starts since you opened operations">

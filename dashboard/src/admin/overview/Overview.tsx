@@ -23,9 +23,9 @@ const MINUTES = 30;
 
 /** The shop at a glance. */
 export default function Overview() {
-    const read = useInfiniteQuery({ ...orders({}, NEWEST), refetchInterval: AGAIN_MS });
-    return (
-        <Page title="Overview">
+  const read = useInfiniteQuery({ ...orders({}, NEWEST), refetchInterval: AGAIN_MS });
+  return (
+    <Page title="Overview">
       <Box sx={{ display: 'grid', gap: 5 }}>
         <Show read={read} what="The newest orders" rows={6}>
           {({ pages }) => <OfOrders orders={pages[0]?.orders ?? []} />}
@@ -33,96 +33,91 @@ export default function Overview() {
         <FleetCharts />
       </Box>
     </Page>
-    );
+  );
 }
 
 function OfOrders({ orders }: { readonly orders: readonly Order[] }) {
-    const now = useNow(AGAIN_MS);
-    if (orders.length === 0) {
-        return <Empty title="There are no orders yet">Charts appear with the first one.</Empty>;
-    }
-    const times = latencies(orders);
-    const paid = orders.filter((order) => outcome(order) === 'paid');
-    const middle = median(times.filter((time) => time.paid).map(({ seconds }) => seconds));
-    const ended = orders.filter((order) => outcome(order) !== 'underWay');
-    const whole = orders.length === NEWEST ? `of the newest ${NEWEST} orders` : 'of all orders';
-    const numbers = [
-        { name: 'Orders', value: count(orders.length), about: whole },
-        {
-            name: 'Completed',
-            value: ended.length === 0 ? '–' : percent(paid.length / ended.length),
-            about: 'paid, of those that ended',
-        },
-        {
-            name: 'Paid for',
-            value: amount(paid.reduce((sum, { total_amount: total }) => sum + total, 0)),
-            about: whole,
-        },
-        {
-            name: 'Placed to paid',
-            value: middle === undefined ? '–' : duration(middle * 1000),
-            about: 'median',
-        },
-    ];
-    return (
-        <Box sx={{ display: 'grid', gap: 4 }}>
-            <Box
-                component="dl"
-                sx={{
-                    m: 0,
-                    display: 'grid',
-                    gap: 3,
-                    gridTemplateColumns: 'repeat(auto-fit, minmax(150px, 1fr))',
-                    borderBlock: 1,
-                    borderColor: 'divider',
-                    py: 2,
-                }}
+  const now = useNow(AGAIN_MS);
+  if (orders.length === 0) {
+    return <Empty title="There are no orders yet">Charts appear with the first one.</Empty>;
+  }
+  const times = latencies(orders);
+  const paid = orders.filter((order) => outcome(order) === 'paid');
+  const middle = median(times.filter((time) => time.paid).map(({ seconds }) => seconds));
+  const ended = orders.filter((order) => outcome(order) !== 'underWay');
+  const whole = orders.length === NEWEST ? `of the newest ${NEWEST} orders` : 'of all orders';
+  const numbers = [
+    { name: 'Orders', value: count(orders.length), about: whole },
+    {
+      name: 'Completed',
+      value: ended.length === 0 ? '–' : percent(paid.length / ended.length),
+      about: 'paid, of those that ended',
+    },
+    {
+      name: 'Paid for',
+      value: amount(paid.reduce((sum, { total_amount: total }) => sum + total, 0)),
+      about: whole,
+    },
+    {
+      name: 'Placed to paid',
+      value: middle === undefined ? '–' : duration(middle * 1000),
+      about: 'median',
+    },
+  ];
+  return (
+    <Box sx={{ display: 'grid', gap: 4 }}>
+      <Box
+        component="dl"
+        sx={{
+          m: 0,
+          display: 'grid',
+          gap: 3,
+          gridTemplateColumns: 'repeat(auto-fit, minmax(150px, 1fr))',
+          borderBlock: 1,
+          borderColor: 'divider',
+          py: 2,
+        }}
+      >
+        {numbers.map(({ name, value, about }) => (
+          <Box key={name}>
+            <Typography component="dt" variant="body2" color="textSecondary">
+              {name}
+            </Typography>
+            <Typography
+              component="dd"
+              sx={{
+                m: 0,
+                fontSize: '1.5rem',
+                fontWeight: 600,
+                letterSpacing: '-0.02em',
+                fontVariantNumeric: 'tabular-nums',
+              }}
             >
-                {numbers.map(({ name, value, about }) => (
-                    <Box key={name}>
-                        <Typography component="dt" variant="body2" color="text.secondary">
-                            {name}
-                        </Typography>
-                        <Typography
-                            component="dd"
-                            sx={{
-                                m: 0,
-                                fontSize: '1.5rem',
-                                fontWeight: 600,
-                                letterSpacing: '-0.02em',
-                                fontVariantNumeric: 'tabular-nums',
-                            }}
-                        >
-                            {value}
-                        </Typography>
-                        <Typography
-                            component="dd"
-                            variant="caption"
-                            color="text.secondary"
-                            sx={{ m: 0 }}
-                        >
-                            {about}
-                        </Typography>
-                    </Box>
-                ))}
-            </Box>
-            <Box
-                sx={{
-                    display: 'grid',
-                    gap: 5,
-                    gridTemplateColumns: { xs: 'minmax(0, 1fr)', xl: 'repeat(2, minmax(0, 1fr))' },
-                }}
-            >
-                <Panel title="Orders per minute" about={`By outcome, the last ${MINUTES} minutes`}>
-                    <OrdersChart buckets={byMinute(orders, MINUTES, now)} />
-                </Panel>
-                <Panel
-                    title="Latency of orders"
-                    about="From the record of an order to its payment or failure"
-                >
-                    <LatencyChart times={times} />
-                </Panel>
-            </Box>
-        </Box>
-    );
+              {value}
+            </Typography>
+            <Typography component="dd" variant="caption" color="textSecondary" sx={{ m: 0 }}>
+              {about}
+            </Typography>
+          </Box>
+        ))}
+      </Box>
+      <Box
+        sx={{
+          display: 'grid',
+          gap: 5,
+          gridTemplateColumns: { xs: 'minmax(0, 1fr)', xl: 'repeat(2, minmax(0, 1fr))' },
+        }}
+      >
+        <Panel title="Orders per minute" about={`By outcome, the last ${MINUTES} minutes`}>
+          <OrdersChart buckets={byMinute(orders, MINUTES, now)} />
+        </Panel>
+        <Panel
+          title="Latency of orders"
+          about="From the record of an order to its payment or failure"
+        >
+          <LatencyChart times={times} />
+        </Panel>
+      </Box>
+    </Box>
+  );
 }
