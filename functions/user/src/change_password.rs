@@ -51,7 +51,7 @@ impl Function for ChangePassword {
         }
         // Before the transaction: two hashes take longer than all queries together. And the idempotency key is
         // looked up before them: a change that is repeated would find its old password wrong.
-        let hashes = self.hashes(cx, id, request.old_password, new);
+        let hashes = Box::pin(self.hashes(cx, id, request.old_password, new));
         self.database
             .write_after_lookup(cx, hashes, |tx: &mut Transaction<'_>, (old, new)| {
                 Box::pin(async move {
