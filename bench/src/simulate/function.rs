@@ -62,6 +62,13 @@ pub(super) enum Entry {
     Refused,
 }
 
+/// The connections of an instance; none without a database.
+pub(super) fn pool(manifest: &Ksvc) -> Option<usize> {
+    let mut env = manifest.env.iter();
+    let (_, size) = env.find(|(name, _)| name == "DATABASE_POOL_SIZE")?;
+    size.parse().ok()
+}
+
 impl Function {
     /// The function of a manifest. Its most instances are `factor` times those of the manifest.
     ///
@@ -69,12 +76,8 @@ impl Function {
     ///
     /// When the manifest has no pool.
     pub(super) fn new(manifest: &Ksvc, factor: f64, base: Instant) -> Result<Self> {
-        let pool = manifest
-            .env
-            .iter()
-            .find(|(name, _)| name == "DATABASE_POOL_SIZE");
-        let pool = pool.and_then(|(_, size)| size.parse().ok());
-        let pool = pool.with_context(|| format!("{} has no DATABASE_POOL_SIZE", manifest.name))?;
+        let pool = pool(manifest)
+            .with_context(|| format!("{} has no DATABASE_POOL_SIZE", manifest.name))?;
         let mut limits = manifest.limits.clone();
         limits.max = ((limits.max as f64 * factor).round() as usize).max(1);
         Ok(Self {

@@ -12,7 +12,7 @@ use zerocart_order::saga::{Event as Happened, Status};
 
 use super::{
     events::{Events, Us},
-    function::{Entry, Function},
+    function::{Entry, Function, pool},
     plan::{Do, HASHES, Place, Plan, Planner},
     prices::{CALLS, Cpu, Visit},
     resources::{Cores, Log, Places, Servers, TaskId, Timer},
@@ -73,10 +73,12 @@ pub(super) struct World<'a> {
 impl<'a> World<'a> {
     pub(super) fn new(setup: &'a Setup<'a>) -> Result<Self> {
         let base = Instant::now();
-        let functions = setup
+        // Shoppers ask no function that has no database.
+        let manifests = setup
             .manifests
             .iter()
-            .map(|manifest| Function::new(manifest, setup.factor, base));
+            .filter(|manifest| pool(manifest).is_some());
+        let functions = manifests.map(|manifest| Function::new(manifest, setup.factor, base));
         let mut functions: Vec<Function> = functions.collect::<Result<_>>()?;
         let machines = &setup.machines;
         for function in &mut functions {

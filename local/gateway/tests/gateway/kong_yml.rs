@@ -50,7 +50,7 @@ async fn what_no_function_answers_wakes_nothing() {
         ("OPTIONS", "/products", "GET, HEAD, POST"),
         ("PROPFIND", "/products", "GET, HEAD, POST"),
         ("HEAD", "/auth/login", "POST"),
-        ("DELETE", "/orders", "POST"),
+        ("DELETE", "/orders", "GET, HEAD, POST"),
         ("POST", "/", "GET, HEAD"),
         ("DELETE", "/health", "GET, HEAD"),
         ("POST", "/app/orders", "GET, HEAD"),
