@@ -288,7 +288,9 @@ fn programs(from: &Path) -> Result<TempDir> {
         .with_context(|| format!("cannot copy {}", engine.display()))?;
     let functions = zerocart_registry::functions().map(|entry| entry.info.name);
     let jobs = zerocart_registry::jobs().map(|entry| entry.info.name);
-    for name in functions.chain(jobs) {
+    let edge = zerocart_registry::EDGE.iter().map(|(_, edge)| edge.name);
+    let edge = edge.filter(|name| *name != SLOT);
+    for name in functions.chain(jobs).chain(edge) {
         symlink(from.join(name), folder.path().join(name))?;
     }
     symlink(from.join(PROGRAM), folder.path().join(SLOT))?;

@@ -178,7 +178,10 @@ impl Planter<'_> {
                 all(json!(4_111_111_111_111_111_u64)).to_string(),
                 json!({planted: planted}).to_string(),
                 json!([planted]).to_string(),
-                format!("{{\"{}\": \"{planted}", fields[0]),
+                format!(
+                    "{{\"{}\": \"{planted}",
+                    fields.first().map_or("id", |name| name)
+                ),
                 planted.to_owned(),
             ];
             let path: Vec<_> = info
