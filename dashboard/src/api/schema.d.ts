@@ -21,6 +21,116 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists all functions, jobs and services of the edge, with their instances.
+         * @description It starts nothing but itself, and reads only what the engine knows already. What an engine does not know is absent, and named in `missing`.
+         *
+         *     Who may call it: admins. gRPC: `ops.FleetService/ListFunctions`.
+         */
+        get: operations["ListFunctions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/cart/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `cart.CartService/RecordVoidInCart`.
+         */
+        put: operations["RecordVoidInCart"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/order/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `order.OrderService/RecordVoidInOrder`.
+         */
+        put: operations["RecordVoidInOrder"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/payment/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `payment.PaymentService/RecordVoidInPayment`.
+         */
+        put: operations["RecordVoidInPayment"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/admin/voids/product/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `product.ProductService/RecordVoidInProduct`.
+         */
+        put: operations["RecordVoidInProduct"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/auth/login": {
         parameters: {
             query?: never;
@@ -32,7 +142,7 @@ export interface paths {
         put?: never;
         /**
          * Signs in.
-         * @description An unknown e-mail and a wrong password have the same answer and take the same time: `success: false` (401 over HTTP).
+         * @description An unknown e-mail and a wrong password have the same answer and take the same time: `success: false` (401 over HTTP). PERMISSION_DENIED with the right password of an account that is disabled.
          *
          *     Who may call it: anyone. gRPC: `user.UserService/AuthenticateUser`.
          */
@@ -151,6 +261,50 @@ export interface paths {
          *     Who may call it: its owner, admins. gRPC: `order.OrderService/GetOrder`.
          */
         get: operations["GetOrder"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/orders/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancels an order that is not shipped yet: the charge is refunded, and the stock is returned.
+         * @description An order that is SHIPPED, DELIVERED or FAILED is FAILED_PRECONDITION. An order that is already CANCELLED stays as it is, and is the answer. UNAVAILABLE means that the cancellation has begun and continues; read the order again.
+         *
+         *     Who may call it: its owner, admins. gRPC: `order.OrderService/CancelOrder`.
+         */
+        post: operations["CancelOrder"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/orders/{id}/timeline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reads what became of an order, and when.
+         * @description An admin also gets each step of the saga: who did it, how often, and how it ended.
+         *
+         *     Who may call it: its owner, admins. gRPC: `order.OrderService/GetOrderTimeline`.
+         */
+        get: operations["GetOrderTimeline"];
         put?: never;
         post?: never;
         delete?: never;
@@ -353,70 +507,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/users/{user_id}/orders": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Lists a user's orders, newest first.
-         * @description Who may call it: the user whose id is `user_id`, admins. gRPC: `order.OrderService/ListUserOrders`.
-         */
-        get: operations["ListUserOrders"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/orders/{id}/cancel": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Cancels an order that is not shipped yet: the charge is refunded, and the stock is returned.
-         * @description An order that is SHIPPED, DELIVERED or FAILED is FAILED_PRECONDITION. An order that is already CANCELLED stays as it is, and is the answer. UNAVAILABLE means that the cancellation has begun and continues; read the order again.
-         *
-         *     Who may call it: its owner, admins. gRPC: `order.OrderService/CancelOrder`.
-         */
-        post: operations["CancelOrder"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/orders/{id}/timeline": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Reads what became of an order, and when.
-         * @description An admin also gets each step of the saga: who did it, how often, and how it ended.
-         *
-         *     Who may call it: its owner, admins. gRPC: `order.OrderService/GetOrderTimeline`.
-         */
-        get: operations["GetOrderTimeline"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/users/{id}/password": {
         parameters: {
             query?: never;
@@ -433,94 +523,6 @@ export interface paths {
          *     Who may call it: the user whose id is `id`. gRPC: `user.UserService/ChangePassword`.
          */
         post: operations["ChangePassword"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/admin/voids/cart/{user_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Records that tokens of a user are void for the functions of this domain.
-         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
-         *
-         *     Who may call it: functions, admins. gRPC: `cart.CartService/RecordVoidInCart`.
-         */
-        put: operations["RecordVoidInCart"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/admin/voids/order/{user_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Records that tokens of a user are void for the functions of this domain.
-         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
-         *
-         *     Who may call it: functions, admins. gRPC: `order.OrderService/RecordVoidInOrder`.
-         */
-        put: operations["RecordVoidInOrder"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/admin/voids/payment/{user_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Records that tokens of a user are void for the functions of this domain.
-         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
-         *
-         *     Who may call it: functions, admins. gRPC: `payment.PaymentService/RecordVoidInPayment`.
-         */
-        put: operations["RecordVoidInPayment"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/admin/voids/product/{user_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Records that tokens of a user are void for the functions of this domain.
-         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
-         *
-         *     Who may call it: functions, admins. gRPC: `product.ProductService/RecordVoidInProduct`.
-         */
-        put: operations["RecordVoidInProduct"];
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -551,7 +553,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/admin/fleet": {
+    "/users/{user_id}/orders": {
         parameters: {
             query?: never;
             header?: never;
@@ -559,10 +561,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists orders of all users, newest first.
-         * @description Who may call it: admins. gRPC: `order.OrderService/ListOrders`.
+         * Lists a user's orders, newest first.
+         * @description Who may call it: the user whose id is `user_id`, admins. gRPC: `order.OrderService/ListUserOrders`.
          */
-        get: operations["ListFunctions"];
+        get: operations["ListUserOrders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -611,6 +613,12 @@ export interface components {
             /** @description The account. Absent without success. */
             user?: components["schemas"]["User"];
         };
+        /**
+         * @description Which order to cancel.
+         *
+         *     The path says id; where the body says it too, it must say the same.
+         */
+        CancelOrderRequest: Record<string, never>;
         /** @description A cart. */
         Cart: {
             /** @description One line a product. */
@@ -656,6 +664,23 @@ export interface components {
             /** @description Always true, because a call that changed nothing is an error. */
             success: boolean;
         };
+        /**
+         * @description A change of a password.
+         *
+         *     The path says id; where the body says it too, it must say the same.
+         */
+        ChangePasswordRequest: {
+            /**
+             * Format: password
+             * @description Another password, by the rules of a sign-up: 8 to 128 characters, and at least 8 after accents are composed (Unicode NFC).
+             */
+            new_password: string;
+            /**
+             * Format: password
+             * @description The password of the account until now, at most 512 characters, as at sign-in.
+             */
+            old_password: string;
+        };
         /** @description An order to make of the caller's cart. */
         CreateOrderRequest: {
             /** @description How it is paid, such as `credit_card`; empty means `credit_card`. Never a card number. */
@@ -695,6 +720,127 @@ export interface components {
              */
             password: string;
         };
+        /** @description A circuit breaker. */
+        FleetBreaker: {
+            /** @description What it protects: the function that is called, or a database. */
+            name: string;
+            /** @description Its state since its last change. */
+            state: components["schemas"]["FleetBreakerState"];
+        };
+        /**
+         * @description The state of a circuit breaker.
+         *     - `FLEET_BREAKER_STATE_UNSPECIFIED`: Not a state.
+         *     - `CLOSED`: Calls pass.
+         *     - `HALF_OPEN`: Single calls pass, to see whether it works again.
+         *     - `OPEN`: Calls are refused at once.
+         * @enum {string}
+         */
+        FleetBreakerState: "FLEET_BREAKER_STATE_UNSPECIFIED" | "CLOSED" | "HALF_OPEN" | "OPEN";
+        /** @description A function, a job, or a service of the edge. Counts begin when the engine starts. */
+        FleetFunction: {
+            /**
+             * Format: int32
+             * @description Starts from zero.
+             */
+            cold_starts?: number;
+            /**
+             * Format: int32
+             * @description Instances that ended without being asked to, or failed to start.
+             */
+            crashes?: number;
+            /** @description Its domain; empty for a service of the edge. */
+            domain: string;
+            /**
+             * Format: int32
+             * @description Calls whose code is a failure of the system, such as INTERNAL or UNAVAILABLE. It is absent for services of the edge, which have no codes.
+             */
+            errors?: number;
+            /**
+             * Format: int32
+             * @description Requests that wait for an instance.
+             */
+            held?: number;
+            /** @description Its instances; of a job, the run that is under way. */
+            instances?: components["schemas"]["FleetInstances"];
+            /** @description The runs of a job; absent for others. */
+            job?: components["schemas"]["FleetJob"];
+            /** @description What it is. */
+            kind: components["schemas"]["FleetKind"];
+            /**
+             * Format: int32
+             * @description How long the last start took until it was ready, in milliseconds.
+             */
+            last_start_ms?: number;
+            /** @description When the newest instance was started; empty if that is not known, or if there was none. */
+            last_started_at: string;
+            /**
+             * Format: int32
+             * @description The most instances at once; absent for a job, of which one runs at once.
+             */
+            max_scale?: number;
+            /** @description Its name, everywhere: `create-order`. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Requests that came for it, wake-ups among them.
+             */
+            requests?: number;
+        };
+        /** @description Instances, by what they do. */
+        FleetInstances: {
+            /**
+             * Format: int32
+             * @description They take no new requests, finish those that they have, and end.
+             */
+            draining: number;
+            /**
+             * Format: int32
+             * @description They take requests.
+             */
+            ready: number;
+            /**
+             * Format: int32
+             * @description Started, and not ready yet.
+             */
+            starting: number;
+        };
+        /** @description The runs of a job. */
+        FleetJob: {
+            /**
+             * Format: int32
+             * @description Runs that failed.
+             */
+            failures?: number;
+            /** @description When the last run began; empty if there was none. */
+            last_run_at: string;
+            /** @description When the next run is due; empty while it runs, or if that is not known. */
+            next_run_at: string;
+            /** @description Whether it runs now. */
+            running: boolean;
+            /**
+             * Format: int32
+             * @description Runs that have ended.
+             */
+            runs?: number;
+            /** @description When it runs: cron's five fields, in UTC. */
+            schedule: string;
+        };
+        /**
+         * @description What a program of the fleet is.
+         *     - `FLEET_KIND_UNSPECIFIED`: Not a kind.
+         *     - `FUNCTION`: It serves one RPC.
+         *     - `JOB`: A schedule starts it.
+         *     - `EDGE`: It serves the public edge, and no RPC of a domain.
+         * @enum {string}
+         */
+        FleetKind: "FLEET_KIND_UNSPECIFIED" | "FUNCTION" | "JOB" | "EDGE";
+        /** @description A fact that this engine does not know. */
+        FleetMissing: {
+            /** @description The field that is absent, such as `requests`. */
+            field: string;
+            /** @description How to get it. */
+            how: string;
+        };
         /** @description What the gateway says itself. */
         GatewayRefusal: {
             /** @description What is wrong with the token's expiry. */
@@ -728,6 +874,19 @@ export interface components {
             /** @description UUID of the product. */
             product_id: string;
         };
+        /** @description All functions, in the order of the alphabet. */
+        ListFunctionsResponse: {
+            /** @description Circuit breakers whose state has changed since the engine started. All instances share a state; the next start of the engine knows only changes that come after it. */
+            breakers: components["schemas"]["FleetBreaker"][];
+            /** @description What runs them: `local` or `knative`. */
+            engine: string;
+            /** @description Functions, jobs and services of the edge. */
+            functions: components["schemas"]["FleetFunction"][];
+            /** @description What this engine does not know, and how to get it. */
+            missing: components["schemas"]["FleetMissing"][];
+            /** @description When this was read. */
+            read_at: string;
+        };
         /** @description A page of a user's orders. */
         ListOrdersResponse: {
             /** @description Where the next page begins; empty on the last one. */
@@ -744,15 +903,29 @@ export interface components {
         ListProductsResponse: {
             /** @description Where the next page begins; empty on the last one. */
             next_page_token: string;
-            /** @description Newest first. */
+            /** @description In the order of the request. */
             products: components["schemas"]["Product"][];
             /**
              * Format: int32
-             * @description The number of all products, not of this page.
+             * @description The number of all products, not of this page. With `search`, of those that are found; counting ends at 100.
              */
             total: number;
             /** @description Whether there are more than `total`, which were not counted. */
             total_is_lower_bound: boolean;
+        };
+        /** @description A page of accounts. */
+        ListUsersResponse: {
+            /** @description Where the next page begins; empty on the last one. A page may have fewer accounts than `limit` before it. */
+            next_page_token: string;
+            /**
+             * Format: int32
+             * @description The number of all accounts, or of those that are found. Counting ends at 1,000, and at 100 with `search`.
+             */
+            total: number;
+            /** @description Whether there are more than `total`, which were not counted. */
+            total_is_lower_bound: boolean;
+            /** @description In the order of the list. */
+            users: components["schemas"]["User"][];
         };
         /** @description An order. */
         Order: {
@@ -778,6 +951,36 @@ export interface components {
             /** @description UUID of the user who ordered. */
             user_id: string;
         };
+        /** @description Who drives an order that has not ended, and when it is tried again. */
+        OrderDriving: {
+            /** @description The function or job that drove it last; empty if an earlier version did. */
+            driver: string;
+            /**
+             * Format: int32
+             * @description The number of the last driver.
+             */
+            fence: number;
+            /** @description RFC 3339 in UTC, microseconds. Until then the driver has the order, or the next try waits. */
+            lease_until: string;
+            /** @description The step that is under way, or that comes next. */
+            step: string;
+            /** @description As in ListOrdersRequest: nobody drives the order, or a driver has put it off. */
+            stuck: boolean;
+            /**
+             * Format: int32
+             * @description How often drivers have put the order off since the last step that was done.
+             */
+            tries: number;
+        };
+        /** @description One thing that became of an order. */
+        OrderEvent: {
+            /** @description RFC 3339 in UTC, microseconds; empty if the time was not recorded. */
+            at: string;
+            /** @description `placed`, `stock reserved`, `paid`, `shipped`, `delivered`, `refunded` (a charge was given back), `charge undone` (no charge stands; it is not known whether one was made), `stock returned`, `cancelled` or `failed`. */
+            event: string;
+            /** @description Why it is cancelled or failed, for people; empty for other events. */
+            reason: string;
+        };
         /** @description One line of an order. */
         OrderItem: {
             /** @description UUID of the product. */
@@ -799,6 +1002,13 @@ export interface components {
              * @description Price times quantity, exact to the cent.
              */
             total_price: number;
+        };
+        /** @description A page of orders of all users. */
+        OrderPageResponse: {
+            /** @description Where the next page begins; empty on the last one. */
+            next_page_token: string;
+            /** @description Newest first. */
+            orders: components["schemas"]["Order"][];
         };
         /** @description An order, with its outcome. */
         OrderResponse: {
@@ -822,6 +1032,51 @@ export interface components {
          * @enum {string}
          */
         OrderStatus: "ORDER_STATUS_UNSPECIFIED" | "PENDING" | "PROCESSING" | "PAID" | "SHIPPED" | "DELIVERED" | "CANCELLED" | "FAILED";
+        /** @description One step of the saga of an order: one time that a driver began it. */
+        OrderStep: {
+            /**
+             * Format: int32
+             * @description How often this step was begun, this time included.
+             */
+            attempt: number;
+            /** @description RFC 3339 in UTC, microseconds. */
+            began_at: string;
+            /** @description The function or job that began it, such as `create-order`; empty if an earlier version did. */
+            driver: string;
+            /** @description RFC 3339 in UTC, microseconds; empty while it is under way. */
+            ended_at: string;
+            /**
+             * Format: int32
+             * @description The driver's number: each driver that takes the order over has a higher one.
+             */
+            fence: number;
+            /**
+             * Format: int32
+             * @description Its place in the timeline, from 1 on.
+             */
+            number: number;
+            /** @description `done`, `refused`, `unavailable`, `put off` (it is tried again later), `called off` (the order is cancelled) or `taken over` (by another driver); empty while it is under way. */
+            outcome: string;
+            /** @description Why it was not done, for people; empty if it was done or is under way. */
+            reason: string;
+            /** @description `reserving`, `charging`, `clearing the cart`, `refunding`, `releasing`, `shipped` or `delivered`. */
+            step: string;
+            /** @description The id of the trace that has its spans; empty if there is none. */
+            trace_id: string;
+        };
+        /** @description What became of an order. */
+        OrderTimelineResponse: {
+            /** @description What is being done now: `reserving stock`, `charging`, `refunding` or `returning stock`; empty otherwise. */
+            doing: string;
+            /** @description For admins: the driver of an order that has not ended. */
+            driving?: components["schemas"]["OrderDriving"];
+            /** @description In the order in which they happened. */
+            events: components["schemas"]["OrderEvent"][];
+            /** @description The order, as it is now. */
+            order?: components["schemas"]["Order"];
+            /** @description For admins: each step, in the order in which they began. */
+            steps: components["schemas"]["OrderStep"][];
+        };
         /** @description The outcome of a charge. */
         PaymentResponse: {
             /** @description A line for people: the reason when it did not succeed. */
@@ -905,7 +1160,7 @@ export interface components {
             order_id: string;
             /** @description How it is paid, such as `credit_card`. Never a card number. */
             payment_method?: string | null;
-            /** @description Undo instead: no charge of this order stands after it, also when a charge is under way meanwhile. What was charged is refunded, what was not charged yet never will be. `amount` and `payment_method` are not looked at. FAILED_PRECONDITION for the payment of an order, unless a service asks: UpdateOrderStatus to CANCELLED refunds it, with its order. */
+            /** @description Undo instead: no charge of this order stands after it, also when a charge is under way meanwhile. What was charged is refunded, what was not charged yet never will be. `amount` and `payment_method` are not looked at. FAILED_PRECONDITION for the payment of an order, unless a service asks: CancelOrder refunds it, with its order. */
             refund?: boolean | null;
             /**
              * Format: uuid
@@ -957,241 +1212,6 @@ export interface components {
          * @enum {string}
          */
         ProviderFailure: "PROVIDER_FAILURE_UNSPECIFIED" | "GATEWAY_TIMEOUT" | "INSUFFICIENT_FUNDS" | "TEMPORARILY_UNAVAILABLE";
-        /** @description How the simulated payment provider behaves. */
-        SetFailureRateRequest: {
-            /**
-             * Format: double
-             * @description The share of charges that fail, 0 to 1. Required in JSON.
-             */
-            failure_rate: number;
-            /** @description The failures that occur, each as often as the others; none given means all three. */
-            failures?: ("GATEWAY_TIMEOUT" | "INSUFFICIENT_FUNDS" | "TEMPORARILY_UNAVAILABLE")[] | null;
-            /**
-             * Format: int32
-             * @description The longest time that the provider takes, in milliseconds; absent leaves it as it is.
-             */
-            max_delay_ms?: number | null;
-            /**
-             * Format: int32
-             * @description The shortest time that the provider takes, in milliseconds; absent leaves it as it is.
-             */
-            min_delay_ms?: number | null;
-        };
-        /** @description How the simulated payment provider behaves now. */
-        SetFailureRateResponse: {
-            /**
-             * Format: double
-             * @description The share of charges that fail, 0 to 1.
-             */
-            failure_rate: number;
-            /** @description The failures that occur. */
-            failures: components["schemas"]["ProviderFailure"][];
-            /**
-             * Format: int32
-             * @description The longest time that the provider takes, in milliseconds.
-             */
-            max_delay_ms: number;
-            /** @description A line for people; programs do not depend on it. */
-            message: string;
-            /**
-             * Format: int32
-             * @description The shortest time that the provider takes, in milliseconds.
-             */
-            min_delay_ms: number;
-        };
-        /**
-         * @description The quantity to set.
-         *
-         *     The path says user_id and product_id; where the body says it too, it must say the same.
-         */
-        UpdateCartItemRequest: {
-            /**
-             * Format: int32
-             * @description The new number of units, at most 10,000. 0 or less removes the line. Required in JSON.
-             */
-            new_quantity: number;
-        };
-        /**
-         * @description A change of stock: of one product, or of the products of a reservation.
-         *
-         *     The path says product_id; where the body says it too, it must say the same.
-         */
-        UpdateInventoryRequest: {
-            /**
-             * Format: int32
-             * @description Units to add (positive) or to take (negative), not 0, at most 1,000,000,000 either way. Required, and 0 with `lines`.
-             */
-            quantity_change: number;
-            /** @description UUID of what the units are reserved for, such as an order; empty for a plain change of stock. Required with `lines`. Taking units reserves them and adding them releases that reservation, each done once, also when a call is repeated, in any order: what was released cannot be reserved any more. */
-            reservation_id?: string | null;
-        };
-        /**
-         * @description A new status for an order.
-         *
-         *     The path says order_id; where the body says it too, it must say the same.
-         */
-        UpdateOrderStatusRequest: {
-            /**
-             * @description The status to move to.
-             * @enum {string}
-             */
-            status: "PENDING" | "PROCESSING" | "PAID" | "SHIPPED" | "DELIVERED" | "CANCELLED" | "FAILED";
-        };
-        /**
-         * @description A change of a product. A field that is absent stays as it is.
-         *
-         *     The path says id; where the body says it too, it must say the same.
-         */
-        UpdateProductRequest: {
-            /** @description At most 4,000 characters, in any number of lines; may be empty. */
-            description?: string | null;
-            /** @description 1 to 200 characters. */
-            name?: string | null;
-            /**
-             * Format: double
-             * @description 0 to 10,000,000 in the shop's currency, at most two decimals.
-             */
-            price?: number | null;
-        };
-        /** @description An account. */
-        User: {
-            /** @description RFC 3339 in UTC, microseconds. */
-            created_at: string;
-            /** @description As it was given at sign-up, without blanks around it. Unique over all spellings. */
-            email: string;
-            /** @description UUIDv7. */
-            id: string;
-            /** @description The name to show, 1 to 200 characters. */
-            name: string;
-            /** @description Whether the owner may use it. */
-            state: components["schemas"]["UserState"];
-        };
-        /** @description An account, with a line for people. */
-        UserResponse: {
-            /** @description A line for people; programs do not depend on it. */
-            message: string;
-            /** @description The account. */
-            user?: components["schemas"]["User"];
-        };
-        /**
-         * @description Which order to cancel.
-         *
-         *     The path says id; where the body says it too, it must say the same.
-         */
-        CancelOrderRequest: Record<string, never>;
-        /** @description Who drives an order that has not ended, and when it is tried again. */
-        OrderDriving: {
-            /** @description The function or job that drove it last; empty if an earlier version did. */
-            driver: string;
-            /**
-             * Format: int32
-             * @description The number of the last driver.
-             */
-            fence: number;
-            /** @description RFC 3339 in UTC, microseconds. Until then the driver has the order, or the next try waits. */
-            lease_until: string;
-            /** @description The step that is under way, or that comes next. */
-            step: string;
-            /** @description As in ListOrdersRequest: nobody drives the order, or a driver has put it off. */
-            stuck: boolean;
-            /**
-             * Format: int32
-             * @description How often drivers have put the order off since the last step that was done.
-             */
-            tries: number;
-        };
-        /** @description One thing that became of an order. */
-        OrderEvent: {
-            /** @description RFC 3339 in UTC, microseconds; empty if the time was not recorded. */
-            at: string;
-            /** @description `placed`, `stock reserved`, `paid`, `shipped`, `delivered`, `refunded` (a charge was given back), `charge undone` (no charge stands; it is not known whether one was made), `stock returned`, `cancelled` or `failed`. */
-            event: string;
-            /** @description Why it is cancelled or failed, for people; empty for other events. */
-            reason: string;
-        };
-        /** @description A page of orders of all users. */
-        OrderPageResponse: {
-            /** @description Where the next page begins; empty on the last one. */
-            next_page_token: string;
-            /** @description Newest first. */
-            orders: components["schemas"]["Order"][];
-        };
-        /** @description One step of the saga of an order: one time that a driver began it. */
-        OrderStep: {
-            /**
-             * Format: int32
-             * @description How often this step was begun, this time included.
-             */
-            attempt: number;
-            /** @description RFC 3339 in UTC, microseconds. */
-            began_at: string;
-            /** @description The function or job that began it, such as `create-order`; empty if an earlier version did. */
-            driver: string;
-            /** @description RFC 3339 in UTC, microseconds; empty while it is under way. */
-            ended_at: string;
-            /**
-             * Format: int32
-             * @description The driver's number: each driver that takes the order over has a higher one.
-             */
-            fence: number;
-            /**
-             * Format: int32
-             * @description Its place in the timeline, from 1 on.
-             */
-            number: number;
-            /** @description `done`, `refused`, `unavailable`, `put off` (it is tried again later), `called off` (the order is cancelled) or `taken over` (by another driver); empty while it is under way. */
-            outcome: string;
-            /** @description Why it was not done, for people; empty if it was done or is under way. */
-            reason: string;
-            /** @description `reserving`, `charging`, `clearing the cart`, `refunding`, `releasing`, `shipped` or `delivered`. */
-            step: string;
-            /** @description The id of the trace that has its spans; empty if there is none. */
-            trace_id: string;
-        };
-        /** @description What became of an order. */
-        OrderTimelineResponse: {
-            /** @description What is being done now: `reserving stock`, `charging`, `refunding` or `returning stock`; empty otherwise. */
-            doing: string;
-            /** @description For admins: the driver of an order that has not ended. */
-            driving?: components["schemas"]["OrderDriving"];
-            /** @description In the order in which they happened. */
-            events: components["schemas"]["OrderEvent"][];
-            /** @description The order, as it is now. */
-            order?: components["schemas"]["Order"];
-            /** @description For admins: each step, in the order in which they began. */
-            steps: components["schemas"]["OrderStep"][];
-        };
-        /**
-         * @description A change of a password.
-         *
-         *     The path says id; where the body says it too, it must say the same.
-         */
-        ChangePasswordRequest: {
-            /**
-             * Format: password
-             * @description Another password, by the rules of a sign-up: 8 to 128 characters, and at least 8 after accents are composed (Unicode NFC).
-             */
-            new_password: string;
-            /**
-             * Format: password
-             * @description The password of the account until now, at most 512 characters, as at sign-in.
-             */
-            old_password: string;
-        };
-        /** @description A page of accounts. */
-        ListUsersResponse: {
-            /** @description Where the next page begins; empty on the last one. A page may have fewer accounts than `limit` before it. */
-            next_page_token: string;
-            /**
-             * Format: int32
-             * @description The number of all accounts, or of those that are found. Counting ends at 1,000, and at 100 with `search`.
-             */
-            total: number;
-            /** @description Whether there are more than `total`, which were not counted. */
-            total_is_lower_bound: boolean;
-            /** @description In the order of the list. */
-            users: components["schemas"]["User"][];
-        };
         /**
          * @description Which tokens are void.
          *
@@ -1280,6 +1300,48 @@ export interface components {
             /** @description A line for people; programs do not depend on it. */
             message: string;
         };
+        /** @description How the simulated payment provider behaves. */
+        SetFailureRateRequest: {
+            /**
+             * Format: double
+             * @description The share of charges that fail, 0 to 1. Required in JSON.
+             */
+            failure_rate: number;
+            /** @description The failures that occur, each as often as the others; none given means all three. */
+            failures?: ("GATEWAY_TIMEOUT" | "INSUFFICIENT_FUNDS" | "TEMPORARILY_UNAVAILABLE")[] | null;
+            /**
+             * Format: int32
+             * @description The longest time that the provider takes, in milliseconds; absent leaves it as it is.
+             */
+            max_delay_ms?: number | null;
+            /**
+             * Format: int32
+             * @description The shortest time that the provider takes, in milliseconds; absent leaves it as it is.
+             */
+            min_delay_ms?: number | null;
+        };
+        /** @description How the simulated payment provider behaves now. */
+        SetFailureRateResponse: {
+            /**
+             * Format: double
+             * @description The share of charges that fail, 0 to 1.
+             */
+            failure_rate: number;
+            /** @description The failures that occur. */
+            failures: components["schemas"]["ProviderFailure"][];
+            /**
+             * Format: int32
+             * @description The longest time that the provider takes, in milliseconds.
+             */
+            max_delay_ms: number;
+            /** @description A line for people; programs do not depend on it. */
+            message: string;
+            /**
+             * Format: int32
+             * @description The shortest time that the provider takes, in milliseconds.
+             */
+            min_delay_ms: number;
+        };
         /**
          * @description The state that an account shall have.
          *
@@ -1293,6 +1355,80 @@ export interface components {
             state: "ACTIVE" | "DISABLED";
         };
         /**
+         * @description The quantity to set.
+         *
+         *     The path says user_id and product_id; where the body says it too, it must say the same.
+         */
+        UpdateCartItemRequest: {
+            /**
+             * Format: int32
+             * @description The new number of units, at most 10,000. 0 or less removes the line. Required in JSON.
+             */
+            new_quantity: number;
+        };
+        /**
+         * @description A change of stock: of one product, or of the products of a reservation.
+         *
+         *     The path says product_id; where the body says it too, it must say the same.
+         */
+        UpdateInventoryRequest: {
+            /**
+             * Format: int32
+             * @description Units to add (positive) or to take (negative), not 0, at most 1,000,000,000 either way. Required, and 0 with `lines`.
+             */
+            quantity_change: number;
+            /** @description UUID of what the units are reserved for, such as an order; empty for a plain change of stock. Required with `lines`. Taking units reserves them and adding them releases that reservation, each done once, also when a call is repeated, in any order: what was released cannot be reserved any more. */
+            reservation_id?: string | null;
+        };
+        /**
+         * @description A new status for an order.
+         *
+         *     The path says order_id; where the body says it too, it must say the same.
+         */
+        UpdateOrderStatusRequest: {
+            /**
+             * @description The status to move to.
+             * @enum {string}
+             */
+            status: "PENDING" | "PROCESSING" | "PAID" | "SHIPPED" | "DELIVERED" | "CANCELLED" | "FAILED";
+        };
+        /**
+         * @description A change of a product. A field that is absent stays as it is.
+         *
+         *     The path says id; where the body says it too, it must say the same.
+         */
+        UpdateProductRequest: {
+            /** @description At most 4,000 characters, in any number of lines; may be empty. */
+            description?: string | null;
+            /** @description 1 to 200 characters. */
+            name?: string | null;
+            /**
+             * Format: double
+             * @description 0 to 10,000,000 in the shop's currency, at most two decimals.
+             */
+            price?: number | null;
+        };
+        /** @description An account. */
+        User: {
+            /** @description RFC 3339 in UTC, microseconds. */
+            created_at: string;
+            /** @description As it was given at sign-up, without blanks around it. Unique over all spellings. */
+            email: string;
+            /** @description UUIDv7. */
+            id: string;
+            /** @description The name to show, 1 to 200 characters. */
+            name: string;
+            /** @description Whether the owner may use it. */
+            state: components["schemas"]["UserState"];
+        };
+        /** @description An account, with a line for people. */
+        UserResponse: {
+            /** @description A line for people; programs do not depend on it. */
+            message: string;
+            /** @description The account. */
+            user?: components["schemas"]["User"];
+        };
+        /**
          * @description Whether the owner of an account may use it.
          *     - `USER_STATE_UNSPECIFIED`: Not a state.
          *     - `ACTIVE`: The owner can sign in.
@@ -1300,53 +1436,6 @@ export interface components {
          * @enum {string}
          */
         UserState: "USER_STATE_UNSPECIFIED" | "ACTIVE" | "DISABLED";
-        FleetInstances: {
-            starting: number;
-            ready: number;
-            draining: number;
-        };
-        FleetJob: {
-            schedule: string;
-            running: boolean;
-            next_run_at: string;
-            last_run_at: string;
-            runs?: number;
-            failures?: number;
-        };
-        FleetBreaker: {
-            name: string;
-            state: components["schemas"]["FleetBreakerState"];
-        };
-        /** @enum {string} */
-        FleetBreakerState: "FLEET_BREAKER_STATE_UNSPECIFIED" | "CLOSED" | "HALF_OPEN" | "OPEN";
-        /** @enum {string} */
-        FleetKind: "FLEET_KIND_UNSPECIFIED" | "FUNCTION" | "JOB" | "EDGE";
-        FleetMissing: {
-            field: string;
-            how: string;
-        };
-        FleetFunction: {
-            name: string;
-            domain: string;
-            kind: components["schemas"]["FleetKind"];
-            instances?: components["schemas"]["FleetInstances"];
-            max_scale?: number;
-            requests?: number;
-            errors?: number;
-            cold_starts?: number;
-            crashes?: number;
-            held?: number;
-            last_started_at: string;
-            last_start_ms?: number;
-            job?: components["schemas"]["FleetJob"];
-        };
-        ListFunctionsResponse: {
-            engine: string;
-            read_at: string;
-            functions: components["schemas"]["FleetFunction"][];
-            breakers: components["schemas"]["FleetBreaker"][];
-            missing: components["schemas"]["FleetMissing"][];
-        };
     };
     responses: {
         /** @description The function broke off its answer. */
@@ -1669,6 +1758,265 @@ export interface operations {
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    ListFunctions: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListFunctionsResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["PathTooLong"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInCart: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidInCartRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidInCartResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInOrder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidInOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidInOrderResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInPayment: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidInPaymentRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidInPaymentResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInProduct: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidInProductRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidInProductResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
             408: components["responses"]["TooSlow"];
             409: components["responses"]["Conflict"];
             412: components["responses"]["PreconditionFailed"];
@@ -2123,6 +2471,104 @@ export interface operations {
             403: components["responses"]["PermissionDenied"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            414: components["responses"]["PathTooLong"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    CancelOrder: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the order. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CancelOrderRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    GetOrderTimeline: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the order. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OrderTimelineResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
             414: components["responses"]["PathTooLong"];
             429: components["responses"]["TooManyRequests"];
@@ -2721,152 +3167,6 @@ export interface operations {
             504: components["responses"]["OutOfTime"];
         };
     };
-    ListUserOrders: {
-        parameters: {
-            query?: {
-                /** @description How many orders at the most, 1 to 100; 0 means 20. */
-                limit?: number;
-                /** @description The `next_page_token` of the page before. */
-                page_token?: string;
-            };
-            header?: {
-                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
-                traceparent?: components["parameters"]["traceparent"];
-            };
-            path: {
-                /** @description UUID of the user. */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
-                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
-                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
-                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
-                    traceresponse: components["headers"]["traceresponse"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ListOrdersResponse"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            414: components["responses"]["PathTooLong"];
-            429: components["responses"]["TooManyRequests"];
-            431: components["responses"]["HeadTooLarge"];
-            500: components["responses"]["Internal"];
-            502: components["responses"]["BadGateway"];
-            503: components["responses"]["Unavailable"];
-            504: components["responses"]["OutOfTime"];
-        };
-    };
-    CancelOrder: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
-                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
-                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
-                traceparent?: components["parameters"]["traceparent"];
-            };
-            path: {
-                /** @description UUID of the order. */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["CancelOrderRequest"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
-                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
-                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
-                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
-                    traceresponse: components["headers"]["traceresponse"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OrderResponse"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["TooLarge"];
-            414: components["responses"]["PathTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            417: components["responses"]["ExpectationFailed"];
-            422: components["responses"]["KeyReused"];
-            429: components["responses"]["TooManyRequests"];
-            431: components["responses"]["HeadTooLarge"];
-            500: components["responses"]["Internal"];
-            502: components["responses"]["BadGateway"];
-            503: components["responses"]["Unavailable"];
-            504: components["responses"]["OutOfTime"];
-        };
-    };
-    GetOrderTimeline: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
-                traceparent?: components["parameters"]["traceparent"];
-            };
-            path: {
-                /** @description UUID of the order. */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
-                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
-                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
-                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
-                    traceresponse: components["headers"]["traceresponse"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OrderTimelineResponse"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
-            412: components["responses"]["PreconditionFailed"];
-            414: components["responses"]["PathTooLong"];
-            429: components["responses"]["TooManyRequests"];
-            431: components["responses"]["HeadTooLarge"];
-            500: components["responses"]["Internal"];
-            502: components["responses"]["BadGateway"];
-            503: components["responses"]["Unavailable"];
-            504: components["responses"]["OutOfTime"];
-        };
-    };
     ChangePassword: {
         parameters: {
             query?: never;
@@ -2900,226 +3200,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["UserResponse"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["TooLarge"];
-            414: components["responses"]["PathTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            417: components["responses"]["ExpectationFailed"];
-            422: components["responses"]["KeyReused"];
-            429: components["responses"]["TooManyRequests"];
-            431: components["responses"]["HeadTooLarge"];
-            500: components["responses"]["Internal"];
-            502: components["responses"]["BadGateway"];
-            503: components["responses"]["Unavailable"];
-            504: components["responses"]["OutOfTime"];
-        };
-    };
-    RecordVoidInCart: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
-                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
-                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
-                traceparent?: components["parameters"]["traceparent"];
-            };
-            path: {
-                /** @description UUID of the user. */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecordVoidInCartRequest"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
-                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
-                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
-                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
-                    traceresponse: components["headers"]["traceresponse"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordVoidInCartResponse"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["TooLarge"];
-            414: components["responses"]["PathTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            417: components["responses"]["ExpectationFailed"];
-            422: components["responses"]["KeyReused"];
-            429: components["responses"]["TooManyRequests"];
-            431: components["responses"]["HeadTooLarge"];
-            500: components["responses"]["Internal"];
-            502: components["responses"]["BadGateway"];
-            503: components["responses"]["Unavailable"];
-            504: components["responses"]["OutOfTime"];
-        };
-    };
-    RecordVoidInOrder: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
-                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
-                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
-                traceparent?: components["parameters"]["traceparent"];
-            };
-            path: {
-                /** @description UUID of the user. */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecordVoidInOrderRequest"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
-                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
-                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
-                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
-                    traceresponse: components["headers"]["traceresponse"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordVoidInOrderResponse"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["TooLarge"];
-            414: components["responses"]["PathTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            417: components["responses"]["ExpectationFailed"];
-            422: components["responses"]["KeyReused"];
-            429: components["responses"]["TooManyRequests"];
-            431: components["responses"]["HeadTooLarge"];
-            500: components["responses"]["Internal"];
-            502: components["responses"]["BadGateway"];
-            503: components["responses"]["Unavailable"];
-            504: components["responses"]["OutOfTime"];
-        };
-    };
-    RecordVoidInPayment: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
-                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
-                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
-                traceparent?: components["parameters"]["traceparent"];
-            };
-            path: {
-                /** @description UUID of the user. */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecordVoidInPaymentRequest"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
-                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
-                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
-                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
-                    traceresponse: components["headers"]["traceresponse"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordVoidInPaymentResponse"];
-                };
-            };
-            400: components["responses"]["BadRequest"];
-            401: components["responses"]["Unauthenticated"];
-            403: components["responses"]["PermissionDenied"];
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            409: components["responses"]["Conflict"];
-            412: components["responses"]["PreconditionFailed"];
-            413: components["responses"]["TooLarge"];
-            414: components["responses"]["PathTooLong"];
-            415: components["responses"]["UnsupportedMediaType"];
-            417: components["responses"]["ExpectationFailed"];
-            422: components["responses"]["KeyReused"];
-            429: components["responses"]["TooManyRequests"];
-            431: components["responses"]["HeadTooLarge"];
-            500: components["responses"]["Internal"];
-            502: components["responses"]["BadGateway"];
-            503: components["responses"]["Unavailable"];
-            504: components["responses"]["OutOfTime"];
-        };
-    };
-    RecordVoidInProduct: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
-                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
-                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
-                traceparent?: components["parameters"]["traceparent"];
-            };
-            path: {
-                /** @description UUID of the user. */
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RecordVoidInProductRequest"];
-            };
-        };
-        responses: {
-            /** @description Done. */
-            200: {
-                headers: {
-                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
-                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
-                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
-                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
-                    traceresponse: components["headers"]["traceresponse"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RecordVoidInProductResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -3197,11 +3277,22 @@ export interface operations {
             504: components["responses"]["OutOfTime"];
         };
     };
-    ListFunctions: {
+    ListUserOrders: {
         parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
+            query?: {
+                /** @description How many orders at the most, 1 to 100; 0 means 20. */
+                limit?: number;
+                /** @description The `next_page_token` of the page before. */
+                page_token?: string;
+            };
+            header?: {
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
             cookie?: never;
         };
         requestBody?: never;
@@ -3217,12 +3308,13 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ListFunctionsResponse"];
+                    "application/json": components["schemas"]["ListOrdersResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
             412: components["responses"]["PreconditionFailed"];
             414: components["responses"]["PathTooLong"];
             429: components["responses"]["TooManyRequests"];
