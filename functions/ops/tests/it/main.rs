@@ -30,7 +30,8 @@ use zerocart_test_support::{
 /// A user.
 const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
 
-/// What a cluster answers, as it was recorded, without the fields that nobody reads.
+/// What the API of Kubernetes answers, by its documented form and without the fields that nobody reads. No cluster
+/// has answered so yet.
 const SERVICES: &str = include_str!("recorded/services.json");
 const PODS: &str = include_str!("recorded/pods.json");
 const CRON_JOBS: &str = include_str!("recorded/cronjobs.json");
