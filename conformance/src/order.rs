@@ -192,7 +192,7 @@ pub(super) async fn cancel_own(shop: &Shop) -> Result<(), Failed> {
     shop.stock(&vase, 1).await
 }
 
-/// Its owner is told these events of an order, and an admin its steps, too.
+/// The owner sees these events of an order. An admin also sees its steps.
 async fn timeline(shop: &Shop, order: &Order, events: &[&str]) -> Result<(), Failed> {
     let names = |r: &OrderTimelineResponse| {
         let events = r.events.iter().map(|event| event.event.clone());

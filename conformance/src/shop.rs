@@ -542,7 +542,7 @@ impl Shop {
             // What an edge says over HTTP has no code.
             true if got.body.is_some() => format!("{VARIES}: {}", got.outcome.http_status),
             true => format!("{VARIES}: {}", answer::name(got.outcome.code)),
-            // Names, states and counts of whatever runs there.
+            // Names, states and counts of the functions on that engine.
             false if reads_fleet(asked.function) && got.outcome.code == Code::Ok => {
                 OF_ENGINE.to_owned()
             }

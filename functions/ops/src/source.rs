@@ -68,7 +68,7 @@ pub(crate) fn of_setting(setup: &mut Setup) -> Result<Arc<dyn Source>, Invalid> 
     }
 }
 
-/// The error of a source that cannot be read. The client is told no address and no name of an object.
+/// The error of a source that cannot be read. The answer has no address and no name of an object.
 pub(crate) fn unreadable(error: zerocart_api::Error) -> Error {
     if error.is_final() {
         return Error::internal(error);

@@ -154,7 +154,7 @@ async fn only_its_owner_and_admins_cancel_an_order() {
     shop.assert_settled().await;
 }
 
-/// A driver is at work in another process: it is told who asks, and undoes what it has done.
+/// A driver is at work in another process. It reads who asked for the cancellation, and undoes its steps.
 #[tokio::test]
 async fn an_order_that_is_being_made_is_cancelled_by_its_driver() {
     let shop = Shop::new().await;
