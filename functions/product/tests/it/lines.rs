@@ -390,7 +390,7 @@ async fn what_is_recorded_while_a_call_waits_is_seen() {
 async fn reservations_of_the_same_products_never_wait_for_ever() {
     let domain = Domain::new().await;
     let (_function, client) = &busy(&domain).await;
-    for seed in 0..4 {
+    for seed in 0..16 {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut products = Vec::new();
         for _ in 0..6 {
@@ -427,6 +427,5 @@ async fn reservations_of_the_same_products_never_wait_for_ever() {
     }
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     let deadlocks: i64 = domain.sql.query_one(deadlocks, &[]).await.unwrap().get(0);
-    // On a busy machine PostgreSQL now and then ends one, and the call is tried again: its reason is not known.
-    assert!(deadlocks < 8, "{deadlocks}");
+    assert_eq!(deadlocks, 0);
 }
