@@ -1,3 +1,7 @@
+import type { components } from '../src/api/schema';
+
+type Fleet = components['schemas']['ListFunctionsResponse'];
+
 /** The API, for what a test needs before it begins. */
 export class Api {
   readonly #url: string;
@@ -39,6 +43,12 @@ export class Api {
   async provider(failure_rate: number, delay: number, failures: string[] = []): Promise<void> {
     const settings = { failure_rate, min_delay_ms: delay, max_delay_ms: delay, failures };
     await this.admin('POST', '/admin/failure-rate', settings);
+  }
+
+  /** What the circuit breakers protect that let not all calls pass. */
+  async openBreakers(): Promise<string[]> {
+    const { breakers } = await this.admin<Fleet>('GET', '/admin/fleet', undefined);
+    return breakers.filter(({ state }) => state !== 'CLOSED').map(({ name }) => name);
   }
 
   /** Adds a product, and gives its id. */

@@ -73,6 +73,7 @@ test('charges that fail open the circuit breaker, and the shop recovers', async 
   engine,
   visit,
 }) => {
+  test.slow();
   await api.product('Pu-erh', 11, 50);
   const { page: admin } = await visit();
   await signIn(admin, engine.admin.email, engine.admin.password);
@@ -93,6 +94,7 @@ test('charges that fail open the circuit breaker, and the shop recovers', async 
     await order(customer);
     await expect(customer.getByRole('alert')).toContainText('This order was not completed');
   }
+  await expect.poll(() => api.openBreakers()).toEqual(['process-payment']);
   await api.calm();
 
   await go(admin, 'Overview');
@@ -101,6 +103,18 @@ test('charges that fail open the circuit breaker, and the shop recovers', async 
   await go(admin, 'Orders');
   await admin.getByLabel('Status').selectOption('FAILED');
   await expect(admin.getByRole('row', { name: 'Pu-erh' })).toHaveCount(3);
+
+  // The circuit breaker is open for 30 s. Then two orders that are paid close it.
+  for (let paid = 0; paid < 2; paid += 1) {
+    await expect(async () => {
+      await toCheckout(customer, 'Pu-erh');
+      await order(customer);
+      await expect(customer.getByText('Paid', { exact: true }).first()).toBeVisible({
+        timeout: 4_000,
+      });
+    }).toPass({ intervals: [1_000, 5_000] });
+  }
+  await expect.poll(() => api.openBreakers()).toEqual([]);
 });
 
 test('the other pages of operations are accessible', async ({ engine, visit }) => {
