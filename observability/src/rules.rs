@@ -172,6 +172,16 @@ pub fn alerts() -> Vec<Alert> {
             "All functions together use {{ $value | humanizePercentage }} of the sessions of the database",
         ),
         alert(
+            "DatabaseConnectionsNearLimit",
+            format!(
+                "max by (job) (zerocart_database_connections / zerocart_database_connections_limit) \
+                 > {SESSIONS}"
+            ),
+            "5m",
+            Severity::Page,
+            "{{ $value | humanizePercentage }} of the connections are in use that the server of {{ $labels.job }} takes",
+        ),
+        alert(
             "TelemetryIncomplete",
             "increase(zerocart_telemetry_bad_lines_total[10m]) > 0 \
              or increase(zerocart_telemetry_dropped_spans_total[10m]) > 0 \

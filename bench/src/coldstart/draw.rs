@@ -118,22 +118,32 @@ fn draw_distributions(
         times().fold(f64::MIN, f64::max),
     );
     root.draw(&Text::new(title.to_owned(), (12, 8), style(18.0)))?;
+    let (least, most) = (least * 0.9, most * 1.1);
     let mut chart = ChartBuilder::on(root)
+        .margin_left(12)
         .margin_right(24)
         .margin_bottom(10)
         .margin_top(40)
         .x_label_area_size(44)
-        .y_label_area_size(84)
-        .build_cartesian_2d((least * 0.9..most * 1.1).log_scale(), 0.0..100.0)?;
+        .y_label_area_size(72)
+        .build_cartesian_2d((least..most).log_scale(), 0.0..100.0)?;
+    let grid = GREY.mix(0.35);
+    for x in ticks(least, most) {
+        chart.draw_series(LineSeries::new([(x, 0.0), (x, 100.0)], grid))?;
+        let at = chart.backend_coord(&(x, 0.0));
+        let below = style(12.0).pos(Pos::new(HPos::Center, VPos::Top));
+        root.draw(&Text::new(number(&x), (at.0, at.1 + 8), below))?;
+    }
     chart
         .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(0)
         .axis_style(GREY)
         .bold_line_style(GREY.mix(0.35))
         .light_line_style(GREY.mix(0.0))
         .label_style(style(12.0))
         .x_desc("time until the answer, ms (logarithmic)")
         .y_desc("share of requests, %")
-        .x_label_formatter(&number)
         .y_label_formatter(&number)
         .axis_desc_style(style(13.0))
         .draw()?;
@@ -150,6 +160,15 @@ fn draw_distributions(
         .label_font(style(13.0))
         .draw()?;
     Ok(())
+}
+
+/// The labels of a logarithmic axis: 1, 2 and 5 of each power of ten. The library labels powers alone, and the
+/// times of one function lie between two of them.
+fn ticks(least: f64, most: f64) -> impl Iterator<Item = f64> {
+    let powers = least.log10().floor() as i32..=most.log10().ceil() as i32;
+    powers
+        .flat_map(|power| [1.0, 2.0, 5.0].map(|x| x * 10_f64.powi(power)))
+        .filter(move |x| (least..=most).contains(x))
 }
 
 /// A label of an axis, without a fraction that is 0.
@@ -258,6 +277,7 @@ mod tests {
         assert_eq!(told, "6 of 8 functions; the others are in the file.");
         let svg = std::fs::read_to_string(&path).unwrap();
         assert!(svg.contains("f5") && !svg.contains("f6"), "{svg}");
+        assert_eq!(ticks(8.0, 60.0).collect::<Vec<_>>(), [10.0, 20.0, 50.0]);
         // No label has a fraction of 0.
         assert!(svg.contains(">\n100\n<") && !svg.contains("100.0"), "{svg}");
         assert!(

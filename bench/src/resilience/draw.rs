@@ -136,7 +136,8 @@ fn cut(title: &str, lines: &mut [Line]) -> String {
     for (_, y) in lines.iter_mut().flat_map(|line| &mut line.points) {
         *y = y.min(top);
     }
-    format!("{title} (peaks above {top:.0} are cut; the highest is {highest:.0})")
+    // Short: the names of the lines are beside it.
+    format!("{title} (cut at {top:.0}; highest {highest:.0})")
 }
 
 fn highest(lines: &[Line]) -> f64 {
@@ -359,7 +360,7 @@ mod tests {
         let mut peak = [line([vec![10.0; 99], vec![800.0]].concat())];
         assert_eq!(
             cut("Requests", &mut peak),
-            "Requests (peaks above 25 are cut; the highest is 800)"
+            "Requests (cut at 25; highest 800)"
         );
         assert_eq!(highest(&peak), 25.0 * 1.1);
         assert_eq!(cut("Requests", &mut []), "Requests");

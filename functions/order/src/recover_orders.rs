@@ -16,6 +16,7 @@ const BATCH: i64 = 100;
 /// `recover-orders`: finishes or undoes every order that a crash left half done.
 #[derive(Debug)]
 pub struct RecoverOrders {
+    database: Database,
     driver: Driver,
 }
 
@@ -24,12 +25,15 @@ impl Job for RecoverOrders {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         let database = Database::from_setup(setup, Options::default());
+        let driver = Driver::from_setup(setup, database.clone(), (&Self::INFO).into());
         Ok(Self {
-            driver: Driver::from_setup(setup, database, (&Self::INFO).into())?,
+            database: database?,
+            driver: driver?,
         })
     }
 
     async fn run(&self, cx: &Call) -> Result<Summary, Error> {
+        self.database.count_connections(cx).await?;
         self.look(cx).await?;
         let mut counts = Counts::default();
         loop {

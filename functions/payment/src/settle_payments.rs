@@ -22,6 +22,7 @@ const BATCH: i64 = 100;
 /// Its variables are those of [`ProcessPayment`](crate::ProcessPayment).
 #[derive(Debug)]
 pub struct SettlePayments {
+    database: Database,
     cashier: Cashier<Simulator>,
 }
 
@@ -30,12 +31,15 @@ impl Job for SettlePayments {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         let database = Database::from_setup(setup, Options::default());
+        let cashier = Cashier::from_setup(setup, &database);
         Ok(Self {
-            cashier: Cashier::from_setup(setup, &database)?,
+            database: database?,
+            cashier: cashier?,
         })
     }
 
     async fn run(&self, cx: &Call) -> Result<Summary, Error> {
+        self.database.count_connections(cx).await?;
         let mut counts = Counts::default();
         loop {
             let abandoned = self.cashier.abandoned(cx, BATCH).await?;

@@ -17,6 +17,7 @@ const NEXT_RUN: Duration = Duration::from_secs(60);
 /// the domain could not be called.
 #[derive(Debug)]
 pub struct DeliverVoids {
+    database: Database,
     delivery: Delivery,
 }
 
@@ -25,12 +26,15 @@ impl Job for DeliverVoids {
 
     fn build(setup: &mut Setup) -> Result<Self, Invalid> {
         let database = Database::from_setup(setup, Options::default());
+        let delivery = Delivery::from_setup(setup, &database, (&Self::INFO).into());
         Ok(Self {
-            delivery: Delivery::from_setup(setup, &database, (&Self::INFO).into())?,
+            database: database?,
+            delivery: delivery?,
         })
     }
 
     async fn run(&self, cx: &Call) -> Result<Summary, Error> {
+        self.database.count_connections(cx).await?;
         let (mut told, mut left) = (0, 0);
         let mut lacking = Vec::new();
         // Those that are left stay in the list: they are passed over.

@@ -48,6 +48,8 @@ keys! {
     Cause = "zerocart.order.cause",
     Unfinished = "zerocart.orders.unfinished",
     UnfinishedAge = "zerocart.orders.unfinished_age",
+    Connections = "zerocart.database.connections",
+    ConnectionsLimit = "zerocart.database.connections_limit",
     Operation = "zerocart.provider.operation",
     Reply = "zerocart.provider.reply",
 }

@@ -11,7 +11,8 @@ pub(super) fn board() -> Board {
         name: "database",
         title: "zerocart: database",
         about: "Is there room for more sessions, and which statements are slow? The numbers of sessions are those of \
-                the local engine's broker; on a cluster, an exporter of PostgreSQL has them.",
+                the local engine's broker, which a cluster does not have. Jobs count the connections of the server on \
+                every engine.",
         chooses: true,
         rows: vec![
             row(
@@ -76,6 +77,29 @@ pub(super) fn board() -> Board {
                             "{{role}}",
                             "sum by (role) (zerocart_database_sessions_waiting)",
                         )],
+                    ),
+                ],
+            ),
+            row(
+                "Connections",
+                vec![
+                    lines(
+                        Unit::Share,
+                        HALF,
+                        "Use of the server's connections",
+                        "Of all that the server takes, counted by each run of a job in the server of its domain.",
+                        vec![target(
+                            "{{job}}",
+                            "zerocart_database_connections / zerocart_database_connections_limit",
+                        )],
+                    )
+                    .limit(SESSIONS),
+                    lines(
+                        Unit::Short,
+                        HALF,
+                        "Connections of the server",
+                        "Of all databases and all programs.",
+                        vec![target("{{job}}", "zerocart_database_connections")],
                     ),
                 ],
             ),

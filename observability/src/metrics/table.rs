@@ -59,6 +59,8 @@ const ORDER: &[Condition] = &[
 ];
 const UNFINISHED: &[Condition] = &[Has("zerocart.orders.unfinished")];
 const UNFINISHED_AGE: &[Condition] = &[Has("zerocart.orders.unfinished_age")];
+const CONNECTIONS: &[Condition] = &[Has("zerocart.database.connections")];
+const CONNECTIONS_LIMIT: &[Condition] = &[Has("zerocart.database.connections_limit")];
 const REPLY: &[Condition] = &[Has("zerocart.provider.reply")];
 const JOB: &[Condition] = &[Is("faas.trigger", "timer")];
 const PHASE: &[Condition] = &[Name(PHASES)];
@@ -257,6 +259,20 @@ pub const ALL: &[Metric] = &[
         &[],
         UNFINISHED_AGE,
         Value::Attribute("zerocart.orders.unfinished_age"),
+    ),
+    newest(
+        ("database_connections", Unit::None),
+        "Connections of the PostgreSQL server when a job began its last run; each job asks that of its domain",
+        &[JOB_NAME],
+        CONNECTIONS,
+        Value::Attribute("zerocart.database.connections"),
+    ),
+    newest(
+        ("database_connections_limit", Unit::None),
+        "The most connections that this server takes, without those for its administrator",
+        &[JOB_NAME],
+        CONNECTIONS_LIMIT,
+        Value::Attribute("zerocart.database.connections_limit"),
     ),
     count(
         "payment_provider_replies",

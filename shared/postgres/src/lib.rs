@@ -57,6 +57,7 @@ mod answer;
 mod breaker;
 mod config;
 mod connect;
+mod connections;
 mod database;
 mod error;
 mod idempotency;

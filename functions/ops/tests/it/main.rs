@@ -30,8 +30,8 @@ use zerocart_test_support::{
 /// A user.
 const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
 
-/// What the API of Kubernetes answers, by its documented form and without the fields that nobody reads. No cluster
-/// has answered so yet.
+/// What the API of Kubernetes 1.36 has answered for some functions and jobs of a deployment on Knative 1.23, without
+/// most of the fields that nobody reads. Pods are those of one moment: one is ready, one is starting, one is draining.
 const SERVICES: &str = include_str!("recorded/services.json");
 const PODS: &str = include_str!("recorded/pods.json");
 const CRON_JOBS: &str = include_str!("recorded/cronjobs.json");
@@ -116,8 +116,16 @@ async fn only_an_admin_may_ask_and_nobody_else_reaches_the_engine() {
 }
 
 /// The API of a cluster.
-fn cluster(pods: &'static str) -> Router {
+fn cluster() -> Router {
     let namespace = "/namespaces/zerocart";
+    // Beside the recorded pods one that has ended.
+    let mut pods: Value = serde_json::from_str(PODS).unwrap();
+    let items = pods["items"].as_array_mut().unwrap();
+    let mut ended = items[0].clone();
+    ended["metadata"]["creationTimestamp"] = json!("2026-11-28T15:00:00Z");
+    ended["status"]["phase"] = json!("Failed");
+    items.push(ended);
+    let pods = pods.to_string();
     let pods = async move |RawQuery(query): RawQuery| {
         assert_eq!(
             query.unwrap(),
@@ -139,7 +147,7 @@ fn cluster(pods: &'static str) -> Router {
 
 #[tokio::test]
 async fn a_cluster_is_asked_for_services_pods_and_jobs() {
-    let address = serve(cluster(PODS)).await;
+    let address = serve(cluster()).await;
     let answer = answer(&format!("kubernetes:http://{address}"))
         .await
         .unwrap();
@@ -147,14 +155,14 @@ async fn a_cluster_is_asked_for_services_pods_and_jobs() {
     let names: Vec<_> = answer.functions.iter().map(|f| f.name.as_str()).collect();
     let expected = [
         "dashboard",
-        "get-product",
-        "list-products",
+        "get-order-timeline",
+        "list-users",
         "recover-orders",
+        "set-user-state",
         "settle-payments",
     ];
     assert_eq!(names, expected);
-    let [dashboard, get_product, list_products, recover, settle] = answer.functions.as_slice()
-    else {
+    let [dashboard, timeline, users, recover, state, settle] = answer.functions.as_slice() else {
         panic!("{names:?}");
     };
     assert_eq!(
@@ -165,22 +173,24 @@ async fn a_cluster_is_asked_for_services_pods_and_jobs() {
         let is = f.instances.unwrap();
         (is.starting, is.ready, is.draining)
     };
-    // At zero; a pod that has ended is none.
+    // At zero.
     assert_eq!(instances(dashboard), (0, 0, 0));
     assert_eq!(dashboard.last_started_at, "");
-    assert_eq!(instances(get_product), (1, 1, 0));
+    // A pod that has ended is no instance.
+    assert_eq!(instances(timeline), (0, 1, 0));
     assert_eq!(
-        (get_product.kind(), get_product.domain.as_str()),
-        (FleetKind::Function, "product")
+        (timeline.kind(), timeline.domain.as_str()),
+        (FleetKind::Function, "order")
     );
-    assert_eq!(get_product.max_scale, Some(3));
-    assert_eq!(get_product.last_started_at, "2026-11-28T10:00:07.000000Z");
-    assert_eq!(instances(list_products), (0, 0, 1));
+    assert_eq!(timeline.max_scale, Some(3));
+    assert_eq!(timeline.last_started_at, "2026-11-28T15:36:36.000000Z");
+    assert_eq!(instances(users), (1, 0, 0));
+    assert_eq!(instances(state), (0, 0, 1));
 
     let job = recover.job.as_ref().unwrap();
     assert_eq!(instances(recover), (0, 1, 0));
     assert!(job.running && job.next_run_at.is_empty(), "{job:?}");
-    assert_eq!(job.last_run_at, "2026-11-28T10:00:00.000000Z");
+    assert_eq!(job.last_run_at, "2026-11-28T15:38:00.000000Z");
     let job = settle.job.as_ref().unwrap();
     assert!(
         !job.running && job.next_run_at.ends_with(":00.000000Z"),
