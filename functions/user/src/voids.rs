@@ -15,10 +15,7 @@ use uuid::Uuid;
 use zerocart_client::{Caller, Client, Failure, Functions, Identity, Options, ServiceToken};
 use zerocart_core::{Call, Error, Invalid, Setup};
 use zerocart_postgres::{Database, QueryError, Row, ToSql, Transaction};
-use zerocart_proto::{
-    cart::RecordVoidInCartRequest, order::RecordVoidInOrderRequest,
-    payment::RecordVoidInPaymentRequest, product::RecordVoidInProductRequest, rpc,
-};
+use zerocart_proto::{rpc, voids::RecordVoidRequest};
 
 /// The domains whose functions take tokens of people, beside this one.
 const DOMAINS: &[&str] = &["product", "cart", "order", "payment"];
@@ -233,35 +230,15 @@ impl Delivery {
         user_id: String,
         generation: i32,
     ) -> Result<(), Error> {
+        let request = RecordVoidRequest {
+            user_id,
+            generation,
+        };
         let done = match domain {
-            "product" => {
-                let request = RecordVoidInProductRequest {
-                    user_id,
-                    generation,
-                };
-                self.product.call(cx, &request).await.map(drop)
-            }
-            "cart" => {
-                let request = RecordVoidInCartRequest {
-                    user_id,
-                    generation,
-                };
-                self.cart.call(cx, &request).await.map(drop)
-            }
-            "order" => {
-                let request = RecordVoidInOrderRequest {
-                    user_id,
-                    generation,
-                };
-                self.order.call(cx, &request).await.map(drop)
-            }
-            "payment" => {
-                let request = RecordVoidInPaymentRequest {
-                    user_id,
-                    generation,
-                };
-                self.payment.call(cx, &request).await.map(drop)
-            }
+            "product" => self.product.call(cx, &request).await.map(drop),
+            "cart" => self.cart.call(cx, &request).await.map(drop),
+            "order" => self.order.call(cx, &request).await.map(drop),
+            "payment" => self.payment.call(cx, &request).await.map(drop),
             _ => return Err(Error::internal(format!("there is no domain {domain}"))),
         };
         done.map_err(|failure: Failure| failure.into())
