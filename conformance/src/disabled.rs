@@ -86,7 +86,8 @@ pub(super) async fn disabled(shop: &Shop) -> Result<(), Failed> {
     recorded::<rpc::RecordVoidInProduct>(shop).await?;
     recorded::<rpc::RecordVoidInCart>(shop).await?;
     recorded::<rpc::RecordVoidInOrder>(shop).await?;
-    recorded::<rpc::RecordVoidInPayment>(shop).await
+    recorded::<rpc::RecordVoidInPayment>(shop).await?;
+    recorded::<rpc::RecordVoidInOps>(shop).await
 }
 
 /// A domain records void tokens, and the highest generation counts.

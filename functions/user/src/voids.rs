@@ -18,7 +18,7 @@ use zerocart_postgres::{Database, QueryError, Row, ToSql, Transaction};
 use zerocart_proto::{rpc, voids::RecordVoidRequest};
 
 /// The domains whose functions take tokens of people, beside this one.
-const DOMAINS: &[&str] = &["product", "cart", "order", "payment"];
+const DOMAINS: &[&str] = &["product", "cart", "order", "payment", "ops"];
 
 /// How many calls are made at once.
 const AT_ONCE: usize = 8;
@@ -62,7 +62,7 @@ pub(crate) async fn record(tx: &Transaction<'_>, user_id: Uuid) -> Result<(), Qu
 
 /// Tells the other domains which tokens are void.
 ///
-/// A function or job that has one declares in `proto/` that it calls the four functions.
+/// A function or job that has one declares in `proto/` that it calls all of them.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     database: Database,
@@ -71,6 +71,7 @@ pub(crate) struct Delivery {
     cart: Client<rpc::RecordVoidInCart>,
     order: Client<rpc::RecordVoidInOrder>,
     payment: Client<rpc::RecordVoidInPayment>,
+    ops: Client<rpc::RecordVoidInOps>,
 }
 
 /// A void that a domain lacks.
@@ -114,6 +115,7 @@ impl Delivery {
         let cart = functions.client(setup, options());
         let order = functions.client(setup, options());
         let payment = functions.client(setup, options());
+        let ops = functions.client(setup, options());
         identity?;
         Ok(Self {
             database: database.as_ref().map_err(|invalid| *invalid)?.clone(),
@@ -122,6 +124,7 @@ impl Delivery {
             cart: cart?,
             order: order?,
             payment: payment?,
+            ops: ops?,
         })
     }
 
@@ -239,6 +242,7 @@ impl Delivery {
             "cart" => self.cart.call(cx, &request).await.map(drop),
             "order" => self.order.call(cx, &request).await.map(drop),
             "payment" => self.payment.call(cx, &request).await.map(drop),
+            "ops" => self.ops.call(cx, &request).await.map(drop),
             _ => return Err(Error::internal(format!("there is no domain {domain}"))),
         };
         done.map_err(|failure: Failure| failure.into())

@@ -11,7 +11,8 @@ use zerocart_auth::Token;
 use zerocart_core::{Env, Error, Function, Platform};
 use zerocart_proto::{
     rpc::{
-        GetUser, RecordVoidInCart, RecordVoidInOrder, RecordVoidInPayment, RecordVoidInProduct, Rpc,
+        GetUser, RecordVoidInCart, RecordVoidInOps, RecordVoidInOrder, RecordVoidInPayment,
+        RecordVoidInProduct, Rpc,
     },
     user::{GetUserRequest, UserResponse},
     voids::{RecordVoidRequest, RecordVoidResponse},
@@ -53,6 +54,7 @@ impl Others {
         others.add::<RecordVoidInCart>(domain).await;
         others.add::<RecordVoidInOrder>(domain).await;
         others.add::<RecordVoidInPayment>(domain).await;
+        others.add::<RecordVoidInOps>(domain).await;
         others
     }
 
@@ -126,7 +128,7 @@ pub(crate) fn each_was_told(
     sender: &str,
 ) -> BTreeMap<&'static str, Vec<Told>> {
     let told = (user.to_owned(), generation, sender.to_owned());
-    ["product", "cart", "order", "payment"]
+    ["product", "cart", "order", "payment", "ops"]
         .into_iter()
         .map(|domain| (domain, vec![told.clone()]))
         .collect()

@@ -212,10 +212,8 @@ impl<'a> Tree<'a> {
         assert_eq!(self.children(&root.id).len(), 2, "{}", self.text());
         let mut beside = 1;
         if cold {
-            // What reads the fleet has no database.
-            let phases = PHASES.iter().take(if info.reads_fleet { 2 } else { 3 });
-            beside += phases.len();
-            for phase in phases {
+            beside += PHASES.len();
+            for phase in PHASES {
                 self.child(&activation.id, info.name, phase);
             }
             // The activator replaces an instance that has ended, so it may be there before the call.
@@ -405,7 +403,8 @@ impl<'a> Shop<'a> {
             "record-void-in-product"
             | "record-void-in-cart"
             | "record-void-in-order"
-            | "record-void-in-payment" => json!({"user_id": Uuid::now_v7().to_string()}),
+            | "record-void-in-payment"
+            | "record-void-in-ops" => json!({"user_id": Uuid::now_v7().to_string()}),
             "process-payment" => json!({"order_id": Uuid::now_v7().to_string(), "amount": 9.5}),
             "set-failure-rate" => json!({"failure_rate": 0, "min_delay_ms": 0, "max_delay_ms": 0}),
             _ => json!({}),

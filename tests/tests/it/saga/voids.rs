@@ -12,6 +12,7 @@ use zerocart_auth::Token;
 use zerocart_core::Platform;
 use zerocart_proto::{
     cart::GetCartRequest,
+    ops::ListFunctionsRequest,
     order::ListUserOrdersRequest,
     payment::GetPaymentStatusRequest,
     product::ArchiveProductRequest,
@@ -33,23 +34,25 @@ use super::{
     until,
 };
 
-const DOMAINS: [&str; 5] = ["user", "product", "cart", "order", "payment"];
+const DOMAINS: [&str; 6] = ["user", "product", "cart", "order", "payment", "ops"];
 
 /// A function of each domain that takes tokens of people.
-const TAKES_TOKENS: [&str; 5] = [
+const TAKES_TOKENS: [&str; 6] = [
     "get-user",
     "archive-product",
     "get-cart",
     "list-user-orders",
     "get-payment-status",
+    "list-functions",
 ];
 
 /// The functions that are told of void tokens.
-const IS_TOLD: [&str; 4] = [
+const IS_TOLD: [&str; 5] = [
     "record-void-in-product",
     "record-void-in-cart",
     "record-void-in-order",
     "record-void-in-payment",
+    "record-void-in-ops",
 ];
 
 const PASSWORD: &str = "correct horse battery";
@@ -82,6 +85,8 @@ impl Fleet {
             let mut env = fleet.env(entry.info.domain);
             // No copy of the list is used twice.
             env.push(("TOKEN_VOIDS_MAX_AGE_MS".into(), "1".into()));
+            // Nothing answers there.
+            env.push(("FLEET_SOURCE".into(), "http://127.0.0.1:1".into()));
             let built = (entry.build)(Platform::default(), env.into_iter().collect());
             let built = built.unwrap_or_else(|error| panic!("{name}: {error}"));
             fleet.functions.insert(name, Running::serve(built).await);
@@ -148,6 +153,11 @@ impl Fleet {
                 rpc::GetPaymentStatus,
                 GetPaymentStatusRequest { payment_id }
             ),
+            code!(
+                "list-functions",
+                rpc::ListFunctions,
+                ListFunctionsRequest {}
+            ),
         ])
     }
 
@@ -164,7 +174,7 @@ impl Fleet {
     }
 }
 
-/// What a good token of an admin gets: there is no product and no payment with the id of a user.
+/// What a good token of an admin gets: there is no product and no payment with the id of a user, and no engine.
 fn good() -> BTreeMap<&'static str, Code> {
     BTreeMap::from([
         ("get-user", Code::Ok),
@@ -172,6 +182,7 @@ fn good() -> BTreeMap<&'static str, Code> {
         ("get-cart", Code::Ok),
         ("list-user-orders", Code::Ok),
         ("get-payment-status", Code::NotFound),
+        ("list-functions", Code::Unavailable),
     ])
 }
 
