@@ -182,9 +182,7 @@ impl Bounds {
             *bounds.entry(domain).or_default() += instances * pool.unwrap_or(POOL);
         };
         for function in functions {
-            let entry = domains::function(&function.name);
-            // What reads the fleet has no database.
-            if let Some(entry) = entry.filter(|entry| !entry.info.reads_fleet) {
+            if let Some(entry) = domains::function(&function.name) {
                 let most = function.limits.max.max(1);
                 add(entry.info.domain, REVISIONS * most, &function.env);
             }

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use zerocart_activator::{Job, Ksvc};
 use zerocart_deploy::unit::{self, Secret};
 use zerocart_proto::rpc;
-use zerocart_registry::{DOMAINS, Domain, EDGE};
+use zerocart_registry::{DOMAINS, EDGE};
 use zerocart_runtime::Entry;
 
 pub(crate) use zerocart_registry::{edge, function, functions, job, jobs, service};
@@ -16,13 +16,9 @@ pub(crate) fn edge_packages() -> impl Iterator<Item = &'static str> {
     EDGE.iter().map(|(package, _)| *package)
 }
 
-/// The names of the domains that have a database, in the order of the alphabet.
+/// The names of the domains, in the order of the alphabet. Each has a database.
 pub(crate) fn names() -> Vec<&'static str> {
-    let stores = |domain: &&Domain| {
-        let mut functions = domain.functions.iter();
-        functions.any(|entry| !entry.info.reads_fleet) || !domain.jobs.is_empty()
-    };
-    let names: BTreeSet<_> = DOMAINS.iter().filter(stores).map(|d| d.name).collect();
+    let names: BTreeSet<_> = DOMAINS.iter().map(|domain| domain.name).collect();
     names.into_iter().collect()
 }
 

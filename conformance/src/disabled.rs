@@ -5,15 +5,12 @@ use std::future::ready;
 use tonic::Code;
 use uuid::Uuid;
 use zerocart_proto::{
-    cart::RecordVoidInCartRequest,
-    order::RecordVoidInOrderRequest,
-    payment::RecordVoidInPaymentRequest,
-    product::RecordVoidInProductRequest,
-    rpc,
+    rpc::{self, Rpc},
     user::{
         AuthRequest, CreateUserRequest, GetUserRequest, SetUserStateRequest, UserResponse,
         UserState,
     },
+    voids::{RecordVoidRequest, RecordVoidResponse},
 };
 
 use super::{
@@ -86,31 +83,30 @@ pub(super) async fn disabled(shop: &Shop) -> Result<(), Failed> {
     let unknown = set(&Uuid::now_v7().to_string(), UserState::Disabled);
     let unknown = shop.ask::<rpc::SetUserState>(admin, unknown).await?;
     unknown.refused(&none).end()?;
-    voids(shop).await
+    recorded::<rpc::RecordVoidInProduct>(shop).await?;
+    recorded::<rpc::RecordVoidInCart>(shop).await?;
+    recorded::<rpc::RecordVoidInOrder>(shop).await?;
+    recorded::<rpc::RecordVoidInPayment>(shop).await?;
+    recorded::<rpc::RecordVoidInOps>(shop).await
 }
 
-/// Each domain records void tokens, and the highest generation counts.
-async fn voids(shop: &Shop) -> Result<(), Failed> {
-    macro_rules! recorded {
-        ($rpc:ty, $request:ident) => {
-            let user_id = Uuid::now_v7().to_string();
-            let before = |generation| $request {
-                user_id: user_id.clone(),
-                generation,
-            };
-            let requests = (before(2), before(3));
-            twice::<$rpc>(shop, &shop.admin, requests, ready(Ok(()))).await?;
-            for (asked, good_from) in [(5, 5), (4, 5)] {
-                let recorded = shop.ask::<$rpc>(&shop.admin, before(asked)).await?.ok();
-                recorded
-                    .is("generation", |r| r.generation, good_from)
-                    .end()?;
-            }
-        };
+/// A domain records void tokens, and the highest generation counts.
+async fn recorded<R>(shop: &Shop) -> Result<(), Failed>
+where
+    R: Rpc<Request = RecordVoidRequest, Response = RecordVoidResponse>,
+{
+    let user_id = Uuid::now_v7().to_string();
+    let before = |generation| RecordVoidRequest {
+        user_id: user_id.clone(),
+        generation,
+    };
+    let requests = (before(2), before(3));
+    twice::<R>(shop, &shop.admin, requests, ready(Ok(()))).await?;
+    for (asked, good_from) in [(5, 5), (4, 5)] {
+        let recorded = shop.ask::<R>(&shop.admin, before(asked)).await?.ok();
+        recorded
+            .is("generation", |r| r.generation, good_from)
+            .end()?;
     }
-    recorded!(rpc::RecordVoidInProduct, RecordVoidInProductRequest);
-    recorded!(rpc::RecordVoidInCart, RecordVoidInCartRequest);
-    recorded!(rpc::RecordVoidInOrder, RecordVoidInOrderRequest);
-    recorded!(rpc::RecordVoidInPayment, RecordVoidInPaymentRequest);
     Ok(())
 }

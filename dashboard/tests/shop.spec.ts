@@ -1,5 +1,5 @@
 import { accessible, expect, test } from './fixtures';
-import { openProduct, order, signUp, toCheckout } from './steps';
+import { openProduct, order, PASSWORD, signIn, signUp, toCheckout } from './steps';
 
 test('a newcomer signs up, orders, watches the saga, and cancels', async ({ api, visit }) => {
   await api.product('Assam tea', 4.5, 10);
@@ -105,4 +105,37 @@ test('the back button leads through the pages, and never orders again', async ({
   await expect(page.getByText('The cart is empty')).toBeVisible();
   await page.goBack();
   await expect(page.getByRole('heading', { level: 1, name: 'Gyokuro' })).toBeVisible();
+});
+
+test('who changes the password stays signed in, and other places are asked for it', async ({
+  api,
+  visit,
+}) => {
+  await api.product('Genmaicha', 6, 10);
+  const { page } = await visit();
+  const email = await signUp(page);
+  const sent = (method: string, path: RegExp) =>
+    page.waitForRequest((it) => it.method() === method && path.test(new URL(it.url()).pathname));
+  const account = page.getByRole('button', { name: 'Account of Ada' });
+  await account.click();
+  await page.getByRole('menuitem', { name: 'Account' }).click();
+  await page.getByLabel('Present password').fill(PASSWORD);
+  await page.getByLabel('New password').fill('battery staple horse');
+  const changing = sent('POST', /^\/users\/[^/]+\/password$/);
+  const signingIn = page.waitForResponse((it) => it.url().endsWith('/auth/login'));
+  await page.getByRole('button', { name: 'Change the password' }).click();
+  const before = await (await changing).headerValue('authorization');
+  const { token } = (await (await signingIn).json()) as { token: string };
+  await expect(page.getByText('The password is changed.')).toBeVisible();
+  await accessible(page);
+  // What comes next has the new token, because functions refuse the old one within a minute.
+  expect(before).not.toBe(`Bearer ${token}`);
+  await openProduct(page, 'Genmaicha');
+  const adding = sent('POST', /^\/carts\//);
+  await page.getByRole('button', { name: 'Put into the cart' }).click();
+  expect(await (await adding).headerValue('authorization')).toBe(`Bearer ${token}`);
+  await expect(page.getByRole('link', { name: 'Cart, 1 units' })).toBeVisible();
+
+  const { page: elsewhere } = await visit();
+  await signIn(elsewhere, email, 'battery staple horse');
 });

@@ -35,9 +35,6 @@ impl Connections {
     pub fn of(units: &[Unit]) -> Self {
         let (mut functions, mut jobs) = (0, 0);
         for unit in units {
-            if unit.reads_fleet() {
-                continue;
-            }
             let pool = unit.settings.pool;
             match unit.rpc {
                 Some(_) => functions += unit.settings.max_scale * pool,

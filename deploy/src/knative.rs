@@ -228,13 +228,13 @@ spec:
 
 /// Its variables.
 fn env(unit: &Unit) -> String {
-    if unit.reads_fleet() {
-        return "          env:\n            - name: FLEET_SOURCE\n              value: kubernetes\n".to_owned();
-    }
     let mut env = format!(
         "          env:\n            - name: DATABASE_POOL_SIZE\n              value: \"{}\"\n",
         unit.settings.pool
     );
+    if unit.reads_fleet() {
+        env.push_str("            - name: FLEET_SOURCE\n              value: kubernetes\n");
+    }
     if !unit.calls.is_empty() {
         let _ = write!(
             env,

@@ -44,7 +44,7 @@ pub struct Unit {
 pub(crate) const FLEET_ACCOUNT: &str = "zerocart-fleet";
 
 impl Unit {
-    /// Whether it reads what the engine knows of all functions, and so has no database.
+    /// Whether it reads what the engine knows of all functions.
     pub fn reads_fleet(&self) -> bool {
         self.rpc.is_some_and(|rpc| rpc.reads_fleet)
     }
@@ -76,10 +76,7 @@ impl Unit {
 
 /// The secrets that a function needs, and no others.
 pub fn secrets_of_function(function: &Info, functions: &[Info]) -> Vec<Secret> {
-    let mut secrets = vec![Secret::PublicKeys];
-    if !function.reads_fleet {
-        secrets.push(Secret::Database);
-    }
+    let mut secrets = vec![Secret::PublicKeys, Secret::Database];
     secrets.extend(secrets_of_caller(function.calls, functions));
     if function.signs_tokens {
         secrets.push(Secret::Signing);

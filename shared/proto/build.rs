@@ -20,6 +20,11 @@ use prost_types::FileDescriptorSet;
 /// The domains: the folders of `proto/` that declare services, and their packages.
 const DOMAINS: [&str; 6] = ["user", "product", "cart", "order", "payment", "ops"];
 
+/// The packages with messages: those of the domains, and one whose messages several of them use.
+const PACKAGES: [&str; 7] = [
+    "user", "product", "cart", "order", "payment", "ops", "voids",
+];
+
 #[expect(
     clippy::disallowed_methods,
     reason = "cargo speaks to a build script through the environment"
@@ -48,7 +53,7 @@ fn main() -> Result<()> {
         file: full
             .file
             .into_iter()
-            .filter(|file| DOMAINS.contains(&file.package()))
+            .filter(|file| PACKAGES.contains(&file.package()))
             .map(|mut file| {
                 // Written for people who read `proto/`, not as rustdoc.
                 file.source_code_info = None;
@@ -59,7 +64,7 @@ fn main() -> Result<()> {
     let mut messages = prost_build::Config::new();
     fs::write(
         out.join("json.rs"),
-        json::derive(&pool, &DOMAINS, &mut messages)?,
+        json::derive(&pool, &PACKAGES, &mut messages)?,
     )?;
     messages
         .out_dir(&out)

@@ -1,5 +1,5 @@
 //! ListProducts as the catalogue grows: the first page, a page in the middle by its token, the other orders, and
-//! searches of a word that half of all products have, one product has, and none has.
+//! searches of words that few or many products have, in each order.
 //!
 //! Each time, half of the products are there before the token is taken, and the newer half comes after it. So
 //! the token points to the middle, and its form is not known here.
@@ -21,25 +21,57 @@ const SIZES: [u64; 2] = [1_000, 1_000_000];
 /// Requests of a round: a page can take a second.
 const REQUESTS: usize = 20;
 
-/// The pages, and their paths.
-const PATHS: [(&str, &str); 8] = [
-    ("first page", "/products"),
+/// The first of the pages, with which the others are compared.
+pub(super) const FIRST: &str = "first page";
+
+/// The other pages without a search, and their paths.
+const PAGES: [(&str, &str); 3] = [
     ("page_token in the middle", "/products?page_token={token}"),
     ("by price", "/products?sort=PRICE_ASCENDING"),
     ("by name", "/products?sort=NAME"),
-    ("search, every second product", "/products?search=green"),
-    (
-        "search, every second product, by name",
-        "/products?search=green&sort=NAME",
-    ),
-    ("search, one product", "/products?search=number%20777"),
-    ("search, no product", "/products?search=coffee"),
 ];
+
+/// What is searched, and which products have it. See [`add`].
+const SEARCHES: [(&str, &str); 9] = [
+    ("no product", "coffee"),
+    ("one product", "number 777"),
+    ("0.001 %", "jasmine"),
+    ("0.1 %", "oolong"),
+    ("1 %", "sencha"),
+    ("10 %", "assam"),
+    ("50 %", "green"),
+    ("two words of 10 % and 100 %, together 10 %", "leaves assam"),
+    ("two words of 10 % and 50 %, together none", "green assam"),
+];
+
+/// The orders of a search.
+const SORTS: [(&str, &str); 4] = [
+    ("newest", "NEWEST"),
+    ("cheapest", "PRICE_ASCENDING"),
+    ("dearest", "PRICE_DESCENDING"),
+    ("by name", "NAME"),
+];
+
+/// All pages, and their paths.
+fn pages() -> Vec<(String, String)> {
+    let mut pages = vec![(FIRST.to_owned(), "/products".to_owned())];
+    pages.extend(PAGES.map(|(page, path)| (page.to_owned(), path.to_owned())));
+    for (found, words) in SEARCHES {
+        for (order, sort) in SORTS {
+            let words = words.replace(' ', "%20");
+            pages.push((
+                format!("search, {found}, {order}"),
+                format!("/products?search={words}&sort={sort}"),
+            ));
+        }
+    }
+    pages
+}
 
 /// A page at a size.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Page {
-    /// `first page`, or another of [`PATHS`].
+    /// [`FIRST`], or another page.
     pub(crate) page: String,
     pub(crate) products: u64,
     pub(crate) measured: Measured,
@@ -71,7 +103,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Page>> {
             buyers: 1,
             until: Until::Done,
         };
-        for (page, path) in PATHS {
+        for (page, path) in pages() {
             let jobs = |n: usize, _: usize| {
                 let path = path.replace("{token}", &tokens[n]);
                 let request = Case::get(&path).request();
@@ -80,7 +112,7 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Page>> {
             let name = format!("{page}, {size} products");
             let measured = bench.measure_jobs(&name, load, jobs).await?;
             pages.push(Page {
-                page: page.to_owned(),
+                page,
                 products: size,
                 measured,
             });
@@ -90,6 +122,8 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Page>> {
 }
 
 /// Adds so many products, each newer than all before. `first` is how many there are.
+///
+/// The words of the searches are spread over all of them, and so are the prices.
 async fn add(url: &str, first: u64, n: u64) -> Result<()> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
     let connection = tokio::spawn(connection);
@@ -98,7 +132,11 @@ async fn add(url: &str, first: u64, n: u64) -> Result<()> {
         .execute(
             "INSERT INTO products (id, name, description, price, inventory, created_at) \
              SELECT gen_random_uuid(), 'Tea number ' || n, \
-             CASE n % 2 WHEN 0 THEN 'Green leaves' ELSE 'Leaves' END || ' of a hill, 250 g, with a tin.', \
+             CASE n % 2 WHEN 0 THEN 'Green leaves' ELSE 'Leaves' END || ' of a hill, 250 g, with a tin.' \
+             || CASE n % 10 WHEN 7 THEN ' Assam' ELSE '' END \
+             || CASE n % 100 WHEN 8 THEN ' Sencha' ELSE '' END \
+             || CASE n % 1000 WHEN 9 THEN ' Oolong' ELSE '' END \
+             || CASE n % 100000 WHEN 11 THEN ' Jasmine' ELSE '' END, \
              1 + n % 977 / 100.0, 100, \
              now() + n * interval '1 microsecond' \
              FROM generate_series($1::bigint + 1, $2::bigint) AS n",

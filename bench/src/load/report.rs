@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::{
     Results,
+    catalogue::FIRST,
     direct::{CLIENTS, Direct},
     figures::{BEFORE, Figures, Measured, NOW, Ratio},
 };
@@ -257,7 +258,13 @@ fn catalogue(text: &mut String, results: &Results) {
             );
         }
     }
-    text.push_str("\n| page | build | 1,000,000 products ÷ 1,000, p50 |\n|---|---|--:|\n");
+    text.push_str(
+        "\n| page | build | p50, 1,000,000 products ÷ 1,000 | ÷ first page, 1,000,000 products |\n|---|---|--:|--:|\n",
+    );
+    let first = |products: u64| {
+        let mut pages = results.catalogue.iter();
+        pages.find(|page| page.page == FIRST && page.products == products)
+    };
     for large in results
         .catalogue
         .iter()
@@ -267,16 +274,20 @@ fn catalogue(text: &mut String, results: &Results) {
             .catalogue
             .iter()
             .find(|page| page.page == large.page && page.products <= 1_000);
-        let Some(small) = small else { continue };
+        let (Some(small), Some(first)) = (small, first(large.products)) else {
+            continue;
+        };
         let pairs = sides(&large.measured)
             .into_iter()
-            .zip(sides(&small.measured));
-        for ((build, large_figures), (_, small_figures)) in pairs {
+            .zip(sides(&small.measured))
+            .zip(sides(&first.measured));
+        for (((build, large_figures), (_, small_figures)), (_, first_figures)) in pairs {
             let _ = writeln!(
                 text,
-                "| {} | {build} | {:.2} |",
+                "| {} | {build} | {:.2} | {:.2} |",
                 large.page,
-                large_figures.p50_ms / small_figures.p50_ms
+                large_figures.p50_ms / small_figures.p50_ms,
+                large_figures.p50_ms / first_figures.p50_ms
             );
         }
     }

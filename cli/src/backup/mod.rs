@@ -1,6 +1,6 @@
 //! `zerocart backup` and `zerocart restore`: the databases of all domains, as one.
 //!
-//! **The five dumps are of one instant.** An order touches four databases, so five dumps that are made one
+//! **All dumps are of one instant.** An order touches four databases, so dumps that are made one
 //! after the other do not belong together, in no order: with the orders first, the others have stock that
 //! is held and money that is charged for orders that are not there; with the orders last, there are paid
 //! orders without a charge. So one snapshot of each database is taken, and they are used only if the same

@@ -6,7 +6,7 @@ use zerocart_core::Env;
 use zerocart_local_postgres::{Options, Server};
 use zerocart_provision::{Address, Passwords, roles};
 
-pub(crate) const DOMAINS: [&str; 5] = ["cart", "order", "payment", "product", "user"];
+pub(crate) const DOMAINS: [&str; 6] = ["cart", "ops", "order", "payment", "product", "user"];
 
 /// The command, with nothing in its environment but these variables and PATH, in a folder without a
 /// project.

@@ -4,7 +4,7 @@ import {
   useMutation,
   useQueryClient,
 } from '@tanstack/react-query';
-import { begin } from '../session/session';
+import { begin, expire } from '../session/session';
 import { client, data, part, under } from './client';
 import type { components } from './schema';
 import { useWrite } from './useWrite';
@@ -62,15 +62,23 @@ export function user(id: string) {
   });
 }
 
-export function useChangePassword(id: string) {
-  return useWrite((body: { old_password: string; new_password: string }, key) =>
-    data(
+/**
+ * Changes the password, and signs in with the new one: the change makes all tokens of the account void. If that
+ * sign-in fails, the page asks for the password.
+ */
+export function useChangePassword({ id, email }: Schemas['User']) {
+  const queries = useQueryClient();
+  const signIn = useSignIn();
+  return useWrite(async (body: { old_password: string; new_password: string }, key) => {
+    const answer = await data(
       client.POST('/users/{id}/password', {
         params: { path: { id }, header: under(key) },
         body,
       }),
-    ),
-  );
+    );
+    await signIn.mutateAsync({ email, password: body.new_password }).catch(() => expire(queries));
+    return answer;
+  });
 }
 
 export function useSetUserState(id: string) {

@@ -2,6 +2,7 @@ import Alert from '@mui/material/Alert';
 import Box from '@mui/material/Box';
 import Typography from '@mui/material/Typography';
 import { useRef } from 'react';
+import type { User } from '../api/types';
 import { useChangePassword } from '../api/users';
 import { date } from '../format/time';
 import { Field } from '../parts/Field';
@@ -39,14 +40,14 @@ export default function Account() {
         <Typography variant="h2" id="password" sx={{ mb: 2 }}>
           Change the password
         </Typography>
-        <ChangePassword userId={user.id} email={user.email} />
+        <ChangePassword user={user} />
       </Box>
     </Page>
   );
 }
 
-function ChangePassword({ userId, email }: { readonly userId: string; readonly email: string }) {
-  const change = useChangePassword(userId);
+function ChangePassword({ user }: { readonly user: User }) {
+  const change = useChangePassword(user);
   const fields = useRef<HTMLDivElement>(null);
   const { error, isPending, isSuccess } = change;
   return (
@@ -65,7 +66,7 @@ function ChangePassword({ userId, email }: { readonly userId: string; readonly e
     >
       {/* Password managers keep the new password for this account. */}
       <Box ref={fields} sx={{ display: 'none' }}>
-        <input type="text" autoComplete="username" value={email} readOnly />
+        <input type="text" autoComplete="username" value={user.email} readOnly />
       </Box>
       <Field
         name="old_password"
@@ -88,7 +89,7 @@ function ChangePassword({ userId, email }: { readonly userId: string; readonly e
       <Box role="status">
         {isSuccess && (
           <Alert severity="success" variant="outlined">
-            The password is changed.
+            The password is changed. Everywhere else, you have to sign in again.
           </Alert>
         )}
       </Box>

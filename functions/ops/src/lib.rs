@@ -1,4 +1,5 @@
-//! The ops domain: what runs zerocart. It has no database, because the engine knows all that it answers.
+//! The ops domain: what runs zerocart. The engine knows all that it answers: its database has nothing but the list
+//! of void tokens, and answers to repeated requests.
 //!
 //! - `source`: who is asked, by the setting `FLEET_SOURCE`.
 //! - `engine`: the local engine.
@@ -11,13 +12,16 @@ mod source;
 
 // generated: functions (cargo zerocart generate)
 mod list_functions;
+mod record_void_in_ops;
 
 pub use list_functions::ListFunctions;
+pub use record_void_in_ops::RecordVoidInOps;
 
 /// The functions of this domain.
 #[rustfmt::skip]
 pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<ListFunctions>(),
+    zerocart_runtime::Entry::of::<RecordVoidInOps>(),
 ];
 
 /// The jobs of this domain.

@@ -10,8 +10,14 @@ use zerocart_proto::product::ProductSort;
 
 use crate::{
     page::{Key, Known, List, MAX_KEY, Place, not_ours},
-    sorted::{self, COUNT_BY_WORDS, COUNT_NEARBY, MAX_FOUND, NAME_OF, Statements},
+    sorted::{self, COUNT_BY_WORDS, COUNT_NEWEST, MAX_FOUND, NAME_OF, SAMPLE, Statements},
 };
+
+/// If so many of a sample have the words, a page of them is probably among the next 4,000 products of any order.
+const SEEN_OFTEN: i64 = 4;
+
+/// If more of a sample have the words, [`MAX_FOUND`] are counted sooner among the newest products than in the index.
+const COUNTED_SOON: i64 = 20;
 
 /// The products of a page.
 #[derive(Debug, Default)]
@@ -87,11 +93,11 @@ impl<'a> Cursor<'a> {
         let mut known = match self.known {
             Some(known) => known,
             None => {
-                let nearby = self.count(COUNT_NEARBY).await?;
+                let sample = self.count(SAMPLE).await?;
                 Known {
-                    // Fewer than a page among so many: the next ones in another order are further away.
-                    by_words: nearby < wanted,
-                    uncounted: nearby > MAX_FOUND,
+                    by_words: sample < SEEN_OFTEN,
+                    uncounted: sample > MAX_FOUND
+                        || sample > COUNTED_SOON && self.count(COUNT_NEWEST).await? > MAX_FOUND,
                 }
             }
         };

@@ -3,7 +3,8 @@
 //! A page in any order is read from an index of that order, from a place on. A search by words has two ways to
 //! its page: it looks at the next products in the order, which finds a frequent word at once, or it takes all
 //! products with rare words from the index of words, and sorts those. Neither looks at many products for few:
-//! the first way ends after 1,000, and the second is taken for words that fewer products have.
+//! the first way ends after 4,000, and the second is taken for words that fewer products have. A word that one in
+//! 200 products has costs the most.
 
 use zerocart_proto::product::ProductSort;
 
@@ -32,6 +33,13 @@ macro_rules! words {
             plain!("name || ' ' || description"),
             ")"
         )
+    };
+}
+
+/// The words of a product, which a migration may not have worked out yet.
+macro_rules! its_words {
+    () => {
+        concat!("coalesce(words, ", words!(), ")")
     };
 }
 
@@ -89,9 +97,9 @@ macro_rules! statements {
                 ", created_at FROM (",
                 from_place!("*", $key, $place, $op),
                 in_order!($direction),
-                " LIMIT 1000) AS looked_at
+                " LIMIT 4000) AS looked_at
                  WHERE ",
-                words!(),
+                its_words!(),
                 " @@ ",
                 asked!("$4::text"),
                 in_order!($direction),
@@ -135,7 +143,7 @@ macro_rules! in_order {
 pub(crate) struct Statements {
     /// All products.
     pub(crate) page: &'static str,
-    /// Those with the words, among the next 1,000.
+    /// Those with the words, among the next 4,000.
     pub(crate) nearby: &'static str,
     /// Those with the words, of all.
     pub(crate) by_words: &'static str,
@@ -161,17 +169,28 @@ pub(crate) fn statements(sort: ProductSort) -> &'static Statements {
 /// The key of a product in the order by name.
 pub(crate) const NAME_OF: &str = "SELECT lower(name) FROM products WHERE id = $1";
 
-/// How many of the newest 500 products have the words, up to one more than [`MAX_FOUND`].
-pub(crate) const COUNT_NEARBY: &str = concat!(
-    "SELECT count(*) FROM (SELECT FROM (
-       SELECT name, description FROM products WHERE archived_at IS NULL
-       ORDER BY created_at DESC, id DESC LIMIT 500
-     ) AS looked_at WHERE ",
-    words!(),
-    " @@ ",
-    asked!("$1::text"),
-    " LIMIT 101) AS counted"
-);
+/// How many of the newest products have the words, up to one more than [`MAX_FOUND`].
+macro_rules! count_newest {
+    ($looked_at:literal) => {
+        concat!(
+            "SELECT count(*) FROM (SELECT FROM (
+               SELECT name, description, words FROM products WHERE archived_at IS NULL
+               ORDER BY created_at DESC, id DESC LIMIT ",
+            $looked_at,
+            ") AS looked_at WHERE ",
+            its_words!(),
+            " @@ ",
+            asked!("$1::text"),
+            " LIMIT 101) AS counted"
+        )
+    };
+}
+
+/// Of the newest 500: a sample, which tells how frequent the words are.
+pub(crate) const SAMPLE: &str = count_newest!("500");
+
+/// Of the newest 4,000: more than [`MAX_FOUND`], if the words are frequent there.
+pub(crate) const COUNT_NEWEST: &str = count_newest!("4000");
 
 /// How many of all products have the words, up to one more than [`MAX_FOUND`].
 pub(crate) const COUNT_BY_WORDS: &str = concat!(

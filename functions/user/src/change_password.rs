@@ -1,12 +1,16 @@
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Function, Invalid, Kind, Request, Setup};
 use zerocart_postgres::{Database, Options, Transaction};
-use zerocart_proto::{rpc, user::UserResponse};
+use zerocart_proto::{
+    rpc::{self, Rpc},
+    user::UserResponse,
+};
 
 use crate::{
     attempts::{self, Attempts},
     password::{self, Passwords},
     user, user_columns,
+    voids::{self, Delivery},
 };
 
 /// The e-mail under which the account's attempts count.
@@ -18,12 +22,17 @@ const UPDATE: &str = concat!(
     user_columns!()
 );
 
-/// `change-password`: a user who knows the password of the account sets another.
+/// The beginning of each answer: the caller's token is void, too.
+const CHANGED: &str = "password changed; sign in again";
+
+/// `change-password`: a user who knows the password of the account sets another, and all tokens of the user
+/// become void.
 #[derive(Debug)]
 pub struct ChangePassword {
     database: Database,
     attempts: Attempts,
     passwords: Passwords,
+    delivery: Delivery,
 }
 
 impl Function for ChangePassword {
@@ -34,10 +43,12 @@ impl Function for ChangePassword {
         let database = Database::from_setup(setup, prepare);
         let attempts = Attempts::from_setup(setup, database.clone());
         let passwords = Passwords::from_setup(setup);
+        let delivery = Delivery::from_setup(setup, &database, (&Self::Rpc::INFO).into());
         Ok(Self {
             database: database?,
             attempts: attempts?,
             passwords: passwords?,
+            delivery: delivery?,
         })
     }
 
@@ -52,18 +63,27 @@ impl Function for ChangePassword {
         // Before the transaction: two hashes take longer than all queries together. And the idempotency key is
         // looked up before them: a change that is repeated would find its old password wrong.
         let hashes = Box::pin(self.hashes(cx, id, request.old_password, new));
-        self.database
+        let mut response = self
+            .database
             .write_after_lookup(cx, hashes, |tx: &mut Transaction<'_>, (old, new)| {
                 Box::pin(async move {
                     let updated = tx.query_opt(UPDATE, &[&id, &old, &new]).await?;
                     let row = updated.ok_or_else(overtaken)?;
+                    voids::record(tx, id).await?;
                     Ok(UserResponse {
                         user: Some(user(&row)),
-                        message: "password changed".into(),
+                        message: CHANGED.into(),
                     })
                 })
             })
-            .await
+            .await?;
+        // No error: the change is made, and a client could not repeat it with a token that is void.
+        if self.delivery.of_user(cx, id).await.is_err() {
+            response.message = format!(
+                "{CHANGED}; some functions take earlier tokens until the job deliver-voids has told them"
+            );
+        }
+        Ok(response)
     }
 }
 
@@ -90,6 +110,8 @@ impl ChangePassword {
         match self.passwords.change(old, hash.clone(), new).await {
             Ok(Some(new)) => {
                 attempt.succeeded().await?;
+                // Not before: a caller who does not know the password wakes nothing.
+                self.delivery.wake();
                 Ok((hash, new))
             }
             Ok(None) => {

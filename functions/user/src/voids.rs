@@ -15,13 +15,10 @@ use uuid::Uuid;
 use zerocart_client::{Caller, Client, Failure, Functions, Identity, Options, ServiceToken};
 use zerocart_core::{Call, Error, Invalid, Setup};
 use zerocart_postgres::{Database, QueryError, Row, ToSql, Transaction};
-use zerocart_proto::{
-    cart::RecordVoidInCartRequest, order::RecordVoidInOrderRequest,
-    payment::RecordVoidInPaymentRequest, product::RecordVoidInProductRequest, rpc,
-};
+use zerocart_proto::{rpc, voids::RecordVoidRequest};
 
 /// The domains whose functions take tokens of people, beside this one.
-const DOMAINS: &[&str] = &["product", "cart", "order", "payment"];
+const DOMAINS: &[&str] = &["product", "cart", "order", "payment", "ops"];
 
 /// How many calls are made at once.
 const AT_ONCE: usize = 8;
@@ -65,7 +62,7 @@ pub(crate) async fn record(tx: &Transaction<'_>, user_id: Uuid) -> Result<(), Qu
 
 /// Tells the other domains which tokens are void.
 ///
-/// A function or job that has one declares in `proto/` that it calls the four functions.
+/// A function or job that has one declares in `proto/` that it calls all of them.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     database: Database,
@@ -74,6 +71,7 @@ pub(crate) struct Delivery {
     cart: Client<rpc::RecordVoidInCart>,
     order: Client<rpc::RecordVoidInOrder>,
     payment: Client<rpc::RecordVoidInPayment>,
+    ops: Client<rpc::RecordVoidInOps>,
 }
 
 /// A void that a domain lacks.
@@ -117,6 +115,7 @@ impl Delivery {
         let cart = functions.client(setup, options());
         let order = functions.client(setup, options());
         let payment = functions.client(setup, options());
+        let ops = functions.client(setup, options());
         identity?;
         Ok(Self {
             database: database.as_ref().map_err(|invalid| *invalid)?.clone(),
@@ -125,6 +124,7 @@ impl Delivery {
             cart: cart?,
             order: order?,
             payment: payment?,
+            ops: ops?,
         })
     }
 
@@ -233,35 +233,16 @@ impl Delivery {
         user_id: String,
         generation: i32,
     ) -> Result<(), Error> {
+        let request = RecordVoidRequest {
+            user_id,
+            generation,
+        };
         let done = match domain {
-            "product" => {
-                let request = RecordVoidInProductRequest {
-                    user_id,
-                    generation,
-                };
-                self.product.call(cx, &request).await.map(drop)
-            }
-            "cart" => {
-                let request = RecordVoidInCartRequest {
-                    user_id,
-                    generation,
-                };
-                self.cart.call(cx, &request).await.map(drop)
-            }
-            "order" => {
-                let request = RecordVoidInOrderRequest {
-                    user_id,
-                    generation,
-                };
-                self.order.call(cx, &request).await.map(drop)
-            }
-            "payment" => {
-                let request = RecordVoidInPaymentRequest {
-                    user_id,
-                    generation,
-                };
-                self.payment.call(cx, &request).await.map(drop)
-            }
+            "product" => self.product.call(cx, &request).await.map(drop),
+            "cart" => self.cart.call(cx, &request).await.map(drop),
+            "order" => self.order.call(cx, &request).await.map(drop),
+            "payment" => self.payment.call(cx, &request).await.map(drop),
+            "ops" => self.ops.call(cx, &request).await.map(drop),
             _ => return Err(Error::internal(format!("there is no domain {domain}"))),
         };
         done.map_err(|failure: Failure| failure.into())

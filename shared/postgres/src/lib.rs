@@ -18,8 +18,8 @@
 //!
 //! - [`rfc3339!`] is the SQL of a time for clients.
 //!
-//! - [`Database::record_void`] makes the tokens of a user void. Each function reads the list of void
-//!   tokens in its own database, and the runtime refuses them.
+//! - [`RecordVoid`] is the function that makes the tokens of a user void in a domain. Each function reads the
+//!   list of void tokens in its own database, and the runtime refuses them.
 //!
 //! The only SQL here is that of sessions and of three tables: `idempotency_keys`, which
 //! `migrations/<domain>/0002_idempotency_keys.sql` creates, `circuit_breakers`
@@ -85,4 +85,5 @@ pub use tokio_postgres::{
     types::{FromSql, Json, ToSql},
 };
 pub use url::{DatabaseUrl, InvalidUrl};
+pub use voids::RecordVoid;
 pub use write::{Transaction, Written};

@@ -4,17 +4,21 @@
 //! generation on the tokens of a user are good. It is kept for longer than any token lives, and then it says
 //! nothing any more.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use tokio::time::Instant;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 use zerocart_core::{
-    Call, Error,
+    Call, Error, Function, Invalid, Request, Setup,
     voids::{Moment, Reading, VoidList, Voids},
 };
+use zerocart_proto::{
+    rpc::Rpc,
+    voids::{RecordVoidRequest, RecordVoidResponse},
+};
 
-use crate::{Answer, Database, QueryError, RowExt, Session, session};
+use crate::{Database, Options, QueryError, RowExt, Session, breaker_rules, session};
 
 /// The longest time of a read beside the calls.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -50,24 +54,41 @@ impl Session {
     }
 }
 
-impl Database {
-    /// The same as [`Session::record_void`], once per idempotency key, as the whole work of a function;
-    /// `answer` makes its response of what that gives.
-    ///
-    /// # Errors
-    ///
-    /// As [`Database::write_one`](Self::write_one).
-    pub async fn record_void<R: Answer>(
-        &self,
-        cx: &Call,
-        user_id: Uuid,
-        generation: i32,
-        answer: impl FnOnce(i32) -> R + Send,
-    ) -> Result<R, Error> {
-        self.write_one(cx, RECORD, &[&user_id, &generation], |recorded| {
-            Ok(answer(recorded?.column(0)?))
+/// `record-void-in-<domain>`: the function of the RPC `R`, which does [`Session::record_void`] in its domain.
+/// With `BREAKER`, its database is behind a circuit breaker by [`breaker_rules`].
+#[derive(Debug)]
+pub struct RecordVoid<R, const BREAKER: bool = false> {
+    database: Database,
+    rpc: PhantomData<R>,
+}
+
+impl<R, const BREAKER: bool> Function for RecordVoid<R, BREAKER>
+where
+    R: Rpc<Request = RecordVoidRequest, Response = RecordVoidResponse>,
+{
+    type Rpc = R;
+
+    fn build(setup: &mut Setup) -> Result<Self, Invalid> {
+        let options = Options {
+            breaker: BREAKER.then(|| breaker_rules(setup)).transpose()?,
+            ..Options::default()
+        };
+        Ok(Self {
+            database: Database::from_setup(setup, options)?,
+            rpc: PhantomData,
         })
-        .await
+    }
+
+    async fn call(&self, cx: &Call, request: Request<Self>) -> Result<RecordVoidResponse, Error> {
+        let user_id = request.user_id()?;
+        self.database
+            .write_one(cx, RECORD, &[&user_id, &request.generation], |recorded| {
+                Ok(RecordVoidResponse {
+                    generation: recorded?.column(0)?,
+                    message: "earlier tokens of the user are void".into(),
+                })
+            })
+            .await
     }
 }
 

@@ -9,14 +9,14 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::options;
 
-/// Gives the messages of `domains` their JSON form. Returns the source of `json.rs`, which does it
+/// Gives the messages of `packages` their JSON form. Returns the source of `json.rs`, which does it
 /// for enums.
 pub(crate) fn derive(
     pool: &DescriptorPool,
-    domains: &[&str],
+    packages: &[&str],
     config: &mut Config,
 ) -> Result<String> {
-    let is_ours = |package: &str| domains.contains(&package);
+    let is_ours = |package: &str| packages.contains(&package);
     for message in pool.all_messages().filter(|m| is_ours(m.package_name())) {
         config.message_attribute(
             format!(".{}", message.full_name()),

@@ -116,11 +116,6 @@ pub(crate) fn function(pool: &DescriptorPool, method: &MethodDescriptor) -> Resu
         "{name}: function.subject is for what anyone may call and writes, and there it is needed: \
          without one all strangers would share one space of idempotency keys"
     );
-    ensure!(
-        !function.reads_fleet || !function.writes,
-        "{name}: function.reads_fleet means that it has no database, and what writes needs one for its \
-         idempotency records"
-    );
     check_calls(pool, name, &function.calls)?;
     Ok(function)
 }

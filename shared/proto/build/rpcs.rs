@@ -69,8 +69,8 @@ fn emit(pool: &DescriptorPool, method: &MethodDescriptor, out: &mut String) -> R
 pub struct {name};
 
 impl Rpc for {name} {{
-    type Request = crate::{domain}::{req};
-    type Response = crate::{domain}::{resp};
+    type Request = crate::{req};
+    type Response = crate::{resp};
     const INFO: Info = Info {{
         name: "{kebab}",
         domain: "{domain}",
@@ -96,8 +96,8 @@ impl Rpc for {name} {{
         full = method.full_name(),
         method = http.method,
         path = http.path,
-        req = request.name(),
-        resp = response.name(),
+        req = path(&request),
+        resp = path(&response),
         kebab = kebab(name),
         svc = service.full_name(),
         body = http.body,
@@ -153,6 +153,11 @@ impl Rpc for {name} {{
     }
     writeln!(out, "}}")?;
     Ok(())
+}
+
+/// A message's path in this crate.
+fn path(message: &MessageDescriptor) -> String {
+    format!("{}::{}", message.package_name(), message.name())
 }
 
 fn emit_job(

@@ -1,6 +1,6 @@
 //! The contract as code, generated from `proto/`.
 //!
-//! - one module per domain with its messages;
+//! - one module per domain with its messages, and one with messages of several domains;
 //! - [`access`]: who may call an RPC;
 //! - [`json`]: their proto3 JSON, with the field names of `proto/`;
 //! - [`characters`]: kinds of characters, as the rules of texts tell them apart;
@@ -63,6 +63,11 @@ domain!(
     ops
 );
 
-/// The five files and what they import, as an encoded `google.protobuf.FileDescriptorSet`,
+domain!(
+    /// Messages of `proto/voids`, which functions of several domains take and answer.
+    voids
+);
+
+/// The files of all domains and what they import, as an encoded `google.protobuf.FileDescriptorSet`,
 /// with all options and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -53,15 +53,7 @@ fn times_are_ordered() {
 
 #[test]
 fn connections_fit() {
-    let mut manifests = manifests();
-    // It has no database.
-    let reads_fleet = |name: &str| {
-        let mut all = rpc::ALL.iter();
-        all.any(|info| info.name == name && info.reads_fleet)
-    };
-    manifests
-        .functions
-        .retain(|function| !reads_fleet(&function.name));
+    let manifests = manifests();
     none(&limits::connections(
         &manifests.functions,
         &manifests.jobs,

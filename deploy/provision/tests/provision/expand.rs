@@ -11,7 +11,7 @@ use zerocart_provision::{Administrator, Migrations, migrate};
 
 use crate::support::{connect, passwords, server};
 
-const DOMAINS: [&str; 5] = ["cart", "order", "payment", "product", "user"];
+const DOMAINS: [&str; 6] = ["cart", "ops", "order", "payment", "product", "user"];
 
 /// What SQL of the functions depends on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -219,10 +219,9 @@ async fn functions_of_the_last_release_work_on_the_newest_schema() {
         migrate(&owner, &all.clone().up_to(version)).await.unwrap();
         let mut look = connect(&admin.database(&role)).await.unwrap();
         let old = Schema::read(&mut look, &role).await;
-        assert!(
-            old.columns.len() > 5 && old.rights.len() > 3,
-            "{domain}: {old:?}"
-        );
+        // A domain that is newer than the release has nothing that could break.
+        let has_tables = old.columns.len() > 5 && old.rights.len() > 3;
+        assert_eq!(has_tables, version > 0, "{domain}: {old:?}");
         let applied = migrate(&owner, &all).await.unwrap();
         let new = Schema::read(&mut look, &role).await;
         let files = all

@@ -5,7 +5,13 @@
     reason = "clippy exempts test functions, but not their helpers"
 )]
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use axum::{
     Router, body::Body, extract::RawQuery, http::StatusCode, response::Response, routing::get,
@@ -14,17 +20,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tonic::Code;
 use zerocart_core::{Env, StartError};
-use zerocart_ops::ListFunctions;
+use zerocart_ops::{ListFunctions, RecordVoidInOps};
 use zerocart_proto::{
     ops::{
         FleetBreaker, FleetBreakerState, FleetFunction, FleetKind, ListFunctionsRequest,
         ListFunctionsResponse,
     },
-    rpc::{ListFunctions as Rpc, Rpc as _},
+    rpc::{ListFunctions as Rpc, RecordVoidInOps as Record, Rpc as _},
+    voids::RecordVoidRequest,
 };
 use zerocart_test_support::{
     clients::{Client, Wire},
     functions::{Authority, Running},
+    postgres::TestDatabase,
 };
 
 /// A user.
@@ -43,15 +51,22 @@ async fn serve(router: Router) -> SocketAddr {
     address
 }
 
-async fn start(authority: &Authority, source: &str) -> Running {
+/// The variables of a function of the domain.
+fn env(authority: &Authority, database: &TestDatabase) -> Vec<(String, String)> {
+    let mut env = authority.env();
+    env.push(("DATABASE_URL".into(), database.url().into()));
+    env
+}
+
+async fn start(authority: &Authority, database: &TestDatabase, source: &str) -> Running {
     let source = ("FLEET_SOURCE".to_owned(), source.to_owned());
-    Running::start::<ListFunctions>(authority.env().into_iter().chain([source])).await
+    Running::start::<ListFunctions>(env(authority, database).into_iter().chain([source])).await
 }
 
 /// The answer to an admin, which is the same by every wire.
 async fn answer(source: &str) -> Result<ListFunctionsResponse, Code> {
-    let authority = Authority::generate();
-    let function = start(&authority, source).await;
+    let (authority, database) = (Authority::generate(), TestDatabase::new("ops").await);
+    let function = start(&authority, &database, source).await;
     let admin = authority.admin(ME);
     let mut answers = Vec::new();
     for wire in Wire::ALL {
@@ -105,14 +120,57 @@ async fn an_engine_that_does_not_answer_is_unavailable() {
 async fn only_an_admin_may_ask_and_nobody_else_reaches_the_engine() {
     let router = Router::new().route("/fleet", get(async || -> String { panic!("it was asked") }));
     let address = serve(router).await;
-    let authority = Authority::generate();
-    let function = start(&authority, &format!("http://{address}")).await;
+    let (authority, database) = (Authority::generate(), TestDatabase::new("ops").await);
+    let function = start(&authority, &database, &format!("http://{address}")).await;
     let customer = Client::new(Wire::Http1, function.address()).bearer(&authority.customer(ME));
     let outcome = customer.call::<Rpc>(&ListFunctionsRequest {}).await;
     assert_eq!(outcome.code, Code::PermissionDenied);
     let nobody = Client::new(Wire::Grpc, function.address());
     let outcome = nobody.call::<Rpc>(&ListFunctionsRequest {}).await;
     assert_eq!(outcome.code, Code::Unauthenticated);
+}
+
+/// As of an admin whose account was disabled.
+#[tokio::test]
+async fn a_void_token_is_refused_and_does_not_reach_the_engine() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&asked);
+    let fleet = get(async move || {
+        seen.fetch_add(1, Ordering::Relaxed);
+        "{}"
+    });
+    let address = serve(Router::new().route("/fleet", fleet)).await;
+    let (authority, database) = (Authority::generate(), TestDatabase::new("ops").await);
+    let source = ("FLEET_SOURCE".to_owned(), format!("http://{address}"));
+    // The copy of the list of void tokens is never used twice.
+    let at_once = ("TOKEN_VOIDS_MAX_AGE_MS".to_owned(), "1".to_owned());
+    let env = env(&authority, &database);
+    let more = env.iter().cloned().chain([source, at_once]);
+    let function = Running::start::<ListFunctions>(more).await;
+    let records = Running::start::<RecordVoidInOps>(env).await;
+    for (n, wire) in Wire::ALL.into_iter().enumerate() {
+        let user_id = format!("018f4e9a-7c1b-7def-8000-1{n:011}");
+        let client = |id: &str, of: &Running| {
+            let token = authority.admin(id);
+            Client::new(wire, of.address()).bearer(&token)
+        };
+        let (goes, stays) = (client(&user_id, &function), client(ME, &function));
+        let code = async |client: &Client| {
+            let outcome = client.call::<Rpc>(&ListFunctionsRequest {}).await;
+            outcome.code
+        };
+        assert_eq!(code(&goes).await, Code::Ok, "{wire:?}");
+        let void = RecordVoidRequest {
+            user_id,
+            generation: 1,
+        };
+        let recording = client(ME, &records);
+        recording.call::<Record>(&void).await.ok();
+        let before = asked.load(Ordering::Relaxed);
+        assert_eq!(code(&goes).await, Code::Unauthenticated, "{wire:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), before);
+        assert_eq!(code(&stays).await, Code::Ok, "{wire:?}");
+    }
 }
 
 /// The API of a cluster.
@@ -242,7 +300,12 @@ async fn a_cluster_that_refuses_is_a_fault_of_ours_and_tells_no_client_why() {
 fn a_setting_that_is_wrong_is_named() {
     let authority = Authority::generate();
     let problems = |more: &[(&str, &str)]| {
-        let more = more.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let database = (
+            "DATABASE_URL",
+            "postgres://zerocart_ops:p@localhost/zerocart_ops",
+        );
+        let more = more.iter().chain([&database]);
+        let more = more.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         let env = Env::from_iter(authority.env().into_iter().chain(more));
         match zerocart_runtime::build::<ListFunctions>(env) {
             Err(StartError::Config(problems)) => problems.join("\n"),

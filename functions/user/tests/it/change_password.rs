@@ -1,8 +1,12 @@
 //! Changing a password.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::{join, join_all};
+use serde_json::json;
 use tonic::Code;
 use uuid::Uuid;
+use zerocart_auth::Token;
 use zerocart_proto::{
     rpc::{AuthenticateUser as SignIn, ChangePassword as Rpc},
     user::{ChangePasswordRequest, User, UserResponse},
@@ -11,11 +15,12 @@ use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
     functions::Running,
 };
-use zerocart_user::{AuthenticateUser, ChangePassword};
+use zerocart_user::{AuthenticateUser, ChangePassword, GetUser};
 
 use crate::{
     Domain,
     authenticate_user::{customer, login, right_password},
+    others::{AT_ONCE, Others, each_was_told, read},
 };
 
 const NEW: &str = "battery staple";
@@ -46,7 +51,8 @@ fn told(outcome: &Outcome<UserResponse>) -> Vec<String> {
 #[tokio::test]
 async fn the_new_password_signs_in_and_the_old_one_does_not() {
     let domain = Domain::new().await;
-    let function = domain.start::<ChangePassword>().await;
+    let others = Others::start(&domain).await;
+    let function = others.start_function::<ChangePassword>(&domain, &[]).await;
     let sign_in = domain.start::<AuthenticateUser>().await;
     for wire in Wire::ALL {
         let me = customer(&domain, &format!("{wire:?}@example.com")).await;
@@ -69,7 +75,8 @@ async fn the_new_password_signs_in_and_the_old_one_does_not() {
 async fn what_is_wrong_is_told_and_changes_nothing() {
     let domain = Domain::new().await;
     let me = customer(&domain, "me@example.com").await;
-    let function = domain.start::<ChangePassword>().await;
+    let others = Others::start(&domain).await;
+    let function = others.start_function::<ChangePassword>(&domain, &[]).await;
     let hash = "SELECT password_hash FROM users";
     let before: String = domain.sql.query_one(hash, &[]).await.unwrap().get(0);
     let right = right_password();
@@ -103,6 +110,76 @@ async fn what_is_wrong_is_told_and_changes_nothing() {
     }
     let after: String = domain.sql.query_one(hash, &[]).await.unwrap().get(0);
     assert_eq!(after, before);
+    assert_eq!(domain.number("SELECT count(*) FROM token_voids").await, 0);
+    assert!(others.told().is_empty());
+}
+
+/// The caller's token too. Who repeats the change has to sign in first, and has the same answer then.
+#[tokio::test]
+async fn earlier_tokens_are_void_everywhere_and_the_new_password_gives_a_good_one() {
+    let domain = Domain::new().await;
+    let others = Others::start(&domain).await;
+    let function = others
+        .start_function::<ChangePassword>(&domain, &[AT_ONCE])
+        .await;
+    let sign_ins = domain.start::<AuthenticateUser>().await;
+    let reads = domain.start_with::<GetUser>(&[AT_ONCE]).await;
+    for wire in Wire::ALL {
+        let me = customer(&domain, &format!("{wire:?}@example.com")).await;
+        let token = async |password: &str| {
+            let client = Client::new(wire, sign_ins.address());
+            let answer = client.call::<SignIn>(&login(&me.email, password)).await;
+            Token::new(answer.ok().token)
+        };
+        let code = async |token: &Token| read(wire, &reads, token, &me.id).await.code;
+        let right = right_password();
+        let [elsewhere, here] = [token(&right).await, token(&right).await];
+        assert_eq!(code(&elsewhere).await, Code::Ok, "{wire:?}");
+
+        let request = change(&me, &right, NEW);
+        let changed = async |token: &Token| {
+            let client = Client::new(wire, function.address()).bearer(token);
+            let client = client.header("idempotency-key", "k");
+            client.call::<Rpc>(&request).await
+        };
+        let answer = changed(&here).await.ok();
+        assert_eq!(answer.message, "password changed; sign in again");
+        let told = each_was_told(&me.id, 1, "change-password");
+        assert_eq!(others.told(), told, "{wire:?}");
+        for old in [&elsewhere, &here] {
+            assert_eq!(code(old).await, Code::Unauthenticated, "{wire:?}");
+        }
+        assert_eq!(changed(&here).await.code, Code::Unauthenticated);
+
+        let new = token(NEW).await;
+        assert_eq!(code(&new).await, Code::Ok, "{wire:?}");
+        assert_eq!(changed(&new).await.ok(), answer, "{wire:?}");
+        // It was no second change.
+        assert_eq!(code(&new).await, Code::Ok, "{wire:?}");
+        assert!(others.told().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_domain_that_is_down_is_told_by_the_job_and_the_answer_says_so() {
+    let domain = Domain::new().await;
+    let me = customer(&domain, "me@example.com").await;
+    let others = Others::start(&domain).await;
+    let function = others.start_function::<ChangePassword>(&domain, &[]).await;
+    others.is_down(Some("cart"));
+    let client = client(&domain, Wire::Http1, &function, &me);
+    let answer = client.call::<Rpc>(&change(&me, &right_password(), NEW));
+    let message = answer.await.ok().message;
+    assert!(message.contains("until the job deliver-voids"), "{message}");
+    let mut told = each_was_told(&me.id, 1, "change-password");
+    let mut cart = told.remove("cart").unwrap();
+    assert_eq!(others.told(), told);
+
+    others.is_down(None);
+    let done = others.deliver(&domain).await.unwrap();
+    assert_eq!(done, json!({"delivered": 1}));
+    cart[0].2 = "deliver-voids".into();
+    assert_eq!(others.told(), BTreeMap::from([("cart", cart)]));
 }
 
 /// The same answer under the same key, though the old password is wrong by then; and no password in a record.
@@ -110,7 +187,15 @@ async fn what_is_wrong_is_told_and_changes_nothing() {
 async fn a_change_that_is_repeated_under_its_key_is_answered_as_before() {
     let domain = Domain::new().await;
     let me = customer(&domain, "me@example.com").await;
-    let function = domain.start::<ChangePassword>().await;
+    let others = Others::start(&domain).await;
+    // It does not know yet that the token is void.
+    let early = [
+        ("TOKEN_VOIDS_REFRESH_MS", "600000"),
+        ("TOKEN_VOIDS_MAX_AGE_MS", "600000"),
+    ];
+    let function = others
+        .start_function::<ChangePassword>(&domain, &early)
+        .await;
     let request = change(&me, &right_password(), NEW);
     let calls = (0..4).map(|n| {
         let client = client(&domain, Wire::ALL[n], &function, &me).header("idempotency-key", "k");
@@ -152,7 +237,8 @@ async fn a_change_that_is_repeated_under_its_key_is_answered_as_before() {
 async fn of_two_changes_at_once_one_wins() {
     let domain = Domain::new().await;
     let me = customer(&domain, "me@example.com").await;
-    let function = domain.start::<ChangePassword>().await;
+    let others = Others::start(&domain).await;
+    let function = others.start_function::<ChangePassword>(&domain, &[]).await;
     let sign_in = domain.start::<AuthenticateUser>().await;
     let client = client(&domain, Wire::Http2, &function, &me);
     let passwords = ["first password", "second password"];
@@ -188,7 +274,10 @@ async fn guesses_count_with_those_to_sign_in() {
     let domain = Domain::new().await;
     let me = customer(&domain, "Me@example.com").await;
     let strict = [("SIGN_IN_FREE_ATTEMPTS", "3")];
-    let function = domain.start_with::<ChangePassword>(&strict).await;
+    let others = Others::start(&domain).await;
+    let function = others
+        .start_function::<ChangePassword>(&domain, &strict)
+        .await;
     let sign_in = domain.start_with::<AuthenticateUser>(&strict).await;
     let client = client(&domain, Wire::Http1, &function, &me);
     for _ in 0..3 {

@@ -16,8 +16,11 @@ mod get_user;
 mod idempotency;
 mod list_users;
 mod memory;
+mod others;
 mod overload;
 mod set_user_state;
+
+use std::time::Duration;
 
 use http::{HeaderValue, Method, header};
 use tokio_postgres::NoTls;
@@ -25,7 +28,7 @@ use uuid::Uuid;
 use zerocart_core::Function;
 use zerocart_test_support::{
     clients::{Client, Reply, Wire, request},
-    functions::{Authority, Running},
+    functions::{Authority, PATIENCE, Running},
     postgres::TestDatabase,
 };
 
@@ -91,6 +94,16 @@ impl Domain {
             .unwrap();
         id
     }
+}
+
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waited = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waited).await;
+    waited.unwrap_or_else(|_| panic!("never came true: {what}"));
 }
 
 /// A superuser's connection.

@@ -1,148 +1,29 @@
 //! Disabling an account, and what becomes of its tokens.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tonic::Code;
 use uuid::Uuid;
 use zerocart_auth::Token;
-use zerocart_core::{Env, Error, Platform};
+use zerocart_core::{Env, Platform};
 use zerocart_proto::{
-    cart::RecordVoidInCartResponse,
-    order::RecordVoidInOrderResponse,
-    payment::RecordVoidInPaymentResponse,
-    product::RecordVoidInProductResponse,
-    rpc::{
-        AuthenticateUser as SignIn, GetUser as Read, RecordVoidInCart, RecordVoidInOrder,
-        RecordVoidInPayment, RecordVoidInProduct, SetUserState as Rpc,
-    },
-    user::{AuthResponse, GetUserRequest, SetUserStateRequest, User, UserResponse, UserState},
+    rpc::{AuthenticateUser as SignIn, SetUserState as Rpc},
+    user::{AuthResponse, SetUserStateRequest, User, UserResponse, UserState},
 };
 use zerocart_runtime::job::{JobError, run_once};
 use zerocart_test_support::{
     clients::{Client, Outcome, Wire},
-    functions::{PATIENCE, Running, Script},
+    functions::Running,
 };
 use zerocart_user::{AuthenticateUser, DeliverVoids, GetUser, SetUserState};
 
 use crate::{
     Domain,
     authenticate_user::{assert_refused, customer, login, right_password},
+    others::{AT_ONCE, Others, each_was_told, read},
+    until,
 };
-
-/// The copy of the list of void tokens is never used twice.
-const AT_ONCE: (&str, &str) = ("TOKEN_VOIDS_MAX_AGE_MS", "1");
-
-/// A void as another domain got it: the user, the generation, and the function that sent it.
-type Told = (String, i32, String);
-
-#[derive(Default)]
-struct State {
-    told: BTreeMap<&'static str, Vec<Told>>,
-    down: Option<&'static str>,
-}
-
-/// The functions of the other domains.
-struct Others {
-    state: Arc<Mutex<State>>,
-    running: Vec<(&'static str, Running)>,
-}
-
-impl Others {
-    async fn start(domain: &Domain) -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
-        let mut running = Vec::new();
-        macro_rules! other {
-            ($name:literal, $domain:literal, $rpc:ty, $response:ident) => {
-                let seen = Arc::clone(&state);
-                let script = Script::<$rpc>::new(move |cx, request| {
-                    let mut state = seen.lock().unwrap();
-                    let answer = if state.down == Some($domain) {
-                        Err(Error::unavailable("down", Duration::from_millis(1)))
-                    } else {
-                        let sender = cx.identity.unwrap().subject;
-                        let told = state.told.entry($domain).or_default();
-                        told.push((request.user_id, request.generation, sender));
-                        Ok($response {
-                            generation: request.generation,
-                            ..Default::default()
-                        })
-                    };
-                    std::future::ready(answer)
-                });
-                running.push(($name, Running::scripted(domain.env(), script).await));
-            };
-        }
-        other!(
-            "record-void-in-product",
-            "product",
-            RecordVoidInProduct,
-            RecordVoidInProductResponse
-        );
-        other!(
-            "record-void-in-cart",
-            "cart",
-            RecordVoidInCart,
-            RecordVoidInCartResponse
-        );
-        other!(
-            "record-void-in-order",
-            "order",
-            RecordVoidInOrder,
-            RecordVoidInOrderResponse
-        );
-        other!(
-            "record-void-in-payment",
-            "payment",
-            RecordVoidInPayment,
-            RecordVoidInPaymentResponse
-        );
-        Self { state, running }
-    }
-
-    fn is_down(&self, domain: Option<&'static str>) {
-        self.state.lock().unwrap().down = domain;
-    }
-
-    /// What each domain was told since this was last asked.
-    fn told(&self) -> BTreeMap<&'static str, Vec<Told>> {
-        std::mem::take(&mut self.state.lock().unwrap().told)
-    }
-
-    fn env(&self, domain: &Domain) -> Vec<(String, String)> {
-        let mut env = domain.env();
-        let key = domain.authority.service_keys().current().to_private_jwk();
-        env.push(("AUTH_SERVICE_SIGNING_KEY".into(), key.to_string()));
-        let urls = self.running.iter();
-        let urls: BTreeMap<_, _> = urls
-            .map(|(name, at)| (*name, format!("http://{}", at.address())))
-            .collect();
-        env.push(("FUNCTION_URLS".into(), json!(urls).to_string()));
-        env
-    }
-
-    async fn set_user_state(&self, domain: &Domain) -> Running {
-        Running::start::<SetUserState>(self.env(domain)).await
-    }
-
-    async fn deliver(&self, domain: &Domain) -> Result<Value, JobError> {
-        let env: Env = self.env(domain).into_iter().collect();
-        let done = run_once::<DeliverVoids>(Platform::default(), env).await;
-        done.map(Value::Object)
-    }
-}
-
-fn each_was_told(user: &str, generation: i32, sender: &str) -> BTreeMap<&'static str, Vec<Told>> {
-    let told = (user.to_owned(), generation, sender.to_owned());
-    ["product", "cart", "order", "payment"]
-        .into_iter()
-        .map(|domain| (domain, vec![told.clone()]))
-        .collect()
-}
 
 /// An admin who has an account.
 async fn admin(domain: &Domain, email: &str) -> Uuid {
@@ -167,13 +48,6 @@ async fn set(
     client.call::<Rpc>(&request).await
 }
 
-async fn read(wire: Wire, function: &Running, token: &Token, id: &str) -> Outcome<UserResponse> {
-    let client = Client::new(wire, function.address()).bearer(token);
-    client
-        .call::<Read>(&GetUserRequest { id: id.to_owned() })
-        .await
-}
-
 async fn sign_in(wire: Wire, function: &Running, password: &str) -> Outcome<AuthResponse> {
     let client = Client::new(wire, function.address());
     client
@@ -185,16 +59,6 @@ fn state(outcome: Outcome<UserResponse>) -> UserState {
     outcome.ok().user.unwrap().state()
 }
 
-async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let waited = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, waited).await;
-    waited.unwrap_or_else(|_| panic!("never came true: {what}"));
-}
-
 #[tokio::test]
 async fn the_owner_of_a_disabled_account_cannot_sign_in_and_has_no_good_token() {
     let domain = Domain::new().await;
@@ -202,7 +66,7 @@ async fn the_owner_of_a_disabled_account_cannot_sign_in_and_has_no_good_token() 
     assert_eq!(me.state(), UserState::Active);
     let others = Others::start(&domain).await;
     let boss = domain.authority.admin(&Uuid::now_v7().to_string());
-    let set_state = others.set_user_state(&domain).await;
+    let set_state = others.start_function::<SetUserState>(&domain, &[]).await;
     let sign_ins = domain.start::<AuthenticateUser>().await;
     let reads = domain.start_with::<GetUser>(&[AT_ONCE]).await;
     let mut tokens: Vec<Token> = Vec::new();
@@ -257,7 +121,7 @@ async fn a_sign_in_at_the_same_time_gives_no_good_token() {
     let me = customer(&domain, "me@example.com").await;
     let others = Others::start(&domain).await;
     let boss = domain.authority.admin(&Uuid::now_v7().to_string());
-    let set_state = others.set_user_state(&domain).await;
+    let set_state = others.start_function::<SetUserState>(&domain, &[]).await;
     let sign_ins = domain.start::<AuthenticateUser>().await;
     let reads = domain.start_with::<GetUser>(&[AT_ONCE]).await;
     // What a sign-in does last waits until the test lets it go.
@@ -297,7 +161,7 @@ async fn a_sign_in_at_the_same_time_gives_no_good_token() {
 async fn one_admin_who_is_active_is_left() {
     let domain = Domain::new().await;
     let others = Others::start(&domain).await;
-    let function = others.set_user_state(&domain).await;
+    let function = others.start_function::<SetUserState>(&domain, &[]).await;
     let ids = [
         admin(&domain, "a@b.co").await,
         admin(&domain, "c@d.de").await,
@@ -348,7 +212,7 @@ async fn a_domain_that_is_down_is_named_and_told_by_the_job() {
     let me = customer(&domain, "me@example.com").await;
     let others = Others::start(&domain).await;
     let boss = domain.authority.admin(&Uuid::now_v7().to_string());
-    let function = others.set_user_state(&domain).await;
+    let function = others.start_function::<SetUserState>(&domain, &[]).await;
     let pending = "SELECT count(*) FROM void_deliveries WHERE domain = 'cart' AND generation = 1";
     let all = "SELECT count(*) FROM void_deliveries";
     let request = SetUserStateRequest {

@@ -226,6 +226,7 @@ async fn rest(engine: &Engine) -> String {
     let user = user.trim_start_matches("/users/");
     buy(&first, &admin, user, &product).await;
     others(&first, &admin, user, &product).await;
+    change_password(&first, user).await;
     admin
 }
 
@@ -242,7 +243,8 @@ async fn others(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value
     let asleep: Vec<_> = asleep
         .filter(|function| function.cold_starts == 0)
         .collect();
-    for info in functions::all() {
+    let all = functions::all().into_iter();
+    for info in all.filter(|info| info.name != "change-password") {
         if asleep.iter().any(|function| function.name == info.name) {
             let (method, path, body) = bind(&info, sample(&info, &things));
             let body = serde_json::from_slice(&body).unwrap_or_default();
@@ -341,13 +343,17 @@ async fn buy(first: &FirstCalls<'_>, admin: &str, user: &str, product: &Value) {
         .await;
     assert_eq!(value(&cancelled)["order"]["status"], "CANCELLED");
 
+    let empty = first.again(Method::GET, &cart, Value::Null, &ada).await;
+    assert_eq!(value(&empty)["cart"]["items"], json!([]));
+}
+
+/// After the others, because it makes the customer's token void, and calls those that make it void.
+async fn change_password(first: &FirstCalls<'_>, user: &str) {
+    let ada = first.sign_in("ada@example.com", "correct horse").await;
     let path = format!("/users/{user}/password");
     let another = json!({"old_password": "correct horse", "new_password": "battery staple"});
     let changed = first
         .call("change-password", Method::POST, &path, another, &ada)
         .await;
     assert_eq!(value(&changed)["user"]["id"], user);
-
-    let empty = first.again(Method::GET, &cart, Value::Null, &ada).await;
-    assert_eq!(value(&empty)["cart"]["items"], json!([]));
 }

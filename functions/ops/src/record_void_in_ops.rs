@@ -1,0 +1,5 @@
+use zerocart_postgres::RecordVoid;
+use zerocart_proto::rpc;
+
+/// `record-void-in-ops`: records that tokens of a user are void for the functions of this domain.
+pub type RecordVoidInOps = RecordVoid<rpc::RecordVoidInOps>;
