@@ -63,10 +63,6 @@ test-api *args:
 images *args:
     cargo zerocart images {{args}}
 
-# Build the dashboard, which the edge function of this name serves at /app/
-dashboard:
-    cd dashboard && npm ci --silent && npm run --silent build
-
 # Check the dashboard: types, lints, size, unit tests, and a real Chromium against a real engine
 dashboard-test:
     .ci/dashboard

@@ -5,11 +5,12 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 
 /** The project whose engine is tested. */
 const project = process.env['ZEROCART_PROJECT'] ?? resolve(import.meta.dirname, '../..');
@@ -37,6 +38,20 @@ async function until<T>(what: string, found: () => T | undefined): Promise<T> {
     await new Promise((wake) => setTimeout(wake, 50));
   }
   throw new Error(`${what}: not within a minute`);
+}
+
+/** The name of the program of a process, if it is a child of `parent` that has not ended. */
+function childProgram(pid: number, parent: number | undefined): string | undefined {
+  try {
+    // Behind the name in parentheses: the state, and the parent (proc_pid_stat(5)).
+    const [, rest = ''] = /^.*\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? [];
+    const [state, ppid] = rest.split(' ');
+    if (Number(ppid) !== parent || state === 'Z') return undefined;
+    return basename(readlinkSync(`/proc/${pid}/exe`));
+  } catch {
+    // It has ended meanwhile.
+    return undefined;
+  }
 }
 
 /** A real engine, `zerocart up`, with a PostgreSQL of its own, at a port that is free. */
@@ -82,13 +97,48 @@ export class Engine {
     if (email !== undefined && password !== undefined) this.admin = { email, password };
   }
 
-  /** Runs a command of `zerocart` on this engine. */
-  command(...options: string[]): void {
+  /** Runs a command of `zerocart` on this engine, and gives what it prints. */
+  command(...options: string[]): string {
     const command = spawnSync(join(programs(), 'zerocart'), ['--data', this.#data, ...options], {
       cwd: project,
       encoding: 'utf8',
     });
     if (command.status !== 0) throw new Error(`${options.join(' ')}: ${command.stderr}`);
+    return command.stdout;
+  }
+
+  /** What `zerocart ps` says: the process ids of each function that runs. */
+  ps(): Map<string, number[]> {
+    const { functions } = JSON.parse(this.command('ps', '--json')) as {
+      functions: { name: string; instances: { pid: number }[] }[];
+    };
+    const running = functions.filter(({ instances }) => instances.length > 0);
+    return new Map(running.map((one) => [one.name, one.instances.map(({ pid }) => pid).sort()]));
+  }
+
+  /** What the kernel says: the ids of this engine's child processes, by the names of their programs. */
+  processes(): Map<string, number[]> {
+    const found = new Map<string, number[]>();
+    for (const pid of readdirSync('/proc').map(Number).filter(Number.isInteger)) {
+      const program = childProgram(pid, this.#child?.pid);
+      if (program !== undefined) found.set(program, [...(found.get(program) ?? []), pid].sort());
+    }
+    return found;
+  }
+
+  /** Ends every function, so that all are at zero. */
+  async toZero(): Promise<void> {
+    await until('all functions are at zero', () => {
+      const running = [...this.ps().values()].flat();
+      for (const pid of running) {
+        try {
+          process.kill(pid, 'SIGTERM');
+        } catch {
+          // It has just ended by itself.
+        }
+      }
+      return running.length === 0 ? true : undefined;
+    });
   }
 
   /** Stops it as Ctrl-C does. Its data stays. */

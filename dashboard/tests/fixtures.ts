@@ -1,5 +1,11 @@
 import { AxeBuilder } from '@axe-core/playwright';
-import { expect, test as base, type Browser, type Page } from '@playwright/test';
+import {
+  expect,
+  test as base,
+  type Browser,
+  type BrowserContextOptions,
+  type Page,
+} from '@playwright/test';
 import { Api } from './api';
 import { Engine } from './engine';
 import { Front } from './front';
@@ -12,8 +18,8 @@ export interface Visitor {
 }
 
 interface Fixtures {
-  /** Makes another browser. */
-  readonly visit: () => Promise<Visitor>;
+  /** Makes another browser, on the device that the options describe. */
+  readonly visit: (device?: BrowserContextOptions) => Promise<Visitor>;
 }
 
 interface Shared {
@@ -45,8 +51,8 @@ export const test = base.extend<Fixtures, Shared>({
   visit: async ({ browser, engine }, use) => {
     const ends: (() => Promise<void>)[] = [];
     const problems: string[] = [];
-    await use(async () => {
-      const { visitor, end } = await begin(browser, engine, problems);
+    await use(async (device = {}) => {
+      const { visitor, end } = await begin(browser, engine, problems, device);
       ends.push(end);
       return visitor;
     });
@@ -55,10 +61,15 @@ export const test = base.extend<Fixtures, Shared>({
   },
 });
 
-async function begin(browser: Browser, engine: Engine, problems: string[]) {
+async function begin(
+  browser: Browser,
+  engine: Engine,
+  problems: string[],
+  device: BrowserContextOptions,
+) {
   const front = new Front(() => engine.port);
   const url = await front.listen();
-  const context = await browser.newContext({ baseURL: url });
+  const context = await browser.newContext({ baseURL: url, ...device });
   const page = await context.newPage();
   page.on('pageerror', (error) => problems.push(String(error)));
   page.on('console', (message) => {

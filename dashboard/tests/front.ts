@@ -35,9 +35,11 @@ export class Front {
   readonly #server: Server;
   readonly #address = `127.0.0.${next++}`;
 
-  constructor(port: () => number) {
+  /** The page comes from `dist/`, or, as at the edge, from the engine's function. */
+  constructor(port: () => number, pageFrom: 'dist' | 'engine' = 'dist') {
     this.#server = createServer((asked, answer) => {
-      if (asked.url?.startsWith('/app/') === true) page(asked.url, answer);
+      const own = pageFrom === 'dist' && asked.url?.startsWith('/app/') === true;
+      if (own) page(asked.url ?? '', answer);
       else this.#pass(asked, answer, port());
     });
   }

@@ -1,16 +1,5 @@
-import type { Page } from '@playwright/test';
 import { accessible, expect, test } from './fixtures';
-import { order, signIn, signUp, toCheckout } from './steps';
-
-/** Opens a page of operations. */
-async function go(page: Page, name: string): Promise<void> {
-  await page
-    .getByRole('navigation', { name: 'Main' })
-    .getByRole('link', { name: 'Operations' })
-    .click();
-  await page.getByRole('navigation', { name: 'Operations' }).getByRole('link', { name }).click();
-  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
-}
+import { go, order, signIn, signUp, toCheckout } from './steps';
 
 test('an admin adds a product, sells it, ships it, and archives it', async ({
   api,
@@ -115,13 +104,4 @@ test('charges that fail open the circuit breaker, and the shop recovers', async 
     }).toPass({ intervals: [1_000, 5_000] });
   }
   await expect.poll(() => api.openBreakers()).toEqual([]);
-});
-
-test('the other pages of operations are accessible', async ({ engine, visit }) => {
-  const { page } = await visit();
-  await signIn(page, engine.admin.email, engine.admin.password);
-  for (const name of ['Keys']) {
-    await go(page, name);
-    await accessible(page);
-  }
 });

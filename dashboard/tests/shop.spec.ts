@@ -58,7 +58,7 @@ test('a declined payment leaves the cart, and says why', async ({ api, visit }) 
   await expect(page.getByRole('alert')).toContainText('insufficient funds');
   await accessible(page);
   await api.calm();
-  await page.getByRole('link', { name: 'Cart, 1 units' }).click();
+  await page.getByRole('link', { name: 'Cart, 1 unit' }).click();
   await expect(page.getByText('Ceylon tea')).toBeVisible();
 });
 

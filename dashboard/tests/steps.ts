@@ -52,3 +52,13 @@ export async function toCheckout(page: Page, name: string): Promise<void> {
 export async function order(page: Page): Promise<void> {
   await page.getByRole('button', { name: /^Order and pay/ }).click();
 }
+
+/** Opens a page of operations. */
+export async function go(page: Page, name: string): Promise<void> {
+  await page
+    .getByRole('navigation', { name: 'Main' })
+    .getByRole('link', { name: 'Operations' })
+    .click();
+  await page.getByRole('navigation', { name: 'Operations' }).getByRole('link', { name }).click();
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
+}

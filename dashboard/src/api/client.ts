@@ -2,6 +2,7 @@ import createClient, { type Middleware } from 'openapi-fetch';
 import { expire, tokenOf } from '../session/session';
 import { Failure, failureOf, unreachable } from './problem';
 import { queries } from './queries';
+import { keep } from './requests';
 import type { paths } from './schema';
 
 /** The key under which a read tells whether the shop answers. */
@@ -10,21 +11,29 @@ export const REACHABLE = ['reachable'];
 /** Routes that read no token: it would only make them answer 401 once it has expired. */
 const OPEN = ['/auth/login', '/users'];
 
+/** When each request under way was sent, milliseconds since 1970. */
+const begun = new Map<string, number>();
+
 const session: Middleware = {
-  onRequest({ request, schemaPath }) {
+  onRequest({ id, request, schemaPath }) {
+    begun.set(id, Date.now());
     const token = tokenOf(queries);
     const open = request.method === 'POST' && OPEN.includes(schemaPath);
     if (token !== undefined && !open) request.headers.set('authorization', `Bearer ${token}`);
     request.headers.set('accept', 'application/json');
     return request;
   },
-  onResponse({ request, response }) {
+  onResponse({ id, request, response, schemaPath }) {
+    const route = `${request.method} ${schemaPath}`;
+    keep(queries, route, begun.get(id) ?? Date.now(), response.headers);
+    begun.delete(id);
     queries.setQueryData(REACHABLE, true);
     // A token that was sent and is not accepted has expired, or its key was replaced.
     const sent = request.headers.get('authorization');
     if (response.status === 401 && sent === `Bearer ${tokenOf(queries) ?? ''}`) expire(queries);
   },
-  onError({ error }) {
+  onError({ id, error }) {
+    begun.delete(id);
     // `fetch` fails with a TypeError if nothing answered. An AbortError is no failure of the shop.
     if (!(error instanceof TypeError)) return undefined;
     queries.setQueryData(REACHABLE, false);

@@ -7,6 +7,7 @@ type Schemas = components['schemas'];
 
 export type Fleet = Schemas['ListFunctionsResponse'];
 export type FleetFunction = Schemas['FleetFunction'];
+export type BreakerState = Schemas['FleetBreakerState'];
 
 /** What the fleet was like at one moment. */
 export interface Sample {
@@ -16,8 +17,8 @@ export interface Sample {
   readonly requests: number;
   readonly errors: number;
   readonly instances: number;
-  /** Circuit breakers that are open or half-open. */
-  readonly open: number;
+  /** The state of each circuit breaker that has changed, by its name. */
+  readonly breakers: Readonly<Record<string, BreakerState>>;
 }
 
 /** The newest answer, and what earlier ones said. */
@@ -62,11 +63,16 @@ export function sampleOf({ functions, breakers, read_at: at }: Fleet): Sample {
     requests: sum((one) => one.requests),
     errors: sum((one) => one.errors),
     instances: sum(instancesOf),
-    open: breakers.filter(({ state }) => state === 'OPEN' || state === 'HALF_OPEN').length,
+    breakers: Object.fromEntries(breakers.map(({ name, state }) => [name, state])),
   };
 }
 
 /** Instances that start or take requests. */
 export function instancesOf({ instances }: FleetFunction): number {
   return (instances?.starting ?? 0) + (instances?.ready ?? 0);
+}
+
+/** How to get a fact that this engine does not know; undefined if it knows it. */
+export function howToGet({ missing }: Fleet, field: string): string | undefined {
+  return missing.find((fact) => fact.field === field)?.how;
 }

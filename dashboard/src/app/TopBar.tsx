@@ -4,6 +4,7 @@ import Button from '@mui/material/Button';
 import IconButton from '@mui/material/IconButton';
 import { Link, NavLink, useLocation, type Location } from 'react-router';
 import { useCart } from '../api/cart';
+import { counted } from '../format/money';
 import { CartIcon } from '../parts/icons';
 import { useSession } from '../session/session';
 import { AccountMenu } from './AccountMenu';
@@ -101,7 +102,7 @@ export function TopBar() {
             component={Link}
             to="/cart"
             color="inherit"
-            aria-label={units === 0 ? 'Cart, empty' : `Cart, ${units} units`}
+            aria-label={units === 0 ? 'Cart, empty' : `Cart, ${counted(units, 'unit', 'units')}`}
           >
             <Badge badgeContent={units} color="primary" max={999}>
               <CartIcon />

@@ -40,7 +40,9 @@ export function CancelOrder({ order }: { readonly order: Order }) {
           <Refusal problem={cancel.error} />
         </DialogContent>
         <DialogActions sx={{ px: 3, pb: 2 }}>
-          <Button onClick={close}>Keep it</Button>
+          <Button autoFocus onClick={close}>
+            Keep it
+          </Button>
           <SubmitButton
             type="button"
             color="error"

@@ -70,7 +70,7 @@ export function end(queries: QueryClient): void {
 }
 
 function forget(queries: QueryClient): void {
-  const everybody = ['session', 'reachable', 'products', 'product'];
+  const everybody = ['session', 'reachable', 'requests', 'products', 'product'];
   queries.removeQueries({
     predicate: ({ queryKey }) => !everybody.includes(String(queryKey[0])),
   });

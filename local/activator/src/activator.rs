@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 
 use crate::answer::{Caller, Kind, Refusal};
+use crate::causes::{Cause, Causes};
 use crate::connection::SendError;
 use crate::launcher::Launcher;
 use crate::manifest::Ksvc;
@@ -36,6 +37,7 @@ const MAX_HEAD_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub struct Activator {
     pools: Arc<BTreeMap<String, Arc<Pool>>>,
+    causes: Causes,
 }
 
 impl fmt::Debug for Activator {
@@ -66,16 +68,25 @@ impl Activator {
         };
         Self {
             pools: Arc::new(functions.into_iter().map(pool).collect()),
+            causes: Causes::default(),
         }
     }
 
-    /// Gives a request to an instance of the function, starting one if need be.
+    /// Gives a request from outside to an instance of the function, starting one if need be.
     ///
     /// The instance's answer is passed on as it comes, trailers included. If there is none, the
     /// activator answers itself, with problem details or, to `application/grpc`, with a status: 404
     /// for an unknown function, 502 if it fails to start or dies, 503 if too many requests are
     /// held, 504 if it is not ready or does not answer in time.
+    ///
+    /// `Server-Timing` of the answer names the starts that the request caused, in this function and in
+    /// those that were called for it in the same trace: `cold-start;desc="get-user";dur=31.4`, with
+    /// milliseconds. Each start is told once, to the first request that was given the instance.
     pub async fn handle(&self, function: &str, request: Request<Body>) -> Response<Body> {
+        self.pass(function, request, true).await
+    }
+
+    async fn pass(&self, function: &str, request: Request<Body>, outside: bool) -> Response<Body> {
         let caller = Caller::of(request.headers());
         let answer = match self.pools.get(function) {
             Some(_) if head_bytes(&request) > MAX_HEAD_BYTES => {
@@ -85,8 +96,16 @@ impl Activator {
             Some(pool) => {
                 let mut request = request;
                 let mut activation = pool.spans.begin(&mut request);
-                let answer = forward(pool, request, &mut activation).await;
+                let recorded = outside.then(|| self.causes.begin(request.headers()));
+                let cause = match &recorded {
+                    Some(recorded) => Some(recorded.cause()),
+                    None => self.causes.of(request.headers()),
+                };
+                let mut answer = forward(pool, request, &mut activation, cause.as_deref()).await;
                 activation.answered(&answer);
+                if let (Some(recorded), Ok(response)) = (recorded, &mut answer) {
+                    recorded.tell(response.headers_mut());
+                }
                 answer
             }
             None => {
@@ -97,7 +116,7 @@ impl Activator {
         answer.unwrap_or_else(|refusal| refusal.answer(&caller))
     }
 
-    /// Answers requests on a listener until `shutdown` resolves, then finishes those in flight.
+    /// Answers requests of functions on a listener until `shutdown` resolves, then finishes those in flight.
     ///
     /// The function is the first label of the host: `get-user` of
     /// `get-user.zerocart.svc.cluster.local`. The rest of the host is ignored. HTTP/1.1 and h2c.
@@ -113,7 +132,7 @@ impl Activator {
         let activator = self.clone();
         let router = Router::new().fallback(async move |request: Request<Body>| {
             let function = host_label(&request).unwrap_or_default().to_owned();
-            activator.handle(&function, request).await
+            activator.pass(&function, request, false).await
         });
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
@@ -165,6 +184,7 @@ async fn forward(
     pool: &Arc<Pool>,
     mut request: Request<Body>,
     activation: &mut Activation<'_>,
+    cause: Option<&Cause>,
 ) -> Result<Response<Body>, Refusal> {
     let function = &pool.function;
     let arrived = Instant::now();
@@ -181,6 +201,9 @@ async fn forward(
             .await
             .map_err(|_| late("had no instance free"))??;
         activation.placed(since, &permit.instance, waited);
+        if let Some(cause) = cause {
+            cause.placed(&function.name, &permit.instance);
+        }
         let sent = timeout_at(respond_by, permit.instance.send(request))
             .await
             .map_err(|_| late("did not begin to answer"))?;

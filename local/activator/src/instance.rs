@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
@@ -29,6 +30,8 @@ pub(crate) struct Instance {
     started: Instant,
     launched: Instant,
     ready: OnceLock<Instant>,
+    /// A request has been told as the cause of its start.
+    caused: AtomicBool,
 }
 
 impl Instance {
@@ -59,12 +62,18 @@ impl Instance {
             started,
             launched: Instant::now(),
             ready: OnceLock::new(),
+            caused: AtomicBool::new(false),
         })
     }
 
     /// When its start began, when its process was there, and when it was ready; none before that.
     pub(crate) fn start_times(&self) -> Option<(Instant, Instant, Instant)> {
         Some((self.started, self.launched, *self.ready.get()?))
+    }
+
+    /// Whether no request counts as the cause of its start yet. From now on, one does.
+    pub(crate) fn first_caused(&self) -> bool {
+        !self.caused.swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn pid(&self) -> Option<u32> {

@@ -32,6 +32,7 @@
 
 mod activator;
 mod answer;
+mod causes;
 mod connection;
 pub mod guard;
 mod instance;

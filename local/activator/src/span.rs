@@ -11,7 +11,7 @@ use crate::answer::Refusal;
 use crate::instance::Instance;
 use crate::options::Options;
 
-const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACEPARENT: &str = "traceparent";
 
 /// What the spans of all requests of a function have in common.
 #[derive(Debug)]

@@ -1,48 +1,45 @@
 import Box from '@mui/material/Box';
 import Chip from '@mui/material/Chip';
 import Typography from '@mui/material/Typography';
-import type { Fleet } from '../../api/fleet';
-
-const STATES = {
-  FLEET_BREAKER_STATE_UNSPECIFIED: { text: 'unknown', color: 'default' },
-  CLOSED: { text: 'closed', color: 'success' },
-  HALF_OPEN: { text: 'half-open', color: 'warning' },
-  OPEN: { text: 'open', color: 'error' },
-} as const;
+import { howToGet, type Fleet } from '../../api/fleet';
+import { BREAKER_STATES } from '../breakers';
+import { NoSource } from '../NoSource';
 
 /** Circuit breakers whose state has changed since the engine started. */
-export function Breakers({ breakers }: { readonly breakers: Fleet['breakers'] }) {
+export function Breakers({ fleet }: { readonly fleet: Fleet }) {
   return (
-    <Box component="section">
-      <Typography variant="h2" sx={{ mb: 1 }}>
+    <Box component="section" aria-labelledby="breakers">
+      <Typography variant="h2" id="breakers" sx={{ mb: 1 }}>
         Circuit breakers
       </Typography>
-      {breakers.length === 0 ? (
-        <Typography variant="body2" color="textSecondary">
-          All are closed, and none has changed since the engine started.
-        </Typography>
-      ) : (
-        <Box
-          component="ul"
-          sx={{
-            listStyle: 'none',
-            m: 0,
-            p: 0,
-            display: 'flex',
-            gap: 1,
-            flexWrap: 'wrap',
-          }}
-        >
-          {breakers.map(({ name, state }) => {
-            const { text, color } = STATES[state];
-            return (
-              <li key={name}>
-                <Chip size="small" variant="outlined" color={color} label={`${name}: ${text}`} />
-              </li>
-            );
-          })}
-        </Box>
-      )}
+      <Content fleet={fleet} />
+    </Box>
+  );
+}
+
+function Content({ fleet }: { readonly fleet: Fleet }) {
+  const how = howToGet(fleet, 'breakers');
+  if (how !== undefined) return <NoSource what="Circuit breakers are" how={how} />;
+  if (fleet.breakers.length === 0) {
+    return (
+      <Typography variant="body2" color="textSecondary">
+        All are closed, and none has changed since the engine started.
+      </Typography>
+    );
+  }
+  return (
+    <Box
+      component="ul"
+      sx={{ listStyle: 'none', m: 0, p: 0, display: 'flex', gap: 1, flexWrap: 'wrap' }}
+    >
+      {fleet.breakers.map(({ name, state }) => {
+        const { text, color } = BREAKER_STATES[state];
+        return (
+          <li key={name}>
+            <Chip size="small" variant="outlined" color={color} label={`${name}: ${text}`} />
+          </li>
+        );
+      })}
     </Box>
   );
 }

@@ -3,13 +3,14 @@ import Box from '@mui/material/Box';
 import Typography from '@mui/material/Typography';
 import { useQuery } from '@tanstack/react-query';
 import { fleet, instancesOf, sampleOf, type Fleet, type FleetFunction } from '../../api/fleet';
-import { count, counted } from '../../format/money';
+import { count } from '../../format/money';
 import { ago, clock } from '../../format/time';
 import { DataTable, type Column } from '../../parts/DataTable';
 import { Page } from '../../parts/Page';
 import { Show } from '../../parts/states';
 import { Breakers } from './Breakers';
 import { FunctionTable } from './FunctionTable';
+import { OwnStarts } from './OwnStarts';
 
 /** The fleet between zero and many, as the engine sees it. */
 export function FleetPage() {
@@ -28,9 +29,10 @@ export function FleetPage() {
           const first = samples[0] ?? sampleOf(now);
           const cold = sampleOf(now).coldStarts - first.coldStarts;
           return (
-            <Box sx={{ display: 'grid', gap: 4 }}>
-              <Summary fleet={now} cold={cold} since={first.at} />
-              <Breakers breakers={now.breakers} />
+            <Box sx={{ display: 'grid', gap: 4, gridTemplateColumns: 'minmax(0, 1fr)' }}>
+              <Summary fleet={now} />
+              <OwnStarts fleet={now} all={cold} since={first.at} />
+              <Breakers fleet={now} />
               <FunctionTable
                 title="Functions"
                 functions={now.functions.filter(({ kind }) => kind === 'FUNCTION')}
@@ -49,21 +51,13 @@ export function FleetPage() {
   );
 }
 
-interface SummaryProps {
-  readonly fleet: Fleet;
-  /** Cold starts since this page was opened. */
-  readonly cold: number;
-  readonly since: number;
-}
-
-function Summary({ fleet, cold, since }: SummaryProps) {
+function Summary({ fleet }: { readonly fleet: Fleet }) {
   const functions = fleet.functions.filter(({ kind }) => kind !== 'JOB');
   const warm = functions.filter((one) => instancesOf(one) > 0).length;
   return (
     <Typography role="status">
       <strong>{count(warm)}</strong> of {count(functions.length)} functions run;{' '}
-      {count(functions.length - warm)} are at zero. Since you opened operations at {clock(since)},
-      there {cold === 1 ? 'was' : 'were'} {counted(cold, 'cold start', 'cold starts')}.
+      {count(functions.length - warm)} are at zero.
     </Typography>
   );
 }

@@ -33,7 +33,7 @@ export function AdminOrder() {
     >
       <Show read={read} what="The order">
         {({ order, steps, driving }) => (
-          <Box sx={{ display: 'grid', gap: 5 }}>
+          <Box sx={{ display: 'grid', gap: 5, gridTemplateColumns: 'minmax(0, 1fr)' }}>
             <Box>
               {driving != null && <Driving driving={driving} />}
               <OrderActions order={order} isStuck={driving?.stuck === true} />

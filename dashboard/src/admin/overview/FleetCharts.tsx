@@ -1,49 +1,66 @@
 import Box from '@mui/material/Box';
 import { useQuery } from '@tanstack/react-query';
-import { fleet, type Sample } from '../../api/fleet';
+import { fleet, howToGet, type Sample } from '../../api/fleet';
 import { Show } from '../../parts/states';
-import { Panel } from './Panel';
+import { NoSource } from '../NoSource';
+import { BreakerHistory } from './BreakerHistory';
+import { Panel, PANELS } from './Panel';
 import { StepChart } from './StepChart';
 
-/** Cold starts, instances and circuit breakers, as this page has seen them. */
+/** Instances, cold starts, errors and circuit breakers, as this page has seen them. */
 export function FleetCharts() {
   const read = useQuery(fleet());
   return (
     <Show read={read} what="The fleet" rows={3}>
-      {({ samples }) => (
-        <Box
-          sx={{
-            display: 'grid',
-            gap: 5,
-            gridTemplateColumns: {
-              xs: 'minmax(0, 1fr)',
-              xl: 'repeat(2, minmax(0, 1fr))',
-            },
-          }}
-        >
-          <Panel title="Fleet" about="Instances, and cold starts since you opened operations">
-            <StepChart
-              samples={sinceOpened(samples)}
-              series={[
-                { key: 'instances', name: 'Instances', color: 'success' },
-                { key: 'coldStarts', name: 'Cold starts', color: 'info' },
-              ]}
-            />
-          </Panel>
-          <Panel
-            title="Circuit breakers and errors"
-            about="Breakers that are not closed, and errors since you opened operations"
-          >
-            <StepChart
-              samples={sinceOpened(samples)}
-              series={[
-                { key: 'open', name: 'Breakers not closed', color: 'error' },
-                { key: 'errors', name: 'Errors', color: 'warning' },
-              ]}
-            />
-          </Panel>
-        </Box>
-      )}
+      {({ now, samples }) => {
+        const noStarts = howToGet(now, 'cold_starts');
+        const noErrors = howToGet(now, 'errors');
+        const noBreakers = howToGet(now, 'breakers');
+        const counts = sinceOpened(samples);
+        return (
+          <Box sx={PANELS}>
+            <Panel title="Instances" about="Started or taking requests, of all functions together">
+              <StepChart
+                samples={counts}
+                series={{ key: 'instances', name: 'Instances', color: 'success' }}
+              />
+            </Panel>
+            <Panel title="Cold starts" about="Starts from zero since you opened operations">
+              {noStarts === undefined ? (
+                <StepChart
+                  samples={counts}
+                  series={{ key: 'coldStarts', name: 'Cold starts', color: 'info' }}
+                />
+              ) : (
+                <NoSource what="Cold starts are" how={noStarts} />
+              )}
+            </Panel>
+            <Panel
+              title="Circuit breakers"
+              about="The state of each that has changed since the engine started"
+            >
+              {noBreakers === undefined ? (
+                <BreakerHistory samples={samples} />
+              ) : (
+                <NoSource what="Circuit breakers are" how={noBreakers} />
+              )}
+            </Panel>
+            <Panel
+              title="Errors"
+              about="Calls that a failure of the system ended, since you opened operations"
+            >
+              {noErrors === undefined ? (
+                <StepChart
+                  samples={counts}
+                  series={{ key: 'errors', name: 'Errors', color: 'error' }}
+                />
+              ) : (
+                <NoSource what="Errors are" how={noErrors} />
+              )}
+            </Panel>
+          </Box>
+        );
+      }}
     </Show>
   );
 }

@@ -8,55 +8,64 @@ import {
   XAxis,
   YAxis,
 } from 'recharts';
-import { duration, minute } from '../../format/time';
-import { Empty } from '../../parts/states';
-import type { Latency } from './buckets';
+import { clock, duration } from '../../format/time';
 import { CHART_HEIGHT, useChartLook } from './chart';
 
-/** How long the saga of each order took. */
-export function LatencyChart({ times }: { readonly times: Latency[] }) {
+/** Something that took its time. */
+export interface Point {
+  /** When it began, milliseconds since 1970. */
+  readonly at: number;
+  readonly ms: number;
+}
+
+/** Points of one kind. */
+export interface Kind {
+  readonly name: string;
+  readonly color: 'error' | 'info' | 'success' | 'warning';
+  readonly shape: 'circle' | 'diamond';
+  readonly points: readonly Point[];
+}
+
+interface Props {
+  /** What a point is, such as `Placed`. */
+  readonly began: string;
+  readonly kinds: readonly Kind[];
+}
+
+/** When each began, and how long it took. */
+export function LatencyChart({ began, kinds }: Props) {
   const { palette, axis, grid, tooltip, legend } = useChartLook();
-  if (times.length === 0) return <Empty title="No order has ended yet" />;
   return (
     <ResponsiveContainer width="100%" height={CHART_HEIGHT}>
-      <ScatterChart margin={{ left: -8, right: 4, top: 4 }}>
+      <ScatterChart margin={{ left: 0, right: 12, top: 4 }}>
         <CartesianGrid {...grid} />
         <XAxis
           {...axis}
           dataKey="at"
-          name="Placed"
+          name={began}
           type="number"
           domain={['dataMin', 'dataMax']}
-          tickFormatter={minute}
-          minTickGap={24}
+          tickFormatter={clock}
+          minTickGap={40}
         />
-        <YAxis
-          {...axis}
-          dataKey="seconds"
-          name="Took"
-          axisLine={false}
-          tickFormatter={(seconds: number) => duration(seconds * 1000)}
-        />
+        <YAxis {...axis} dataKey="ms" name="Took" axisLine={false} tickFormatter={duration} />
         <Tooltip
           {...tooltip}
           formatter={(value, name) =>
-            name === 'Placed' ? minute(Number(value)) : duration(Number(value) * 1000)
+            name === began ? clock(Number(value)) : duration(Number(value))
           }
         />
         <Legend {...legend} />
-        <Scatter
-          name="Paid"
-          data={times.filter(({ paid }) => paid)}
-          fill={palette?.success.main ?? 'currentColor'}
-          isAnimationActive={false}
-        />
-        <Scatter
-          name="Failed"
-          data={times.filter(({ paid }) => !paid)}
-          fill={palette?.error.main ?? 'currentColor'}
-          shape="diamond"
-          isAnimationActive={false}
-        />
+        {kinds.map(({ name, color, shape, points }) => (
+          <Scatter
+            key={name}
+            name={name}
+            data={[...points]}
+            fill={palette?.[color].main ?? 'currentColor'}
+            shape={shape}
+            isAnimationActive={false}
+          />
+        ))}
       </ScatterChart>
     </ResponsiveContainer>
   );

@@ -3,16 +3,16 @@ import Typography from '@mui/material/Typography';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { orders } from '../../api/orders';
 import type { Order } from '../../api/types';
-import { amount, count, percent } from '../../format/money';
+import { amount, count, counted, percent } from '../../format/money';
 import { duration } from '../../format/time';
 import { Page } from '../../parts/Page';
 import { Empty, Show } from '../../parts/states';
 import { useNow } from '../useNow';
-import { byMinute, latencies, median, outcome } from './buckets';
+import { byMinute, latencies, median, minutesKnown, outcome } from './buckets';
 import { FleetCharts } from './FleetCharts';
-import { LatencyChart } from './LatencyChart';
+import { LatencyPanel } from './LatencyPanel';
 import { OrdersChart } from './OrdersChart';
-import { Panel } from './Panel';
+import { Panel, PANELS } from './Panel';
 
 /** The newest orders that the charts show: the longest page of the API. */
 const NEWEST = 100;
@@ -26,7 +26,7 @@ export default function Overview() {
   const read = useInfiniteQuery({ ...orders({}, NEWEST), refetchInterval: AGAIN_MS });
   return (
     <Page title="Overview">
-      <Box sx={{ display: 'grid', gap: 5 }}>
+      <Box sx={{ display: 'grid', gap: 5, gridTemplateColumns: 'minmax(0, 1fr)' }}>
         <Show read={read} what="The newest orders" rows={6}>
           {({ pages }) => <OfOrders orders={pages[0]?.orders ?? []} />}
         </Show>
@@ -43,8 +43,9 @@ function OfOrders({ orders }: { readonly orders: readonly Order[] }) {
   }
   const times = latencies(orders);
   const paid = orders.filter((order) => outcome(order) === 'paid');
-  const middle = median(times.filter((time) => time.paid).map(({ seconds }) => seconds));
+  const middle = median(times.filter((time) => time.paid).map(({ ms }) => ms));
   const ended = orders.filter((order) => outcome(order) !== 'underWay');
+  const minutes = minutesKnown(orders, orders.length === NEWEST, MINUTES, now);
   const whole = orders.length === NEWEST ? `of the newest ${NEWEST} orders` : 'of all orders';
   const numbers = [
     { name: 'Orders', value: count(orders.length), about: whole },
@@ -60,12 +61,12 @@ function OfOrders({ orders }: { readonly orders: readonly Order[] }) {
     },
     {
       name: 'Placed to paid',
-      value: middle === undefined ? '–' : duration(middle * 1000),
+      value: middle === undefined ? '–' : duration(middle),
       about: 'median',
     },
   ];
   return (
-    <Box sx={{ display: 'grid', gap: 4 }}>
+    <Box sx={{ display: 'grid', gap: 4, gridTemplateColumns: 'minmax(0, 1fr)' }}>
       <Box
         component="dl"
         sx={{
@@ -101,22 +102,14 @@ function OfOrders({ orders }: { readonly orders: readonly Order[] }) {
           </Box>
         ))}
       </Box>
-      <Box
-        sx={{
-          display: 'grid',
-          gap: 5,
-          gridTemplateColumns: { xs: 'minmax(0, 1fr)', xl: 'repeat(2, minmax(0, 1fr))' },
-        }}
-      >
-        <Panel title="Orders per minute" about={`By outcome, the last ${MINUTES} minutes`}>
-          <OrdersChart buckets={byMinute(orders, MINUTES, now)} />
-        </Panel>
+      <Box sx={PANELS}>
         <Panel
-          title="Latency of orders"
-          about="From the record of an order to its payment or failure"
+          title="Orders per minute"
+          about={`By outcome, the last ${counted(minutes, 'minute', 'minutes')}${minutes < MINUTES ? `: so far back reach the newest ${NEWEST}` : ''}`}
         >
-          <LatencyChart times={times} />
+          <OrdersChart buckets={byMinute(orders, minutes, now)} />
         </Panel>
+        <LatencyPanel orders={orders} />
       </Box>
     </Box>
   );

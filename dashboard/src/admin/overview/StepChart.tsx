@@ -1,59 +1,55 @@
 import {
+  Area,
+  AreaChart,
   CartesianGrid,
-  Legend,
-  Line,
-  LineChart,
   ResponsiveContainer,
   Tooltip,
   XAxis,
   YAxis,
 } from 'recharts';
 import type { Sample } from '../../api/fleet';
-import { clock, minute } from '../../format/time';
+import { clock } from '../../format/time';
 import { CHART_HEIGHT, useChartLook } from './chart';
-
-interface Series {
-  readonly key: Exclude<keyof Sample, 'at'>;
-  readonly name: string;
-  readonly color: 'error' | 'info' | 'success' | 'warning';
-}
 
 interface Props {
   readonly samples: Sample[];
-  readonly series: readonly Series[];
+  readonly series: {
+    readonly key: 'coldStarts' | 'errors' | 'instances';
+    readonly name: string;
+    readonly color: 'error' | 'info' | 'success' | 'warning';
+  };
 }
 
-/** Whole numbers over time, each of which holds until the next one. */
-export function StepChart({ samples, series }: Props) {
-  const { palette, axis, grid, tooltip, legend } = useChartLook();
+/** A whole number over time, each value of which holds until the next one. */
+export function StepChart({ samples, series: { key, name, color } }: Props) {
+  const { palette, axis, grid, tooltip } = useChartLook();
+  const paint = palette?.[color].main ?? 'currentColor';
   return (
     <ResponsiveContainer width="100%" height={CHART_HEIGHT}>
-      <LineChart data={samples} margin={{ left: -20, right: 4, top: 4 }}>
+      <AreaChart data={samples} margin={{ left: -20, right: 12, top: 4 }}>
         <CartesianGrid {...grid} />
         <XAxis
           {...axis}
           dataKey="at"
           type="number"
           domain={['dataMin', 'dataMax']}
-          tickFormatter={minute}
-          minTickGap={24}
+          tickFormatter={clock}
+          minTickGap={40}
         />
         <YAxis {...axis} allowDecimals={false} axisLine={false} />
         <Tooltip {...tooltip} labelFormatter={(at) => clock(Number(at))} />
-        <Legend {...legend} iconType="plainline" />
-        {series.map(({ key, name, color }) => (
-          <Line
-            key={key}
-            dataKey={key}
-            name={name}
-            type="stepAfter"
-            dot={false}
-            strokeWidth={2}
-            stroke={palette?.[color].main ?? 'currentColor'}
-            isAnimationActive={false}
-          />
-        ))}
-      </LineChart>
+        <Area
+          dataKey={key}
+          name={name}
+          type="stepAfter"
+          dot={false}
+          strokeWidth={2}
+          stroke={paint}
+          fill={paint}
+          fillOpacity={0.12}
+          isAnimationActive={false}
+        />
+      </AreaChart>
     </ResponsiveContainer>
   );
 }

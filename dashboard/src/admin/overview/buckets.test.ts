@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Order, OrderStatus } from '../../api/types';
-import { byMinute, latencies, median } from './buckets';
+import { byMinute, latencies, median, minutesKnown } from './buckets';
 
 const NOW = Date.parse('2026-11-28T12:30:30Z');
 
@@ -43,15 +43,24 @@ describe('orders by minute', () => {
   });
 });
 
+test('minutes of which not all orders were read are left out', () => {
+  const orders = ['2026-11-28T12:30:00Z', '2026-11-28T12:27:20Z'].map((at) => order('PAID', at));
+  expect(minutesKnown(orders, false, 30, NOW)).toBe(30);
+  expect(minutesKnown([], true, 30, NOW)).toBe(30);
+  // From 12:28 on.
+  expect(minutesKnown(orders, true, 30, NOW)).toBe(3);
+  expect(minutesKnown(orders.slice(0, 1), true, 30, NOW)).toBe(1);
+});
+
 test('latencies are those of sagas that ended with the last change of status', () => {
   const made = [
     order('PAID', '2026-11-28T12:00:01Z', '2026-11-28T12:00:03.5Z'),
     order('SHIPPED', '2026-11-28T12:00:00Z', '2026-11-28T13:00:00Z'),
     order('FAILED', '2026-11-28T12:00:00Z', '2026-11-28T12:00:01Z'),
   ];
-  expect(latencies(made).map(({ seconds, paid }) => [seconds, paid])).toEqual([
-    [1, false],
-    [2.5, true],
+  expect(latencies(made).map(({ ms, paid }) => [ms, paid])).toEqual([
+    [1000, false],
+    [2500, true],
   ]);
 });
 

@@ -20,6 +20,23 @@ export function outcome({ status }: Order): 'paid' | 'failed' | 'cancelled' | 'u
   return isUnderWay(status) ? 'underWay' : 'paid';
 }
 
+/**
+ * How many minutes a chart can show: `most`, or the full minutes that `orders` reach back, if older orders were
+ * not read.
+ */
+export function minutesKnown(
+  orders: readonly Order[],
+  olderLeftOut: boolean,
+  most: number,
+  now: number,
+): number {
+  const oldest = orders.at(-1);
+  if (!olderLeftOut || oldest === undefined) return most;
+  const full = Math.ceil(Date.parse(oldest.created_at) / MINUTE_MS);
+  const known = Math.floor(now / MINUTE_MS) - full + 1;
+  return Math.min(Math.max(known, 1), most);
+}
+
 /** Counts orders minute by minute; the last minute is the one of `now`. */
 export function byMinute(orders: readonly Order[], minutes: number, now: number): Bucket[] {
   const last = Math.floor(now / MINUTE_MS);
@@ -38,7 +55,7 @@ export function byMinute(orders: readonly Order[], minutes: number, now: number)
 /** How long an order took from its record to its payment or its end, with when it began. */
 export interface Latency {
   readonly at: number;
-  readonly seconds: number;
+  readonly ms: number;
   readonly paid: boolean;
 }
 
@@ -51,7 +68,7 @@ export function latencies(orders: readonly Order[]): Latency[] {
     .filter((order) => order.status === 'PAID' || order.status === 'FAILED')
     .map(({ created_at: created, updated_at: updated, status }) => ({
       at: Date.parse(created),
-      seconds: (Date.parse(updated) - Date.parse(created)) / 1000,
+      ms: Date.parse(updated) - Date.parse(created),
       paid: status === 'PAID',
     }))
     .reverse();

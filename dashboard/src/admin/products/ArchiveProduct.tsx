@@ -38,7 +38,9 @@ export function ArchiveProduct({ product }: { readonly product: Product }) {
           <Refusal problem={archive.error} />
         </DialogContent>
         <DialogActions sx={{ px: 3, pb: 2 }}>
-          <Button onClick={close}>Keep it</Button>
+          <Button autoFocus onClick={close}>
+            Keep it
+          </Button>
           <SubmitButton
             type="button"
             color="error"

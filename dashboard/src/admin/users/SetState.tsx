@@ -43,7 +43,9 @@ export function SetState({ user }: { readonly user: User }) {
           <Refusal problem={set.error} />
         </DialogContent>
         <DialogActions sx={{ px: 3, pb: 2 }}>
-          <Button onClick={close}>Leave it</Button>
+          <Button autoFocus onClick={close}>
+            Leave it
+          </Button>
           <SubmitButton
             type="button"
             color={disabled ? 'primary' : 'error'}

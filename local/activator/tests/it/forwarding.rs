@@ -265,3 +265,66 @@ async fn the_status_survives_json() {
     assert!(text(unknown).await.contains(r#""code":"NOT_FOUND""#));
     bed.activator.shutdown().await;
 }
+
+/// The starts that an answer tells: the names of functions, in order.
+fn told(headers: &http::HeaderMap) -> Vec<String> {
+    let value = headers
+        .get("server-timing")
+        .map_or("", |value| value.to_str().unwrap());
+    let starts = value.split(", ").filter(|start| !start.is_empty());
+    let name = |start: &str| {
+        let (name, took) = start
+            .strip_prefix("cold-start;desc=\"")
+            .and_then(|rest| rest.split_once("\";dur="))
+            .unwrap();
+        assert!(took.parse::<f64>().unwrap() > 0.0, "{start}");
+        name.to_owned()
+    };
+    starts.map(name).collect()
+}
+
+#[tokio::test]
+async fn an_answer_tells_the_starts_that_its_request_caused() {
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const OTHER: &str = "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let bed = Bed::new(["first", "called", "woken", "stranger"].map(Ksvc::new));
+    let (http2, serving) = connected(&bed).await;
+    // What a function calls, and what it only wakes, comes by the listener.
+    let call = async |url: &str, trace: Option<&str>| {
+        let mut request = Request::get(url);
+        if let Some(trace) = trace {
+            request = request.header("traceparent", trace);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = http2.clone().send_request(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(told(response.headers()), [""; 0], "{url}");
+    };
+    let from_outside = async |function: &str, path: &str, trace: &str| {
+        let request = Request::get(path).header("traceparent", trace);
+        let request = request.body(Body::empty()).unwrap();
+        let response = bed.activator.handle(function, request).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        told(response.headers())
+    };
+    let calls = async {
+        bed.until("first", |status| {
+            status.instances.iter().any(|one| one.in_flight == 1)
+        })
+        .await;
+        call("http://called.localhost/pid", Some(TRACE)).await;
+        call("http://called.localhost/pid", Some(TRACE)).await;
+        call("http://woken.localhost/health", None).await;
+        call("http://woken.localhost/pid", Some(TRACE)).await;
+        call("http://stranger.localhost/pid", Some(OTHER)).await;
+        bed.open("gate");
+    };
+    let (starts, ()) = tokio::join!(from_outside("first", "/hold/gate", TRACE), calls);
+    assert_eq!(starts, ["first", "called", "woken"]);
+    // All are up: these wait for no start.
+    for function in ["first", "called", "stranger"] {
+        assert_eq!(from_outside(function, "/pid", TRACE).await, [""; 0]);
+    }
+    serving.abort();
+    bed.activator.shutdown().await;
+}
