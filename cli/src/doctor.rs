@@ -78,6 +78,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         kong: args.edge == Edge::Kong,
         own_database: !args.managed_database,
         observability: args.with.contains(&With::Observability),
+        consul: args.with.contains(&With::Consul),
     };
     let findings = doctor::examine(&Machine::here(), &asked).await;
     console::say(doctor::report(&findings));

@@ -3,6 +3,7 @@
 
 use crate::{
     Settings, Sources, Unit,
+    consul::{SIDECAR_CPU_M, SIDECAR_MEMORY_MIB},
     knative::{REQUEST_CPU_M, REQUEST_MEMORY_MIB},
 };
 
@@ -90,6 +91,22 @@ impl Pods {
     /// job.
     pub fn at_full_scale(sources: &Sources<'_>, units: &[Unit], settings: &Settings) -> Self {
         Self::sum(sources, units, |name| settings.of(name).max_scale)
+    }
+
+    /// The same pods, where each caller has a sidecar of Consul.
+    pub fn with_sidecars(self, units: &[Unit], scale: impl Fn(&str) -> u32) -> Self {
+        let callers = units.iter().filter(|unit| !unit.calls.is_empty());
+        let sidecars: u32 = callers
+            .map(|caller| match caller.rpc {
+                Some(_) => REVISIONS * scale(caller.name),
+                None => 1,
+            })
+            .sum();
+        Self {
+            pods: self.pods,
+            cpu_m: self.cpu_m + sidecars * SIDECAR_CPU_M,
+            memory_mib: self.memory_mib + sidecars * SIDECAR_MEMORY_MIB,
+        }
     }
 
     fn sum(sources: &Sources<'_>, units: &[Unit], scale: impl Fn(&str) -> u32) -> Self {

@@ -19,7 +19,11 @@ const SERVICES: &[(&str, &str)] = &[
 /// Folders in which every file is generated: `*` is one folder. A file in them that is not
 /// generated any more is removed.
 const WHOLE: &[&str] = &[
+    "consul/callers",
+    "consul/services",
     "functions/*/src/bin",
+    "knative/consul/identities",
+    "knative/consul/patches",
     "knative/edge",
     "knative/jobs",
     "knative/overlays/*",

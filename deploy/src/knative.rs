@@ -15,7 +15,7 @@ use crate::{
 const RESPONSE_START_S: u32 = 20;
 
 /// `timeoutSeconds` is also the grace of a pod that drains, of which the queue-proxy takes 30 s.
-const TIMEOUT_S: u32 = 35;
+pub(crate) const TIMEOUT_S: u32 = 35;
 
 /// The CPU that an instance asks for, in thousandths.
 pub const REQUEST_CPU_M: u32 = 25;

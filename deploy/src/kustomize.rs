@@ -18,6 +18,8 @@ struct Overlay {
     why_policy: &'static str,
     quota: Pods,
     why_quota: &'static str,
+    /// The quota where callers have a sidecar of Consul.
+    with_sidecars: Pods,
 }
 
 /// `kustomization.yaml` of `knative/` and of the folders in it that hold `manifests`, and the
@@ -42,6 +44,8 @@ pub fn render(
          delete -k` would delete it, and all secrets in it.",
     );
     outputs.push(kustomization("knative", &why, &folders));
+    let first = Pods::of_first_start(sources, units);
+    let full = Pods::at_full_scale(sources, units, settings);
     let overlays = [
         Overlay {
             name: "kind",
@@ -49,10 +53,11 @@ pub fn render(
             pull_policy: "Never",
             why_policy: "Images are loaded into the node. One that is missing fails at once, instead \
                          of after attempts to fetch it from a registry that does not exist.",
-            quota: Pods::of_first_start(sources, units),
+            quota: first,
             why_quota: "The first start of all functions at once, as `kubectl apply` causes it; twice, \
                         because the next deployment starts all of them again while the instances \
                         before it still drain; and a run of each job.",
+            with_sidecars: first.with_sidecars(units, |_| 1),
         },
         Overlay {
             name: "production",
@@ -60,14 +65,16 @@ pub fn render(
             pull_policy: "IfNotPresent",
             why_policy: "A tag names one content, so a node never needs to ask for it twice. To ask at \
                          each start would put the registry into every cold start.",
-            quota: Pods::at_full_scale(sources, units, settings),
+            quota: full,
             why_quota: "Every function at max-scale; twice, because a rollout runs two revisions; and \
                         a run of each job.",
+            with_sidecars: full.with_sidecars(units, |name| settings.of(name).max_scale),
         },
     ];
     for overlay in overlays {
         outputs.push(overlay.kustomization());
         outputs.push(overlay.quota());
+        outputs.push(overlay.with_consul());
     }
     outputs
 }
@@ -140,6 +147,45 @@ patches:
 "
         );
         Output::file(self.path("kustomization.yaml"), text)
+    }
+
+    /// The overlay with the sidecars of `knative/consul`.
+    fn with_consul(&self) -> Output {
+        let Self {
+            name,
+            with_sidecars: Pods {
+                cpu_m, memory_mib, ..
+            },
+            ..
+        } = self;
+        let head = head("#", "proto/ and functions/*/functions.toml");
+        let text = format!(
+            "{head}# The overlay {name}, with a sidecar of Consul beside each function and job that calls others.\n\
+             {HEADER}\
+resources:
+  - ../{name}
+
+components:
+  - ../../consul
+
+patches:
+  # Sidecars ask for CPU and memory, too.
+  - target:
+      kind: ResourceQuota
+      name: functions
+    patch: |-
+      - op: replace
+        path: /spec/hard/requests.cpu
+        value: {cpu_m}m
+      - op: replace
+        path: /spec/hard/requests.memory
+        value: {memory_mib}Mi
+"
+        );
+        Output::file(
+            format!("knative/overlays/{name}-consul/kustomization.yaml"),
+            text,
+        )
     }
 
     fn quota(&self) -> Output {

@@ -8,13 +8,14 @@
 //! - `kong/edge.yml`: the plugins and services of the API gateway that belong to no function;
 //! - the crate `zerocart-observability`: metrics, boards and alerts.
 //!
-//! Made from them, one module each: [`knative`], [`kustomize`], [`observability`], [`postgres`], [`kong`],
-//! [`lambda`], [`source`], [`docs`], [`boards`], [`rules`] and [`collector`].
+//! Made from them, one module each: [`knative`], [`kustomize`], [`consul`], [`observability`], [`postgres`],
+//! [`kong`], [`lambda`], [`source`], [`docs`], [`boards`], [`rules`] and [`collector`].
 //! `cargo zerocart generate` writes the files, and `generate --check` says which are not current.
 
 pub mod boards;
 pub mod budget;
 pub mod collector;
+pub mod consul;
 pub mod docs;
 pub mod files;
 pub mod knative;
@@ -69,6 +70,7 @@ pub fn render(sources: &Sources<'_>) -> Result<Vec<Output>, Vec<Invalid>> {
     let units = unit::all(sources, &settings);
     let mut outputs = knative::render(sources, &units, &settings);
     outputs.extend(kustomize::render(sources, &units, &settings, &outputs));
+    outputs.extend(consul::render(&units));
     outputs.push(postgres::render(&units));
     outputs.push(observability::render(sources.version));
     outputs.push(kong::render(&units, sources.edge, sources.version));

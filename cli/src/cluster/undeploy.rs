@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use anyhow::Result;
 use clap::Args as ClapArgs;
 use zerocart_cluster::{
-    Kubectl, Machine, Mode, engine, kind::Kind, knative, observability, undeploy::Plan,
+    Kubectl, Machine, Mode, consul, engine, kind::Kind, knative, observability, undeploy::Plan,
 };
 
 use super::Cluster;
@@ -40,11 +40,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         return delete_cluster(&args).await;
     }
     let observed = observability::is_there(&kubectl).await?;
+    let mesh = consul::is_there(&kubectl).await?;
     let plan = Plan::make(&kubectl, &args.cluster.namespaces(), args.with_data).await?;
     for line in plan.left_alone() {
         console::say(format_args!("left alone {line}"));
     }
-    if plan.is_empty() && !observed {
+    if plan.is_empty() && !observed && !mesh {
         console::say(format_args!("nothing to remove from {context}"));
         return remove_knative(&args, &kubectl).await;
     }
@@ -55,6 +56,9 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             .for_each(|line| console::say(format_args!("  {line}")));
         if observed {
             console::say("  traces, metrics and boards, with all that they have recorded");
+        }
+        if mesh {
+            console::say("  Consul, with its certificates and its data");
         }
     }
     if args.dry_run {
@@ -72,6 +76,15 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         progress.step("observability", work).await?;
     }
     plan.carry_out(&kubectl, &super::progress()).await?;
+    // Functions that drained may have called others until now.
+    if mesh {
+        let progress = super::progress();
+        let work = async {
+            consul::remove(&kubectl, &progress).await?;
+            Ok(((), "removed".to_owned()))
+        };
+        progress.step("consul", work).await?;
+    }
     console::say(match args.with_data {
         true => "removed, with all data",
         false => {

@@ -25,6 +25,8 @@ pub struct Asked {
     pub own_database: bool,
     /// Whether the Collector, Jaeger, Prometheus and Grafana are asked for, too. helm installs the Collector.
     pub observability: bool,
+    /// Whether Consul is asked for, too. helm installs it.
+    pub consul: bool,
 }
 
 /// How good it is.
@@ -127,7 +129,7 @@ pub async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
             }
             None => false,
         };
-        findings.extend(host::limits(machine, engine.as_ref(), asked.observability));
+        findings.extend(host::limits(machine, engine.as_ref(), asked));
         if !exists {
             for port in [wanted.http_port, wanted.https_port] {
                 findings.push(host::port(port));
@@ -136,7 +138,7 @@ pub async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
     }
     let server = if exists { None } else { kind::node_version() };
     findings.push(tools::kubectl(&machine.programs, server).await);
-    if asked.kong || asked.observability {
+    if asked.kong || asked.observability || asked.consul {
         findings.push(tools::helm(&machine.programs).await);
     }
     if exists && machine.programs.find("kubectl").is_some() {

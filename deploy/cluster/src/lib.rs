@@ -6,6 +6,7 @@
 //! [`Problem`], with its cause and its cure.
 
 pub mod certificates;
+pub mod consul;
 pub mod database;
 mod diagnosis;
 pub mod doctor;

@@ -14,6 +14,9 @@ pub const EDGE: &str = "zerocart-edge";
 /// The namespace of the Collector, Jaeger, Prometheus and Grafana, where they are asked for.
 pub const OBSERVABILITY: &str = "zerocart-observability";
 
+/// The namespace of Consul, where it is asked for.
+pub const CONSUL: &str = "zerocart-consul";
+
 /// The label of everything that a deployment makes.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 

@@ -26,6 +26,7 @@ use crate::{
     callee::Callee,
     failure::kind,
     grpc::{self, Answer, Foreign, Unreadable},
+    sidecar::{self, Carried, NoWay},
     transport::{BoxFuture, Transport},
 };
 
@@ -67,6 +68,8 @@ struct Steps {
     begun: u32,
     /// An attempt failed, and nothing excuses the function.
     blamed: bool,
+    /// The sidecar is waited for: the last try got no further.
+    waits: bool,
 }
 
 impl Trail {
@@ -89,6 +92,11 @@ impl Trail {
     /// Whether any attempt failed without excuse.
     pub(crate) fn is_blamed(&self) -> bool {
         self.steps().blamed
+    }
+
+    /// Whether the last try got no further than the sidecar of this process.
+    pub(crate) fn waits_for_sidecar(&self) -> bool {
+        self.steps().waits
     }
 
     /// Gives the number of the attempt, from 1 on.
@@ -120,6 +128,8 @@ pub(crate) enum CallError {
     Open(BreakerOpen),
     /// The bulkhead is full.
     Full(BulkheadFull),
+    /// The sidecar of this process has no way to the function, which was not asked.
+    NoWay(NoWay),
     /// The attempt's time ran out. `excused`: by a cold start, or without a fair chance.
     Late { excused: bool },
     /// The function answered with a status.
@@ -137,7 +147,7 @@ impl CallError {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             // Of this side.
-            Self::Deadline(_) | Self::Open(_) | Self::Full(_) => Outcome::Ignore,
+            Self::Deadline(_) | Self::Open(_) | Self::Full(_) | Self::NoWay(_) => Outcome::Ignore,
             Self::Late { excused: true } | Self::Foreign { excused: true, .. } => Outcome::Ignore,
             Self::Late { excused: false }
             | Self::Foreign { excused: false, .. }
@@ -174,6 +184,7 @@ impl CallError {
             Self::Deadline(_) => "deadline_exceeded",
             Self::Open(_) => "breaker_open",
             Self::Full(_) => "bulkhead_full",
+            Self::NoWay(_) => "sidecar_not_ready",
             Self::Late { .. } => "timeout",
             Self::Answered { status, .. } => kind(status.code()).name(),
             Self::Foreign { answer, .. } => answer.kind.name(),
@@ -210,6 +221,8 @@ pub(crate) struct Attempt {
     pub(crate) path: &'static str,
     /// The longest that it may take.
     pub(crate) limit: Duration,
+    /// Whether a proxy beside this process carries it.
+    pub(crate) sidecar: bool,
 }
 
 impl tower::Service<Outgoing> for Attempt {
@@ -285,15 +298,32 @@ impl Attempt {
         let trail = Arc::clone(&out.trail);
         let until = out.deadline.min(began + self.limit);
         let headers = headers(&out, until - began);
-        let on_send = Box::new(move || {
-            trail.steps().sent += 1;
-        });
-        let answer =
-            self.transport
-                .post(&self.callee.base, self.path, headers, out.message, on_send);
-        let Ok(reply) = timeout_at(until, answer).await else {
-            let excused = self.excuses_silence(out.began, began, until);
-            return Err(CallError::Late { excused });
+        let send = || {
+            let trail = Arc::clone(&trail);
+            let on_send = Box::new(move || {
+                let mut steps = trail.steps();
+                steps.sent += 1;
+                steps.waits = false;
+            });
+            let (base, message) = (&self.callee.base, out.message.clone());
+            let transport = &self.transport;
+            transport.post(base, self.path, headers.clone(), message, on_send)
+        };
+        let carried = match self.sidecar {
+            false => match timeout_at(until, send()).await {
+                Ok(reply) => Carried::Through(reply),
+                Err(_) => Carried::Late,
+            },
+            true => sidecar::carry(until, send, |waits| trail.steps().waits = waits).await,
+        };
+        let reply = match carried {
+            Carried::Through(reply) => reply,
+            Carried::NoWay => return Err(CallError::NoWay(NoWay)),
+            Carried::Late if trail.waits_for_sidecar() => return Err(CallError::NoWay(NoWay)),
+            Carried::Late => {
+                let excused = self.excuses_silence(out.began, began, until);
+                return Err(CallError::Late { excused });
+            }
         };
         let answer = match grpc::read(reply.map_err(CallError::Lost)?) {
             Ok(answer) => answer,
@@ -319,8 +349,12 @@ impl Attempt {
                 Err(CallError::Answered { status, excused })
             }
             Answer::Foreign(answer) => {
-                let excused = answer.kind == Kind::DeadlineExceeded
-                    && self.excuses_silence(out.began, began, until);
+                let excused = match answer.kind {
+                    // A mesh decides before it asks the function.
+                    Kind::PermissionDenied => self.sidecar,
+                    Kind::DeadlineExceeded => self.excuses_silence(out.began, began, until),
+                    _ => false,
+                };
                 Err(CallError::Foreign { answer, excused })
             }
         }

@@ -114,6 +114,11 @@ impl Failure {
                 failure.retry_after = Some(full.retry_after);
                 (failure, full.into())
             }
+            CallError::NoWay(no_way) => {
+                let mut failure = new(Kind::Unavailable, "the sidecar is not ready");
+                failure.retry_after = Some(RETRY_AFTER);
+                (failure, no_way.into())
+            }
             CallError::Lost(source) => (new(Kind::Unavailable, "the connection failed"), source),
             CallError::Garbled(source) => (new(Kind::Internal, "the answer is not gRPC"), source),
             CallError::Foreign { answer, .. } => {

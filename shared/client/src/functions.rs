@@ -11,6 +11,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 use zerocart_core::{Invalid, Setup};
 use zerocart_proto::rpc::{Info, JobInfo, Rpc};
 use zerocart_resilience::breaker::{State, shared::Shared};
@@ -21,9 +22,13 @@ use crate::{
     callee::Callee,
     client::{Client, Inner as ClientInner, Options},
     identity::Identity,
+    sidecar::{self, Carried},
     stack::Stack,
     transport::{H2c, Transport, Way},
 };
+
+/// Says that a proxy beside this process carries the calls.
+const SIDECAR: &str = "FUNCTION_SIDECAR";
 
 /// The longest wait for a function to wake.
 const WAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,6 +68,7 @@ struct Inner {
     caller: Caller,
     addresses: Addresses,
     transport: Arc<dyn Transport>,
+    sidecar: bool,
     callees: Mutex<Vec<Arc<Callee>>>,
     counts: Counts,
 }
@@ -79,7 +85,9 @@ impl Functions {
             Some(Way(transport)) => transport,
             None => Arc::new(H2c::new()),
         };
-        let addresses = Addresses::from_setup(setup, &*transport)?;
+        let addresses = Addresses::from_setup(setup, &*transport);
+        let sidecar = setup.optional(SIDECAR);
+        let (addresses, sidecar) = (addresses?, sidecar?.unwrap_or(false));
         let counts = Counts::default();
         setup.metrics().register(|registry| {
             registry.register(
@@ -97,6 +105,7 @@ impl Functions {
             caller,
             addresses,
             transport,
+            sidecar,
             callees: Mutex::default(),
             counts,
         })))
@@ -160,6 +169,7 @@ impl Functions {
             transport: Arc::clone(&self.0.transport),
             path,
             limit,
+            sidecar: self.0.sidecar,
         };
         let stack = Stack::new(attempt, options.attempts, options.breaker.clone())
             .map_err(|error| format!("the client of {name}: {error}"))?;
@@ -197,7 +207,8 @@ impl Functions {
         let needed = needed.filter_map(|name| callees.iter().find(|callee| callee.name == *name));
         for callee in needed.filter(|callee| callee.expected()) {
             let (callee, transport) = (Arc::clone(callee), Arc::clone(&self.0.transport));
-            tokio::spawn(async move { wake(&callee, &*transport).await });
+            let sidecar = self.0.sidecar;
+            tokio::spawn(async move { wake(&callee, &*transport, sidecar).await });
         }
     }
 }
@@ -208,21 +219,35 @@ impl Inner {
     }
 }
 
-async fn wake(callee: &Callee, transport: &dyn Transport) {
+async fn wake(callee: &Callee, transport: &dyn Transport, sidecar: bool) {
     let Some(_waking) = callee.wake() else { return };
-    let health = transport.get(&callee.base, "/health");
+    let until = Instant::now() + WAKE_TIMEOUT;
+    let health = || transport.get(&callee.base, "/health");
+    let carried = match sidecar {
+        false => match timeout_at(until, health()).await {
+            Ok(reply) => Carried::Through(reply),
+            Err(_) => Carried::Late,
+        },
+        true => sidecar::carry(until, health, |_| ()).await,
+    };
     let callee_name = callee.name;
-    match tokio::time::timeout(WAKE_TIMEOUT, health).await {
-        Ok(Ok(reply)) if reply.status.is_success() => callee.awoken(),
-        Ok(Ok(reply)) => {
+    match carried {
+        Carried::Through(Ok(reply)) if reply.status.is_success() => callee.awoken(),
+        Carried::Through(Ok(reply)) => {
             let status = reply.status.as_u16();
             tracing::debug!(callee = callee_name, status, "a function did not wake");
         }
-        Ok(Err(error)) => {
+        Carried::Through(Err(error)) => {
             let error = &*error as &dyn std::error::Error;
             tracing::debug!(callee = callee_name, error, "a function did not wake");
         }
-        Err(_) => tracing::debug!(callee = callee_name, "a function did not wake in time"),
+        Carried::NoWay => {
+            tracing::debug!(
+                callee = callee_name,
+                "the sidecar is not ready to wake a function"
+            );
+        }
+        Carried::Late => tracing::debug!(callee = callee_name, "a function did not wake in time"),
     }
 }
 

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `FUNCTION_URL_TEMPLATE` | the base URL of a function, with `{function}` in place of its name |
 //! | `FUNCTION_URLS` | a JSON object of names and base URLs; wins where it has the name |
+//! | `FUNCTION_SIDECAR` | `true` where a proxy beside this process carries the calls: what gets no further than it is tried again, and is no failure of the function |
 //! | `AUTH_SERVICE_SIGNING_KEY` | the private JWK of the service issuer, for [`ServiceToken`] |
 //!
 //! A base URL is `http://host[:port][/path]`; a host that is `localhost` or ends in `.localhost` is
@@ -28,6 +29,7 @@ mod failure;
 mod functions;
 mod grpc;
 mod identity;
+mod sidecar;
 mod stack;
 pub mod transport;
 

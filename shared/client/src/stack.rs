@@ -137,6 +137,7 @@ impl Stack {
         let last = match (result, trail.running()) {
             (Ok(_), _) => Outcome::Success,
             // The time ran out during an attempt, which had no chance to say so itself.
+            (Err(CallError::Deadline(_)), Some(_)) if trail.waits_for_sidecar() => Outcome::Ignore,
             (Err(CallError::Deadline(_)), Some(at)) => {
                 if self.attempt.excuses_silence(began, at, until) {
                     Outcome::Ignore
@@ -202,7 +203,9 @@ fn verdict(error: &CallError) -> Verdict {
         CallError::Foreign { answer, .. } if answer.lost => Verdict::Replace,
         CallError::Late { .. } => Verdict::Retry,
         // Of this side: another attempt would find the same.
-        CallError::Deadline(_) | CallError::Open(_) | CallError::Full(_) => Verdict::GiveUp,
+        CallError::Deadline(_) | CallError::Open(_) | CallError::Full(_) | CallError::NoWay(_) => {
+            Verdict::GiveUp
+        }
         CallError::Garbled(_) => Verdict::GiveUp,
         CallError::Foreign { answer, .. } => of_kind(answer.kind, answer.retry_after),
         CallError::Answered { status, .. } => of_kind(kind(status.code()), retry_after(status)),

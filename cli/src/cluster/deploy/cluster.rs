@@ -64,6 +64,7 @@ impl super::Args {
             kong: self.edge.edge == EdgeKind::Kong,
             own_database: !self.database.is_managed(),
             observability: self.with.contains(&super::With::Observability),
+            consul: self.with.contains(&super::With::Consul),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `zerocart deploy`: from nothing, or from an earlier version, to a paid order on a cluster.
 
 mod cluster;
+mod consul;
 mod database;
 mod edge;
 mod images;
@@ -22,6 +23,7 @@ use zerocart_cluster::{
 
 use super::{address::Address, check};
 use crate::{console, domains, layout::Project};
+use consul::Mesh;
 pub(crate) use options::{Args, With};
 use options::{Environment, Split};
 
@@ -112,14 +114,21 @@ impl Deployment {
         let images = progress.step("images", self.images()).await?;
         progress.step("namespaces", self.namespaces()).await?;
         let observed = self.observability(&images, &split).await?;
+        let mesh = self.consul(&split).await?;
         let renewed = progress.step("database", self.database()).await?;
         let admin = progress.step("provision", self.provision(&images)).await?;
         let keys = progress.step("keys", self.keys()).await?;
-        let names = progress
-            .step("functions", self.functions(&images, &split, observed))
+        let (names, policy) = progress
+            .step(
+                "functions",
+                self.functions(&images, &split, observed, &mesh),
+            )
             .await?;
         if changes {
             progress.step("ready", self.ready(&names)).await?;
+        }
+        self.settle_consul(&mesh, policy).await?;
+        if changes {
             if renewed || keys.changed {
                 progress.step("restart", self.restart(&names)).await?;
             }
@@ -203,17 +212,23 @@ impl Deployment {
         images: &BTreeMap<String, String>,
         split: &Split,
         observed: bool,
-    ) -> Result<(Vec<String>, String), Problem> {
+        mesh: &Mesh,
+    ) -> Result<((Vec<String>, Option<Value>), String), Problem> {
         let kubectl = &self.kubectl;
-        let overlay = self
-            .project
-            .root()
-            .join("knative/overlays")
-            .join(self.environment.name());
+        let overlay = match mesh.is_on() {
+            true => format!("{}-consul", self.environment.name()),
+            false => self.environment.name().to_owned(),
+        };
+        let overlay = self.project.root().join("knative/overlays").join(overlay);
         let mut objects = functions::render(kubectl, &overlay, images).await?;
         if observed {
             zerocart_cluster::observability::write_spans(&mut objects);
         }
+        // While callers of the version before run without sidecars, they still need the way to Kourier.
+        let policy = match mesh.is_on() {
+            true => Some(zerocart_cluster::consul::held_back(&mut objects)?),
+            false => None,
+        };
         let all = functions::names(&objects);
         for name in &split.names {
             if !all.contains(name) {
@@ -248,7 +263,7 @@ impl Deployment {
             // Kubernetes waits for minutes until it tries again what failed, though its cause may be gone.
             restart::retry_failed(kubectl, names::FUNCTIONS).await?;
         }
-        Ok((wanted, applied.to_string()))
+        Ok(((wanted, policy), applied.to_string()))
     }
 
     async fn ready(&self, names: &[String]) -> Result<((), String), Problem> {

@@ -57,6 +57,12 @@ pub(crate) struct Args {
     /// the official chart]
     #[arg(long, value_name = "CHART", requires = "with")]
     pub(super) collector_chart: Option<String>,
+    /// The chart of Consul: a folder or an archive, for machines without internet [default: the official chart]
+    #[arg(long, value_name = "CHART", requires = "with")]
+    pub(super) consul_chart: Option<String>,
+    /// More values for the chart of Consul
+    #[arg(long, value_name = "FILE", requires = "with")]
+    pub(super) consul_values: Vec<PathBuf>,
     /// Leave the purchase at the end out
     #[arg(long)]
     pub(super) no_check: bool,
@@ -147,6 +153,8 @@ pub(super) enum EdgeKind {
 pub(crate) enum With {
     /// The OpenTelemetry Collector, Jaeger, Prometheus and Grafana
     Observability,
+    /// Consul: TLS between functions, an identity for each caller, and who may call which RPC
+    Consul,
 }
 
 /// Where the edge's certificate is from.

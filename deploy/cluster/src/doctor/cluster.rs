@@ -19,6 +19,10 @@ const SERVER: Version = Version::new(1, 34, 0);
 const COLLECTOR: u64 = 64;
 const STORES: u64 = 96 + 96 + 128;
 
+/// What the pods of `--with consul` ask for, in MiB: a server, the injector, the gateway, and what renews the
+/// injector's certificate.
+const CONSUL: u64 = 128 + 96 + 96 + 50;
+
 /// A server that is far away, or gone, is found out soon.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -59,14 +63,18 @@ pub(super) async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
         Ok(found) => findings.extend(found),
         Err(problem) => findings.push(Finding::failed("nodes", &problem)),
     }
-    if asked.own_database {
+    // Consul's servers have a volume, too.
+    if asked.own_database || asked.consul {
         findings.push(storage);
     }
-    if asked.observability {
-        findings.push(match memory(&kubectl).await {
+    if asked.observability || asked.consul {
+        findings.push(match memory(&kubectl, asked).await {
             Ok(finding) => finding,
             Err(problem) => Finding::failed("memory", &problem),
         });
+    }
+    if asked.consul {
+        findings.push(consul(&kubectl).await);
     }
     findings.push(match knative {
         Ok(found) => serving(&kubectl, &found).await,
@@ -226,22 +234,59 @@ async fn supply(
     Ok((allocatable.sum(), asked))
 }
 
-/// The memory that is not asked for by pods, against what the pods of `--with observability` ask for.
-async fn memory(kubectl: &Kubectl) -> Result<Finding> {
+/// The memory that is not asked for by pods, against what the pods of `--with` ask for.
+async fn memory(kubectl: &Kubectl, asked_for: &Asked) -> Result<Finding> {
     let nodes = kubectl.list("nodes", "", "").await?;
     let usable: Vec<_> = nodes.iter().filter(|node| is_usable(node)).collect();
     let (allocatable, asked) = supply(kubectl, &usable, "memory", mebibytes).await?;
     let free = allocatable.saturating_sub(asked);
-    let needed = STORES + COLLECTOR * usable.len() as u64;
+    let mut needed = 0;
+    let mut options = Vec::new();
+    if asked_for.observability {
+        needed += STORES + COLLECTOR * usable.len() as u64;
+        options.push("observability");
+    }
+    if asked_for.consul {
+        needed += CONSUL;
+        options.push("consul");
+    }
+    let option = format!("--with {}", options.join(","));
     let found = format!("{free} of {allocatable} MiB are asked for by no pod");
     Ok(match free >= needed {
         true => Finding::good("memory", found),
         false => Finding::warning(
             "memory",
-            format!("{found}; --with observability asks for {needed}, so a part of it will wait"),
-            "leave --with observability out, or add memory or a node",
+            format!("{found}; {option} asks for {needed}, so a part of it will wait"),
+            format!("leave {option} out, or add memory or a node"),
         ),
     })
+}
+
+/// A cluster has one Consul: its custom resources and webhooks are of the whole cluster.
+async fn consul(kubectl: &Kubectl) -> Finding {
+    let name = "consul";
+    let resource = "serviceintentions.consul.hashicorp.com";
+    let found = match kubectl.get("customresourcedefinition", "", resource).await {
+        Ok(found) => found,
+        Err(problem) => return Finding::failed(name, &problem),
+    };
+    let Some(resource) = found else {
+        return Finding::good(name, "not there; its chart will be installed");
+    };
+    let release = &resource["metadata"]["annotations"]["meta.helm.sh/release-name"];
+    match release.as_str() {
+        Some(release) if release == crate::consul::RELEASE => {
+            Finding::good(name, "installed by zerocart")
+        }
+        release => Finding::bad(
+            name,
+            format!(
+                "another Consul is installed (helm release {}), and a cluster can have one",
+                release.unwrap_or("unknown")
+            ),
+            "use another cluster, or leave --with consul out",
+        ),
+    }
 }
 
 fn is_usable(node: &Value) -> bool {

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::Finding;
+use super::{Asked, Finding};
 use crate::{Machine, Problem, Result, engine::Info, machine::System};
 
 const GIB: u64 = 1 << 30;
@@ -16,6 +16,9 @@ const MEMORY: u64 = 4 * GIB;
 
 /// What `--with observability` takes beside it.
 const OBSERVABILITY: u64 = GIB / 2;
+
+/// What `--with consul` takes beside it: a server, the injector, the gateway, and sidecars while orders run.
+const CONSUL: u64 = GIB;
 
 /// The images of the node, of Knative and of PostgreSQL, unpacked, and data.
 const DISK: u64 = 10 * GIB;
@@ -45,12 +48,9 @@ pub(super) fn engine(found: &Result<Info, Problem>) -> Finding {
     }
 }
 
-pub(super) fn limits(
-    machine: &Machine,
-    engine: Option<&Info>,
-    observability: bool,
-) -> Vec<Finding> {
-    let needed = MEMORY + if observability { OBSERVABILITY } else { 0 };
+pub(super) fn limits(machine: &Machine, engine: Option<&Info>, asked: &Asked) -> Vec<Finding> {
+    let of = |asked: bool, memory: u64| if asked { memory } else { 0 };
+    let needed = MEMORY + of(asked.observability, OBSERVABILITY) + of(asked.consul, CONSUL);
     let mut findings = Vec::new();
     findings.extend(cgroup(machine, engine));
     if machine.system() != System::Mac {

@@ -5,6 +5,7 @@
     reason = "clippy exempts test functions, but not their helpers"
 )]
 
+mod consul;
 mod doctor;
 mod fleet;
 mod kind;

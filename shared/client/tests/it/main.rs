@@ -11,6 +11,7 @@ mod chain;
 mod failures;
 mod retry;
 mod setup;
+mod sidecar;
 mod wake;
 
 use std::{
@@ -45,6 +46,8 @@ const ME: &str = "018f4e9a-7c1b-7def-8000-000000000001";
 struct World {
     authority: Authority,
     urls: Map<String, Value>,
+    /// Whether a proxy beside the process carries its calls.
+    sidecar: bool,
 }
 
 impl World {
@@ -52,6 +55,7 @@ impl World {
         Self {
             authority: Authority::generate(),
             urls: Map::new(),
+            sidecar: false,
         }
     }
 
@@ -75,6 +79,7 @@ impl World {
         env.push(("AUTH_SERVICE_SIGNING_KEY".into(), key.to_string()));
         let urls = Value::Object(self.urls.clone()).to_string();
         env.push(("FUNCTION_URLS".into(), urls));
+        env.push(("FUNCTION_SIDECAR".into(), self.sidecar.to_string()));
         env
     }
 

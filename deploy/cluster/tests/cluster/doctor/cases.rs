@@ -287,6 +287,32 @@ pub(super) fn of_the_cluster() -> Vec<Case> {
             "no context kind-zerocart",
             "kind export kubeconfig --name zerocart",
         ),
+        case("another Consul", prod, |world| {
+            world.asked.consul = true;
+            let mut node = node("amd64", "4", "True");
+            node["status"]["allocatable"]["memory"] = json!("8Gi");
+            world.nodes(&[node]);
+            let of_others =
+                json!({"metadata": {"annotations": {"meta.helm.sh/release-name": "mesh"}}});
+            world.prod("get customresourcedefinition", &of_others.to_string());
+        })
+        .bad(
+            "consul",
+            "another Consul is installed (helm release mesh)",
+            "leave --with consul out",
+        ),
+        case("too little memory for Consul", prod, |world| {
+            world.asked.consul = true;
+            let mut node = node("amd64", "4", "True");
+            node["status"]["allocatable"]["memory"] = json!("256Mi");
+            world.nodes(&[node]);
+            world.prod("get customresourcedefinition", "");
+        })
+        .warning(
+            "memory",
+            "--with consul asks for 370, so a part of it will wait",
+            "leave --with consul out",
+        ),
         case("no cluster", prod, |world| {
             let told = "The connection to the server 10.0.0.1:6443 was refused";
             world

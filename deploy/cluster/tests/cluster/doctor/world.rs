@@ -74,6 +74,7 @@ impl World {
                 kong: true,
                 own_database: true,
                 observability: false,
+                consul: false,
             },
             held: None,
         };
