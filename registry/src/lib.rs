@@ -39,7 +39,7 @@ pub const EDGE: &[(&str, Service)] = &[
 
 // generated: connections (cargo zerocart generate)
 /// The most database connections of all functions and jobs together.
-pub const CONNECTIONS: u32 = 180;
+pub const CONNECTIONS: u32 = 182;
 // end of generated: connections
 
 /// Every function.
