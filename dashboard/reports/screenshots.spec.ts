@@ -43,7 +43,7 @@ test('screenshots of every page', async ({ api, engine, visit }) => {
     const admin = await visit(device);
     await signIn(customer.page, shop.shoppers[0]?.email ?? '', PASSWORD);
     await signIn(admin.page, engine.admin.email, engine.admin.password);
-    await expect(admin.page.getByText('Orders per minute')).toBeVisible();
+    await expect(admin.page.getByRole('heading', { name: 'Overview' })).toBeVisible();
     visitors.push([name, customer, admin]);
   }
 
