@@ -60,6 +60,7 @@ mod connect;
 mod database;
 mod error;
 mod idempotency;
+mod local;
 mod once;
 mod password;
 mod read;
