@@ -19,23 +19,24 @@ const CLEAR: &str = concat!(
 );
 
 /// $1 user, $2 order, $3 products, $4 units of each. The order's place in the ledger and what it
-/// takes away are one statement; without a new place there is nothing bought.
+/// takes away are one statement; without a new place there is nothing bought. The lines are found by $1 and not by
+/// the user of the place: PostgreSQL plans before it knows that there is one user at the most, and would read all carts.
 const CLEAR_FOR_ORDER: &str = concat!(
     "WITH first AS (
         INSERT INTO cart_clearances (user_id, order_id) VALUES ($1, $2)
         ON CONFLICT (user_id, order_id) DO NOTHING RETURNING user_id
     ), bought AS (
-        SELECT user_id, product_id, sum(units) AS units
+        SELECT product_id, sum(units) AS units
         FROM first, unnest($3::uuid[], $4::integer[]) AS item (product_id, units)
-        GROUP BY user_id, product_id
+        GROUP BY product_id
     ), fewer AS (
         UPDATE cart_items AS line SET quantity = line.quantity - bought.units FROM bought
-        WHERE line.user_id = bought.user_id AND line.product_id = bought.product_id
+        WHERE line.user_id = $1 AND line.product_id = bought.product_id
             AND line.quantity > bought.units
         RETURNING line.user_id
     ), gone AS (
         DELETE FROM cart_items AS line USING bought
-        WHERE line.user_id = bought.user_id AND line.product_id = bought.product_id
+        WHERE line.user_id = $1 AND line.product_id = bought.product_id
             AND line.quantity <= bought.units
         RETURNING line.user_id
     )

@@ -106,6 +106,11 @@ const RENEW: &str = "\
 /// Repeated after an unknown outcome it changes nothing more. `now()` is that of the statement, so
 /// that an order that becomes PAID is changed and paid at one time, and the step ends then. Taking over is no
 /// progress: it leaves the number of tries as it is.
+///
+/// The end of a paid order is not waited for (`synchronous_commit`; the setting ends with the statement). That the
+/// order is paid, and that its cart is cleared next, was waited for. If the server loses the end in a crash, the next
+/// driver clears the cart again, which does nothing, and records the end again. What others make of the end, such as
+/// the user's next order, is written later to the same log, and cannot outlive it.
 const RECORD: &str = concat!(
     "WITH moved AS ( \
         UPDATE orders SET status = $3, step = $4, place = $5, asked = $6, cause = $7, \
@@ -128,7 +133,8 @@ const RECORD: &str = concat!(
     rfc3339!("updated_at"),
     ", ",
     rfc3339!("paid_at"),
-    " FROM moved"
+    ", CASE WHEN $4 = 'ended' AND $7 IS NULL THEN set_config('synchronous_commit', 'off', true) END \
+    FROM moved"
 );
 
 /// The next try comes later each time: 1 s, 2 s, 4 s, … at most 5 minutes. The next driver begins the step again.

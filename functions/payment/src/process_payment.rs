@@ -10,11 +10,11 @@ use crate::{
     cashier::Cashier,
     ledger::{BEGIN, FINISH, Order},
     payment::Purpose,
-    simulator::{CHARGE, SETTINGS, Simulator},
+    simulator::{CHARGE_AT_ONCE, Simulator},
 };
 
 /// The statements of a charge that nothing stands in the way of.
-const PREPARE: &[&str] = &[BEGIN, SETTINGS, CHARGE, FINISH];
+const PREPARE: &[&str] = &[BEGIN, CHARGE_AT_ONCE, FINISH];
 
 /// `process-payment`: charges an order, at most once, or undoes that.
 ///

@@ -35,17 +35,41 @@ macro_rules! settings_columns {
 }
 pub(crate) use settings_columns;
 
-pub(crate) const SETTINGS: &str =
-    concat!("SELECT ", settings_columns!(), " FROM simulator_settings");
+const SETTINGS: &str = concat!("SELECT ", settings_columns!(), " FROM simulator_settings");
 
 /// Once per key: what is there stays as it is. The update changes nothing, so that the row comes
 /// back whether it is new or not.
-pub(crate) const CHARGE: &str = "
-    INSERT INTO simulator_charges (key, state, amount)
-    VALUES ($1, $2, round($3::bigint::numeric / 100, 2))
-    ON CONFLICT ON CONSTRAINT simulator_charges_pkey
-    DO UPDATE SET state = simulator_charges.state
-    RETURNING state";
+///
+/// The statement does not wait for the disk (`synchronous_commit`; the setting ends with it). What it replies is told
+/// to nobody until the ledger has recorded it, later and in the same database, and that is waited for. So a charge
+/// that the server loses in a crash is one that nobody knows: no money was taken, and the payment is PROCESSING.
+macro_rules! charge {
+    ($values:literal) => {
+        concat!(
+            "INSERT INTO simulator_charges (key, state, amount) ",
+            $values,
+            " ON CONFLICT ON CONSTRAINT simulator_charges_pkey \
+              DO UPDATE SET state = simulator_charges.state \
+              RETURNING state, set_config('synchronous_commit', 'off', true)"
+        )
+    };
+}
+
+const CHARGE: &str = charge!("VALUES ($1, $2, round($3::bigint::numeric / 100, 2))");
+
+/// The settings; and the charge, if they let each charge succeed without delay.
+pub(crate) const CHARGE_AT_ONCE: &str = concat!(
+    "WITH settings AS (SELECT ",
+    settings_columns!(),
+    " FROM simulator_settings), charged AS (",
+    charge!(
+        "SELECT $1, 'CHARGED', round($2::bigint::numeric / 100, 2) FROM settings \
+         WHERE failure_rate = 0 AND max_delay_ms = 0"
+    ),
+    ") SELECT ",
+    settings_columns!(),
+    ", (SELECT state FROM charged) FROM settings"
+);
 
 const FIND: &str = "SELECT state FROM simulator_charges WHERE key = $1";
 
@@ -128,6 +152,22 @@ impl Simulator {
             .map_err(|error| broken(&error, ProviderError::Unavailable))
     }
 
+    /// The settings of this moment. With the record of a charge, if it was made at once.
+    async fn charge_at_once(
+        &self,
+        cx: &Call,
+        key: Uuid,
+        cents: i64,
+    ) -> Result<(Settings, Option<Record>), ProviderError> {
+        let session = self.database.session(cx).await;
+        // Nothing was done yet.
+        let session = session.map_err(|error| broken(&error, ProviderError::Unavailable))?;
+        let row = session.query_one(CHARGE_AT_ONCE, &[&key, &cents]).await;
+        let row = row.map_err(|error| broken(&error.into(), ProviderError::Timeout))?;
+        let state: Option<&str> = row.get(4);
+        Ok((Settings::read(&row), state.map(record).transpose()?))
+    }
+
     fn fate(&self, settings: &Settings) -> Fate {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let fails = rng.random::<f64>() < settings.failure_rate && !settings.failures.is_empty();
@@ -183,9 +223,13 @@ impl Provider for Simulator {
         amount: Cents,
         _method: &str,
     ) -> Result<Record, ProviderError> {
-        let fate = self.fate(&self.settings(cx).await?);
-        pause(fate.before).await;
         let amount = amount.get();
+        let (settings, charged) = self.charge_at_once(cx, key, amount).await?;
+        if let Some(record) = charged {
+            return Ok(record);
+        }
+        let fate = self.fate(&settings);
+        pause(fate.before).await;
         let charged: [&(dyn ToSql + Sync); 3] = [&key, &"CHARGED", &amount];
         let result = match fate.failure {
             None => self.change(cx, CHARGE, &charged).await,

@@ -1,18 +1,19 @@
 //! Getting a connection: from the pool, or a new one, again with backoff when that may help.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use deadpool_postgres::{
     Client, ConfigConnectImpl, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
     TimeoutType,
 };
-use tokio_postgres::{CancelToken, error::SqlState};
+use tokio_postgres::{CancelToken, NoTls, error::SqlState};
 use zerocart_core::{Error, error::chain};
 use zerocart_resilience::breaker::Outcome;
 
 use crate::{
     Config, Recycling,
     error::{RETRY_AFTER, is_transport, unavailable},
+    local::Local,
     password::Connector,
     tls::LazyTls,
     url::Roots,
@@ -37,20 +38,34 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The way to the server: with TLS where the URL's `sslmode` says so.
 #[derive(Clone)]
-pub(crate) struct Transport(LazyTls);
+pub(crate) struct Transport {
+    tls: LazyTls,
+    /// The server's Unix socket, if it is on this machine.
+    local: Option<PathBuf>,
+}
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Self {
-        // Without TLS the roots are never read.
-        Self(LazyTls::new(
-            config.url.roots.clone().unwrap_or(Roots::System),
-        ))
+        Self {
+            // Without TLS the roots are never read.
+            tls: LazyTls::new(config.url.roots.clone().unwrap_or(Roots::System)),
+            local: Local::path(&config.url.config),
+        }
     }
 
     /// Asks the server to stop what a connection runs.
     pub(crate) async fn cancel(self, token: CancelToken) {
-        let asked = tokio::time::timeout(CANCEL_TIMEOUT, token.cancel_query(self.0)).await;
-        if !matches!(asked, Ok(Ok(()))) {
+        let asking = async {
+            match self.local {
+                // The token of such a connection does not know the way.
+                Some(path) => match Local::connect(&path).await {
+                    Ok(stream) => token.cancel_query_raw(stream, NoTls).await.is_ok(),
+                    Err(_) => false,
+                },
+                None => token.cancel_query(self.tls).await.is_ok(),
+            }
+        };
+        if tokio::time::timeout(CANCEL_TIMEOUT, asking).await != Ok(true) {
             tracing::debug!("a statement could not be cancelled; statement_timeout will end it");
         }
     }
@@ -67,8 +82,9 @@ pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
     };
     let connector = Connector {
         inner: ConfigConnectImpl {
-            tls: transport.0.clone(),
+            tls: transport.tls.clone(),
         },
+        local: transport.local.clone(),
         password: config.password.clone(),
     };
     let manager = Manager::from_connect(connection, connector, recycling);

@@ -61,6 +61,7 @@ mod connections;
 mod database;
 mod error;
 mod idempotency;
+mod local;
 mod once;
 mod password;
 mod read;

@@ -1,14 +1,14 @@
 //! Passwords that do not stand in the URL: a platform may know one that is good for minutes only.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use deadpool_postgres::{ConfigConnectImpl, Connect};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
-use tokio_postgres::{Client, Config, Error};
+use tokio_postgres::{Client, Config, Error, NoTls};
 use zerocart_core::error::{BoxError, chain};
 
-use crate::tls::LazyTls;
+use crate::{local::Local, tls::LazyTls};
 
 /// A source of passwords, asked once for each new connection.
 pub trait Password: fmt::Debug + Send + Sync {
@@ -21,32 +21,53 @@ pub trait Password: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct PasswordSource(pub Arc<dyn Password>);
 
-/// Connects as deadpool does, with the password of now.
+/// Connects as deadpool does, with the password of now, and over a socket of ours to a server on this machine.
 pub(crate) struct Connector {
     pub(crate) inner: ConfigConnectImpl<LazyTls>,
+    /// The server's Unix socket, if it is on this machine.
+    pub(crate) local: Option<PathBuf>,
     pub(crate) password: Option<PasswordSource>,
+}
+
+impl Connector {
+    async fn open(&self, config: &Config) -> Result<(Client, JoinHandle<()>), Error> {
+        if let Some(path) = &self.local
+            && let Ok(stream) = Local::connect(path).await
+        {
+            // TLS over a Unix socket is refused by the URL.
+            let (client, connection) = config.connect_raw(stream, NoTls).await?;
+            let connection = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::warn!(error = chain(&error), "a connection to the database broke");
+                }
+            });
+            return Ok((client, connection));
+        }
+        // Where there is no socket, this finds out why.
+        self.inner.connect(config).await
+    }
 }
 
 impl Connect for Connector {
     fn connect(&self, config: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
-        let Some(PasswordSource(source)) = &self.password else {
-            return self.inner.connect(config);
-        };
         let mut config = config.clone();
         Box::pin(async move {
-            match source.get(&config).await {
-                Ok(password) => {
-                    config.password(password);
-                }
-                // The server refuses it, which is the error that the call sees. That of the URL
-                // is not what the platform wants.
-                Err(error) => {
-                    let error = chain(&*error);
-                    tracing::error!(error, "there is no password for the database");
-                    config.password("");
-                }
+            match &self.password {
+                None => {}
+                Some(PasswordSource(source)) => match source.get(&config).await {
+                    Ok(password) => {
+                        config.password(password);
+                    }
+                    // The server refuses it, which is the error that the call sees. That of the URL
+                    // is not what the platform wants.
+                    Err(error) => {
+                        let error = chain(&*error);
+                        tracing::error!(error, "there is no password for the database");
+                        config.password("");
+                    }
+                },
             }
-            self.inner.connect(&config).await
+            self.open(&config).await
         })
     }
 }

@@ -26,6 +26,7 @@ mod deadlines;
 mod forwarder;
 mod kill;
 mod last_unit;
+mod lost_end;
 mod process;
 mod provider_down;
 mod refunds;

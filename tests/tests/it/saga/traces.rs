@@ -185,8 +185,7 @@ create-order: POST /orders
         process-payment: payment.PaymentService/ProcessPayment
           process-payment: INSERT payments INSERT payment_attempts
           process-payment: payment provider
-            process-payment: SELECT simulator_settings
-            process-payment: INSERT simulator_charges
+            process-payment: INSERT simulator_charges SELECT simulator_settings
           process-payment: UPDATE payments UPDATE payment_attempts
     create-order: UPDATE orders UPDATE order_steps INSERT order_steps
     create-order: clear cart
