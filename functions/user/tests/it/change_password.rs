@@ -168,8 +168,8 @@ async fn a_domain_that_is_down_is_told_by_the_job_and_the_answer_says_so() {
     let function = others.start_function::<ChangePassword>(&domain, &[]).await;
     others.is_down(Some("cart"));
     let client = client(&domain, Wire::Http1, &function, &me);
-    let answer = client.call::<Rpc>(&change(&me, &right_password(), NEW));
-    let message = answer.await.ok().message;
+    let request = change(&me, &right_password(), NEW);
+    let message = client.call::<Rpc>(&request).await.ok().message;
     assert!(message.contains("until the job deliver-voids"), "{message}");
     let mut told = each_was_told(&me.id, 1, "change-password");
     let mut cart = told.remove("cart").unwrap();
