@@ -16,7 +16,6 @@ const BEST: Record<string, string> = {
   'wide-light-overview': 'overview',
   'wide-dark-fleet': 'fleet',
   'wide-light-admin-order': 'order',
-  'phone-light-catalogue': 'catalogue-phone',
 };
 
 /** The largest picture in the docs, bytes. */
