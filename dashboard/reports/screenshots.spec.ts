@@ -75,7 +75,13 @@ test('screenshots of every page', async ({ api, engine, visit }) => {
       for (const colorScheme of ['light', 'dark'] as const) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
         const path = `${FOLDER}/${device}-${colorScheme}-${name}.png`;
-        const picture = await page.screenshot({ path, fullPage: true, caret: 'initial' });
+        const picture = await page.screenshot({
+          path,
+          fullPage: true,
+          caret: 'initial',
+          // The colours of the scheme that was chosen, and not those on the way to it.
+          animations: 'disabled',
+        });
         pictures.set(`${device}-${colorScheme}-${name}`, picture);
       }
     };

@@ -11,6 +11,8 @@ export interface Column<T> {
   readonly name: string;
   readonly show: (row: T) => ReactNode;
   readonly align?: 'left' | 'right';
+  /** A text of several words, which may take more than one line. */
+  readonly wraps?: boolean;
 }
 
 interface Props<T> {
@@ -43,8 +45,12 @@ export function DataTable<T>({ label, columns, rows, keyOf }: Props<T>) {
         <TableBody>
           {rows.map((row) => (
             <TableRow key={keyOf(row)}>
-              {columns.map(({ name, align = 'left', show }) => (
-                <TableCell key={name} align={align}>
+              {columns.map(({ name, align = 'left', wraps = false, show }) => (
+                <TableCell
+                  key={name}
+                  align={align}
+                  sx={wraps ? { minWidth: '12rem' } : { whiteSpace: 'nowrap' }}
+                >
                   {show(row)}
                 </TableCell>
               ))}

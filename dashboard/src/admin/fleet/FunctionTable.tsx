@@ -11,7 +11,7 @@ function known(value: number | null | undefined): string {
 }
 
 const COLUMNS: Column<FleetFunction>[] = [
-  { name: 'Function', show: ({ name }) => <span style={{ whiteSpace: 'nowrap' }}>{name}</span> },
+  { name: 'Function', show: ({ name }) => name },
   { name: 'State', show: (one) => <State function={one} /> },
   { name: 'Requests', align: 'right', show: ({ requests }) => known(requests) },
   { name: 'Errors', align: 'right', show: ({ errors }) => known(errors) },

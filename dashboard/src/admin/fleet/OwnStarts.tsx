@@ -7,11 +7,11 @@ import { clock, duration } from '../../format/time';
 import { DataTable, type Column } from '../../parts/DataTable';
 
 const COLUMNS: Column<Start>[] = [
-  { name: 'Started', show: ({ name }) => <span style={{ whiteSpace: 'nowrap' }}>{name}</span> },
+  { name: 'Started', show: ({ name }) => name },
   { name: 'Took', align: 'right', show: ({ ms }) => duration(ms) },
   {
     name: 'Because of',
-    show: ({ route }) => <span style={{ whiteSpace: 'nowrap' }}>{route}</span>,
+    show: ({ route }) => route,
   },
   { name: 'At', align: 'right', show: ({ at }) => clock(at) },
 ];

@@ -19,22 +19,20 @@ const COLUMNS: Column<Order>[] = [
   { name: 'Status', show: ({ status }) => <Status status={status} /> },
   {
     name: 'Placed',
-    show: ({ created_at: at }) => <span style={{ whiteSpace: 'nowrap' }}>{dateTime(at)}</span>,
+    show: ({ created_at: at }) => dateTime(at),
   },
-  { name: 'Products', show: ({ items }) => <Names items={items} /> },
+  { name: 'Products', wraps: true, show: ({ items }) => names(items) },
   {
     name: 'Units',
     align: 'right',
     show: ({ items }) => count(items.reduce((sum, { quantity }) => sum + quantity, 0)),
   },
   { name: 'Total', align: 'right', show: ({ total_amount: total }) => amount(total) },
-  { name: 'Reason', show: ({ reason }) => reason },
+  { name: 'Reason', wraps: true, show: ({ reason }) => reason },
 ];
 
-/** The names of the products, in a column that stays wide enough to read on a phone. */
-function Names({ items }: Pick<Order, 'items'>) {
-  const names = items.map(({ product_name: name }) => name).join(', ');
-  return <span style={{ display: 'inline-block', minWidth: 160 }}>{names}</span>;
+function names(items: Order['items']) {
+  return items.map(({ product_name: name }) => name).join(', ');
 }
 
 interface Props {

@@ -15,7 +15,7 @@ export function StepTable({ steps }: { readonly steps: readonly Step[] }) {
   const now = useNow(underWay ? 500 : undefined);
   if (steps.length === 0) return <Empty title="No step was begun yet" />;
   const columns: Column<Step>[] = [
-    { name: 'Step', show: ({ step }) => <span style={{ whiteSpace: 'nowrap' }}>{step}</span> },
+    { name: 'Step', show: ({ step }) => step },
     { name: 'Time', show: (step) => <Bar step={step} steps={steps} now={now} /> },
     { name: 'Took', align: 'right', show: (step) => duration(lasted(step, now)) },
     { name: 'Outcome', show: ({ outcome }) => (outcome === '' ? 'under way' : outcome) },
@@ -24,7 +24,7 @@ export function StepTable({ steps }: { readonly steps: readonly Step[] }) {
       show: ({ driver, fence }) => (driver === '' ? fence : `${driver} (${fence})`),
     },
     { name: 'Attempt', align: 'right', show: ({ attempt }) => attempt },
-    { name: 'Reason', show: ({ reason }) => reason },
+    { name: 'Reason', wraps: true, show: ({ reason }) => reason },
     {
       name: 'Trace',
       show: ({ trace_id: id }) => (

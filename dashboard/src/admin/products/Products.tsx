@@ -15,6 +15,7 @@ import { Empty, Show } from '../../parts/states';
 const COLUMNS: Column<Product>[] = [
   {
     name: 'Product',
+    wraps: true,
     show: ({ id, name }) => (
       <MuiLink component={Link} to={`/admin/products/${id}`}>
         {name}

@@ -14,7 +14,7 @@ import { Empty, Show } from '../../parts/states';
 import { SetState } from './SetState';
 
 const COLUMNS: Column<User>[] = [
-  { name: 'Name', show: ({ name }) => name },
+  { name: 'Name', wraps: true, show: ({ name }) => name },
   { name: 'E-mail', show: ({ email }) => email },
   {
     name: 'Since',
