@@ -116,13 +116,9 @@ fn patch(caller: &Unit, identity: &str) -> String {
         let path = format!("/metadata/annotations/consul.hashicorp.com~1{annotation}");
         add("add", &path, Some(Value::from(value).to_string()));
     }
-    // The sidecar logs in to Consul with the token of the account.
+    // The sidecar logs in to Consul with the token of the account. Knative takes no `true` here.
     add("add", "/spec/serviceAccountName", Some(identity.to_owned()));
-    add(
-        "replace",
-        "/spec/automountServiceAccountToken",
-        Some("true".to_owned()),
-    );
+    add("remove", "/spec/automountServiceAccountToken", None);
     // Both are in the order of the generated manifest, which these lines check.
     let env = "/spec/containers/0/env";
     add(

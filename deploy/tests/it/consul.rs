@@ -224,6 +224,13 @@ fn apply(target: &mut Value, patch: &Value) {
         match operation["op"].as_str().unwrap() {
             "test" => assert_eq!(target.pointer(path), Some(&value), "{path}"),
             "replace" => *target.pointer_mut(path).unwrap_or_else(missing) = value,
+            "remove" => {
+                let fields = target.pointer_mut(parent).unwrap_or_else(missing);
+                assert!(
+                    fields.as_object_mut().unwrap().remove(&key).is_some(),
+                    "{path}"
+                );
+            }
             "add" => match target.pointer_mut(parent).unwrap_or_else(missing) {
                 Value::Array(list) if key == "-" => list.push(value),
                 Value::Object(fields) => drop(fields.insert(key, value)),
@@ -265,7 +272,8 @@ fn each_caller_gets_a_sidecar_that_leads_to_what_it_calls() {
         // Consul's login takes the account for the service, and refuses any other name.
         assert_eq!(annotation("connect-service"), account);
         assert_eq!(pod["spec"]["serviceAccountName"], account);
-        assert_eq!(pod["spec"]["automountServiceAccountToken"], true);
+        // Kubernetes mounts the token then. Knative refuses the field with any value but false.
+        assert_eq!(pod["spec"].get("automountServiceAccountToken"), None);
         assert_eq!(
             annotation("kubernetes-service"),
             service["metadata"]["name"].as_str().unwrap()
@@ -344,4 +352,22 @@ fn only_callers_have_an_identity() {
     let text = &made(&FUNCTIONS, SETTINGS)[&key];
     let expected = "serviceaccount.name matches \"^(add-to-cart|create-order|sweep-users)$\"'";
     assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn consul_looks_at_callers_and_at_its_own_gateway() {
+    let values: Value =
+        serde_saphyr::from_str(include_str!("../../../consul/values.yaml")).unwrap();
+    // It registers the pods of no other namespace, not even those of its own chart.
+    assert_eq!(
+        values["connectInject"]["k8sAllowNamespaces"],
+        json!([
+            zerocart_deploy::NAMESPACE,
+            zerocart_deploy::consul::CONSUL_NAMESPACE
+        ])
+    );
+    assert_eq!(values["connectInject"]["default"], false);
+    assert_eq!(values["global"]["acls"]["manageSystemACLs"], true);
+    assert_eq!(values["global"]["tls"]["httpsOnly"], true);
+    assert_eq!(values["global"]["gossipEncryption"]["autoGenerate"], true);
 }

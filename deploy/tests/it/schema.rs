@@ -304,6 +304,7 @@ struct Tls {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Direction {
     tls_min_version: String,
+    tls_max_version: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -314,9 +315,19 @@ struct MeshHttp {
 
 impl Mesh {
     fn check(self) -> Result<(), String> {
+        // As a client, Envoy's own maximum is 1.2: a larger minimum needs a maximum, or nothing is left.
+        let newest = self.tls.outgoing.tls_min_version == "TLSv1_3";
+        let maximum = self.tls.outgoing.tls_max_version.as_deref();
+        require(!newest || maximum == Some("TLSv1_3"), "tls.tlsMaxVersion")?;
         for direction in [self.tls.incoming, self.tls.outgoing] {
-            let known = ["TLSv1_2", "TLSv1_3"].contains(&direction.tls_min_version.as_str());
-            require(known, "tls.tlsMinVersion")?;
+            let versions = direction
+                .tls_max_version
+                .into_iter()
+                .chain([direction.tls_min_version]);
+            for version in versions {
+                let known = ["TLSv1_2", "TLSv1_3"].contains(&version.as_str());
+                require(known, "tls")?;
+            }
         }
         require(self.http.sanitize_x_forwarded_client_cert, "spec.http")
     }

@@ -35,6 +35,10 @@ const NOTHING_SENT: [&str; 3] = [
 pub(crate) struct NoWay;
 
 /// What came of a call by the sidecar.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is made once in a call, and taken apart at once"
+)]
 pub(crate) enum Carried {
     /// The call got to the function, or nobody knows.
     Through(Result<Reply, BoxError>),

@@ -128,10 +128,8 @@ impl Deployment {
             progress.step("ready", self.ready(&names)).await?;
         }
         self.settle_consul(&mesh, policy).await?;
-        if changes {
-            if renewed || keys.changed {
-                progress.step("restart", self.restart(&names)).await?;
-            }
+        if changes && (renewed || keys.changed) {
+            progress.step("restart", self.restart(&names)).await?;
         }
         let service = progress
             .step("edge", self.edge(&images, &keys.keys, observed))

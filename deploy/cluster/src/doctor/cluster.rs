@@ -56,7 +56,7 @@ pub(super) async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
     let (rights, nodes, storage) = tokio::join!(
         rights(&kubectl),
         nodes(&kubectl, matches!(knative, Ok(Found::Nothing))),
-        storage(&kubectl),
+        storage(&kubectl, asked),
     );
     findings.push(rights);
     match nodes {
@@ -298,8 +298,19 @@ fn is_usable(node: &Value) -> bool {
     ready && node["spec"]["unschedulable"] != true
 }
 
-async fn storage(kubectl: &Kubectl) -> Finding {
+async fn storage(kubectl: &Kubectl, asked: &Asked) -> Finding {
     let name = "storage";
+    let (without, instead) = match (asked.own_database, asked.consul) {
+        (false, _) => (
+            "Consul gets",
+            "name one in a file for --consul-values: server.storageClass",
+        ),
+        (true, false) => (
+            "PostgreSQL gets",
+            "use a managed server with --database-url",
+        ),
+        (true, true) => ("PostgreSQL and Consul get", "use a cluster with one"),
+    };
     let classes = match kubectl.list("storageclasses", "", "").await {
         Ok(classes) => classes,
         Err(problem) => return Finding::failed(name, &problem),
@@ -315,11 +326,10 @@ async fn storage(kubectl: &Kubectl) -> Finding {
         }
         None => Finding::bad(
             name,
-            "no StorageClass is the default: PostgreSQL gets no volume",
+            format!("no StorageClass is the default: {without} no volume"),
             format!(
                 "kubectl --context {} annotate storageclass NAME \
-                 storageclass.kubernetes.io/is-default-class=true; or use a managed server \
-                 with --database-url",
+                 storageclass.kubernetes.io/is-default-class=true; or {instead}",
                 kubectl.context()
             ),
         ),
