@@ -79,7 +79,7 @@ pub(crate) struct Page {
 
 /// Measures each page at each size, of one buyer.
 pub(super) async fn measure(bench: &Bench) -> Result<Vec<Page>> {
-    let mut pages = Vec::new();
+    let mut all = Vec::new();
     let mut there = vec![0; bench.sides.len()];
     for size in SIZES {
         let mut tokens = Vec::new();
@@ -111,14 +111,14 @@ pub(super) async fn measure(bench: &Bench) -> Result<Vec<Page>> {
             };
             let name = format!("{page}, {size} products");
             let measured = bench.measure_jobs(&name, load, jobs).await?;
-            pages.push(Page {
+            all.push(Page {
                 page,
                 products: size,
                 measured,
             });
         }
     }
-    Ok(pages)
+    Ok(all)
 }
 
 /// Adds so many products, each newer than all before. `first` is how many there are.
