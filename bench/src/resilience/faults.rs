@@ -455,7 +455,7 @@ mod tests {
             ),
             (
                 "kind = \"refused-sessions\"\nfor_s = 1\ndomain = \"orders\"",
-                "domain: must be one of cart, order",
+                "domain: must be one of cart, ops, order",
             ),
             (
                 "kind = \"payment\"\nfor_s = 1\nfailure_rate = 1.5",

@@ -57,7 +57,7 @@ async fn a_file_of_passwords_is_made_and_completed_and_urls_are_printed_on_reque
         command.arg(&file).output().unwrap()
     };
     let (urls, steps) = said(&run());
-    assert!(steps.contains("roles.json: 10 made"), "{steps}");
+    assert!(steps.contains("roles.json: 12 made"), "{steps}");
     assert!(steps.contains("password  "), "the first admin's: {steps}");
     assert!(!steps.contains("warning"), "{steps}");
     let mode = fs::metadata(&file).unwrap().permissions().mode();

@@ -171,7 +171,7 @@ fn what_is_no_program_for_the_nodes_is_refused() {
             .ends_with("is built for amd64, and the images are for arm64")
     );
 
-    for (name, limit) in [("get-order", 7_500_000), ("zerocart", 30_000_000)] {
+    for (name, limit) in [("get-order", 7_500_000), ("zerocart", 33_000_000)] {
         assert_eq!(limit_bytes(name), limit);
         let most = usize::try_from(limit).unwrap() - 64;
         let fits = program(&folder, name, &vec![0; most]);

@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -142,10 +143,14 @@ async fn a_void_token_is_refused_and_does_not_reach_the_engine() {
     let address = serve(Router::new().route("/fleet", fleet)).await;
     let (authority, database) = (Authority::generate(), TestDatabase::new("ops").await);
     let source = ("FLEET_SOURCE".to_owned(), format!("http://{address}"));
-    // The copy of the list of void tokens is never used twice.
-    let at_once = ("TOKEN_VOIDS_MAX_AGE_MS".to_owned(), "1".to_owned());
+    // A copy of the list of void tokens is used for so long.
+    let max_age = Duration::from_millis(1);
+    let max_age_ms = (
+        "TOKEN_VOIDS_MAX_AGE_MS".to_owned(),
+        max_age.as_millis().to_string(),
+    );
     let env = env(&authority, &database);
-    let more = env.iter().cloned().chain([source, at_once]);
+    let more = env.iter().cloned().chain([source, max_age_ms]);
     let function = Running::start::<ListFunctions>(more).await;
     let records = Running::start::<RecordVoidInOps>(env).await;
     for (n, wire) in Wire::ALL.into_iter().enumerate() {
@@ -166,6 +171,7 @@ async fn a_void_token_is_refused_and_does_not_reach_the_engine() {
         };
         let recording = client(ME, &records);
         recording.call::<Record>(&void).await.ok();
+        tokio::time::sleep(2 * max_age).await;
         let before = asked.load(Ordering::Relaxed);
         assert_eq!(code(&goes).await, Code::Unauthenticated, "{wire:?}");
         assert_eq!(asked.load(Ordering::Relaxed), before);
