@@ -119,11 +119,13 @@ impl Shop {
         Self::on(server, databases)
     }
 
-    /// A shop whose databases have the names that they have outside of tests, and with them the one that
+    /// A shop whose databases have the names that they have outside of tests, and with them those that
     /// no order needs; and the superuser's URL.
     pub(crate) async fn whole() -> (Self, String) {
         let server = TestServer::private().await;
-        server.own_database("user").await;
+        for domain in ["user", "ops"] {
+            server.own_database(domain).await;
+        }
         let mut databases = BTreeMap::new();
         for domain in DOMAINS {
             databases.insert(domain, server.own_database(domain).await);
