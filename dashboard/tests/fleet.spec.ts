@@ -138,10 +138,13 @@ test('the fleet is what runs: the page, zerocart ps and the kernel agree', async
     expect([...(await agree()).keys()]).toContain('list-functions');
   }).toPass();
 
-  const { open } = await visit();
+  const { page: customer, open } = await visit();
   await engine.toZero();
   await open('/');
   await expect(async () => {
+    // A function without requests ends, so each look comes after a request.
+    await customer.reload();
+    await expect(customer.getByRole('link', { name: 'Pouchong' })).toBeVisible();
     const running = await agree();
     expect([...running.keys()]).toEqual(
       expect.arrayContaining(['list-functions', 'list-products']),

@@ -134,7 +134,7 @@ test('who changes the password stays signed in, and other places are asked for i
   const adding = sent('POST', /^\/carts\//);
   await page.getByRole('button', { name: 'Put into the cart' }).click();
   expect(await (await adding).headerValue('authorization')).toBe(`Bearer ${token}`);
-  await expect(page.getByRole('link', { name: 'Cart, 1 units' })).toBeVisible();
+  await expect(page.getByRole('link', { name: 'Cart, 1 unit' })).toBeVisible();
 
   const { page: elsewhere } = await visit();
   await signIn(elsewhere, email, 'battery staple horse');

@@ -65,6 +65,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/admin/voids/ops/{user_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Records that tokens of a user are void for the functions of this domain.
+         * @description The functions of the user domain call it when an account is disabled, for example. An admin may call it, too, and needs to only if such a call cannot be made.
+         *
+         *     Who may call it: functions, admins. gRPC: `ops.FleetService/RecordVoidInOps`.
+         */
+        put: operations["RecordVoidInOps"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/admin/voids/order/{user_id}": {
         parameters: {
             query?: never;
@@ -519,6 +541,8 @@ export interface paths {
         /**
          * Changes the password of an account.
          * @description INVALID_ARGUMENT when `old_password` is not its password. Attempts count together with those to sign in.
+         *
+         *     All tokens that the user has are void, the caller's too: within a minute after the answer no function takes one. The user signs in with the new password. If a domain could not be told, the answer is OK all the same, and `message` says so; then a job tells it, every minute.
          *
          *     Who may call it: the user whose id is `id`. gRPC: `user.UserService/ChangePassword`.
          */
@@ -1217,7 +1241,7 @@ export interface components {
          *
          *     The path says user_id; where the body says it too, it must say the same.
          */
-        RecordVoidInCartRequest: {
+        RecordVoidRequest: {
             /**
              * Format: int32
              * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
@@ -1225,73 +1249,7 @@ export interface components {
             generation: number;
         };
         /** @description Which tokens are good. */
-        RecordVoidInCartResponse: {
-            /**
-             * Format: int32
-             * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
-             */
-            generation: number;
-            /** @description A line for people; programs do not depend on it. */
-            message: string;
-        };
-        /**
-         * @description Which tokens are void.
-         *
-         *     The path says user_id; where the body says it too, it must say the same.
-         */
-        RecordVoidInOrderRequest: {
-            /**
-             * Format: int32
-             * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
-             */
-            generation: number;
-        };
-        /** @description Which tokens are good. */
-        RecordVoidInOrderResponse: {
-            /**
-             * Format: int32
-             * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
-             */
-            generation: number;
-            /** @description A line for people; programs do not depend on it. */
-            message: string;
-        };
-        /**
-         * @description Which tokens are void.
-         *
-         *     The path says user_id; where the body says it too, it must say the same.
-         */
-        RecordVoidInPaymentRequest: {
-            /**
-             * Format: int32
-             * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
-             */
-            generation: number;
-        };
-        /** @description Which tokens are good. */
-        RecordVoidInPaymentResponse: {
-            /**
-             * Format: int32
-             * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
-             */
-            generation: number;
-            /** @description A line for people; programs do not depend on it. */
-            message: string;
-        };
-        /**
-         * @description Which tokens are void.
-         *
-         *     The path says user_id; where the body says it too, it must say the same.
-         */
-        RecordVoidInProductRequest: {
-            /**
-             * Format: int32
-             * @description The user's tokens of all generations before this one are void; 1 to 1,000,000,000.
-             */
-            generation: number;
-        };
-        /** @description Which tokens are good. */
-        RecordVoidInProductResponse: {
+        RecordVoidResponse: {
             /**
              * Format: int32
              * @description The first generation whose tokens are good. It is above that of the request if an earlier call has named a higher one.
@@ -1830,7 +1788,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RecordVoidInCartRequest"];
+                "application/json": components["schemas"]["RecordVoidRequest"];
             };
         };
         responses: {
@@ -1845,7 +1803,62 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RecordVoidInCartResponse"];
+                    "application/json": components["schemas"]["RecordVoidResponse"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["PermissionDenied"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            409: components["responses"]["Conflict"];
+            412: components["responses"]["PreconditionFailed"];
+            413: components["responses"]["TooLarge"];
+            414: components["responses"]["PathTooLong"];
+            415: components["responses"]["UnsupportedMediaType"];
+            417: components["responses"]["ExpectationFailed"];
+            422: components["responses"]["KeyReused"];
+            429: components["responses"]["TooManyRequests"];
+            431: components["responses"]["HeadTooLarge"];
+            500: components["responses"]["Internal"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            504: components["responses"]["OutOfTime"];
+        };
+    };
+    RecordVoidInOps: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description 1 to 255 characters, new for each new request. The same key and request give the same answer, and the effect once; the same key with another request is 422, while a request runs under it 409. Each caller has keys of its own; where there is no token, each e-mail address of a request has. Kept for 24 hours. */
+                "Idempotency-Key"?: components["parameters"]["Idempotency-Key"];
+                /** @description The trace that the call belongs to (W3C Trace Context); what is not one is not looked at. */
+                traceparent?: components["parameters"]["traceparent"];
+            };
+            path: {
+                /** @description UUID of the user. */
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecordVoidRequest"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "X-Correlation-Id": components["headers"]["X-Correlation-Id"];
+                    traceresponse: components["headers"]["traceresponse"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordVoidResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -1885,7 +1898,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RecordVoidInOrderRequest"];
+                "application/json": components["schemas"]["RecordVoidRequest"];
             };
         };
         responses: {
@@ -1900,7 +1913,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RecordVoidInOrderResponse"];
+                    "application/json": components["schemas"]["RecordVoidResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -1940,7 +1953,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RecordVoidInPaymentRequest"];
+                "application/json": components["schemas"]["RecordVoidRequest"];
             };
         };
         responses: {
@@ -1955,7 +1968,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RecordVoidInPaymentResponse"];
+                    "application/json": components["schemas"]["RecordVoidResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -1995,7 +2008,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RecordVoidInProductRequest"];
+                "application/json": components["schemas"]["RecordVoidRequest"];
             };
         };
         responses: {
@@ -2010,7 +2023,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["RecordVoidInProductResponse"];
+                    "application/json": components["schemas"]["RecordVoidResponse"];
                 };
             };
             400: components["responses"]["BadRequest"];
