@@ -27,7 +27,7 @@ OWN = ".ci/find-secrets.py"
 # but one.
 ALLOWED = {
     # Passwords of accounts and databases that examples and tests make up.
-    r"(correct|wrong) horse( battery)?|(a long|another) password|hunter2|right|wrong": None,
+    r"(correct|wrong) horse( battery)?|battery staple|(a long|another) password|hunter2|right|wrong": None,
     # The name of a function.
     r"0\.1\.0": "knative/services/change-password.yaml",
     r"ü": "functions/user/tests/it/create_user.rs",
