@@ -81,7 +81,7 @@ impl Activator {
     ///
     /// `Server-Timing` of the answer names the starts that the request caused, in this function and in
     /// those that were called for it in the same trace: `cold-start;desc="get-user";dur=31.4`, with
-    /// milliseconds. Each start is told once, to the first request that was given the instance.
+    /// milliseconds. Only the answer to the first request that the instance got names its start.
     pub async fn handle(&self, function: &str, request: Request<Body>) -> Response<Body> {
         self.pass(function, request, true).await
     }

@@ -200,7 +200,7 @@ mod tests {
         for _ in 0..3 {
             one.write_all(b"question").await.unwrap();
             assert_eq!(other.read(&mut buffer).await.unwrap(), 8);
-            // A socket that is registered for writing is told of the room that there is now.
+            // There is room now: a socket that is registered for writing would wake.
             let ready = timeout(Duration::from_millis(1), one.socket.writable()).await;
             assert!(ready.is_err());
         }
