@@ -40,8 +40,8 @@ const SETTINGS: &str = concat!("SELECT ", settings_columns!(), " FROM simulator_
 /// Once per key: what is there stays as it is. The update changes nothing, so that the row comes
 /// back whether it is new or not.
 ///
-/// The statement does not wait for the disk (`synchronous_commit`; the setting ends with it). Nobody gets
-/// its reply before the ledger has recorded it, later and in the same database, and that record waits for the disk. So a charge
+/// The statement does not wait for the disk (`synchronous_commit`; the setting ends with it). Nobody gets its reply
+/// before the ledger has recorded it, later and in the same database, and that record waits for the disk. So a charge
 /// that the server loses in a crash is one that nobody knows: no money was taken, and the payment is PROCESSING.
 macro_rules! charge {
     ($values:literal) => {
