@@ -33,6 +33,8 @@ test('a newcomer signs up, orders, watches the saga, and cancels', async ({ api,
   await question.getByRole('button', { name: 'Cancel the order' }).click();
   await expect(page.getByText('Refunded', { exact: true })).toBeVisible();
   await page.getByRole('link', { name: 'Orders' }).first().click();
+  // Until the page of the orders is loaded, that of the order stays, and says the same word.
+  await expect(page.getByRole('heading', { level: 1, name: 'Orders' })).toBeVisible();
   await expect(page.getByRole('main').getByText('Cancelled')).toBeVisible();
   await accessible(page);
 });
