@@ -8,7 +8,8 @@
 //! next start, every process is killed and reaped, and PostgreSQL has ended its sessions.
 //!
 //! The floor always connects by itself. A function is measured with the sessions that the local engine
-//! keeps ready, with sessions of its own, and, with `--against`, as another build has it.
+//! keeps ready, with sessions of its own, with `--spans` with spans, too, and, with `--against`, as another build has
+//! it.
 //!
 //! CPU time is that of the process until its answer, and that of PostgreSQL from before the start until it has
 //! ended the sessions, all of it from the kernel's accounting.
@@ -66,6 +67,9 @@ pub(crate) struct Args {
     /// Rounds of two seconds in which get-product is asked by 32 clients, beside the floor and pgbench
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=100))]
     warm_rounds: u32,
+    /// Also measure functions that write spans, with sessions of their own
+    #[arg(long)]
+    spans: bool,
     #[command(flatten)]
     output: Output,
     /// No further round begins after this many seconds of measuring
@@ -79,6 +83,8 @@ pub(crate) const NAME: &str = "cold";
 /// A program with the environment of one way to reach PostgreSQL, and its measurements.
 struct Variant {
     kind: Kind,
+    /// Whether it writes spans.
+    spans: bool,
     program: Program,
     binary_bytes: u64,
     record: Record,
@@ -172,7 +178,14 @@ async fn measure(args: &Args) -> Result<bool> {
     let stand = Stand::start(&domains).await?;
     let mut about = About::now(seed, stand.version(), args.against.as_deref());
     let nobody = ports.next()?;
-    let mut subjects = subjects(&entries, &this, against.as_ref(), &stand, nobody)?;
+    let mut subjects = subjects(
+        &entries,
+        &this,
+        against.as_ref(),
+        &stand,
+        nobody,
+        args.spans,
+    )?;
     let env = vec![("DATABASE_URL".to_owned(), stand.floor_url().await?)];
     let mut floor = variant(Kind::Own, &this.programs, binaries::FLOOR, env)?;
     let seeds = seed_data(&this.programs, &stand).await?;
@@ -260,6 +273,7 @@ fn variant(kind: Kind, folder: &Path, name: &str, env: Vec<(String, String)>) ->
     let binary_bytes = path.metadata().with_context(|| name.to_owned())?.len();
     Ok(Variant {
         kind,
+        spans: false,
         program: Program { path, env },
         binary_bytes,
         record: Record::default(),
@@ -274,6 +288,7 @@ fn subjects(
     against: Option<&Checkout>,
     stand: &Stand,
     nobody: u16,
+    spans: bool,
 ) -> Result<Vec<Subject>> {
     let subject = |entry: &Entry| -> Result<Subject> {
         let info = entry.info;
@@ -284,6 +299,12 @@ fn subjects(
         }
         let env = stand.env(info, nobody, Sessions::Own)?;
         variants.push(variant(Kind::Own, &this.programs, info.name, env.clone())?);
+        if spans {
+            let format = ("LOG_FORMAT".to_owned(), "otlp".to_owned());
+            let env = env.iter().cloned().chain([format]).collect();
+            let own = variant(Kind::Own, &this.programs, info.name, env)?;
+            variants.push(Variant { spans: true, ..own });
+        }
         // A function that the other build does not have is not compared.
         if let Some(against) = against.filter(|other| other.programs.join(info.name).is_file()) {
             variants.push(variant(Kind::Before, &against.programs, info.name, env)?);

@@ -54,6 +54,9 @@ struct Row {
     /// With the sessions that the local engine keeps ready.
     warm: Option<Figures>,
     own: Option<Figures>,
+    /// As `own`, with spans.
+    #[serde(default)]
+    spans: Option<Figures>,
     before: Option<Figures>,
     missed: Vec<String>,
 }
@@ -173,18 +176,19 @@ pub(super) fn print(
 fn row(subject: &Subject) -> Row {
     let name = subject.info.name;
     let apart = cases::apart(name).is_some();
-    let of = |kind: Kind| {
+    let of = |kind: Kind, spans: bool| {
         let variant = subject
             .variants
             .iter()
-            .find(|variant| variant.kind == kind)?;
+            .find(|variant| variant.kind == kind && variant.spans == spans)?;
         Some(Figures::of(&variant.record, variant.binary_bytes, apart))
     };
     let mut row = Row {
         name: name.to_owned(),
-        warm: of(Kind::Warm),
-        own: of(Kind::Own),
-        before: of(Kind::Before),
+        warm: of(Kind::Warm, false),
+        own: of(Kind::Own, false),
+        spans: of(Kind::Own, true),
+        before: of(Kind::Before, false),
         missed: Vec::new(),
     };
     row.missed = missed(&row);
@@ -339,11 +343,54 @@ fn table(run: &Run<Results>, seeds: &Seeds) -> String {
         MAX_RESIDENT_BYTES / 1e6,
         MAX_BINARY_BYTES / 1e6
     );
+    spans(&mut text, &results.functions);
     if !results.warm.is_empty() {
         text.push_str("\n## get-product, warm, 32 clients, without gateway\n\n");
         direct(&mut text, &results.warm);
     }
     text
+}
+
+/// What spans cost a start, beside the same program without them, and beside the build of `--against`.
+fn spans(text: &mut String, rows: &[Row]) {
+    let rows: Vec<_> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.spans.as_ref()?, row.own.as_ref()?)))
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    text.push_str(
+        "\n## With spans\n\n\
+         | function | first answer ÷ without | CPU time ÷ without | function's own CPU time ÷ without \
+         | first answer ÷ before | CPU time ÷ before | function's own CPU time ÷ before | binary, kB above before |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    let beside = |spans: &Figures, other: &Figures| {
+        format!(
+            "{:.2} | {:.2} | {:.2}",
+            spans.ratio / other.ratio,
+            spans.cpu_ratio / other.cpu_ratio,
+            spans.cpu / other.cpu
+        )
+    };
+    for (row, spans, own) in rows {
+        let before = row.before.as_ref().map(|before| {
+            let bytes = spans.binary_bytes - before.binary_bytes;
+            format!("{} | {:.0}", beside(spans, before), bytes / 1e3)
+        });
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            row.name,
+            beside(spans, own),
+            before.as_deref().unwrap_or("| | |")
+        );
+    }
+    text.push_str(
+        "\nEach function connects by itself. Time and CPU time are first divided by those of the floor beside them; \
+         the function's own CPU time is not.\n",
+    );
 }
 
 fn summary(results: &Results) -> Vec<(String, f64)> {
@@ -427,6 +474,7 @@ mod tests {
             name: name.to_owned(),
             warm: Some(now),
             own: None,
+            spans: None,
             before,
             missed: Vec::new(),
         }

@@ -137,7 +137,9 @@ fn draw_distributions(
     chart
         .configure_mesh()
         .disable_x_mesh()
+        // Even for no labels, the library writes one.
         .x_labels(0)
+        .x_label_formatter(&|_| String::new())
         .axis_style(GREY)
         .bold_line_style(GREY.mix(0.35))
         .light_line_style(GREY.mix(0.0))
