@@ -2,7 +2,16 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { BrowserContextOptions, Page } from '@playwright/test';
 import { expect, test, type Visitor } from '../tests/fixtures';
-import { go, openProduct, PASSWORD, signIn } from '../tests/steps';
+import {
+  at,
+  follow,
+  goTo,
+  openProduct,
+  operate,
+  PASSWORD,
+  productLink,
+  signIn,
+} from '../tests/steps';
 import { Shop } from './lively';
 
 /** How long the shop is busy before the pictures, minutes: so much is in the charts. */
@@ -114,45 +123,44 @@ async function operations(page: Page, shot: Shot): Promise<void> {
     ['Payment provider', 'provider'],
     ['Keys', 'keys'],
   ] as const) {
-    await go(page, heading);
+    await operate(page, heading);
     await shot(page, name);
   }
-  await go(page, 'Users');
+  await operate(page, 'Users');
   await page.getByRole('button', { name: 'Disable Ada Novak' }).click();
   await shot(page, 'disable');
   await page.getByRole('button', { name: 'Leave it' }).click();
-  await go(page, 'Orders');
+  await operate(page, 'Orders');
   for (const [status, name] of [
     ['CANCELLED', 'admin-order'],
     ['DELIVERED', 'admin-order-delivered'],
     ['FAILED', 'admin-order-failed'],
   ] as const) {
-    await go(page, 'Orders');
+    await operate(page, 'Orders');
     await page.getByLabel('Status').selectOption(status);
     const table = page.getByRole('table', { name: 'Orders', exact: true });
     const label =
       name === 'admin-order' ? 'Cancelled' : status === 'FAILED' ? 'Failed' : 'Delivered';
     await expect(table.locator('tbody tr').first()).toContainText(label);
-    await table.locator('tbody tr').first().getByRole('link').click();
+    await follow(table.locator('tbody tr').first().getByRole('link'), /^Order /);
     await expect(page.getByRole('table', { name: 'Steps' })).toBeVisible();
     await shot(page, name);
   }
-  await go(page, 'Products');
-  await page.getByRole('link', { name: 'Add a product' }).click();
+  await operate(page, 'Products');
+  await follow(page.getByRole('link', { name: 'Add a product' }), 'Add a product');
   await page.getByLabel('Price').fill('a lot');
   await page.getByRole('button', { name: 'Add the product' }).click();
   await expect(page.getByLabel('Price')).toHaveAttribute('aria-invalid', 'true');
   await shot(page, 'new-product');
-  await go(page, 'Products');
-  await page.getByRole('link', { name: 'Gyokuro' }).click();
+  await operate(page, 'Products');
+  await follow(page.getByRole('link', { name: 'Gyokuro' }), 'Gyokuro');
   await expect(page.getByRole('button', { name: 'Archive' })).toBeVisible();
   await shot(page, 'edit-product');
 }
 
 async function purchases(page: Page, shot: Shot): Promise<void> {
-  const main = page.getByRole('navigation', { name: 'Main' });
-  await main.getByRole('link', { name: 'Catalogue' }).click();
-  await expect(page.getByRole('heading', { name: 'Gyokuro' })).toBeVisible();
+  await goTo(page, 'Catalogue', 'Catalogue');
+  await expect(productLink(page, 'Gyokuro')).toBeVisible();
   await shot(page, 'catalogue');
   await page.getByLabel('Search products').fill('nothing like it');
   await expect(page.getByText('Nothing is found')).toBeVisible();
@@ -164,23 +172,23 @@ async function purchases(page: Page, shot: Shot): Promise<void> {
   await shot(page, 'product');
   await openProduct(page, 'Assam, second flush');
   await page.getByRole('button', { name: 'Put into the cart' }).click();
-  await page.getByRole('link', { name: 'To the cart' }).click();
+  await follow(page.getByRole('link', { name: 'To the cart' }), 'Cart');
   await shot(page, 'cart');
-  await page.getByRole('link', { name: 'To the checkout' }).click();
-  await expect(page.getByRole('heading', { level: 1, name: 'Checkout' })).toBeVisible();
+  await follow(page.getByRole('link', { name: 'To the checkout' }), 'Checkout');
   await shot(page, 'checkout');
   // The circuit breaker is open.
   await page.getByRole('button', { name: /^Order and pay/ }).click();
   await expect(page.getByRole('alert').first()).toBeVisible();
   await shot(page, 'order-failed');
-  await main.getByRole('link', { name: 'Orders' }).click();
+  await goTo(page, 'Orders', 'Orders');
   await shot(page, 'orders');
   await page.getByRole('main').getByText('Cancelled').first().click();
+  await at(page, /^Order /);
   await expect(page.getByText('What happened')).toBeVisible();
   await shot(page, 'order-cancelled');
   await page.getByRole('button', { name: 'Account of Ada Novak' }).click();
   await shot(page, 'menu');
-  await page.getByRole('menuitem', { name: 'Account' }).click();
+  await follow(page.getByRole('menuitem', { name: 'Account' }), 'Account');
   await shot(page, 'account');
   await page.goto('/app/no-such-page');
   await shot(page, 'not-found');

@@ -1,10 +1,21 @@
 import type { Locator, Page } from '@playwright/test';
 import { accessible, expect, test } from './fixtures';
-import { go, signIn } from './steps';
+import {
+  at,
+  follow,
+  fromCartToCheckout,
+  hasStatus,
+  openProduct,
+  operate,
+  order,
+  productLink,
+  signIn,
+} from './steps';
 
 /** The row of a function in the fleet. */
 function row(page: Page, name: string): Locator {
-  return page.getByRole('row').filter({ has: page.getByRole('cell', { name, exact: true }) });
+  const cell = page.getByRole('cell', { name, exact: true });
+  return page.getByRole('table', { name: 'Functions' }).getByRole('row').filter({ has: cell });
 }
 
 /** The cell of a row below the heading of this name. */
@@ -45,15 +56,14 @@ test('a function is at zero, starts when a page needs it, and is warm', async ({
   const { page: admin } = await visit();
   await signIn(admin, engine.admin.email, engine.admin.password);
   await engine.toZero();
-  await go(admin, 'Fleet');
+  await operate(admin, 'Fleet');
   const product = row(admin, 'get-product');
   await expect(await cell(product, 'State')).toHaveText('at zero');
   const starts = Number(await (await cell(product, 'Cold starts')).textContent());
 
   const { page: customer, open } = await visit();
   await open('/');
-  await customer.getByRole('link', { name: 'Keemun' }).click();
-  await expect(customer.getByRole('heading', { level: 1, name: 'Keemun' })).toBeVisible();
+  await follow(productLink(customer, 'Keemun'), 'Keemun');
   await expect(await cell(product, 'State')).toHaveText('warm');
   await expect(await cell(product, 'Cold starts')).toHaveText(String(starts + 1));
   await expect(await cell(product, 'Last start')).toHaveText(/^\d+ ms, /);
@@ -62,7 +72,7 @@ test('a function is at zero, starts when a page needs it, and is warm', async ({
   const requests = await cell(product, 'Requests');
   const before = Number(await requests.textContent());
   await customer.reload();
-  await expect(customer.getByRole('heading', { level: 1, name: 'Keemun' })).toBeVisible();
+  await at(customer, 'Keemun');
   await expect.poll(async () => Number(await requests.textContent())).toBeGreaterThan(before);
   await expect(await cell(product, 'Cold starts')).toHaveText(String(starts + 1));
 });
@@ -76,7 +86,7 @@ test('a page tells the cold starts that its own requests caused', async ({
   const { page: admin } = await visit();
   await signIn(admin, engine.admin.email, engine.admin.password);
   await engine.toZero();
-  await go(admin, 'Fleet');
+  await operate(admin, 'Fleet');
   const own = admin.getByRole('region', { name: 'Cold starts that this page caused' });
   await expect(own.getByRole('row', { name: /^list-functions / })).toContainText(
     'GET /admin/fleet',
@@ -85,23 +95,21 @@ test('a page tells the cold starts that its own requests caused', async ({
   // What another browser starts is not this page's.
   const { page: customer, open } = await visit();
   await open('/');
-  await customer.getByRole('link', { name: 'Genmaicha' }).click();
+  await follow(productLink(customer, 'Genmaicha'), 'Genmaicha');
   await expect(await cell(row(admin, 'get-product'), 'State')).toHaveText('warm');
   await expect(own.getByRole('row', { name: /^get-product / })).toHaveCount(0);
 
   // A function that is called for a request of this page is.
   await engine.toZero();
-  await admin.getByRole('link', { name: 'Catalogue' }).click();
-  await admin.getByRole('link', { name: 'Genmaicha' }).click();
+  await openProduct(admin, 'Genmaicha');
   await admin.getByRole('button', { name: 'Put into the cart' }).click();
   await expect(admin.getByText('It is in the cart.')).toBeVisible();
   await engine.toZero();
-  await admin.getByRole('link', { name: 'To the cart' }).click();
-  await admin.getByRole('link', { name: 'To the checkout' }).click();
+  await fromCartToCheckout(admin);
   await engine.toZero();
-  await admin.getByRole('button', { name: /^Order and pay/ }).click();
-  await expect(admin.getByText('Paid', { exact: true }).first()).toBeVisible();
-  await go(admin, 'Fleet');
+  await order(admin);
+  await hasStatus(admin, 'Paid');
+  await operate(admin, 'Fleet');
   for (const name of ['create-order', 'process-payment']) {
     await expect(own.getByRole('row', { name: new RegExp(`^${name} `) })).toContainText(
       'POST /orders',
@@ -118,7 +126,7 @@ test('the fleet is what runs: the page, zerocart ps and the kernel agree', async
   await api.product('Pouchong', 6, 10);
   const { page: admin } = await visit();
   await signIn(admin, engine.admin.email, engine.admin.password);
-  await go(admin, 'Fleet');
+  await operate(admin, 'Fleet');
   const agree = async () => {
     const page = await shown(admin);
     const running = engine.ps();
@@ -144,7 +152,7 @@ test('the fleet is what runs: the page, zerocart ps and the kernel agree', async
   await expect(async () => {
     // A function without requests ends, so each look comes after a request.
     await customer.reload();
-    await expect(customer.getByRole('link', { name: 'Pouchong' })).toBeVisible();
+    await expect(productLink(customer, 'Pouchong')).toBeVisible();
     const running = await agree();
     expect([...running.keys()]).toEqual(
       expect.arrayContaining(['list-functions', 'list-products']),
@@ -169,6 +177,6 @@ test('the fleet shows an instance that starts', async ({ engine, visit }) => {
     );
     await route.fulfill({ response, json: { ...fleet, functions } });
   });
-  await go(admin, 'Fleet');
+  await operate(admin, 'Fleet');
   await expect(await cell(row(admin, 'create-order'), 'State')).toHaveText('2 starting');
 });

@@ -1,5 +1,5 @@
 import { accessible, expect, test } from './fixtures';
-import { go, order, signIn, signUp, toCheckout } from './steps';
+import { at, follow, hasStatus, operate, order, signIn, signUp, toCheckout } from './steps';
 
 test('an admin adds a product, sells it, ships it, and archives it', async ({
   api,
@@ -9,9 +9,9 @@ test('an admin adds a product, sells it, ships it, and archives it', async ({
   await api.calm();
   const { page: admin } = await visit();
   await signIn(admin, engine.admin.email, engine.admin.password);
-  await go(admin, 'Products');
+  await operate(admin, 'Products');
   await accessible(admin);
-  await admin.getByRole('link', { name: 'Add a product' }).click();
+  await follow(admin.getByRole('link', { name: 'Add a product' }), 'Add a product');
   await admin.getByLabel('Name').fill('Lapsang');
   await admin.getByLabel('Price').fill('a lot');
   await admin.getByRole('button', { name: 'Add the product' }).click();
@@ -20,7 +20,7 @@ test('an admin adds a product, sells it, ships it, and archives it', async ({
   await admin.getByLabel('Price').fill('6.50');
   await admin.getByLabel('Stock').fill('3');
   await admin.getByRole('button', { name: 'Add the product' }).click();
-  await expect(admin.getByRole('heading', { level: 1, name: 'Lapsang' })).toBeVisible();
+  await at(admin, 'Lapsang');
 
   await admin.getByLabel('Price').fill('7.25');
   await admin.getByRole('button', { name: 'Save' }).click();
@@ -37,21 +37,21 @@ test('an admin adds a product, sells it, ships it, and archives it', async ({
   await signUp(customer);
   await toCheckout(customer, 'Lapsang');
   await order(customer);
-  await expect(customer.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await hasStatus(customer, 'Paid');
 
-  await go(admin, 'Orders');
+  await operate(admin, 'Orders');
   const row = admin.getByRole('row', { name: 'Lapsang' });
   await expect(row).toContainText('€7.25');
   await accessible(admin);
-  await row.getByRole('link').click();
+  await follow(row.getByRole('link'), /^Order /);
   await expect(admin.getByRole('row', { name: /^charging/ })).toContainText('create-order');
   await accessible(admin);
   await admin.getByRole('button', { name: 'Ship' }).click();
   await admin.getByRole('button', { name: 'Deliver' }).click();
-  await expect(admin.getByRole('main').getByText('Delivered').first()).toBeVisible();
+  await hasStatus(admin, 'Delivered');
 
-  await go(admin, 'Products');
-  await admin.getByRole('link', { name: 'Lapsang' }).click();
+  await operate(admin, 'Products');
+  await follow(admin.getByRole('link', { name: 'Lapsang', exact: true }), 'Lapsang');
   await admin.getByRole('button', { name: 'Archive' }).click();
   await admin.getByRole('dialog').getByRole('button', { name: 'Archive' }).click();
   await expect(admin.getByText(/^Archived on/)).toBeVisible();
@@ -66,7 +66,7 @@ test('charges that fail open the circuit breaker, and the shop recovers', async 
   await api.product('Pu-erh', 11, 50);
   const { page: admin } = await visit();
   await signIn(admin, engine.admin.email, engine.admin.password);
-  await go(admin, 'Payment provider');
+  await operate(admin, 'Payment provider');
   await accessible(admin);
   await admin.getByRole('slider', { name: 'Charges that fail' }).press('End');
   await admin.getByRole('slider', { name: 'Longest time' }).press('Home');
@@ -81,15 +81,16 @@ test('charges that fail open the circuit breaker, and the shop recovers', async 
   for (let failed = 0; failed < 3; failed += 1) {
     await toCheckout(customer, 'Pu-erh');
     await order(customer);
+    await at(customer, /^Order /);
     await expect(customer.getByRole('alert')).toContainText('This order was not completed');
   }
   await expect.poll(() => api.openBreakers()).toEqual(['process-payment']);
   await api.calm();
 
-  await go(admin, 'Overview');
+  await operate(admin, 'Overview');
   await expect(admin.getByText('Orders per minute')).toBeVisible();
   await accessible(admin);
-  await go(admin, 'Orders');
+  await operate(admin, 'Orders');
   await admin.getByLabel('Status').selectOption('FAILED');
   await expect(admin.getByRole('row', { name: 'Pu-erh' })).toHaveCount(3);
 
@@ -98,9 +99,7 @@ test('charges that fail open the circuit breaker, and the shop recovers', async 
     await expect(async () => {
       await toCheckout(customer, 'Pu-erh');
       await order(customer);
-      await expect(customer.getByText('Paid', { exact: true }).first()).toBeVisible({
-        timeout: 4_000,
-      });
+      await hasStatus(customer, 'Paid', 4_000);
     }).toPass({ intervals: [1_000, 5_000] });
   }
   await expect.poll(() => api.openBreakers()).toEqual([]);

@@ -1,5 +1,5 @@
 import { accessible, expect, test } from './fixtures';
-import { openProduct, PASSWORD, signUp } from './steps';
+import { at, openProduct, PASSWORD, productLink, signUp } from './steps';
 
 test('a session that ends asks for the password, and the page stays', async ({
   api,
@@ -34,13 +34,13 @@ test('the page says that the shop does not answer, and goes on when it is back',
   await api.product('Oolong', 8, 10);
   const { page, open } = await visit();
   await open('/');
-  await expect(page.getByRole('heading', { name: 'Oolong' })).toBeVisible();
+  await expect(productLink(page, 'Oolong')).toBeVisible();
   await engine.stop();
-  await page.getByRole('link', { name: 'Oolong' }).click();
+  await productLink(page, 'Oolong').click();
   const banner = page.getByText('The shop does not answer. What you see may be old');
   await expect(banner).toBeVisible();
   await accessible(page);
   await engine.start();
-  await expect(page.getByRole('heading', { level: 1, name: 'Oolong' })).toBeVisible();
+  await at(page, 'Oolong');
   await expect(banner).toBeHidden();
 });

@@ -1,6 +1,17 @@
 import type { BrowserContextOptions, Page } from '@playwright/test';
 import { accessible, expect, test } from './fixtures';
-import { go, openProduct, order, signIn, signUp, toCheckout } from './steps';
+import {
+  at,
+  goTo,
+  hasStatus,
+  openProduct,
+  operate,
+  order,
+  productLink,
+  signIn,
+  signUp,
+  toCheckout,
+} from './steps';
 
 const PHONE: BrowserContextOptions = {
   viewport: { width: 390, height: 844 },
@@ -30,54 +41,57 @@ for (const [name, device] of [
     const tea = `Darjeeling, ${name}`;
     await api.product(tea, 5, 10);
     const { page, open } = await visit(device);
-    const check = async () => {
-      await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+    const check = async (heading: string | RegExp) => {
+      await at(page, heading);
       // What is read by and by has come.
       await expect(page.getByRole('status', { name: /loading$/ })).toHaveCount(0);
       await accessible(page);
       await fits(page);
     };
     await open('/no-such-page');
-    await check();
+    await check('There is no such page');
     await open('/sign-in');
-    await check();
+    await check('Sign in');
     await signUp(page);
-    const main = page.getByRole('navigation', { name: 'Main' });
-    await main.getByRole('link', { name: 'Orders' }).click();
+    await goTo(page, 'Orders', 'Orders');
     await expect(page.getByText('You have no orders yet')).toBeVisible();
-    await check();
-    await page.getByRole('link', { name: 'Cart, empty' }).click();
+    await check('Orders');
+    await goTo(page, 'Cart, empty', 'Cart');
     await expect(page.getByText('The cart is empty')).toBeVisible();
-    await check();
+    await check('Cart');
     await page.getByRole('button', { name: 'Account of Ada' }).click();
+    const account = page.getByRole('menuitem', { name: 'Account' });
+    await expect(account).toBeVisible();
     await accessible(page);
-    await page.getByRole('menuitem', { name: 'Account' }).click();
-    await check();
+    await account.click();
+    await check('Account');
     await toCheckout(page, tea);
+    await check('Checkout');
     await order(page);
-    await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
-    await check();
+    await hasStatus(page, 'Paid');
+    await check(/^Order /);
 
     await signIn(page, engine.admin.email, engine.admin.password);
     for (const operation of OPERATIONS) {
-      await go(page, operation);
-      await check();
+      await operate(page, operation);
+      await check(operation);
     }
-    await go(page, 'Users');
+    await operate(page, 'Users');
     await page.getByRole('button', { name: 'Disable Ada' }).first().click();
+    await expect(page.getByRole('dialog')).toBeVisible();
     await accessible(page);
     await page.getByRole('button', { name: 'Leave it' }).click();
-    await go(page, 'Products');
+    await operate(page, 'Products');
     await page.getByRole('link', { name: 'Add a product' }).click();
-    await check();
-    await go(page, 'Products');
-    await page.getByRole('link', { name: tea }).click();
+    await check('Add a product');
+    await operate(page, 'Products');
+    await page.getByRole('link', { name: tea, exact: true }).click();
     await expect(page.getByRole('button', { name: 'Archive' })).toBeVisible();
-    await check();
-    await go(page, 'Orders');
+    await check(tea);
+    await operate(page, 'Orders');
     await page.getByRole('row', { name: tea }).getByRole('link').click();
     await expect(page.getByRole('row', { name: /^charging/ })).toBeVisible();
-    await check();
+    await check(/^Order /);
   });
 }
 
@@ -113,8 +127,10 @@ test('with the keyboard alone, a newcomer gets from the catalogue to a paid orde
   await open('/');
   await tabTo(page, 'link', 'Sign in');
   await keyboard.press('Enter');
+  await at(page, 'Sign in');
   await tabTo(page, 'link', 'Make an account');
   await keyboard.press('Enter');
+  await at(page, 'Make an account');
   await tabTo(page, 'textbox', 'Name');
   await keyboard.type('Grace');
   await keyboard.press('Tab');
@@ -126,18 +142,18 @@ test('with the keyboard alone, a newcomer gets from the catalogue to a paid orde
   await expect(page.getByRole('heading', { level: 1, name: 'Catalogue' })).toBeFocused();
   await tabTo(page, 'link', /^Yunnan/);
   await keyboard.press('Enter');
-  await expect(page.getByRole('heading', { level: 1, name: 'Yunnan' })).toBeVisible();
+  await at(page, 'Yunnan');
   await tabTo(page, 'button', 'Put into the cart');
   await keyboard.press('Enter');
   await tabTo(page, 'link', 'To the cart');
   await keyboard.press('Enter');
-  await expect(page.getByRole('heading', { level: 1, name: 'Cart' })).toBeVisible();
+  await at(page, 'Cart');
   await tabTo(page, 'link', 'To the checkout');
   await keyboard.press('Enter');
-  await expect(page.getByRole('heading', { level: 1, name: 'Checkout' })).toBeVisible();
+  await at(page, 'Checkout');
   await tabTo(page, 'button', /^Order and pay/);
   await keyboard.press('Enter');
-  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await hasStatus(page, 'Paid');
   // A dialog takes the focus, Escape closes it, and the focus is where it was.
   await tabTo(page, 'button', 'Cancel the order');
   await keyboard.press('Enter');
@@ -150,22 +166,25 @@ test('with the keyboard alone, a newcomer gets from the catalogue to a paid orde
 });
 
 test('on a phone, a newcomer gets from the catalogue to a paid order', async ({ api, visit }) => {
-  await api.product('A tea with a rather long name, of the second flush', 1234.5, 10);
+  const long = 'A tea with a rather long name, of the second flush';
+  await api.product(long, 1234.5, 10);
   const { page, open } = await visit(PHONE);
   await open('/');
-  await expect(page.getByRole('heading', { name: /^A tea with/ })).toBeVisible();
+  await expect(productLink(page, long)).toBeVisible();
   await fits(page);
   await signUp(page);
-  await openProduct(page, 'A tea with a rather long name, of the second flush');
+  await openProduct(page, long);
   await fits(page);
   await page.getByRole('button', { name: 'Put into the cart' }).tap();
   await page.getByRole('link', { name: 'To the cart' }).tap();
+  await at(page, 'Cart');
   await page.getByRole('button', { name: /^One unit more of A tea/ }).tap();
   await expect(page.getByTestId('total')).toHaveText('€2,469.00');
   await fits(page);
   await page.getByRole('link', { name: 'To the checkout' }).tap();
+  await at(page, 'Checkout');
   await fits(page);
   await page.getByRole('button', { name: /^Order and pay/ }).tap();
-  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await hasStatus(page, 'Paid');
   await fits(page);
 });

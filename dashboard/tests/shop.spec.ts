@@ -1,40 +1,48 @@
 import { accessible, expect, test } from './fixtures';
-import { openProduct, order, PASSWORD, signIn, signUp, toCheckout } from './steps';
+import {
+  at,
+  cancelOrder,
+  follow,
+  goTo,
+  hasStatus,
+  openProduct,
+  order,
+  PASSWORD,
+  productLink,
+  signIn,
+  signUp,
+  toCheckout,
+} from './steps';
 
 test('a newcomer signs up, orders, watches the saga, and cancels', async ({ api, visit }) => {
   await api.product('Assam tea', 4.5, 10);
   const { page, open } = await visit();
   await open('/');
-  await expect(page.getByRole('heading', { name: 'Assam tea' })).toBeVisible();
+  await expect(productLink(page, 'Assam tea')).toBeVisible();
   await accessible(page);
   await signUp(page);
   await openProduct(page, 'Assam tea');
   await accessible(page);
   await page.getByLabel('Quantity').fill('2');
   await page.getByRole('button', { name: 'Put into the cart' }).click();
-  await page.getByRole('link', { name: 'To the cart' }).click();
+  await follow(page.getByRole('link', { name: 'To the cart' }), 'Cart');
   await page.getByRole('button', { name: 'One unit more of Assam tea' }).click();
   await expect(page.getByTestId('total')).toHaveText('€13.50');
   await accessible(page);
-  await page.getByRole('link', { name: 'To the checkout' }).click();
+  await follow(page.getByRole('link', { name: 'To the checkout' }), 'Checkout');
   await accessible(page);
 
   await api.provider(0, 1500);
   await order(page);
   // The page of the order is there before the charge is made.
   await expect(page.getByText('Charging the payment …')).toBeVisible();
-  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await hasStatus(page, 'Paid');
   await accessible(page);
   await api.calm();
 
-  await page.getByRole('button', { name: 'Cancel the order' }).click();
-  const question = page.getByRole('dialog');
-  await expect(question).toContainText('€13.50 are refunded');
-  await question.getByRole('button', { name: 'Cancel the order' }).click();
+  await cancelOrder(page, '€13.50 are refunded');
   await expect(page.getByText('Refunded', { exact: true })).toBeVisible();
-  await page.getByRole('link', { name: 'Orders' }).first().click();
-  // Until the page of the orders is loaded, that of the order stays, and says the same word.
-  await expect(page.getByRole('heading', { level: 1, name: 'Orders' })).toBeVisible();
+  await goTo(page, 'Orders', 'Orders');
   await expect(page.getByRole('main').getByText('Cancelled')).toBeVisible();
   await accessible(page);
 });
@@ -60,7 +68,7 @@ test('a declined payment leaves the cart, and says why', async ({ api, visit }) 
   await expect(page.getByRole('alert')).toContainText('insufficient funds');
   await accessible(page);
   await api.calm();
-  await page.getByRole('link', { name: 'Cart, 1 unit' }).click();
+  await goTo(page, 'Cart, 1 unit', 'Cart');
   await expect(page.getByText('Ceylon tea')).toBeVisible();
 });
 
@@ -73,9 +81,10 @@ test('two browsers want the last unit, and one gets it', async ({ api, visit }) 
   }
   await Promise.all(pages.map(order));
   const ended = pages.map(async (page) => {
-    const paid = page.getByText('Paid', { exact: true }).first();
-    await expect(paid.or(page.getByRole('alert')).first()).toBeVisible();
-    return paid.isVisible();
+    await at(page, /^Order /);
+    const status = page.getByRole('main').getByRole('status');
+    await expect(status).toHaveText(/^(Paid|Failed)$/);
+    return (await status.textContent()) === 'Paid';
   });
   const paid = await Promise.all(ended);
   expect(paid.filter(Boolean)).toHaveLength(1);
@@ -87,12 +96,12 @@ test('a double click does it once', async ({ api, visit }) => {
   await signUp(page);
   await openProduct(page, 'Sencha');
   await page.getByRole('button', { name: 'Put into the cart' }).dblclick();
-  await page.getByRole('link', { name: 'To the cart' }).click();
+  await follow(page.getByRole('link', { name: 'To the cart' }), 'Cart');
   await expect(page.getByTestId('total')).toHaveText('€7.00');
-  await page.getByRole('link', { name: 'To the checkout' }).click();
+  await follow(page.getByRole('link', { name: 'To the checkout' }), 'Checkout');
   await page.getByRole('button', { name: /^Order and pay/ }).dblclick();
-  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
-  await page.getByRole('link', { name: 'Orders' }).first().click();
+  await hasStatus(page, 'Paid');
+  await goTo(page, 'Orders', 'Orders');
   await expect(page.getByRole('main').getByRole('listitem')).toHaveCount(1);
 });
 
@@ -102,25 +111,25 @@ test('the back button leads through the pages, and never orders again', async ({
   await signUp(page);
   await toCheckout(page, 'Gyokuro');
   await order(page);
-  await expect(page.getByText('Paid', { exact: true }).first()).toBeVisible();
+  await hasStatus(page, 'Paid');
   await page.goBack();
   await expect(page.getByText('The cart is empty')).toBeVisible();
   await page.goBack();
-  await expect(page.getByRole('heading', { level: 1, name: 'Gyokuro' })).toBeVisible();
+  await at(page, 'Gyokuro');
 });
 
 test('who changes the password stays signed in, and other places are asked for it', async ({
   api,
   visit,
 }) => {
-  await api.product('Genmaicha', 6, 10);
+  await api.product('Houjicha', 6, 10);
   const { page } = await visit();
   const email = await signUp(page);
   const sent = (method: string, path: RegExp) =>
     page.waitForRequest((it) => it.method() === method && path.test(new URL(it.url()).pathname));
   const account = page.getByRole('button', { name: 'Account of Ada' });
   await account.click();
-  await page.getByRole('menuitem', { name: 'Account' }).click();
+  await follow(page.getByRole('menuitem', { name: 'Account' }), 'Account');
   await page.getByLabel('Present password').fill(PASSWORD);
   await page.getByLabel('New password').fill('battery staple horse');
   const changing = sent('POST', /^\/users\/[^/]+\/password$/);
@@ -132,7 +141,7 @@ test('who changes the password stays signed in, and other places are asked for i
   await accessible(page);
   // What comes next has the new token, because functions refuse the old one within a minute.
   expect(before).not.toBe(`Bearer ${token}`);
-  await openProduct(page, 'Genmaicha');
+  await openProduct(page, 'Houjicha');
   const adding = sent('POST', /^\/carts\//);
   await page.getByRole('button', { name: 'Put into the cart' }).click();
   expect(await (await adding).headerValue('authorization')).toBe(`Bearer ${token}`);
