@@ -7,7 +7,7 @@ const FIRST_MS = 400;
 const LONGEST_MS = 5000;
 /** How often an order is read whose saga has ended, but which can still be shipped or cancelled. */
 const RESTING_MS = 20_000;
-/** How often the order itself is read while its saga works: if nobody drives it, that finishes it. */
+/** How often its customer's page reads the order itself while its saga works: if nobody drives it, that finishes it. */
 const DRIVING_MS = 8000;
 
 /** The pause before the next look at a saga: longer each time, milliseconds. */
@@ -16,11 +16,12 @@ export function lookAgain(looks: number): number {
 }
 
 /**
- * The timeline of an order, read again while it may change and the page is visible.
+ * The timeline of an order, read again while it may change and the page is visible. Unless it `drivesOn`, to look
+ * at an order changes nothing.
  *
  * No stream: it would hold a function up for every page that is open.
  */
-export function usePolled(id: string) {
+export function usePolled(id: string, { drivesOn }: { readonly drivesOn: boolean }) {
   const read = useQuery({
     ...timeline(id),
     staleTime: 0,
@@ -31,7 +32,7 @@ export function usePolled(id: string) {
       return isUnderWay(order.status) ? lookAgain(query.state.dataUpdateCount) : RESTING_MS;
     },
   });
-  const underWay = read.data !== undefined && isUnderWay(read.data.order.status);
-  useQuery({ ...order(id), enabled: underWay, refetchInterval: underWay ? DRIVING_MS : false });
+  const isDriven = drivesOn && read.data !== undefined && isUnderWay(read.data.order.status);
+  useQuery({ ...order(id), enabled: isDriven, refetchInterval: isDriven ? DRIVING_MS : false });
   return read;
 }

@@ -17,7 +17,7 @@ const ORDERS = { to: '/orders', text: 'Orders' };
 /** An order, as its saga goes on. */
 export default function OrderPage() {
   const { id = '' } = useParams();
-  const read = usePolled(id);
+  const read = usePolled(id, { drivesOn: true });
   const order = read.data?.order;
   return (
     <Page

@@ -19,7 +19,7 @@ import { StepTable } from './StepTable';
 /** An order for operators: what was done for it, by whom, and what can be done now. */
 export function AdminOrder() {
   const { id = '' } = useParams();
-  const read = usePolled(id);
+  const read = usePolled(id, { drivesOn: false });
   return (
     <Page
       title={`Order ${orderName(id)}`}
