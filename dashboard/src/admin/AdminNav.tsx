@@ -1,5 +1,6 @@
 import Box from '@mui/material/Box';
-import { NavLink } from 'react-router';
+import { useEffect, useRef } from 'react';
+import { NavLink, useLocation } from 'react-router';
 
 const PAGES = [
   { to: '/admin', text: 'Overview', end: true },
@@ -13,9 +14,17 @@ const PAGES = [
 
 /** The pages of operators: a column where there is room for one, and a row elsewhere. */
 export function AdminNav() {
+  const row = useRef<HTMLElement>(null);
+  const { pathname } = useLocation();
+  // A phone shows a part of the row: the page that is open shall be in it.
+  useEffect(() => {
+    const open = row.current?.querySelector('[aria-current="page"]');
+    open?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [pathname]);
   return (
     <Box
       component="nav"
+      ref={row}
       aria-label="Operations"
       sx={{
         display: 'flex',

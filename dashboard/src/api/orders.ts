@@ -95,6 +95,11 @@ export function isUnderWay(status: OrderStatus): boolean {
   return status === 'PENDING' || status === 'PROCESSING';
 }
 
+/** Whether an order can still be cancelled: it is not shipped, and not undone. */
+export function isCancellable(status: OrderStatus): boolean {
+  return status === 'PAID' || isUnderWay(status);
+}
+
 /** Reads again what an order has changed. */
 export async function orderChanged(queries: QueryClient): Promise<void> {
   const keys = ['order', 'orders', 'timeline', 'cart', 'products', 'product'];

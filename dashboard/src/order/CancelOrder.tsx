@@ -5,19 +5,17 @@ import DialogContent from '@mui/material/DialogContent';
 import DialogTitle from '@mui/material/DialogTitle';
 import Typography from '@mui/material/Typography';
 import { useState } from 'react';
-import { useCancelOrder } from '../api/orders';
-import type { Order, OrderStatus } from '../api/types';
+import { isCancellable, useCancelOrder } from '../api/orders';
+import type { Order } from '../api/types';
 import { amount } from '../format/money';
 import { Refusal } from '../parts/Form';
 import { SubmitButton } from '../parts/SubmitButton';
-
-const CANCELLABLE: OrderStatus[] = ['PENDING', 'PROCESSING', 'PAID'];
 
 /** Cancels an order that is not shipped, after a question. */
 export function CancelOrder({ order }: { readonly order: Order }) {
   const [asking, setAsking] = useState(false);
   const cancel = useCancelOrder(order.id);
-  if (!CANCELLABLE.includes(order.status)) return null;
+  if (!isCancellable(order.status)) return null;
   const close = () => {
     setAsking(false);
     cancel.reset();

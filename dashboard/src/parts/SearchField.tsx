@@ -38,7 +38,7 @@ export function SearchField({ label, value, onSearch }: Props) {
           <SearchIcon />
         </InputAdornment>
       }
-      sx={{ flexGrow: 1, minWidth: 220 }}
+      sx={{ flexGrow: 1, flexBasis: { xs: '100%', sm: 'auto' }, minWidth: 220 }}
     />
   );
 }

@@ -15,8 +15,13 @@ import { isSort, SortField } from './SortField';
 
 const GRID = {
   display: 'grid',
-  gap: { xs: 2, sm: 3 },
-  gridTemplateColumns: 'repeat(auto-fill, minmax(min(100%, 220px), 1fr))',
+  columnGap: { xs: 1.75, sm: 3 },
+  rowGap: { xs: 2.5, sm: 3 },
+  // A phone has room for two.
+  gridTemplateColumns: {
+    xs: 'repeat(2, minmax(0, 1fr))',
+    sm: 'repeat(auto-fill, minmax(220px, 1fr))',
+  },
 };
 
 /** What is for sale. The address holds the search and the order, so that both can be shared. */

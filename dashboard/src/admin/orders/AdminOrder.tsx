@@ -11,7 +11,6 @@ import { usePolled } from '../../order/usePolled';
 import { Page } from '../../parts/Page';
 import { Show } from '../../parts/states';
 import { MONOSPACE } from '../../theme/theme';
-import { Driving } from './Driving';
 import { OrderActions } from './OrderActions';
 import { SagaDiagram } from './SagaDiagram';
 import { StepTable } from './StepTable';
@@ -34,10 +33,7 @@ export function AdminOrder() {
       <Show read={read} what="The order">
         {({ order, steps, driving }) => (
           <Box sx={{ display: 'grid', gap: 5, gridTemplateColumns: 'minmax(0, 1fr)' }}>
-            <Box>
-              {driving != null && <Driving driving={driving} />}
-              <OrderActions order={order} isStuck={driving?.stuck === true} />
-            </Box>
+            <OrderActions order={order} driving={driving ?? undefined} />
             <Section title="Saga">
               <SagaDiagram steps={steps} next={driving?.step} />
               <StepTable steps={steps} />

@@ -2,7 +2,7 @@ import Alert from '@mui/material/Alert';
 import type { components } from '../../api/schema';
 import { ago } from '../../format/time';
 
-type Drive = components['schemas']['OrderDriving'];
+export type Drive = components['schemas']['OrderDriving'];
 
 /** Who drives an order that has not ended, and when it is tried again. */
 export function Driving({ driving }: { readonly driving: Drive }) {

@@ -1,28 +1,39 @@
 import Box from '@mui/material/Box';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { isUnderWay, order as orderQuery, orderChanged, useSetOrderStatus } from '../../api/orders';
+import {
+  isCancellable,
+  isUnderWay,
+  order as orderQuery,
+  orderChanged,
+  useSetOrderStatus,
+} from '../../api/orders';
 import type { Order } from '../../api/types';
 import { CancelOrder } from '../../order/CancelOrder';
 import { Refusal } from '../../parts/Form';
 import { SubmitButton } from '../../parts/SubmitButton';
+import { Driving, type Drive } from './Driving';
 
 interface Props {
   readonly order: Order;
-  /** Nobody drives it, though it has not ended. */
-  readonly isStuck: boolean;
+  /** Who drives it, if it has not ended. */
+  readonly driving: Drive | undefined;
 }
 
-/** What an operator can do with an order in its present status. */
-export function OrderActions({ order, isStuck }: Props) {
+/** Who drives an order, and what an operator can do with it; nothing where it has ended for good. */
+export function OrderActions({ order, driving }: Props) {
   const { id, status } = order;
   const set = useSetOrderStatus(id);
   const drive = useDriveOn(id);
   const problem = set.error ?? drive.error;
+  const canDrive = driving?.stuck === true || isUnderWay(status);
+  const isOver = driving === undefined && status !== 'SHIPPED' && !isCancellable(status);
+  if (isOver && problem === null) return null;
   return (
     <Box>
+      {driving !== undefined && <Driving driving={driving} />}
       <Box sx={{ display: 'flex', gap: 1.5, flexWrap: 'wrap', alignItems: 'center' }}>
-        {(isStuck || isUnderWay(status)) && (
+        {canDrive && (
           <SubmitButton type="button" loading={drive.isPending} onClick={drive.start}>
             Drive on now
           </SubmitButton>
