@@ -27,6 +27,9 @@ const BEST: Record<string, string> = {
   'wide-light-admin-order': 'order',
 };
 
+/** Pictures of a phone, which the docs show beside each other. */
+const PHONES = ['phone-light-catalogue', 'phone-dark-product', 'phone-light-order-cancelled'];
+
 /** The largest picture in the docs, bytes. */
 const LARGEST = 150_000;
 
@@ -100,13 +103,19 @@ test('screenshots of every page', async ({ api, engine, visit }) => {
   shop.close();
 
   const { page } = await visit();
-  for (const [picture, name] of Object.entries(BEST)) {
+  const taken = (picture: string) => {
     const png = pictures.get(picture);
     if (png === undefined) throw new Error(`there is no picture ${picture}`);
-    const webp = await asWebp(page, png);
+    return png;
+  };
+  const write = (name: string, webp: Buffer) => {
     expect(webp.length, `${name}.webp`).toBeLessThanOrEqual(LARGEST);
     writeFileSync(`${DOCS}/${name}.webp`, webp);
+  };
+  for (const [picture, name] of Object.entries(BEST)) {
+    write(name, await asWebp(page, [taken(picture)]));
   }
+  write('phone', await asWebp(page, PHONES.map(taken), { width: 390, height: 844 }));
 });
 
 type Shot = (page: Page, name: string) => Promise<void>;
@@ -199,16 +208,37 @@ async function purchases(page: Page, shot: Shot): Promise<void> {
   await shot(page, 'sign-up');
 }
 
-/** The picture as WebP, which the browser writes: a quarter of the size of PNG. */
-async function asWebp(page: Page, png: Buffer): Promise<Buffer> {
-  const url = await page.evaluate(async (base64) => {
-    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    const image = await createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+/**
+ * Pictures beside each other as WebP, which the browser writes: a quarter of the size of PNG. With a `window`, each
+ * shows so much from its top, at that width.
+ */
+async function asWebp(
+  page: Page,
+  pngs: readonly Buffer[],
+  window?: { width: number; height: number },
+): Promise<Buffer> {
+  const draw = async ({ all, part }: { all: string[]; part: typeof window }) => {
+    const images = await Promise.all(
+      all.map((base64) => {
+        const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+        return createImageBitmap(new Blob([bytes], { type: 'image/png' }));
+      }),
+    );
+    const gap = 24;
+    const widths = images.map((image) => part?.width ?? image.width);
     const canvas = document.createElement('canvas');
-    canvas.width = image.width;
-    canvas.height = image.height;
-    canvas.getContext('2d')?.drawImage(image, 0, 0);
+    canvas.width = widths.reduce((sum, width) => sum + width + gap, -gap);
+    canvas.height = part?.height ?? Math.max(...images.map((image) => image.height));
+    const context = canvas.getContext('2d');
+    let left = 0;
+    for (const [at, image] of images.entries()) {
+      const width = widths[at] ?? 0;
+      context?.drawImage(image, left, 0, width, (image.height * width) / image.width);
+      left += width + gap;
+    }
     return canvas.toDataURL('image/webp', 0.85);
-  }, png.toString('base64'));
+  };
+  const all = pngs.map((png) => png.toString('base64'));
+  const url = await page.evaluate(draw, { all, part: window });
   return Buffer.from(url.split(',')[1] ?? '', 'base64');
 }
