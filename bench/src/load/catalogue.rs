@@ -32,11 +32,12 @@ const PAGES: [(&str, &str); 3] = [
 ];
 
 /// What is searched, and which products have it. See [`add`].
-const SEARCHES: [(&str, &str); 9] = [
+const SEARCHES: [(&str, &str); 10] = [
     ("no product", "coffee"),
     ("one product", "number 777"),
     ("0.001 %", "jasmine"),
     ("0.1 %", "oolong"),
+    ("0.5 %", "darjeeling"),
     ("1 %", "sencha"),
     ("10 %", "assam"),
     ("50 %", "green"),
@@ -135,6 +136,7 @@ async fn add(url: &str, first: u64, n: u64) -> Result<()> {
              CASE n % 2 WHEN 0 THEN 'Green leaves' ELSE 'Leaves' END || ' of a hill, 250 g, with a tin.' \
              || CASE n % 10 WHEN 7 THEN ' Assam' ELSE '' END \
              || CASE n % 100 WHEN 8 THEN ' Sencha' ELSE '' END \
+             || CASE n % 200 WHEN 10 THEN ' Darjeeling' ELSE '' END \
              || CASE n % 1000 WHEN 9 THEN ' Oolong' ELSE '' END \
              || CASE n % 100000 WHEN 11 THEN ' Jasmine' ELSE '' END, \
              1 + n % 977 / 100.0, 100, \

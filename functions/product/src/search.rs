@@ -10,14 +10,19 @@ use zerocart_proto::product::ProductSort;
 
 use crate::{
     page::{Key, Known, List, MAX_KEY, Place, not_ours},
-    sorted::{self, COUNT_BY_WORDS, COUNT_NEWEST, MAX_FOUND, NAME_OF, SAMPLE, Statements},
+    sorted::{self, COUNT_BY_WORDS, ESTIMATE, MAX_FOUND, NAME_OF, Statements},
 };
 
-/// If so many of a sample have the words, a page of them is probably among the next 4,000 products of any order.
+/// If so many of the newest 500 have the words, a page of them is probably among the next products of any order.
 const SEEN_OFTEN: i64 = 4;
 
-/// If more of a sample have the words, [`MAX_FOUND`] are counted sooner among the newest products than in the index.
-const COUNTED_SOON: i64 = 20;
+/// If fewer of each 16th product have the words, all that have them (about 150) are looked at sooner than the next
+/// products.
+const SELDOM: i64 = 10;
+
+/// If so many of each 16th product have the words, about 2,500 have them. To look at those takes longer than to look
+/// for a page among the next products: about 8,000 of a million.
+const SPREAD_OFTEN: i64 = 160;
 
 /// The products of a page.
 #[derive(Debug, Default)]
@@ -92,39 +97,41 @@ impl<'a> Cursor<'a> {
     pub(crate) async fn found(&self, wanted: i64) -> Result<Found, QueryError> {
         let mut known = match self.known {
             Some(known) => known,
-            None => {
-                let sample = self.count(SAMPLE).await?;
-                Known {
-                    by_words: sample < SEEN_OFTEN,
-                    uncounted: sample > MAX_FOUND
-                        || sample > COUNTED_SOON && self.count(COUNT_NEWEST).await? > MAX_FOUND,
-                }
-            }
+            None => self.estimated().await?,
         };
-        let mut rows = Vec::new();
         if !known.by_words {
-            rows = self.with_words(self.statements.nearby, wanted).await?;
+            let counted = async {
+                match known.uncounted {
+                    true => Ok(MAX_FOUND + 1),
+                    false => self.count(COUNT_BY_WORDS).await,
+                }
+            };
+            let nearby = self.with_words(self.statements.nearby, wanted);
+            let (total, rows) = try_join!(counted, nearby)?;
+            if rows.len() as i64 == wanted {
+                return Ok(found(rows, total, known));
+            }
             // There may be more, further away.
-            known.by_words = (rows.len() as i64) < wanted;
+            known.by_words = true;
         }
-        let counted = async {
-            match known.uncounted {
-                true => Ok(MAX_FOUND + 1),
-                false => self.count(COUNT_BY_WORDS).await,
-            }
-        };
-        let looked_up = async {
-            match known.by_words {
-                true => self.with_words(self.statements.by_words, wanted).await,
-                false => Ok(rows),
-            }
-        };
-        let (total, rows) = try_join!(counted, looked_up)?;
-        known.uncounted = total > MAX_FOUND;
-        Ok(Found {
-            rows,
-            total: total.min(MAX_FOUND),
-            known,
+        let mut rows = self.with_words(self.statements.by_words, wanted).await?;
+        let total = rows.first().map_or(0, |row| row.get("total"));
+        rows.retain(|row| row.get::<_, Option<Uuid>>("number").is_some());
+        Ok(found(rows, total, known))
+    }
+
+    /// What two samples say: the newest products, which are read at once, and products of all times, if the words
+    /// are not frequent among the newest.
+    async fn estimated(&self) -> Result<Known, QueryError> {
+        let search = self.list.search;
+        let row = self.session.query_one(ESTIMATE, &[&search]).await?;
+        let newest: i64 = row.get(0);
+        let spread: Option<i64> = row.get(1);
+        Ok(Known {
+            by_words: spread.is_some_and(|spread| {
+                spread < SELDOM || newest < SEEN_OFTEN && spread < SPREAD_OFTEN
+            }),
+            uncounted: spread.is_none_or(|spread| spread > MAX_FOUND),
         })
     }
 
@@ -137,6 +144,18 @@ impl<'a> Cursor<'a> {
     async fn count(&self, statement: &str) -> Result<i64, QueryError> {
         let search = self.list.search;
         Ok(self.session.query_one(statement, &[&search]).await?.get(0))
+    }
+}
+
+/// The products of a page, of a list that has `total` products; or more, if that is above [`MAX_FOUND`].
+fn found(rows: Vec<Row>, total: i64, known: Known) -> Found {
+    Found {
+        rows,
+        total: total.min(MAX_FOUND),
+        known: Known {
+            uncounted: total > MAX_FOUND,
+            ..known
+        },
     }
 }
 

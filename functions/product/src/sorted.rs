@@ -3,8 +3,8 @@
 //! A page in any order is read from an index of that order, from a place on. A search by words has two ways to
 //! its page: it looks at the next products in the order, which finds a frequent word at once, or it takes all
 //! products with rare words from the index of words, and sorts those. Neither looks at many products for few:
-//! the first way ends after 4,000, and the second is taken for words that fewer products have. A word that one in
-//! 200 products has costs the most.
+//! the first way ends after 10,000, and the second is taken for words that fewer products have. Two samples tell how
+//! frequent the words are: the newest products, and each 16th of all.
 
 use zerocart_proto::product::ProductSort;
 
@@ -97,7 +97,7 @@ macro_rules! statements {
                 ", created_at FROM (",
                 from_place!("*", $key, $place, $op),
                 in_order!($direction),
-                " LIMIT 4000) AS looked_at
+                " LIMIT 10000) AS looked_at
                  WHERE ",
                 its_words!(),
                 " @@ ",
@@ -106,20 +106,31 @@ macro_rules! statements {
                 " LIMIT $1"
             ),
             by_words: concat!(
-                "WITH found AS MATERIALIZED (",
-                from_place!("id", $key, $place, $op),
-                " AND ",
+                "WITH found AS MATERIALIZED (SELECT id, ",
+                $key,
+                " AS place FROM products WHERE archived_at IS NULL AND ",
                 words!(),
                 " @@ ",
                 asked!("$4::text"),
-                "), listed AS (SELECT * FROM found",
+                "), listed AS (SELECT * FROM found WHERE (place, id) ",
+                $op,
+                " (",
+                $place,
+                ", $3)",
                 in_order!($direction),
-                " LIMIT 101)
+                " LIMIT 101), page AS (
                  SELECT ",
                 product_columns!(),
-                ", created_at FROM listed JOIN products USING (id)",
+                ", created_at, place, id AS number FROM listed JOIN products USING (id)",
                 in_order!($direction),
-                " LIMIT $1"
+                " LIMIT $1)
+                 SELECT page.*, total FROM
+                 (SELECT count(*) AS total FROM (SELECT FROM found LIMIT 101) AS counted) AS counts
+                 LEFT JOIN page ON true
+                 ORDER BY place ",
+                $direction,
+                ", number ",
+                $direction
             ),
         }
     };
@@ -143,9 +154,10 @@ macro_rules! in_order {
 pub(crate) struct Statements {
     /// All products.
     pub(crate) page: &'static str,
-    /// Those with the words, among the next 4,000.
+    /// Those with the words, among the next 10,000.
     pub(crate) nearby: &'static str,
-    /// Those with the words, of all.
+    /// Those with the words, of all; beside each, how many there are, up to one more than [`MAX_FOUND`]. If none is
+    /// after the place, one row without a product has this number.
     pub(crate) by_words: &'static str,
 }
 
@@ -186,19 +198,41 @@ macro_rules! count_newest {
     };
 }
 
-/// Of the newest 500: a sample, which tells how frequent the words are.
-pub(crate) const SAMPLE: &str = count_newest!("500");
+/// How many products that the index of words has, and a condition names, have the words; up to a limit.
+macro_rules! count_by_words {
+    ($condition:literal, $limit:literal) => {
+        concat!(
+            "WITH found AS MATERIALIZED (
+               SELECT id FROM products WHERE archived_at IS NULL",
+            $condition,
+            " AND ",
+            words!(),
+            " @@ ",
+            asked!("$1::text"),
+            "
+             ) SELECT count(*) FROM (SELECT FROM found LIMIT ",
+            $limit,
+            ") AS counted"
+        )
+    };
+}
 
-/// Of the newest 4,000: more than [`MAX_FOUND`], if the words are frequent there.
-pub(crate) const COUNT_NEWEST: &str = count_newest!("4000");
+/// Of all products, up to one more than [`MAX_FOUND`].
+pub(crate) const COUNT_BY_WORDS: &str = count_by_words!("", "101");
 
-/// How many of all products have the words, up to one more than [`MAX_FOUND`].
-pub(crate) const COUNT_BY_WORDS: &str = concat!(
-    "WITH found AS MATERIALIZED (
-       SELECT id FROM products WHERE archived_at IS NULL AND ",
-    words!(),
-    " @@ ",
-    asked!("$1::text"),
-    "
-     ) SELECT count(*) FROM (SELECT FROM found LIMIT 101) AS counted"
+/// What two samples say of the words, in one round trip: how many of the newest 500 products have them, and how many
+/// of each 16th product (`products_words_sample`), up to 161. The second number is missing if the newest products
+/// alone say that more than [`MAX_FOUND`] have them: 500 of them, or 4,000. If more than 20 of 500 have them, those
+/// are counted sooner among 4,000 than in an index.
+pub(crate) const ESTIMATE: &str = concat!(
+    "SELECT newest, CASE WHEN newest > 100 THEN NULL
+         WHEN newest > 20 AND (",
+    count_newest!("4000"),
+    ") > 100 THEN NULL
+         ELSE (",
+    count_by_words!(" AND get_byte(uuid_send(id), 15) & 15 = 0", "161"),
+    ") END
+     FROM (",
+    count_newest!("500"),
+    ") AS sample (newest)"
 );

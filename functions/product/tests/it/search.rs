@@ -132,6 +132,43 @@ async fn tokens_lead_through_every_list_once_and_into_no_other() {
     }
 }
 
+/// Words that many products have, but few of the newest, and others that only the newest have. Whether the words are
+/// looked for in their index or among the next products depends on two samples, and never changes what is found.
+#[tokio::test]
+async fn words_are_found_whatever_the_samples_say() {
+    let domain = Domain::new().await;
+    let function = domain.start::<ListProducts>().await;
+    let insert = "INSERT INTO products (id, name, description, price, inventory, created_at)
+         SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'P' || n * 7919 % 12000,
+                CASE WHEN n % 4 = 0 AND n <= 11000 THEN 'old' ELSE 'plain' END
+                || CASE WHEN n % 16 = 0 AND n <= 11000 THEN ' sampled' ELSE '' END
+                || CASE WHEN n % 16 = 1 THEN ' unsampled' ELSE '' END
+                || CASE WHEN n > 11990 THEN ' new' ELSE '' END,
+                n % 977, 1, timestamptz '2020-01-01' + n * interval '1 microsecond'
+         FROM generate_series(1, 12000) n";
+    assert_eq!(domain.sql.execute(insert, &[]).await.unwrap(), 12_000);
+    for (sort, wire) in SORTS.into_iter().zip(Wire::ALL.into_iter().cycle()) {
+        let client = Client::new(wire, function.address());
+        for (search, pattern, total) in [
+            ("old", "old%", (100, true)),
+            ("sampled", "% sampled%", (100, true)),
+            ("unsampled", "% unsampled%", (100, true)),
+            ("new", "% new%", (10, false)),
+            ("old unsampled", "old% unsampled%", (0, false)),
+        ] {
+            let all = expected(&domain, pattern, sort).await;
+            let (seen, told) = all_pages(&client, page(97, search, sort)).await;
+            assert!(
+                seen == all,
+                "{sort:?} {search:?}: {} of {}",
+                seen.len(),
+                all.len()
+            );
+            assert_eq!(told, total, "{sort:?} {search:?}");
+        }
+    }
+}
+
 /// A frequent word whose products are far from where the page begins: only the index of words finds them.
 #[tokio::test]
 async fn a_frequent_word_is_found_however_far_away_it_is() {
@@ -199,15 +236,22 @@ async fn a_product_with_another_name_is_found_by_that() {
     let domain = Domain::new().await;
     let function = domain.start::<ListProducts>().await;
     let update = domain.start::<UpdateProduct>().await;
+    // So many that the words are looked for among the products, and not in their index: 20 are in the sample.
+    let others = "INSERT INTO products (id, name, description, price, inventory)
+                  SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n * 16), 12, '0'))::uuid,
+                         'Tea', 'hot', 100, 1
+                  FROM generate_series(1, 20) n";
+    assert_eq!(domain.sql.execute(others, &[]).await.unwrap(), 20);
     let mut made = Vec::new();
-    // So many that the words are looked for among the products, and not in their index.
     for n in 0..8 {
         made.push(add(&domain, &format!("Tea {n}"), "hot", n).await);
     }
     let client = Client::new(Wire::Grpc, function.address());
     let found = async |search: &str| {
-        let asked = page(0, search, ProductSort::PriceAscending);
-        ids(&client.call::<Rpc>(&asked).await.ok())
+        let asked = page(8, search, ProductSort::PriceAscending);
+        let mut found = ids(&client.call::<Rpc>(&asked).await.ok());
+        found.retain(|id| made.contains(id));
+        found
     };
     assert_eq!(found("tea").await, made);
     let renamed = UpdateProductRequest {
