@@ -79,6 +79,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         own_database: !args.managed_database,
         observability: args.with.contains(&With::Observability),
         consul: args.with.contains(&With::Consul),
+        consul_volume: args.with.contains(&With::Consul),
     };
     let findings = doctor::examine(&Machine::here(), &asked).await;
     console::say(doctor::report(&findings));

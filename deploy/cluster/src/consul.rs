@@ -67,6 +67,22 @@ pub struct Files {
     pub chart: Option<String>,
 }
 
+/// Whether one of these files of values names the StorageClass of its servers' volumes. Without that they need the
+/// cluster's default.
+///
+/// # Errors
+///
+/// When a file cannot be read, or is no YAML.
+pub fn names_storage(values: &[PathBuf]) -> Result<bool> {
+    for file in values {
+        let of_server = |values: &Value| !text(&values["server"]["storageClass"]).is_empty();
+        if documents::read(file)?.iter().any(of_server) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether a deployment has put it on the cluster.
 ///
 /// # Errors

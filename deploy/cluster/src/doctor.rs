@@ -21,12 +21,14 @@ pub struct Asked {
     pub kubeconfig: Option<PathBuf>,
     /// Whether the edge is Kong, which helm installs.
     pub kong: bool,
-    /// Whether PostgreSQL runs in the cluster, on a volume of its own.
+    /// Whether PostgreSQL runs in the cluster, on a volume of the default StorageClass.
     pub own_database: bool,
     /// Whether the Collector, Jaeger, Prometheus and Grafana are asked for, too. helm installs the Collector.
     pub observability: bool,
     /// Whether Consul is asked for, too. helm installs it.
     pub consul: bool,
+    /// Whether Consul's volume is of the default StorageClass, too.
+    pub consul_volume: bool,
 }
 
 /// How good it is.

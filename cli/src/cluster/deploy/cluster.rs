@@ -1,6 +1,6 @@
 //! The cluster itself: the doctor, a kind cluster, and Knative.
 
-use zerocart_cluster::{Machine, Mode, Problem, doctor, engine, kind::Kind, knative};
+use zerocart_cluster::{Machine, Mode, Problem, consul, doctor, engine, kind::Kind, knative};
 
 use super::{
     Deployment,
@@ -40,7 +40,7 @@ impl Deployment {
     }
 
     async fn examine(&self, machine: &Machine) -> Result<((), String), Problem> {
-        let findings = doctor::examine(machine, &self.args.asked()).await;
+        let findings = doctor::examine(machine, &self.args.asked()?).await;
         if let Some(problem) = doctor::obstacle(&findings) {
             return Err(problem);
         }
@@ -57,14 +57,16 @@ impl Deployment {
 
 impl super::Args {
     /// What the doctor looks at.
-    pub(super) fn asked(&self) -> doctor::Asked {
-        doctor::Asked {
+    pub(super) fn asked(&self) -> Result<doctor::Asked, Problem> {
+        let consul = self.with.contains(&super::With::Consul);
+        Ok(doctor::Asked {
             target: self.target(),
             kubeconfig: self.cluster.kubeconfig.clone(),
             kong: self.edge.edge == EdgeKind::Kong,
-            own_database: !self.database.is_managed(),
+            own_database: !self.database.is_managed() && self.database.storage_class.is_none(),
             observability: self.with.contains(&super::With::Observability),
-            consul: self.with.contains(&super::With::Consul),
-        }
+            consul,
+            consul_volume: consul && !consul::names_storage(&self.consul_values)?,
+        })
     }
 }

@@ -64,7 +64,7 @@ pub(super) async fn examine(machine: &Machine, asked: &Asked) -> Vec<Finding> {
         Err(problem) => findings.push(Finding::failed("nodes", &problem)),
     }
     // Consul's servers have a volume, too.
-    if asked.own_database || asked.consul {
+    if asked.own_database || asked.consul_volume {
         findings.push(storage);
     }
     if asked.observability || asked.consul {
@@ -300,16 +300,19 @@ fn is_usable(node: &Value) -> bool {
 
 async fn storage(kubectl: &Kubectl, asked: &Asked) -> Finding {
     let name = "storage";
-    let (without, instead) = match (asked.own_database, asked.consul) {
+    let (without, instead) = match (asked.own_database, asked.consul_volume) {
         (false, _) => (
             "Consul gets",
             "name one in a file for --consul-values: server.storageClass",
         ),
         (true, false) => (
             "PostgreSQL gets",
-            "use a managed server with --database-url",
+            "name one with --storage-class, or use a managed server with --database-url",
         ),
-        (true, true) => ("PostgreSQL and Consul get", "use a cluster with one"),
+        (true, true) => (
+            "PostgreSQL and Consul get",
+            "name one with --storage-class, and in a file for --consul-values: server.storageClass",
+        ),
     };
     let classes = match kubectl.list("storageclasses", "", "").await {
         Ok(classes) => classes,

@@ -330,3 +330,23 @@ async fn the_way_past_the_gateway_is_closed_at_the_end() {
         assert_eq!(said.contains("somebody else's"), !closed, "{said}");
     }
 }
+
+#[test]
+fn a_file_of_values_may_name_where_its_volumes_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let images = file(
+        "images.yaml",
+        "global: {image: registry.example.com/consul}\n",
+    );
+    let none = file("none.yaml", "server: {storageClass: \"\"}\n");
+    let named = file("named.yaml", "server:\n  storageClass: fast\n");
+    assert!(!consul::names_storage(&[]).unwrap());
+    assert!(!consul::names_storage(&[images.clone(), none]).unwrap());
+    assert!(consul::names_storage(&[images, named]).unwrap());
+    assert!(consul::names_storage(&[folder.path().join("missing.yaml")]).is_err());
+}

@@ -390,5 +390,20 @@ pub(super) fn of_the_cluster() -> Vec<Case> {
             "no StorageClass is the default",
             "--database-url",
         ),
+        case("no StorageClass for Consul", prod, |world| {
+            world.asked.own_database = false;
+            world.asked.consul = true;
+            world.asked.consul_volume = true;
+            let mut node = node("amd64", "4", "True");
+            node["status"]["allocatable"]["memory"] = json!("8Gi");
+            world.nodes(&[node]);
+            world.prod("get customresourcedefinition", "");
+            world.prod("get storageclasses", r#"{"items": []}"#);
+        })
+        .bad(
+            "storage",
+            "no StorageClass is the default: Consul gets no volume",
+            "--consul-values: server.storageClass",
+        ),
     ]
 }

@@ -75,6 +75,7 @@ impl World {
                 own_database: true,
                 observability: false,
                 consul: false,
+                consul_volume: false,
             },
             held: None,
         };
