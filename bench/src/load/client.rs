@@ -69,15 +69,7 @@ impl Caller {
 
     /// The answer to a request over REST.
     pub(crate) fn rest(&mut self, request: &Request) -> Result<http::Answer> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            empty => {
-                let stream = TcpStream::connect(self.address).context("cannot connect")?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                empty.insert(stream)
-            }
-        };
+        let stream = self.connect()?;
         let answer = http::exchange(stream, request)?;
         self.sent += request.len() as u64;
         self.received += answer.bytes as u64;
@@ -85,6 +77,19 @@ impl Caller {
             self.stream = None;
         }
         Ok(answer)
+    }
+
+    /// The connection for requests over REST, which is made if there is none.
+    pub(crate) fn connect(&mut self) -> Result<&mut TcpStream> {
+        match &mut self.stream {
+            Some(stream) => Ok(stream),
+            empty => {
+                let stream = TcpStream::connect(self.address).context("cannot connect")?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                Ok(empty.insert(stream))
+            }
+        }
     }
 
     fn get_product(&mut self, id: &str) -> Result<()> {

@@ -27,7 +27,7 @@ const WARM: usize = 4;
 const COUNTED: usize = 20;
 
 /// Commits that wait for the disk, whose times are taken.
-const COMMITS: usize = 200;
+const COMMITS: usize = 400;
 
 /// What one kind of request costs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -57,6 +57,10 @@ pub(crate) struct Costs {
     /// The median time that a transaction which waits for the disk takes longer than one that does not, in
     /// milliseconds.
     pub(crate) commit_ms: f64,
+    /// The times of single transactions that wait for the disk, without the median of those that do not, in
+    /// milliseconds, from the shortest to the longest.
+    #[serde(default)]
+    pub(crate) commits_ms: Vec<f64>,
 }
 
 impl Costs {
@@ -81,9 +85,11 @@ pub(super) async fn measure(this: &Checkout) -> Result<Costs> {
     fleet.end().await?;
     let kinds = counted?;
     stand.stop().await?;
+    let commits_ms = commits_ms().await?;
     Ok(Costs {
         kinds,
-        commit_ms: commit_ms().await?,
+        commit_ms: crate::stats::median(&commits_ms),
+        commits_ms,
     })
 }
 
@@ -178,12 +184,15 @@ fn case(name: &str, seeds: &Seeds, stand: &Stand, user: Option<&String>) -> Resu
     })
 }
 
-/// How long a commit waits for the disk: medians of transactions with and without the wait, in turn, on a
-/// server that waits.
-async fn commit_ms() -> Result<f64> {
+/// How long commits wait for the disk: transactions with the wait, each without the median of those without, in
+/// turn, on a server that waits.
+async fn commits_ms() -> Result<Vec<f64>> {
     let stand = Stand::durable(&[]).await?;
     let times = stand.commit_times(COMMITS).await;
     stand.stop().await?;
     let (with, without) = times?;
-    Ok((crate::stats::median(&with) - crate::stats::median(&without)).max(0.0))
+    let rest = crate::stats::median(&without);
+    let mut commits: Vec<f64> = with.iter().map(|ms| (ms - rest).max(0.0)).collect();
+    commits.sort_by(f64::total_cmp);
+    Ok(commits)
 }

@@ -25,6 +25,9 @@ use super::client::{Caller, Job};
 /// The longest latency that has a place of its own, in microseconds.
 const MAX_US: u64 = 120_000_000;
 
+/// The time that the connections of an open loop have to connect before it begins.
+const CONNECTING: Duration = Duration::from_millis(50);
+
 /// How a load ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Until {
@@ -135,12 +138,15 @@ pub(crate) fn open(
 ) -> Result<Seen> {
     let due = arrivals(rate, length, seed);
     let next = AtomicUsize::new(0);
-    let began = Instant::now();
+    // Before the first request is due, all are connected.
+    let began = Instant::now() + CONNECTING;
     let connection = |seen: &mut Seen, caller: &mut Caller| loop {
         let n = next.fetch_add(1, Ordering::Relaxed);
         let Some(due) = due.get(n).map(|due| began + *due) else {
             return;
         };
+        // What fails here fails again with the request, and counts there.
+        let _ = caller.connect();
         wait_until(due);
         let result = caller.call(&jobs[n % jobs.len()]);
         // Not since it was sent: since it should have been.

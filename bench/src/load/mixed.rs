@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Rounds, of which the medians count, and the time of each. The first warms up.
-const ROUNDS: u64 = 5;
+const ROUNDS: u64 = 8;
 const ROUND: Duration = Duration::from_secs(2);
 
 /// Connections of each kind of request.
@@ -32,14 +32,38 @@ pub(crate) struct Mixed {
     pub(crate) generator_ms: f64,
     /// CPU time per request of the machine that is none of both: the kernel, and others on it.
     pub(crate) other_ms: f64,
+    /// CPU time per request of system and generator together, of each round.
+    #[serde(default)]
+    pub(crate) rounds_cpu_ms: Vec<f64>,
     pub(crate) kinds: BTreeMap<String, Latency>,
 }
 
-/// Of one kind, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+/// Of one kind, in milliseconds: medians of rounds, and the rounds.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50_ms: f64,
     pub(crate) p90_ms: f64,
+    #[serde(default)]
+    pub(crate) rounds_p50_ms: Vec<f64>,
+    #[serde(default)]
+    pub(crate) rounds_p90_ms: Vec<f64>,
+}
+
+impl Latency {
+    /// Of rounds, each with what it has seen.
+    pub(super) fn of<'a>(rounds: impl Iterator<Item = &'a Seen>) -> Self {
+        let (mut p50, mut p90) = (Vec::new(), Vec::new());
+        for seen in rounds {
+            p50.push(seen.ms(0.5));
+            p90.push(seen.ms(0.9));
+        }
+        Self {
+            p50_ms: median(&p50),
+            p90_ms: median(&p90),
+            rounds_p50_ms: p50,
+            rounds_p90_ms: p90,
+        }
+    }
 }
 
 /// One round.
@@ -72,10 +96,7 @@ pub(super) async fn measure(bench: &Bench, rate: f64) -> Result<Mixed> {
         median(&values)
     };
     let kinds = MIX.iter().enumerate().map(|(n, (kind, _))| {
-        let latency = Latency {
-            p50_ms: of(&|round| round.seen[n].ms(0.5)),
-            p90_ms: of(&|round| round.seen[n].ms(0.9)),
-        };
+        let latency = Latency::of(rounds.iter().map(|round| &round.seen[n]));
         ((*kind).to_owned(), latency)
     });
     Ok(Mixed {
@@ -86,6 +107,10 @@ pub(super) async fn measure(bench: &Bench, rate: f64) -> Result<Mixed> {
         other_ms: of(&|round| {
             (round.machine_ms - round.cpu_ms - round.generator_ms) / round.requests
         }),
+        rounds_cpu_ms: rounds
+            .iter()
+            .map(|round| (round.cpu_ms + round.generator_ms) / round.requests)
+            .collect(),
         kinds: kinds.collect(),
     })
 }

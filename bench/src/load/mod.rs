@@ -11,6 +11,7 @@
 //! - `costs`: round trips, transactions and bytes of each kind of request, through a proxy that counts;
 //! - `catalogue`: ListProducts with 1,000 and 1,000,000 products (only when it is asked for).
 
+pub(crate) mod beside;
 mod catalogue;
 mod client;
 mod costs;
@@ -39,6 +40,7 @@ pub(crate) use engine::coarse;
 pub(crate) use work::MIX;
 
 use self::{
+    beside::Beside,
     catalogue::Page,
     direct::Direct,
     drive::Until,
@@ -70,6 +72,18 @@ const CONNECTIONS: usize = 64;
 /// Shares of the throughput of the mix at which a simulation is compared with it: below saturation, where waits
 /// grow without bound.
 const MIXED: [f64; 2] = [0.3, 0.6];
+
+/// Rates of open loops of one kind at which the machine is idle most of the time.
+const QUIET: [(&str, f64); 5] = [
+    ("product", 200.0),
+    ("list", 100.0),
+    ("cart", 40.0),
+    ("order", 20.0),
+    ("sign-in", 12.0),
+];
+
+/// Connections of such a loop.
+const QUIET_CONNECTIONS: usize = 8;
 
 /// What to measure, and how long.
 #[derive(Clone, Debug, clap::Args)]
@@ -182,6 +196,9 @@ pub(crate) struct Results {
     /// Open loops of the mix: only where a simulation is compared with them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) mixed: Vec<Mixed>,
+    /// Products beside sign-ins, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) beside: Vec<Beside>,
 }
 
 impl Results {
@@ -251,7 +268,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 pub(crate) fn measure_loops(output: &Output, seed: u64, no_build: bool) -> Result<Run<Results>> {
     let args = Args {
         against: None,
-        only: vec![Part::Loops, Part::Costs],
+        only: vec![Part::Loops, Part::Open, Part::Costs],
         kinds: KINDS
             .iter()
             .filter(|kind| **kind != "product-grpc")
@@ -259,8 +276,8 @@ pub(crate) fn measure_loops(output: &Output, seed: u64, no_build: bool) -> Resul
             .collect(),
         catalogue: false,
         rounds: 2,
-        seconds: 1.0,
-        rates: Vec::new(),
+        seconds: 2.0,
+        rates: QUIET.map(|(kind, rate)| (kind.to_owned(), rate)).to_vec(),
         seed: Some(seed),
         no_build,
         output: output.clone(),
@@ -353,6 +370,10 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
         let rate = mix.now.per_second * share;
         progress(&format!("mix, {rate:.0}/s"));
         results.mixed.push(mixed::measure(&bench, rate).await?);
+    }
+    if !args.mixed.is_empty() {
+        progress("products beside sign-ins");
+        results.beside = beside::measure(&bench)?;
     }
     if args.has(Part::Cart) {
         results.cart = carts(&bench).await?;
@@ -448,7 +469,11 @@ async fn open(bench: &Bench, args: &Args, known: &Results) -> Result<Vec<Measure
             progress(&format!("{kind}, {rate}/s"));
             let load = Load::Open {
                 rate,
-                connections: CONNECTIONS,
+                connections: match args.mixed.is_empty() {
+                    true => CONNECTIONS,
+                    // So few requests must not pay for many connections.
+                    false => QUIET_CONNECTIONS,
+                },
             };
             all.push(bench.measure(kind, load, kind).await?);
         }

@@ -12,12 +12,14 @@
 //!
 //! `--validate` first measures a small load, and then simulates the same one: see [`validate`].
 
+mod cores;
 mod events;
 mod function;
 mod growth;
 mod outcome;
 mod plan;
 mod prices;
+mod probe;
 mod report;
 mod resources;
 mod scenarios;
@@ -96,6 +98,9 @@ pub(crate) struct Args {
     /// Measure a small load, simulate the same, and print the difference; fails above 20 %
     #[arg(long, conflicts_with = "scenario")]
     validate: bool,
+    /// With --validate: do not measure; simulate again what the last --validate --write has measured
+    #[arg(long, requires = "validate")]
+    replay: bool,
     /// With --validate: measure the binaries that are there, instead of building them first
     #[arg(long)]
     no_build: bool,
@@ -141,12 +146,19 @@ pub(crate) struct Results {
 /// Simulates and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     if args.validate {
-        return validate::run(&args.output, args.seed, args.no_build);
+        return validate::run(&args.output, args.seed, args.no_build, args.replay);
     }
     let loads = args
         .output
         .read::<load::Results>(load::NAME, "bench-load --write")?;
-    let prices = Prices::from_results(&loads.results, start_ms(&args.output))?;
+    // Those that were validated, if there are any.
+    let (prices, costs_of) = match validate::prices(&args.output)? {
+        Some(validated) => validated,
+        None => (
+            Prices::from_results(&loads.results, None, start_ms(&args.output))?,
+            format!("{}, {}", loads.about.commit, loads.about.cpu),
+        ),
+    };
     let scenarios = match args.scenario {
         Some(what) => vec![args.scenario(what)],
         None => standard(args.seed),
@@ -159,7 +171,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         outcome.with_context(|| format!("scenario: {}", scenario.name))
     });
     let results = Results {
-        costs_of: format!("{}, {}", loads.about.commit, loads.about.cpu),
+        costs_of,
         outcomes: outcomes.collect::<Result<_>>()?,
     };
     about.seconds = began.elapsed().as_secs_f64();

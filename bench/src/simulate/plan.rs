@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::prices::{Kind, Price, Visit};
 
 /// Whose threads do a piece of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// The instances of a function.
     Function(usize),

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use zerocart_proto::rpc;
 
+use super::{cores::Scheduler, probe::Probe};
 use crate::{
     cpu::ByGroup,
     load::{
@@ -35,8 +36,11 @@ pub(super) const CALLS: [(&str, &str, &[&str]); 5] = [
     ("sign-in", "authenticate-user", &[]),
 ];
 
-/// CPU time of a piece of work, in microseconds: when no core was busy before, and when all were. They differ
-/// where processes share caches and memory.
+/// How late a client of an open loop sends, where it was not measured, in microseconds.
+const LATE_US: f64 = 70.0;
+
+/// CPU time of a piece of work, in microseconds: of a thread that was woken up for it, and of one that goes on with it
+/// after the same work for another request, which is in its caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Cpu {
     pub(super) idle: f64,
@@ -54,11 +58,6 @@ impl Cpu {
             idle: self.idle * factor,
             busy: self.busy * factor,
         }
-    }
-
-    /// When this share of the cores is busy.
-    pub(super) fn at(self, load: f64) -> f64 {
-        self.idle + (self.busy - self.idle) * load.clamp(0.0, 1.0)
     }
 }
 
@@ -105,6 +104,17 @@ impl Visit {
     }
 }
 
+/// Requests of a kind that come now and then: the open loop with the lowest rate, or else one at a time.
+///
+/// Between two requests of an open loop cores halt, and threads sleep for long, as on a machine that is not full. In a
+/// closed loop of one request at a time they never do.
+fn quiet<'a>(results: &'a Results, name: &str) -> Option<&'a Measured> {
+    let open = results.open.iter().filter(|measured| measured.name == name);
+    let rate = |measured: &Measured| measured.rate.unwrap_or(f64::INFINITY);
+    open.min_by(|a, b| rate(a).total_cmp(&rate(b)))
+        .or_else(|| results.single(name))
+}
+
 /// CPU time of a wake-up, by the groups of [`coarse`], in microseconds.
 ///
 /// From two measurements of each kind, alone and of 16 buyers: CPU = work of the kind + wake-ups × their cost.
@@ -112,7 +122,7 @@ impl Visit {
 fn wake_costs(results: &Results) -> ByGroup {
     let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for (name, ..) in CALLS {
-        let (Some(alone), Some(busy)) = (results.single(name), results.closed(name)) else {
+        let (Some(alone), Some(busy)) = (quiet(results, name), results.closed(name)) else {
             continue;
         };
         let of = |groups: &ByGroup| coarse(groups);
@@ -179,8 +189,10 @@ pub(super) struct Kind {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Prices {
     pub(super) kinds: Vec<Kind>,
-    /// A flush of the log.
+    /// A flush of the log: the median, and single ones.
     pub(super) flush_us: f64,
+    pub(super) flushes_us: Vec<f64>,
+    pub(super) scheduler: Scheduler,
     /// A start of an instance: until it is ready, and CPU time.
     pub(super) start_us: f64,
     pub(super) start_cpu_us: f64,
@@ -189,12 +201,17 @@ pub(super) struct Prices {
 }
 
 impl Prices {
-    /// From the results of `bench-load`; starts take so long and so much CPU time, in milliseconds.
+    /// From the results of `bench-load`, and what was measured of the machine; starts take so long and so much CPU
+    /// time, in milliseconds.
     ///
     /// # Errors
     ///
     /// When a part is missing: with its name.
-    pub(super) fn from_results(results: &Results, start_ms: (f64, f64)) -> Result<Self> {
+    pub(super) fn from_results(
+        results: &Results,
+        probe: Option<&Probe>,
+        start_ms: (f64, f64),
+    ) -> Result<Self> {
         let cure = "measure it with `just bench-load` (all parts)";
         let costs = results
             .costs
@@ -209,18 +226,21 @@ impl Prices {
         {
             bail!("the results do not count how often processes are woken up: {cure}");
         }
+        let late_us = probe.map_or(LATE_US, Probe::late_us);
         let kinds = CALLS.iter().map(|(name, ..)| {
             let missing = || format!("the results have no loop of {name}: {cure}");
             let busy = results.closed(name).with_context(missing)?;
-            let alone = results.single(name).with_context(missing)?;
-            Kind::of(name, busy, alone, costs, &wake_us).with_context(missing)
+            let alone = quiet(results, name).with_context(missing)?;
+            Kind::of(name, busy, alone, costs, &wake_us, late_us).with_context(missing)
         });
         Ok(Self {
             kinds: kinds.collect::<Result<_>>()?,
             flush_us: costs.commit_ms * 1e3,
+            flushes_us: costs.commits_ms.iter().map(|ms| ms * 1e3).collect(),
+            scheduler: probe.map_or(Scheduler::LINUX, Probe::scheduler),
             start_us: start_ms.0 * 1e3,
             start_cpu_us: start_ms.1 * 1e3,
-            late_us: 0.0,
+            late_us,
         })
     }
 
@@ -237,6 +257,7 @@ impl Kind {
         alone: &Measured,
         costs: &Costs,
         wake_us: &ByGroup,
+        late_us: f64,
     ) -> Option<Self> {
         let (_, outer, inner) = CALLS.iter().find(|(kind, ..)| *kind == name)?;
         let cost = costs.of(name)?;
@@ -323,15 +344,16 @@ impl Kind {
             calls,
             hop_us: 0.0,
         };
-        kind.hop_us = kind.hop(&alone.now, cost.commits * costs.commit_ms * 1e3);
+        let late_us = if alone.rate.is_some() { late_us } else { 0.0 };
+        kind.hop_us = kind.hop(&alone.now, cost.commits * costs.commit_ms * 1e3 + late_us);
         Some(kind)
     }
 
-    /// The time of one request alone that is neither CPU time nor a commit, for each wait of the request.
-    fn hop(&self, alone: &Figures, commits_us: f64) -> f64 {
+    /// The time of one request alone that is neither CPU time nor other known time, for each wait of the request.
+    fn hop(&self, alone: &Figures, known_us: f64) -> f64 {
         let cpu: f64 = coarse(&alone.cpu_ms).values().sum::<f64>() + alone.generator_ms;
         let waits = self.trips() + 2.0 * self.calls.len() as f64;
-        ((alone.p50_ms - cpu) * 1e3 - commits_us).max(0.0) / waits
+        ((alone.p50_ms - cpu) * 1e3 - known_us).max(0.0) / waits
     }
 
     pub(super) fn trips(&self) -> f64 {

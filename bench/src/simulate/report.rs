@@ -136,14 +136,27 @@ pub(super) fn diagram(results: &Results, output: &Output) -> Result<()> {
     bars.draw(&path)
 }
 
-/// A line for a difference of a simulation to a measurement, and whether it is small enough.
-pub(super) fn difference(what: &str, measured: f64, simulated: f64, limit: f64) -> (String, bool) {
+/// A line for a difference of a simulation to a measurement, and whether it is small enough. Of the rounds of the
+/// measurement, if there are any, it says the least and the most.
+pub(super) fn difference(
+    what: &str,
+    measured: f64,
+    rounds: &[f64],
+    simulated: f64,
+    limit: f64,
+) -> (String, bool) {
+    let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = rounds.iter().copied().fold(0.0, f64::max);
+    let range = match rounds {
+        [] => String::new(),
+        _ => format!("{least:.2} to {most:.2}"),
+    };
     let difference = simulated / measured - 1.0;
     // A value that is not a number is not small.
     let good = difference.abs() <= limit;
     let verdict = if good { "good" } else { "too much" };
     let line = format!(
-        "| {what} | {measured:.2} | {simulated:.2} | {:+.0} % | {verdict} |",
+        "| {what} | {measured:.2} | {range} | {simulated:.2} | {:+.0} % | {verdict} |",
         difference * 100.0
     );
     (line, good)
@@ -155,10 +168,13 @@ mod tests {
 
     #[test]
     fn a_difference_is_judged() {
-        let (line, good) = difference("p50", 10.0, 11.9, 0.2);
-        assert!(good && line.contains("+19 %"), "{line}");
-        assert!(!difference("p50", 10.0, 7.9, 0.2).1);
-        assert!(!difference("p50", 0.0, 0.0, 0.2).1);
+        let (line, good) = difference("p50", 10.0, &[9.0, 12.0], 11.9, 0.2);
+        assert!(
+            good && line.contains("| 9.00 to 12.00 | 11.90 | +19 %"),
+            "{line}"
+        );
+        assert!(!difference("p50", 10.0, &[], 7.9, 0.2).1);
+        assert!(!difference("p50", 0.0, &[], 0.0, 0.2).1);
     }
 
     #[test]

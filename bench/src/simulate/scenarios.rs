@@ -11,9 +11,6 @@ use super::{
     world::World,
 };
 
-/// A slice of a core, in microseconds: about what Linux gives to a task while others wait.
-pub(super) const SLICE_US: u64 = 750;
-
 /// Products of the shop, beside the one of a flash sale.
 const PRODUCTS: usize = 1_000;
 
@@ -158,7 +155,7 @@ impl Scenario {
             clients: self.clients,
             network_us: self.network_us,
             spread: Spread::Even,
-            slice_us: SLICE_US,
+            scheduler: prices.scheduler,
         };
         let mut world = World::new(&setup)?;
         world.run()?;

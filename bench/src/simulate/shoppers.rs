@@ -32,6 +32,8 @@ pub(super) enum Pattern {
         rate: f64,
         shares: [f64; CALLS.len()],
     },
+    /// Products at a rate per second, beside so many buyers who sign in one time after the other.
+    Beside { rate: f64, buyers: u32 },
     /// So many shoppers a day, who come by a daily curve, look around, and some of whom buy.
     Day { shoppers: f64, behaviour: Behaviour },
     /// So many shoppers within the given time, who all want one product.
@@ -106,12 +108,12 @@ impl Shoppers {
 
     /// Whether they come one by one, with no regard to answers.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.pattern, Pattern::Open { .. })
+        matches!(self.pattern, Pattern::Open { .. } | Pattern::Beside { .. })
     }
 
     /// Those who are there at the begin.
     pub(super) fn first(&mut self) -> Vec<u32> {
-        let Pattern::Closed { buyers, .. } = self.pattern else {
+        let (Pattern::Closed { buyers, .. } | Pattern::Beside { buyers, .. }) = self.pattern else {
             return Vec::new();
         };
         self.there = vec![Shopper::default(); buyers as usize];
@@ -122,7 +124,7 @@ impl Shoppers {
     pub(super) fn rate(&self, now: Us) -> f64 {
         match &self.pattern {
             Pattern::Closed { .. } => 0.0,
-            Pattern::Open { rate, .. } => *rate,
+            Pattern::Open { rate, .. } | Pattern::Beside { rate, .. } => *rate,
             Pattern::Flash { shoppers } => shoppers / (self.until as f64 / 1e6),
             Pattern::Day { shoppers, .. } => {
                 let hour = self.begin_hour + now as f64 / US_PER_HOUR;
@@ -165,6 +167,7 @@ impl Shoppers {
         let plan = match &self.pattern {
             Pattern::Closed { .. } => return None,
             Pattern::Open { shares, .. } => vec![pick(shares, rng)],
+            Pattern::Beside { .. } => vec![PRODUCT],
             Pattern::Flash { .. } => vec![ORDER, CART, SIGN_IN, PRODUCT],
             Pattern::Day { behaviour, .. } => behaviour.plan(rng),
         };
@@ -194,6 +197,15 @@ impl Shoppers {
                 units: 1,
             });
         }
+        if let Pattern::Beside { buyers, .. } = self.pattern
+            && id < buyers
+        {
+            return (now < self.until).then_some(Next {
+                kind: SIGN_IN,
+                product: 0,
+                units: 1,
+            });
+        }
         let shopper = &mut self.there[id as usize];
         let Some(kind) = shopper.plan.pop() else {
             self.gone.push(id);
@@ -212,7 +224,7 @@ impl Shoppers {
             Pattern::Day { behaviour, .. } => behaviour.pause_s,
             // They hurry.
             Pattern::Flash { .. } => 1.0,
-            Pattern::Closed { .. } | Pattern::Open { .. } => return 0,
+            Pattern::Closed { .. } | Pattern::Open { .. } | Pattern::Beside { .. } => return 0,
         };
         if self.there[id as usize].plan.is_empty() {
             return 0;

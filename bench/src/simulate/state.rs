@@ -6,6 +6,7 @@ use zerocart_activator::Ksvc;
 use zerocart_order::saga::{Action, Event as Happened, Saga};
 
 use super::{
+    cores::Scheduler,
     events::Us,
     plan::{OrderPlan, Program},
     prices::{DOMAINS, Prices},
@@ -53,8 +54,7 @@ pub(super) struct Setup<'a> {
     pub(super) clients: bool,
     pub(super) network_us: f64,
     pub(super) spread: Spread,
-    /// How long a task runs before another one that waits for the core.
-    pub(super) slice_us: Us,
+    pub(super) scheduler: Scheduler,
 }
 
 /// A request, or the start of an instance.
@@ -70,6 +70,8 @@ pub(super) struct Task {
     pub(super) product: usize,
     /// Functions that it is in.
     pub(super) depth: u8,
+    /// The cores, and which of them, on which it was worked on last.
+    pub(super) ran_on: Option<(usize, usize)>,
 }
 
 /// An order, driven by the rules of the order domain.

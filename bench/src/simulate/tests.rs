@@ -5,9 +5,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use zerocart_activator::{Ksvc, load_dir};
 
 use super::{
+    cores::{Cores, Scheduler},
     events::Events,
-    prices::{CALLS, Cpu, DOMAINS, Kind, Price, Prices, Visit},
-    resources::{Cores, Servers},
+    prices::{CALLS, DOMAINS, Kind, Price, Prices, Visit},
+    resources::Servers,
     scenarios::{Scenario, one_machine},
     shoppers::{Behaviour, Pattern, Shoppers},
     state::{Machines, Setup, Spread},
@@ -47,6 +48,8 @@ fn prices() -> Prices {
     Prices {
         kinds: CALLS.iter().map(kind).collect(),
         flush_us: 300.0,
+        flushes_us: Vec::new(),
+        scheduler: Scheduler::LINUX,
         start_us: 6_000.0,
         start_cpu_us: 5_000.0,
         late_us: 0.0,
@@ -80,15 +83,6 @@ fn the_same_seed_gives_the_same_result() {
 }
 
 #[test]
-fn work_costs_more_on_a_machine_that_is_idle() {
-    let cpu = Cpu {
-        idle: 30.0,
-        busy: 20.0,
-    };
-    assert_eq!((cpu.at(0.0), cpu.at(0.5), cpu.at(1.0)), (30.0, 25.0, 20.0));
-}
-
-#[test]
 fn a_flash_sale_sells_what_there_is_and_no_more() {
     // More want it than there is, and some cannot pay: their units are sold to others.
     let outcome = flash(3_000.0, 500)
@@ -107,7 +101,8 @@ fn a_flash_sale_sells_what_there_is_and_no_more() {
     // There is enough for all who can pay.
     let outcome = flash(1_000.0, 2_000).on_machines(8, 8, 8, true, 100.0);
     let outcome = outcome.run(&prices(), &manifests()).unwrap();
-    assert!((850..950).contains(&outcome.paid), "{outcome:?}");
+    let paid = outcome.paid as f64 / outcome.kind("order").unwrap().requests as f64;
+    assert!((0.87..0.93).contains(&paid), "{outcome:?}");
     assert!(outcome.lock_wait_ms > 0.0, "all want one row: {outcome:?}");
 }
 
@@ -195,7 +190,7 @@ fn queue(cores: usize, rate: f64, visit: Visit, spread: Spread, slice_us: u64) -
         clients: true,
         network_us: 0.0,
         spread,
-        slice_us,
+        scheduler: Scheduler::ideal(slice_us),
     };
     let mut world = World::new(&setup).unwrap();
     world.run().unwrap();
@@ -229,7 +224,7 @@ fn cores_are_a_queue_as_theory_has_it() {
 fn thread(rate: f64, cpu_us: f64, wake_us: f64) -> (f64, f64) {
     let mut rng = StdRng::seed_from_u64(9);
     let mut servers = Servers::default();
-    let mut cores = Cores::new(1, u64::MAX);
+    let mut cores = Cores::new(1, Scheduler::ideal(u64::MAX));
     let mut events = Events::new();
     let requests = 200_000;
     let mut sent = Vec::new();
@@ -245,7 +240,10 @@ fn thread(rate: f64, cpu_us: f64, wake_us: f64) -> (f64, f64) {
         let now = events.now();
         let next = match event {
             Some(task) => match servers.begin(task, cpu_us as u64, 1, now) {
-                true => cores.begin(task, plan::Place::Edge, (cpu_us + wake_us) as u64, now),
+                true => {
+                    let work = (task, plan::Place::Edge, (cpu_us + wake_us) as u64);
+                    cores.begin(work, None, None, now, &mut rng)
+                }
                 false => None,
             },
             None => {
@@ -282,12 +280,74 @@ fn a_thread_that_sleeps_is_a_queue_with_set_up_times() {
     }
 }
 
+/// Products and sign-ins in an open loop on two cores, by these rules of the scheduler: the 90th percentile of
+/// products, and CPU time per request.
+fn beside_sign_ins(scheduler: Scheduler) -> (f64, f64) {
+    let mut prices = Prices {
+        scheduler,
+        ..prices()
+    };
+    let sign_in = prices.kinds.iter_mut().find(|kind| kind.name == "sign-in");
+    for price in &mut sign_in.unwrap().calls {
+        price.own = Visit::new(10_000.0 / (price.trips + 1.0));
+    }
+    let mut shares = [0.0; CALLS.len()];
+    (shares[0], shares[4]) = (0.9, 0.1);
+    let pattern = Pattern::Open {
+        rate: 400.0,
+        shares,
+    };
+    let scenario = Scenario {
+        shoppers: Shoppers::new(pattern, 60_000_000, 0.0, 1),
+        stock: vec![0],
+        ..Scenario::day(1.0, 1, Behaviour::default())
+    };
+    let outcome = scenario.run(&prices, &manifests()).unwrap();
+    (outcome.kind("product").unwrap().p90_ms, outcome.cpu_ms())
+}
+
+#[test]
+fn threads_that_stay_on_their_core_wait_beside_an_idle_one() {
+    let (ideal, ideal_cpu) = beside_sign_ins(Scheduler::ideal(1_400));
+    let (linux, linux_cpu) = beside_sign_ins(Scheduler::LINUX);
+    assert!(linux > 1.5 * ideal, "{linux} ms, {ideal} ms");
+    // They wait; they do not work.
+    near(linux_cpu, ideal_cpu, 0.02);
+}
+
+#[test]
+fn work_costs_less_for_a_thread_that_goes_on() {
+    let at = |rate| {
+        let visit = Visit {
+            cpu: super::prices::Cpu {
+                idle: 60.0,
+                busy: 20.0,
+            },
+            wake_us: 40.0,
+        };
+        let mut prices = prices();
+        prices.kinds[0].edge = visit;
+        let mut shares = [0.0; CALLS.len()];
+        shares[0] = 1.0;
+        let pattern = Pattern::Open { rate, shares };
+        let scenario = Scenario {
+            shoppers: Shoppers::new(pattern, 10_000_000, 0.0, 1),
+            stock: vec![0],
+            ..Scenario::day(1.0, 1, Behaviour::default())
+        };
+        let outcome = scenario.run(&prices, &manifests()).unwrap();
+        outcome.cpu_ms()
+    };
+    let (few, many) = (at(20.0), at(4_000.0));
+    assert!(many < 0.9 * few, "{few} ms, {many} ms");
+}
+
 #[test]
 fn threads_in_turn_are_processor_sharing() {
     // By theory the mean time is work ÷ (1 − busy), for short and long requests alike.
     let (busy, mean) = (0.7, 1_000.0);
     let mut rng = StdRng::seed_from_u64(4);
-    let mut cores = Cores::new(1, 5);
+    let mut cores = Cores::new(1, Scheduler::ideal(5));
     let mut events = Events::new();
     let mut at = 0.0;
     let mut sent = Vec::new();
@@ -305,7 +365,9 @@ fn threads_in_turn_are_processor_sharing() {
     while let Some(event) = events.next() {
         let now = events.now();
         let next = match event {
-            Err((task, us)) => cores.begin(task, plan::Place::Start, us, now),
+            Err((task, us)) => {
+                cores.begin((task, plan::Place::Start, us), None, None, now, &mut rng)
+            }
             Ok(timer) => match cores.end(timer, now) {
                 None => None,
                 Some(work) if work.left == 0 => {

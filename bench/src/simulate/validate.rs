@@ -4,16 +4,14 @@
 //! compared are other loads, which gave no cost: open loops of the mix of all kinds, at two rates, by other random
 //! numbers. All of it, the clients too, runs on the machine that measures, so that machine is simulated.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
-
 use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
 use super::{
+    cores::Scheduler,
     outcome::Outcome,
     prices::{Prices, mix},
+    probe::{self, Probe},
     report::difference,
     scenarios::{Scenario, one_machine},
     shoppers::{Behaviour, Pattern, Shoppers},
@@ -21,13 +19,13 @@ use super::{
 use crate::{
     binaries::workspace_root,
     load::{self, BUYERS},
-    machine::Machine,
     results::{Output, Run},
-    stats::median,
 };
 
 /// The name of its files.
 const NAME: &str = "validate";
+
+const TITLE: &str = "The simulation beside a measurement";
 
 /// The largest difference that is good.
 const LIMIT: f64 = 0.2;
@@ -35,31 +33,119 @@ const LIMIT: f64 = 0.2;
 /// Seconds of each simulation: enough that cold starts do not count.
 const SECONDS: u64 = 120;
 
-/// Measures, simulates, and prints the differences. `Ok(false)` when one is too large.
-pub(super) fn run(output: &Output, seed: u64, no_build: bool) -> Result<bool> {
-    let measured = load::measure_loops(output, seed, no_build)?;
-    let results = &measured.results;
-    let prices = Prices {
-        late_us: late_us(),
-        ..Prices::from_results(results, super::start_ms(output))?
-    };
+/// All that was measured, from which it can be simulated again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Raw {
+    loads: load::Results,
+    /// A start of an instance: time, and CPU time.
+    start_ms: (f64, f64),
+    probe: Probe,
+}
+
+impl Raw {
+    /// The prices, and the rules of the scheduler with which products beside sign-ins are most like those that were
+    /// measured: how often a thread that wakes up runs before another cannot be measured by itself.
+    fn prices(&self, cores: usize) -> Result<Prices> {
+        let prices = Prices::from_results(&self.loads, Some(&self.probe), self.start_ms)?;
+        let mut best = (f64::INFINITY, prices.clone());
+        for step in 0..20 {
+            let before = f64::from(step) / 20.0;
+            let scheduler = Scheduler {
+                before_fresh: before,
+                before_used: before,
+                ..prices.scheduler
+            };
+            let tried = Prices {
+                scheduler,
+                ..prices.clone()
+            };
+            let error = self.error_beside(&tried, cores)?;
+            if error < best.0 {
+                best = (error, tried);
+            }
+        }
+        Ok(best.1)
+    }
+
+    /// How far products beside sign-ins are from those that were measured: the sum of the logarithms of ratios.
+    fn error_beside(&self, prices: &Prices, cores: usize) -> Result<f64> {
+        let mut error = 0.0;
+        for beside in &self.loads.beside {
+            let pattern = Pattern::Beside {
+                rate: beside.rate,
+                buyers: beside.buyers as u32,
+            };
+            let outcome = simulate("beside", pattern, cores, 1, prices)?;
+            let product = outcome.kind("product").context("no products")?;
+            error += (product.p50_ms / beside.product.p50_ms).ln().abs();
+            error += (product.p90_ms / beside.product.p90_ms).ln().abs();
+        }
+        Ok(error)
+    }
+}
+
+/// A load on a machine like that which was measured, with its clients.
+fn simulate(
+    name: &str,
+    pattern: Pattern,
+    cores: usize,
+    seed: u64,
+    prices: &Prices,
+) -> Result<Outcome> {
     let manifests = zerocart_activator::load_dir(&workspace_root().join("knative/services"))?;
-    let cores = Machine::this().cores;
-    let simulate = |name: &str, pattern: Pattern| -> Result<Outcome> {
-        let until = SECONDS * 1_000_000;
-        let scenario = Scenario {
-            name: name.to_owned(),
-            seed,
-            shoppers: Shoppers::new(pattern, until, 0.0, 64),
-            machines: one_machine(cores),
-            stock: vec![1 << 40; 64],
-            clients: true,
-            ..Scenario::day(1.0, 1, Behaviour::default())
-        };
-        scenario.run(&prices, &manifests)
+    let until = SECONDS * 1_000_000;
+    let scenario = Scenario {
+        name: name.to_owned(),
+        seed,
+        shoppers: Shoppers::new(pattern, until, 0.0, 64),
+        machines: one_machine(cores),
+        stock: vec![1 << 40; 64],
+        clients: true,
+        ..Scenario::day(1.0, 1, Behaviour::default())
     };
+    scenario.run(prices, &manifests)
+}
+
+/// The prices that were validated, and of which commit and processor they are; none where nothing was measured.
+pub(super) fn prices(output: &Output) -> Result<Option<(Prices, String)>> {
+    let Ok(run) = output.read::<Raw>(NAME, "simulate --validate --write") else {
+        return Ok(None);
+    };
+    let of = format!("{}, {}", run.about.commit, run.about.cpu);
+    Ok(Some((run.results.prices(run.about.cores)?, of)))
+}
+
+fn measure(output: &Output, seed: u64, no_build: bool) -> Result<Run<Raw>> {
+    let measured = load::measure_loops(output, seed, no_build)?;
+    Ok(Run {
+        title: TITLE.to_owned(),
+        results: Raw {
+            loads: measured.results,
+            start_ms: super::start_ms(output),
+            probe: probe::measure(measured.about.cores),
+        },
+        about: measured.about,
+        summary: Vec::new(),
+    })
+}
+
+/// Measures, simulates, and prints the differences. `Ok(false)` when one is too large.
+pub(super) fn run(output: &Output, seed: u64, no_build: bool, replay: bool) -> Result<bool> {
+    let Run {
+        about,
+        results: raw,
+        ..
+    } = match replay {
+        true => output.read::<Raw>(NAME, "simulate --validate --write")?,
+        false => measure(output, seed, no_build)?,
+    };
+    let results = &raw.loads;
+    let cores = about.cores;
+    let prices = raw.prices(cores)?;
+    let simulate = |name: &str, pattern| simulate(name, pattern, cores, seed, &prices);
     let mut table =
-        "| load | measured | simulated | difference | |\n|---|--:|--:|--:|---|\n".to_owned();
+        "| load | measured | of single rounds | simulated | difference | |\n|---|--:|--:|--:|--:|---|\n"
+            .to_owned();
     let mut good = true;
     let mut summary = Vec::new();
     // At saturation only what the machine can do is compared: there waits grow without bound.
@@ -75,11 +161,13 @@ pub(super) fn run(output: &Output, seed: u64, no_build: bool) -> Result<bool> {
         (
             format!("mix, {BUYERS} buyers: requests per second"),
             closed.now.per_second,
+            &[][..],
             outcome.requests() as f64 / outcome.seconds.max(1e-6),
         ),
         (
             format!("mix, {BUYERS} buyers: CPU per request, ms"),
             closed.now.system_cpu_ms() + closed.now.generator_ms,
+            &[],
             outcome.cpu_ms(),
         ),
     ];
@@ -95,11 +183,13 @@ pub(super) fn run(output: &Output, seed: u64, no_build: bool) -> Result<bool> {
             (
                 format!("{name}: requests per second"),
                 measured.per_second,
+                &[][..],
                 per_second,
             ),
             (
                 format!("{name}: CPU per request, ms"),
                 measured.cpu_ms + measured.generator_ms,
+                &measured.rounds_cpu_ms,
                 outcome.cpu_ms(),
             ),
         ]);
@@ -108,17 +198,19 @@ pub(super) fn run(output: &Output, seed: u64, no_build: bool) -> Result<bool> {
             rows.push((
                 format!("{name}: {kind}, p50, ms"),
                 latency.p50_ms,
+                &latency.rounds_p50_ms,
                 simulated.p50_ms,
             ));
             rows.push((
                 format!("{name}: {kind}, p90, ms"),
                 latency.p90_ms,
+                &latency.rounds_p90_ms,
                 simulated.p90_ms,
             ));
         }
     }
-    for (what, measured, simulated) in rows {
-        let (line, fine) = difference(&what, measured, simulated, LIMIT);
+    for (what, measured, rounds, simulated) in rows {
+        let (line, fine) = difference(&what, measured, rounds, simulated, LIMIT);
         table.push_str(&(line + "\n"));
         summary.push((what, simulated / measured));
         good &= fine;
@@ -130,26 +222,13 @@ pub(super) fn run(output: &Output, seed: u64, no_build: bool) -> Result<bool> {
     );
     table.push_str(&target);
     let run = Run {
-        title: "The simulation beside a measurement".to_owned(),
-        about: measured.about,
-        results: (prices, measured.results.mixed),
+        title: TITLE.to_owned(),
+        about,
+        results: raw,
         summary,
     };
     println!("{table}\n{}", run.about.sentence());
     output.save(NAME, &run, &table)?;
     output.update("docs/scaling.md", &[("validation", &table)])?;
     Ok(good)
-}
-
-/// How late the kernel wakes up a thread that waits for a time, as the clients of an open loop do: the median, in
-/// microseconds.
-fn late_us() -> f64 {
-    let late = (0..200).map(|_| {
-        let due = Instant::now() + Duration::from_millis(2);
-        while let Some(left) = due.checked_duration_since(Instant::now()) {
-            thread::park_timeout(left);
-        }
-        due.elapsed().as_secs_f64() * 1e6
-    });
-    median(&late.collect::<Vec<_>>())
 }

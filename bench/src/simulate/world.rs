@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use zerocart_order::saga::{Event as Happened, Status};
 
 use super::{
+    cores::{Cores, Home, Timer},
     events::{Events, Us},
     function::{Entry, Function, pool},
     plan::{Do, HASHES, Place, Plan, Planner},
     prices::{CALLS, Cpu, Visit},
-    resources::{Cores, Log, Places, Servers, TaskId, Timer},
+    resources::{Log, Places, Servers, TaskId},
     shoppers::{Next, Shoppers},
     state::{Order, Phase, Setup, Spread, Task, Told},
 };
@@ -36,6 +37,8 @@ const RETRY_US: Us = 100_000;
 enum Event {
     /// A thread on a set of cores has done its work or its slice.
     Slice(usize, Timer),
+    /// The kernel looks whether threads wait while cores are idle.
+    Balance(usize),
     Resume(TaskId),
     Flushed(usize),
     Tick(usize),
@@ -59,6 +62,8 @@ pub(super) struct World<'a> {
     /// The time of the last answer.
     pub(super) last_answer: Us,
     pub(super) cores: Vec<Cores>,
+    /// Where threads sleep that have nothing to do; who slept last wakes up first.
+    homes: HashMap<Place, Vec<Home>>,
     pub(super) logs: Vec<Log>,
     locks: HashMap<usize, Places>,
     pub(super) stock: Vec<i64>,
@@ -117,8 +122,9 @@ impl<'a> World<'a> {
             tasks: Vec::new(),
             free: Vec::new(),
             cores: cores
-                .map(|(_, count)| Cores::new(*count, setup.slice_us))
+                .map(|(_, count)| Cores::new(*count, setup.scheduler))
                 .collect(),
+            homes: HashMap::new(),
             logs: vec![Log::default(); servers],
             locks: HashMap::new(),
             stock: setup.stock.clone(),
@@ -200,6 +206,7 @@ impl<'a> World<'a> {
     fn happens(&mut self, event: Event) -> Result<()> {
         match event {
             Event::Slice(set, timer) => self.sliced(set, timer)?,
+            Event::Balance(set) => self.balance(set),
             Event::Resume(task) => self.advance(task)?,
             Event::Flushed(server) => {
                 let (done, again) = self.logs[server].flushed();
@@ -253,6 +260,7 @@ impl<'a> World<'a> {
             order,
             product,
             depth: 0,
+            ran_on: None,
         });
         self.advance(task)
     }
@@ -457,7 +465,11 @@ impl<'a> World<'a> {
     }
 
     fn flush(&mut self, server: usize) {
-        let us = self.draw(self.setup.prices.flush_us);
+        let flushes = &self.setup.prices.flushes_us;
+        let us = match flushes.len() {
+            0 => self.draw(self.setup.prices.flush_us),
+            n => flushes[self.rng.random_range(0..n)].round() as Us,
+        };
         self.events.after(us, Event::Flushed(server));
     }
 
@@ -486,6 +498,7 @@ impl<'a> World<'a> {
                 order: None,
                 product: 0,
                 depth: 0,
+                ran_on: None,
             });
             self.events.after(0, Event::Resume(id));
         }

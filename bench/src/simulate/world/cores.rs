@@ -4,10 +4,11 @@ use anyhow::Result;
 
 use super::{Event, World};
 use crate::simulate::{
+    cores::{Home, Runs, Timer},
     events::Us,
     plan::Place,
     prices::Visit,
-    resources::{Servers, TaskId, Timer},
+    resources::{Servers, TaskId},
 };
 
 impl World<'_> {
@@ -42,25 +43,55 @@ impl World<'_> {
         }
     }
 
-    /// Work comes to a place: a thread wakes up for it, or it waits for one that works.
+    /// Work comes to a place: a thread wakes up for it, or it waits for one that works. A thread that goes on without
+    /// sleeping has what it needs in its caches.
     pub(super) fn works(&mut self, id: TaskId, place: Place, visit: Visit) {
-        let (now, set) = (self.events.now(), self.set(place));
-        let us = self.draw(visit.cpu.at(self.cores[set].load()));
-        let wake = self.draw(visit.wake_us);
+        let now = self.events.now();
+        let more = self.draw(visit.cpu.busy);
+        let first = self.draw(visit.cpu.idle + visit.wake_us);
         let wakes = match self.servers(place) {
-            Some((servers, limit)) => servers.begin(id, us, limit, now),
+            Some((servers, limit)) => servers.begin(id, more, limit, now),
             None => true,
         };
         if wakes {
-            self.wakes(id, place, us + wake);
+            self.wakes(id, place, first);
         }
     }
 
     fn wakes(&mut self, id: TaskId, place: Place, us: Us) {
         let (now, set) = (self.events.now(), self.set(place));
-        if let Some((timer, length)) = self.cores[set].begin(id, place, us, now) {
+        let home = self.homes.get_mut(&place).and_then(Vec::pop);
+        let waker = self.tasks[id as usize]
+            .as_ref()
+            .and_then(|task| task.ran_on);
+        let waker = waker.filter(|(of, _)| *of == set).map(|(_, core)| core);
+        let runs = self.cores[set].begin((id, place, us), home, waker, now, &mut self.rng);
+        self.runs(set, runs);
+    }
+
+    /// A thread runs on a core of a set; and while others wait for busy cores, the kernel looks now and then whether
+    /// there are idle ones.
+    fn runs(&mut self, set: usize, runs: Option<Runs>) {
+        if let Some((timer, length)) = runs {
             self.events.after(length, Event::Slice(set, timer));
         }
+        let cores = &mut self.cores[set];
+        if cores.is_waited_for() && !cores.ticking && cores.count > 1 {
+            cores.ticking = true;
+            let tick = cores.tick_us();
+            let left = tick - self.events.now() % tick;
+            self.events.after(left, Event::Balance(set));
+        }
+    }
+
+    /// The kernel looks for threads that wait while a core is idle.
+    pub(super) fn balance(&mut self, set: usize) {
+        let now = self.events.now();
+        self.cores[set].ticking = false;
+        while let Some(runs) = self.cores[set].balance(now) {
+            self.runs(set, Some(runs));
+        }
+        self.runs(set, None);
     }
 
     /// There are more threads.
@@ -90,13 +121,21 @@ impl World<'_> {
         };
         let runs = match next {
             Some(next) => Some(self.cores[set].go_on(timer.core, next, now)),
-            None => self.cores[set].free(timer.core, now),
+            None => {
+                let home = Home {
+                    core: timer.core,
+                    since: now,
+                };
+                self.homes.entry(work.place).or_default().push(home);
+                self.cores[set].free(timer.core, now)
+            }
         };
-        if let Some((timer, length)) = runs {
-            self.events.after(length, Event::Slice(set, timer));
-        }
+        self.runs(set, runs);
         match work.left {
-            0 => self.advance(work.task),
+            0 => {
+                self.task_mut(work.task)?.ran_on = Some((set, timer.core));
+                self.advance(work.task)
+            }
             _ => Ok(()),
         }
     }
