@@ -43,31 +43,35 @@ struct Raw {
 }
 
 impl Raw {
-    /// The prices, and the rules of the scheduler with which products beside sign-ins are most like those that were
-    /// measured: how often a thread that wakes up runs before another cannot be measured by itself.
+    /// The prices, and the rules of the scheduler with which products and sign-ins beside each other are most like
+    /// those that were measured: how often a thread that wakes up runs before another, and how often the kernel moves
+    /// one that waits, depends on the load.
     fn prices(&self, cores: usize) -> Result<Prices> {
         let prices = Prices::from_results(&self.loads, Some(&self.probe), self.start_ms)?;
         let mut best = (f64::INFINITY, prices.clone());
-        for step in 0..20 {
-            let before = f64::from(step) / 20.0;
-            let scheduler = Scheduler {
-                before_fresh: before,
-                before_used: before,
-                ..prices.scheduler
-            };
-            let tried = Prices {
-                scheduler,
-                ..prices.clone()
-            };
-            let error = self.error_beside(&tried, cores)?;
-            if error < best.0 {
-                best = (error, tried);
+        for moves in [prices.scheduler.moves, 0.03, 0.1, 0.3, 1.0] {
+            for (fresh, used) in (0..36).map(|n| (f64::from(n % 6) / 5.0, f64::from(n / 6) / 5.0)) {
+                let scheduler = Scheduler {
+                    moves,
+                    before_fresh: fresh,
+                    before_used: used,
+                    ..prices.scheduler
+                };
+                let tried = Prices {
+                    scheduler,
+                    ..prices.clone()
+                };
+                let error = self.error_beside(&tried, cores)?;
+                if error < best.0 {
+                    best = (error, tried);
+                }
             }
         }
         Ok(best.1)
     }
 
-    /// How far products beside sign-ins are from those that were measured: the sum of the logarithms of ratios.
+    /// How far products and sign-ins beside each other are from those that were measured: the sum of the logarithms
+    /// of ratios.
     fn error_beside(&self, prices: &Prices, cores: usize) -> Result<f64> {
         let mut error = 0.0;
         for beside in &self.loads.beside {
@@ -76,9 +80,11 @@ impl Raw {
                 buyers: beside.buyers as u32,
             };
             let outcome = simulate("beside", pattern, cores, 1, prices)?;
-            let product = outcome.kind("product").context("no products")?;
-            error += (product.p50_ms / beside.product.p50_ms).ln().abs();
-            error += (product.p90_ms / beside.product.p90_ms).ln().abs();
+            for (name, measured) in [("product", &beside.product), ("sign-in", &beside.sign_in)] {
+                let simulated = outcome.kind(name).with_context(|| format!("no {name}"))?;
+                error += (simulated.p50_ms / measured.p50_ms).ln().abs();
+                error += (simulated.p90_ms / measured.p90_ms).ln().abs();
+            }
         }
         Ok(error)
     }
