@@ -313,6 +313,12 @@ pub(crate) fn replace_between(text: &str, name: &str, content: &str) -> Result<S
     Ok(format!("{head}{begin}\n\n{content}\n{end}{tail}"))
 }
 
+/// A seed, when none was asked for. It has at most ten digits: a longer one may look like a number of a card, which no
+/// file may have.
+pub(crate) fn seed() -> u64 {
+    rand::random::<u32>().into()
+}
+
 /// Writes a file as a whole, or says which one cannot be written.
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))

@@ -50,7 +50,7 @@ use crate::{
     cold::Kind,
     fleet::{self, Fleet, Paths, Yard},
     process::Ports,
-    results::{About, Output},
+    results::{self, About, Output},
     stand::{Sessions, Stand},
     stats::median,
 };
@@ -172,7 +172,7 @@ async fn measure(args: &Args) -> Result<bool> {
         binaries::find(&this.programs, name)?;
     }
     progress("starting PostgreSQL");
-    let seed = args.seed.unwrap_or_else(rand::random);
+    let seed = args.seed.unwrap_or_else(results::seed);
     let mut rng = StdRng::seed_from_u64(seed);
     let stand = Stand::start(&domains).await?;
     let mut about = About::now(seed, stand.version(), args.against.as_deref());

@@ -39,7 +39,7 @@ use crate::{
     fleet::{Fleet, Paths, Yard},
     load::direct,
     process::{Ports, Program},
-    results::{About, Output},
+    results::{self, About, Output},
     stand::{Sessions, Stand},
 };
 
@@ -170,7 +170,7 @@ async fn measure(args: &Args) -> Result<bool> {
         progress("building");
         binaries::build(&domains)?;
     }
-    let seed = args.seed.unwrap_or_else(rand::random);
+    let seed = args.seed.unwrap_or_else(results::seed);
     let mut ports = Ports::new(seed);
     let mut rng = StdRng::seed_from_u64(seed);
 

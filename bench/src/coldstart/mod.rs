@@ -49,7 +49,7 @@ use crate::{
     binaries::{self, workspace_root},
     checkout::Checkout,
     machine,
-    results::{About, Run},
+    results::{self, About, Run},
     soak::TOKEN,
 };
 
@@ -200,7 +200,7 @@ fn facts(args: &Args, seed: u64) -> Vec<(String, String)> {
 }
 
 async fn measure(args: &Args, functions: &[&'static str]) -> Result<Run<Results>> {
-    let seed = args.seed.unwrap_or_else(rand::random);
+    let seed = args.seed.unwrap_or_else(results::seed);
     let engine = match args.engine {
         Where::Knative => {
             let token = Env::of_process().get(TOKEN).map(str::to_owned);

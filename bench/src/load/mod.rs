@@ -20,6 +20,7 @@ pub(crate) mod drive;
 pub(crate) mod engine;
 pub(crate) mod figures;
 pub(crate) mod mixed;
+pub(crate) mod priced;
 mod proxy;
 pub(crate) mod report;
 mod rounds;
@@ -54,7 +55,7 @@ use crate::{
     binaries,
     checkout::Checkout,
     process::Ports,
-    results::{About, Output, Run},
+    results::{self, About, Output, Run},
 };
 
 /// The name of its files.
@@ -69,20 +70,7 @@ const HOT_BUYERS: usize = 64;
 /// Connections of an open loop.
 const CONNECTIONS: usize = 64;
 
-/// Shares of the throughput of the mix at which a simulation is compared with it: below saturation, where waits
-/// grow without bound.
-const MIXED: [f64; 2] = [0.3, 0.6];
-
-/// Rates of open loops of one kind at which the machine is idle most of the time.
-const QUIET: [(&str, f64); 5] = [
-    ("product", 200.0),
-    ("list", 100.0),
-    ("cart", 40.0),
-    ("order", 20.0),
-    ("sign-in", 12.0),
-];
-
-/// Connections of such a loop.
+/// Connections of an open loop with few requests.
 const QUIET_CONNECTIONS: usize = 8;
 
 /// What to measure, and how long.
@@ -264,32 +252,6 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     Ok(true)
 }
 
-/// Measures what a simulation is compared with: the loops and the costs of this build.
-pub(crate) fn measure_loops(output: &Output, seed: u64, no_build: bool) -> Result<Run<Results>> {
-    let args = Args {
-        against: None,
-        only: vec![Part::Loops, Part::Open, Part::Costs],
-        kinds: KINDS
-            .iter()
-            .filter(|kind| **kind != "product-grpc")
-            .map(|kind| (*kind).to_owned())
-            .collect(),
-        catalogue: false,
-        rounds: 2,
-        seconds: 2.0,
-        rates: QUIET.map(|(kind, rate)| (kind.to_owned(), rate)).to_vec(),
-        seed: Some(seed),
-        no_build,
-        output: output.clone(),
-        shares: Vec::new(),
-        mixed: MIXED.to_vec(),
-    };
-    let runtime = runtime()?;
-    let result = runtime.block_on(Box::pin(measure(&args)));
-    progress("");
-    result
-}
-
 fn runtime() -> Result<tokio::runtime::Runtime> {
     // The load has threads of its own.
     tokio::runtime::Builder::new_multi_thread()
@@ -334,7 +296,7 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
         binaries::build(&domains)?;
     }
     binaries::find(&this.programs, "zerocart")?;
-    let seed = args.seed.unwrap_or_else(rand::random);
+    let seed = args.seed.unwrap_or_else(results::seed);
     let mut ports = Ports::new(seed);
     progress("starting the engine");
     let engine = Engine::start(NOW, &this, ports.next()?).await?;

@@ -122,7 +122,7 @@ pub(super) fn prices(output: &Output) -> Result<Option<(Prices, String)>> {
 }
 
 fn measure(output: &Output, seed: u64, no_build: bool) -> Result<Run<Raw>> {
-    let measured = load::measure_loops(output, seed, no_build)?;
+    let measured = load::priced::measure_loops(output, seed, no_build)?;
     Ok(Run {
         title: TITLE.to_owned(),
         results: Raw {

@@ -186,7 +186,7 @@ async fn load(
     stop: &watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Report> {
-    let seed = args.seed.unwrap_or_else(rand::random);
+    let seed = args.seed.unwrap_or_else(crate::results::seed);
     let products = stage.products(args.scarce).await?;
     let figures = Arc::new(Figures::default());
     let mut buyers = stage.buyers(args, &products, &figures).await?;
