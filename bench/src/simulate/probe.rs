@@ -45,7 +45,7 @@ impl Probe {
 
     /// The rules by which the kernel gives cores to threads.
     pub(super) fn scheduler(&self) -> Scheduler {
-        // All cores compute: whoever runs at once took a core from one that has used its slice.
+        // All cores compute: a thread that runs at once took a core from one that has used its slice.
         let all = self.beside.last().map_or(&[][..], |(_, late)| late);
         let at_once = all.iter().filter(|late| **late < AT_ONCE_US).count();
         Scheduler {
