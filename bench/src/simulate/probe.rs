@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -24,15 +24,12 @@ pub(super) struct Probe {
     pub(super) timer: Vec<(u64, Vec<f64>)>,
     /// The same for a thread that another one wakes up, which slept for that time.
     pub(super) other: Vec<(u64, Vec<f64>)>,
-    /// By the number of threads that compute all the time: after a timer.
-    pub(super) beside: Vec<(usize, Vec<f64>)>,
     /// Of wake-ups of a thread whose core was idle, while the thread that wakes it up is on another core: the share
     /// after which it ran on the core of the other.
     pub(super) follows: f64,
-    /// Of wake-ups of a thread whose core was busy, with the thread that wakes it up and goes on: the shares that
-    /// moved to the core that is idle, and that ran at once.
+    /// Of wake-ups of a thread whose core was busy, with the thread that wakes it up and goes on: the share that moved
+    /// to the core that is idle.
     pub(super) moves: f64,
-    pub(super) preempts: f64,
 }
 
 impl Probe {
@@ -43,16 +40,11 @@ impl Probe {
         median(&medians.copied().collect::<Vec<_>>())
     }
 
-    /// The rules by which the kernel gives cores to threads.
+    /// The rules by which the kernel gives cores to threads, as far as threads that do nothing else show them.
     pub(super) fn scheduler(&self) -> Scheduler {
-        // All cores compute: a thread that runs at once took a core from one that has used its slice.
-        let all = self.beside.last().map_or(&[][..], |(_, late)| late);
-        let at_once = all.iter().filter(|late| **late < AT_ONCE_US).count();
         Scheduler {
             moves: self.moves,
             follows: self.follows,
-            before_fresh: self.preempts,
-            before_used: at_once as f64 / all.len().max(1) as f64,
             ..Scheduler::LINUX
         }
     }
@@ -70,9 +62,6 @@ struct Woken {
     before: usize,
     after: usize,
 }
-
-/// Wake-ups that are later than this did not run at once, in microseconds.
-const AT_ONCE_US: f64 = 70.0;
 
 /// How long a thread goes on that has woken up another.
 const GOES_ON: Duration = Duration::from_micros(200);
@@ -122,8 +111,8 @@ fn late(sleep: Duration) -> f64 {
     due.elapsed().as_secs_f64() * 1e6
 }
 
-/// Measures it, on `cores` cores.
-pub(super) fn measure(cores: usize) -> Probe {
+/// Measures it.
+pub(super) fn measure() -> Probe {
     exact_timers();
     let mut probe = Probe::default();
     for us in [20, 50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800] {
@@ -141,14 +130,6 @@ pub(super) fn measure(cores: usize) -> Probe {
     let values = woken(800, 3_000, GOES_ON);
     let same = |w: &Woken| w.waker == w.before;
     probe.moves = share(&values, same, |w| w.after != w.before);
-    probe.preempts = share(
-        &values,
-        |w| same(w) && w.after == w.before,
-        |w| w.late_us < AT_ONCE_US,
-    );
-    for hogs in 1..=cores {
-        probe.beside.push((hogs, quantiles(beside(hogs))));
-    }
     probe
 }
 
@@ -191,28 +172,4 @@ fn woken(us: u64, n: u64, goes_on: Duration) -> Vec<Woken> {
     sent.store(u64::MAX, Ordering::Release);
     other.thread().unpark();
     other.join().unwrap_or_default()
-}
-
-/// A thread that sleeps for some milliseconds beside threads that compute.
-fn beside(hogs: usize) -> Vec<f64> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let threads: Vec<_> = (0..hogs)
-        .map(|_| {
-            let stop = Arc::clone(&stop);
-            thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            })
-        })
-        .collect();
-    late(Duration::from_millis(20));
-    // Times that have no common factor with the tick of the kernel.
-    let values = (0..400).map(|n| late(Duration::from_micros(2_000 + 737 * (n % 13))));
-    let values = values.collect();
-    stop.store(true, Ordering::Relaxed);
-    for thread in threads {
-        let _ = thread.join();
-    }
-    values
 }

@@ -128,7 +128,7 @@ fn measure(output: &Output, seed: u64, no_build: bool) -> Result<Run<Raw>> {
         results: Raw {
             loads: measured.results,
             start_ms: super::start_ms(output),
-            probe: probe::measure(measured.about.cores),
+            probe: probe::measure(),
         },
         about: measured.about,
         summary: Vec::new(),

@@ -88,6 +88,19 @@ async fn all_pages(client: &Client, mut asked: ListProductsRequest) -> (Vec<Stri
     }
 }
 
+/// All pages together have exactly these products, and this total.
+async fn finds(client: &Client, asked: ListProductsRequest, all: &[String], total: (i32, bool)) {
+    let (sort, search) = (asked.sort(), asked.search.clone());
+    let (seen, told) = all_pages(client, asked).await;
+    assert!(
+        seen == all,
+        "{sort:?} {search:?}: {} of {}",
+        seen.len(),
+        all.len()
+    );
+    assert_eq!(told, total, "{sort:?} {search:?}");
+}
+
 #[tokio::test]
 async fn tokens_lead_through_every_list_once_and_into_no_other() {
     let domain = Domain::new().await;
@@ -105,14 +118,7 @@ async fn tokens_lead_through_every_list_once_and_into_no_other() {
             let all = expected(&domain, pattern, sort).await;
             // In the middle of those of one price or moment, and one at a time.
             let limit = if search == "SELDOM" { 1 } else { 97 };
-            let (seen, told) = all_pages(&client, page(limit, search, sort)).await;
-            assert!(
-                seen == all,
-                "{sort:?} {search:?}: {} of {}",
-                seen.len(),
-                all.len()
-            );
-            assert_eq!(told, total, "{sort:?} {search:?}");
+            finds(&client, page(limit, search, sort), &all, total).await;
         }
         let first = client.call::<Rpc>(&page(7, "often", sort)).await.ok();
         for (search, other) in [
@@ -157,14 +163,7 @@ async fn words_are_found_whatever_the_samples_say() {
             ("old unsampled", "old% unsampled%", (0, false)),
         ] {
             let all = expected(&domain, pattern, sort).await;
-            let (seen, told) = all_pages(&client, page(97, search, sort)).await;
-            assert!(
-                seen == all,
-                "{sort:?} {search:?}: {} of {}",
-                seen.len(),
-                all.len()
-            );
-            assert_eq!(told, total, "{sort:?} {search:?}");
+            finds(&client, page(97, search, sort), &all, total).await;
         }
     }
 }
