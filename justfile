@@ -124,8 +124,10 @@ secrets: tools
 collector:
     observability/build/collector
 
-# Have a real OpenTelemetry Collector keep and count what functions write
+# Have a real OpenTelemetry Collector keep and count what functions write, on a cluster and on Lambda
 collector-test: collector
+    python3 -m venv target/tools
+    target/tools/bin/pip install --quiet --requirement observability/build/requirements.txt
     cargo test --release --workspace --test it -- --ignored a_real_collector
 
 # Install what CI checks with from PyPI, into target/tools

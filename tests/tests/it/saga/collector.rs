@@ -1,6 +1,7 @@
 //! A real OpenTelemetry Collector with the configuration of a cluster: it keeps the traces that functions wrote,
 //! and counts what the collector of the local engine counts from the same lines.
 
+mod cloudwatch;
 mod otelcol;
 
 use std::{
@@ -37,18 +38,7 @@ async fn a_real_collector_keeps_and_counts_what_the_local_one_does() {
     assert!(lines().any(|line| line.starts_with("{\"resourceSpans\"") && line.len() > CHUNK));
     assert!(lines().any(|line| !line.starts_with("{\"resourceSpans\"")));
 
-    let local = Collector::new(&Options::default());
-    for (_, text) in &logs {
-        let mut source = local.source();
-        for line in text
-            .lines()
-            .filter(|line| line.starts_with("{\"resourceSpans\""))
-        {
-            source.take(format!("{line}\n").as_bytes());
-        }
-    }
-    let wanted = series(&local.metrics_text());
-    assert!(wanted.len() > 100, "{wanted:#?}");
+    let wanted = counted_here(&logs);
 
     let receiver = Receiver::start().await;
     // A part is there before the Collector starts, the rest comes while it reads.
@@ -61,39 +51,7 @@ async fn a_real_collector_keeps_and_counts_what_the_local_one_does() {
         write_log(folder.path(), name, &half(text).1);
     }
 
-    let expected = kept(&all);
-    until("all spans have arrived", async || {
-        (receiver.spans().len() >= expected.len()).then_some(())
-    })
-    .await;
-    let mut counted = BTreeMap::new();
-    let equal = until("the same is counted", async || {
-        counted = series(&collector.metrics().await?);
-        let missing = wanted.keys().any(|name| !counted.contains_key(name));
-        (!missing && calls(&counted) == calls(&wanted)).then_some(())
-    });
-    equal.await;
-    for (name, value) in &wanted {
-        let same = counted.get(name).is_some_and(|other| {
-            // A sum of durations is added up in another order.
-            (value - other).abs() <= value.abs() * 1e-9
-        });
-        assert!(same, "{name}: {value} here, {:?} there", counted.get(name));
-    }
-    let more: Vec<_> = counted
-        .keys()
-        .filter(|name| !wanted.contains_key(*name))
-        .collect();
-    assert!(more.is_empty(), "{more:#?}");
-
-    // Each once, and as it was written.
-    let arrived = receiver.spans();
-    let shown = |spans: &[Recorded]| {
-        let mut shown: Vec<_> = spans.iter().map(|span| format!("{span:?}")).collect();
-        shown.sort();
-        shown
-    };
-    assert_eq!(shown(&arrived), shown(&expected));
+    agrees(&collector, &receiver, &all, &wanted).await;
 
     // An exemplar is shown until the next interval begins, and names a trace that was kept.
     let traces: BTreeSet<_> = kept_traces(&all);
@@ -132,6 +90,66 @@ async fn a_real_collector_keeps_and_counts_what_the_local_one_does() {
     })
     .await;
     collector.stop().await;
+}
+
+/// What the collector of the local engine counts from these logs.
+fn counted_here(logs: &[(String, String)]) -> BTreeMap<String, f64> {
+    let local = Collector::new(&Options::default());
+    for (_, text) in logs {
+        let mut source = local.source();
+        for line in text
+            .lines()
+            .filter(|line| line.starts_with("{\"resourceSpans\""))
+        {
+            source.take(format!("{line}\n").as_bytes());
+        }
+    }
+    let counted = series(&local.metrics_text());
+    assert!(counted.len() > 100, "{counted:#?}");
+    counted
+}
+
+/// Waits until all spans of these logs are in the store of traces, and the Collector has counted them. Each span is
+/// there once and as it was written, and each series has the value that is wanted.
+async fn agrees(
+    collector: &OtelCollector,
+    receiver: &Receiver,
+    all: &str,
+    wanted: &BTreeMap<String, f64>,
+) {
+    let expected = kept(all);
+    until("all spans have arrived", async || {
+        (receiver.spans().len() >= expected.len()).then_some(())
+    })
+    .await;
+    let mut counted = BTreeMap::new();
+    let equal = until("the same is counted", async || {
+        counted = series(&collector.metrics().await?);
+        let missing = wanted.keys().any(|name| !counted.contains_key(name));
+        (!missing && calls(&counted) == calls(wanted)).then_some(())
+    });
+    equal.await;
+    for (name, value) in wanted {
+        let same = counted.get(name).is_some_and(|other| {
+            // A sum of durations is added up in another order.
+            (value - other).abs() <= value.abs() * 1e-9
+        });
+        assert!(same, "{name}: {value} here, {:?} there", counted.get(name));
+    }
+    let more: Vec<_> = counted
+        .keys()
+        .filter(|name| !wanted.contains_key(*name))
+        .collect();
+    assert!(more.is_empty(), "{more:#?}");
+
+    // Each once, and as it was written.
+    let arrived = receiver.spans();
+    let shown = |spans: &[Recorded]| {
+        let mut shown: Vec<_> = spans.iter().map(|span| format!("{span:?}")).collect();
+        shown.sort();
+        shown
+    };
+    assert_eq!(shown(&arrived), shown(&expected));
 }
 
 /// What functions and a job write in some orders, by their names.

@@ -1,6 +1,7 @@
 //! The Collector's process, its log files, and the store of traces that it sends to.
 
 use std::{
+    ffi::OsStr,
     fmt::Write as _,
     fs::{self, OpenOptions},
     io::Write as _,
@@ -100,6 +101,15 @@ pub(super) struct OtelCollector {
 impl OtelCollector {
     /// Starts the Collector with the configuration that is deployed, on the logs of a folder.
     pub(super) async fn start(logs: &Path, receiver: &Receiver) -> Self {
+        Self::start_with(&[], &[("LOGS", logs.as_os_str())], receiver).await
+    }
+
+    /// Starts the Collector with the configuration that is deployed, more files after it, and more variables.
+    pub(super) async fn start_with(
+        more: &[&Path],
+        env: &[(&str, &OsStr)],
+        receiver: &Receiver,
+    ) -> Self {
         let state = tempfile::tempdir().expect("a temporary folder can be made");
         // The ports are those of a pod. An address of its own keeps it apart from everything on this machine.
         let [a, b] = rand::random::<[u8; 2]>();
@@ -109,12 +119,17 @@ impl OtelCollector {
             .append(true)
             .open(state.path().join("otelcol.log"));
         let output = output.expect("the log can be opened");
-        let child = Command::new(program())
-            .arg("--config")
-            .arg(root().join("observability/collector.yaml"))
+        let configuration = root().join("observability/collector.yaml");
+        let files = [configuration.as_path()].into_iter();
+        let child = Command::new(tool("otelcol", "collector"))
+            .args(
+                files
+                    .chain(more.iter().copied())
+                    .flat_map(|file| [OsStr::new("--config"), file.as_os_str()]),
+            )
             .env_clear()
             .env("MY_POD_IP", address.to_string())
-            .env("LOGS", logs)
+            .envs(env.iter().copied())
             .env("STATE", state.path().join("state"))
             .env("FLUSH_INTERVAL", "1s")
             .env("TRACES_ENDPOINT", format!("http://{}", receiver.address))
@@ -173,12 +188,12 @@ impl OtelCollector {
     }
 }
 
-/// The program that `observability/build/collector` has built.
-fn program() -> PathBuf {
-    let program = root().join("target/tools/bin/otelcol");
+/// A program in `target/tools`, which a recipe of the justfile has put there.
+pub(super) fn tool(name: &str, recipe: &str) -> PathBuf {
+    let program = root().join("target/tools/bin").join(name);
     assert!(
         program.is_file(),
-        "there is no Collector: `just collector` builds it"
+        "there is no {name}: `just {recipe}` installs it"
     );
     program
 }
