@@ -141,23 +141,23 @@ buf:
 
 # Measure cold starts beside the floor, and get-product beside pgbench: --against FOLDER, --check, --write
 bench *args:
-    cargo run --release --package zerocart-bench -- cold {{args}}
+    cargo run --profile dist --package zerocart-bench -- cold {{args}}
 
 # Measure the first order from zero against the starts in it: --against FOLDER, --check, --write
 bench-chain *args:
-    cargo run --release --package zerocart-bench -- chain {{args}}
+    cargo run --profile dist --package zerocart-bench -- chain {{args}}
 
 # Report cold starts and where their time goes, in docs/benchmarks/coldstart.md: --engine knative, --rounds, --limit, …
 coldstart-report *args:
-    cargo run --release --package zerocart-bench -- coldstart --write {{args}}
+    cargo run --profile dist --package zerocart-bench -- coldstart --write {{args}}
 
 # Measure orders and other requests on a local engine: --against FOLDER, --only PART, --catalogue, --write
 bench-load *args:
-    cargo run --release --package zerocart-bench -- load {{args}}
+    cargo run --profile dist --package zerocart-bench -- load {{args}}
 
 # Simulate more load than one machine can make, with costs of bench-load: --scenario flash, --validate, --write
 simulate *args:
-    cargo run --release --package zerocart-bench -- simulate {{args}}
+    cargo run --profile dist --package zerocart-bench -- simulate {{args}}
 
 # Write the table of the README from what bench, bench-chain and bench-load have written
 bench-summary:
@@ -169,7 +169,7 @@ soak *args:
 
 # Disturb a system under a load of shoppers, and write docs/reports/resilience.md: --base-url, --faults, --seed, --check
 resilience-report *args:
-    cargo run --release --package zerocart-bench -- resilience --write {{args}}
+    cargo run --profile dist --package zerocart-bench -- resilience --write {{args}}
 
 # Install cargo-lambda from PyPI, into target/tools
 lambda-tools:

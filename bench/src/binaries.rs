@@ -42,9 +42,19 @@ pub(crate) fn folder() -> Result<PathBuf> {
     let this = std::env::current_exe().context("cannot tell where this program is")?;
     let folder = this.parent().context("this program is in no folder")?;
     if cfg!(debug_assertions) {
-        bail!("only a release build says anything: cargo run --release -p zerocart-bench -- cold");
+        bail!(
+            "only a release build says anything: cargo run --profile dist -p zerocart-bench -- cold"
+        );
     }
     Ok(folder.to_owned())
+}
+
+/// The profile of cargo in which they were built; empty if they are not in its folder.
+pub(crate) fn profile() -> String {
+    let folder = folder().unwrap_or_default();
+    zerocart_local_cargo::profile(&folder)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Builds the floor and the functions of these domains with cargo, whose output the user sees.
@@ -52,7 +62,8 @@ pub(crate) fn build(domains: &[&str]) -> Result<()> {
     let mut cargo = zerocart_local_cargo::command();
     cargo
         .current_dir(workspace_root())
-        .args(["build", "--quiet", "--release", "--bins"])
+        .args(["build", "--quiet", "--bins"])
+        .args(["--profile", &profile()])
         // With the engine, so that the functions are those that `zerocart up` builds.
         .args(["--package", "zerocart-bench", "--package", "zerocart"]);
     for domain in domains {

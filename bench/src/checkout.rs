@@ -37,16 +37,17 @@ impl Checkout {
                 root.display()
             );
         }
-        // Cargo names a folder after the target, if it was given one.
+        // Cargo names a folder after the target, if it was given one. A commit may be older than this profile.
         let own = folder()?;
         let same = own.strip_prefix(workspace_root()).ok();
-        let candidates = same.into_iter().chain([Path::new("target/release")]);
+        let same = same.map(|same| [same.to_owned(), same.with_file_name("release")]);
+        let candidates = same.into_iter().flatten().chain(["target/release".into()]);
         let programs = candidates
             .map(|candidate| root.join(candidate))
             .find(|folder| folder.join("zerocart").is_file());
         let programs = programs.with_context(|| {
             format!(
-                "--against {}: its programs are not there; build them: cargo build --release --workspace --bins",
+                "--against {}: its programs are not there; build them: cargo build --profile dist --workspace --bins, or --release before there was that profile",
                 root.display()
             )
         })?;

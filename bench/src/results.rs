@@ -136,6 +136,9 @@ pub(crate) struct About {
     pub(crate) cores: usize,
     pub(crate) kernel: String,
     pub(crate) compiler: String,
+    /// Cargo's profile of this build; empty in files that are older than the second profile.
+    #[serde(default)]
+    pub(crate) profile: String,
     pub(crate) postgres: String,
     /// Tasks that wanted to run, in the minute before.
     pub(crate) load_before: f64,
@@ -157,6 +160,7 @@ impl About {
             cores: machine.cores,
             kernel: machine.kernel,
             compiler: machine.compiler,
+            profile: crate::binaries::profile(),
             postgres: postgres.to_owned(),
             load_before: machine::load(),
         }
@@ -190,8 +194,12 @@ impl About {
     pub(crate) fn sentence(&self) -> String {
         let against = self.against.as_deref();
         let against = against.map_or_else(String::new, |commit| format!(" against {commit}"));
+        let profile = match self.profile.as_str() {
+            "" => String::new(),
+            profile => format!(", profile {profile}"),
+        };
         format!(
-            "Commit {}{against}. {}, {} cores, Linux {}, {}, PostgreSQL {}. Seed {}, {:.0} s, load before it {:.2}.",
+            "Commit {}{profile}{against}. {}, {} cores, Linux {}, {}, PostgreSQL {}. Seed {}, {:.0} s, load before it {:.2}.",
             self.commit,
             self.cpu,
             self.cores,

@@ -57,16 +57,21 @@ fn select(cargo: &mut Command) {
     }
 }
 
+/// The profile of what is deployed, as the workspace's Cargo.toml has it.
+pub(crate) const DEPLOYED: &str = "dist";
+
 /// Where static programs for a cluster's nodes are built.
 pub(crate) struct ForNodes {
     /// Rust's name of the target.
     target: String,
     /// Whether this machine's compiler and C library cannot build them, and Zig's must.
     zig: bool,
+    /// Cargo's profile.
+    profile: String,
 }
 
 impl ForNodes {
-    pub(crate) fn new(architecture: Architecture) -> Self {
+    pub(crate) fn new(architecture: Architecture, profile: &str) -> Self {
         let own = cfg!(all(target_os = "linux", target_env = "gnu"));
         let zig = !(own && Architecture::of_machine() == Some(architecture));
         // Zig links glibc only dynamically.
@@ -74,6 +79,7 @@ impl ForNodes {
         Self {
             target: format!("{}-unknown-linux-{system}", architecture.rust_name()),
             zig,
+            profile: profile.to_owned(),
         }
     }
 
@@ -83,7 +89,8 @@ impl ForNodes {
         metadata.current_dir(project.root()).no_deps();
         let metadata = tokio::task::spawn_blocking(move || metadata.exec()).await?;
         let target = metadata.context("cargo's metadata")?.target_directory;
-        Ok(target.join(&self.target).join("release").into())
+        let folder = zerocart_local_cargo::folder(&self.profile);
+        Ok(target.join(&self.target).join(folder).into())
     }
 
     /// Builds everything that runs in a cluster, and the command itself.
@@ -95,11 +102,8 @@ impl ForNodes {
         let mut cargo = Command::from(zerocart_local_cargo::command());
         cargo
             .current_dir(project.root())
-            .args([
-                if self.zig { "zigbuild" } else { "build" },
-                "--quiet",
-                "--release",
-            ])
+            .args([if self.zig { "zigbuild" } else { "build" }, "--quiet"])
+            .args(["--profile", &self.profile])
             .args(["--target", &self.target]);
         select(&mut cargo);
         cargo.args(["--bin", zerocart_images::COMMAND]);

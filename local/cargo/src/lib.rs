@@ -33,6 +33,14 @@ pub fn profile(folder: &Path) -> Option<&str> {
     }
 }
 
+/// The name of the folder that cargo puts the programs of a profile into.
+pub fn folder(profile: &str) -> &str {
+    match profile {
+        "dev" => "debug",
+        profile => profile,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +54,9 @@ mod tests {
             ("/", None),
         ] {
             assert_eq!(profile(Path::new(folder)), of_it, "{folder}");
+        }
+        for (profile, of_it) in [("dev", "debug"), ("release", "release"), ("dist", "dist")] {
+            assert_eq!(folder(profile), of_it);
         }
     }
 

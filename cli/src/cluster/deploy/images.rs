@@ -12,7 +12,7 @@ impl Deployment {
     /// Builds the images, and brings those that are missing. Returns the name of each.
     pub(super) async fn images(&self) -> Result<(BTreeMap<String, String>, String), Problem> {
         let architecture = self.architecture().await?;
-        let nodes = ForNodes::new(architecture);
+        let nodes = ForNodes::new(architecture, &self.args.images.profile);
         let unbuilt = |error: anyhow::Error| {
             Problem::new("the programs cannot be built").because(format!("{error:#}"))
         };
