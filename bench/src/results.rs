@@ -35,18 +35,25 @@ impl Output {
         self.out.clone().unwrap_or_else(default)
     }
 
-    /// Writes `<name>.json` and `<name>.md`, and the line of this commit, if that is wanted.
-    pub(crate) fn save<T: Serialize>(&self, name: &str, run: &Run<T>, table: &str) -> Result<()> {
+    /// Writes what was measured, and no page of it yet: for results that need long computations.
+    pub(crate) fn keep<T: Serialize>(&self, name: &str, run: &Run<T>) -> Result<()> {
         if !self.write {
             return Ok(());
         }
         let folder = self.folder();
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-        write(
-            &folder.join(format!("{name}.json")),
-            &(serde_json::to_string_pretty(run)? + "\n"),
-        )?;
+        let text = serde_json::to_string_pretty(run)? + "\n";
+        write(&folder.join(format!("{name}.json")), &text)
+    }
+
+    /// Writes `<name>.json` and `<name>.md`, and the line of this commit, if that is wanted.
+    pub(crate) fn save<T: Serialize>(&self, name: &str, run: &Run<T>, table: &str) -> Result<()> {
+        if !self.write {
+            return Ok(());
+        }
+        self.keep(name, run)?;
+        let folder = self.folder();
         let page = format!(
             "<!-- Written by zerocart-bench. Do not edit. -->\n\n# {title}\n\n{table}\n{}\n",
             run.about.sentence(),

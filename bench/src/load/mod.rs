@@ -22,6 +22,7 @@ pub(crate) mod figures;
 pub(crate) mod mixed;
 pub(crate) mod priced;
 mod proxy;
+mod rare;
 pub(crate) mod report;
 mod rounds;
 mod work;
@@ -48,6 +49,7 @@ use self::{
     engine::Engine,
     figures::{BEFORE, Measured, NOW},
     mixed::Mixed,
+    rare::Rare,
     rounds::{Bench, Load, Side},
     work::Shop,
 };
@@ -187,6 +189,9 @@ pub(crate) struct Results {
     /// Products beside sign-ins, likewise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) beside: Vec<Beside>,
+    /// Sign-ins after a pause, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rare: Option<Rare>,
 }
 
 impl Results {
@@ -336,6 +341,8 @@ async fn measure(args: &Args) -> Result<Run<Results>> {
     if !args.mixed.is_empty() {
         progress("products beside sign-ins");
         results.beside = beside::measure(&bench)?;
+        progress("sign-ins after a pause");
+        results.rare = Some(rare::measure(&bench)?);
     }
     if args.has(Part::Cart) {
         results.cart = carts(&bench).await?;
@@ -410,7 +417,7 @@ async fn open(bench: &Bench, args: &Args, known: &Results) -> Result<Vec<Measure
     {
         let asked = args.rates.iter().filter(|(of, _)| of == kind);
         let mut rates: Vec<f64> = asked.map(|(_, rate)| *rate).collect();
-        if rates.is_empty() {
+        if rates.is_empty() || !args.mixed.is_empty() {
             let measured = match known.closed(kind) {
                 Some(measured) => measured.clone(),
                 None => {
@@ -423,9 +430,7 @@ async fn open(bench: &Bench, args: &Args, known: &Results) -> Result<Vec<Measure
             let before = measured.before.as_ref().map(|before| before.per_second);
             let least = measured.now.per_second.min(before.unwrap_or(f64::INFINITY));
             let shares = args.shares.iter();
-            rates = shares
-                .map(|share| (least * share).round().max(1.0))
-                .collect();
+            rates.extend(shares.map(|share| (least * share).round().max(1.0)));
         }
         for rate in rates {
             progress(&format!("{kind}, {rate}/s"));
