@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{events::Us, plan::Place, resources::TaskId, state::count};
 
+/// How busy cores are is an average of about this time: longer than requests take, so that none of them makes the
+/// machine look busy by itself.
+const LATELY_US: f64 = 100_000.0;
+
 /// How the kernel gives cores to threads that wake up.
 ///
 /// Each core has a queue of its own. A thread that wakes up goes to the core where it ran last, also when that one
@@ -59,6 +63,9 @@ impl Scheduler {
     }
 }
 
+/// In the place of a task: a thread that has handed on its task.
+const NOBODY: TaskId = TaskId::MAX;
+
 /// Where a thread has slept, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Home {
@@ -110,6 +117,8 @@ pub(super) struct Cores {
     pub(super) count: usize,
     rules: Scheduler,
     busy: usize,
+    /// The share of the cores that was busy of late, and at which time.
+    level: (f64, Us),
     waiting: usize,
     /// Those that were ever busy.
     cores: HashMap<usize, Core>,
@@ -131,6 +140,7 @@ impl Cores {
             count,
             rules,
             busy: 0,
+            level: (0.0, 0),
             waiting: 0,
             cores: HashMap::new(),
             number: 0,
@@ -267,6 +277,17 @@ impl Cores {
         Some(self.run(core, next, now))
     }
 
+    /// How busy the cores were of late, from 0 to 1.
+    pub(super) fn level(&mut self, now: Us) -> f64 {
+        let (level, since) = self.level;
+        if now > since {
+            let busy = self.busy as f64 / self.count as f64;
+            let kept = (-((now - since) as f64) / LATELY_US).exp();
+            self.level = (busy + (level - busy) * kept, now);
+        }
+        self.level.0
+    }
+
     /// Whether a thread waits while a core is idle.
     pub(super) fn is_uneven(&self) -> bool {
         self.waiting > 0 && self.busy < self.count
@@ -327,6 +348,7 @@ impl Cores {
     }
 
     fn run(&mut self, core: usize, work: Work, now: Us) -> Runs {
+        self.level(now);
         self.number += 1;
         self.busy += 1;
         let running = Running {
@@ -348,6 +370,7 @@ impl Cores {
 
     fn stop(&mut self, core: usize, now: Us) -> Option<Work> {
         let Running { work, began, .. } = self.cores.get_mut(&core)?.running.take()?;
+        self.level(now);
         self.busy -= 1;
         let ran = now - began;
         self.busy_us += ran;
@@ -369,6 +392,16 @@ impl Cores {
 }
 
 impl Work {
+    /// The same thread, which has handed on its task and has so much left to do.
+    pub(super) fn alone(self, left: Us) -> Self {
+        self.with(NOBODY, left)
+    }
+
+    /// Whether it works for a task.
+    pub(super) fn is_for_a_task(&self) -> bool {
+        self.task != NOBODY
+    }
+
     /// The same thread, with the next task.
     pub(super) fn with(self, task: TaskId, left: Us) -> Self {
         Self { task, left, ..self }
@@ -409,6 +442,21 @@ mod tests {
         let rest = cores.end(long, 27).unwrap();
         assert_eq!((rest.task, rest.left), (1, 3));
         assert_eq!(cores.busy_us, 27);
+    }
+
+    #[test]
+    fn cores_know_how_busy_they_were_of_late() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut cores = Cores::new(2, Scheduler::ideal(u64::MAX));
+        let (timer, _) = cores
+            .begin(work(1, 500_000), None, None, 0, &mut rng)
+            .unwrap();
+        let level = cores.level(500_000);
+        assert!((0.49..0.5).contains(&level), "{level}");
+        cores.end(timer, 500_000).unwrap();
+        assert!(cores.free(timer.core, 500_000).is_none());
+        let later = cores.level(500_000 + LATELY_US as Us);
+        assert!((later / level - (-1.0_f64).exp()).abs() < 1e-6, "{later}");
     }
 
     #[test]

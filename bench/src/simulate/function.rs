@@ -11,7 +11,7 @@ use zerocart_activator::{
 
 use super::{
     events::Us,
-    resources::{Places, Servers, TaskId},
+    resources::{Memory, Places, Servers, TaskId},
 };
 
 /// Requests that the activator holds for one function; any more get a 503.
@@ -42,6 +42,8 @@ pub(super) struct Function {
     /// Sessions that calls share: one of each instance.
     pub(super) sessions: Servers,
     pub(super) connections: Places,
+    /// Of hashes.
+    pub(super) memory: Memory,
     pub(super) ticking: bool,
     pub(super) peak_instances: usize,
     pub(super) peak_held: usize,
@@ -98,6 +100,7 @@ impl Function {
             threads_each: 1,
             sessions: Servers::default(),
             connections: Places::new(0),
+            memory: Memory::default(),
             ticking: false,
             peak_instances: 0,
             peak_held: 0,

@@ -13,6 +13,7 @@
 //! `--validate` first measures a small load, and then simulates the same one: see [`validate`].
 
 mod cores;
+mod curve;
 mod events;
 mod function;
 mod growth;
@@ -20,6 +21,7 @@ mod outcome;
 mod plan;
 mod prices;
 mod probe;
+mod rates;
 mod report;
 mod resources;
 mod scenarios;
@@ -155,7 +157,12 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let (prices, costs_of) = match validate::prices(&args.output)? {
         Some(validated) => validated,
         None => (
-            Prices::from_results(&loads.results, None, start_ms(&args.output))?,
+            Prices::from_results(
+                &loads.results,
+                None,
+                start_ms(&args.output),
+                loads.about.cores,
+            )?,
             format!("{}, {}", loads.about.commit, loads.about.cpu),
         ),
     };

@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use super::prices::{Kind, Price, Visit};
+use super::{
+    curve::Curve,
+    prices::{Kind, Price, Visit},
+};
 
 /// Whose threads do a piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +30,9 @@ pub(super) enum Place {
 pub(super) enum Do {
     /// CPU time.
     Work(Place, Visit),
+    /// CPU time of a function for the hash of a password, and its end.
+    Hash(usize, Curve),
+    Hashed(usize),
     /// Time that is nobody's CPU time.
     Pause(f64),
     /// Waits for the log of a domain's server. `share`: how often, on average; 1 is each time.
@@ -190,20 +196,14 @@ impl Planner<'_> {
             true => Place::Shared(price.domain, function),
             false => Place::Postgres(price.domain),
         };
-        // A hash is between the round trips: the rest is as good as nothing beside it.
-        let work = |program: &mut Vec<Do>, at: usize| {
-            let own = match (HASHES.contains(&price.function.as_str()), at == trips / 2) {
-                (false, _) => own,
-                (true, true) => Visit {
-                    cpu: own.cpu.times((trips + 1) as f64),
-                    ..own
-                },
-                (true, false) => Visit {
-                    cpu: Default::default(),
-                    ..own
-                },
-            };
-            program.push(Do::Work(Place::Function(function), own));
+        let work = |program: &mut Vec<Do>, at: usize| match price.hash {
+            None => program.push(Do::Work(Place::Function(function), own)),
+            // A hash is between the round trips: the rest is as good as nothing beside it.
+            Some(hash) if at == trips / 2 => {
+                program.push(Do::Hash(function, hash.times(share)));
+                program.push(Do::Hashed(function));
+            }
+            Some(_) => program.push(Do::Work(Place::Function(function), Visit::default())),
         };
         work(program, 0);
         if !price.shares {
@@ -297,6 +297,7 @@ mod tests {
             function: "get-product".to_owned(),
             domain: 3,
             own: Visit::new(30.0),
+            hash: None,
             postgres: Visit::new(20.0),
             broker: Visit::new(5.0),
             shares: false,

@@ -1,18 +1,19 @@
 //! What requests cost in a simulation: from the measurements of `bench-load`.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use zerocart_proto::rpc;
 
-use super::{cores::Scheduler, probe::Probe};
+use super::{
+    cores::Scheduler,
+    curve::Curve,
+    plan::HASHES,
+    probe::Probe,
+    rates::{self, Point},
+};
 use crate::{
     cpu::ByGroup,
-    load::{
-        Costs, MIX, Results, coarse,
-        figures::{Figures, Measured},
-    },
+    load::{Costs, MIX, Results, coarse, figures::Figures},
 };
 
 /// The domains, each with a database.
@@ -39,6 +40,18 @@ pub(super) const CALLS: [(&str, &str, &[&str]); 5] = [
 /// How late a client of an open loop sends, where it was not measured, in microseconds.
 const LATE_US: f64 = 70.0;
 
+/// How much more a hash costs whose process has no memory for it, where it was not measured.
+const FIRST_HASH: f64 = 1.7;
+
+/// No program does almost nothing but wake up.
+const LEAST_WORK: f64 = 0.05;
+
+/// No program does most of its work after it has handed on a request.
+const MOST_AFTER: f64 = 0.5;
+
+/// How far a hash is from its mean, where it was not measured.
+const HASH_SPREAD: f64 = 0.1;
+
 /// CPU time of a piece of work, in microseconds: of a thread that was woken up for it, and of one that goes on with it
 /// after the same work for another request, which is in its caches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -62,21 +75,23 @@ impl Cpu {
 }
 
 /// What a thread does each time that a request comes to it.
-///
-/// The second part is paid only by a thread that slept: under load it finds the next request waiting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Visit {
     pub(super) cpu: Cpu,
+    /// Only a thread that slept pays it: under load it finds the next request waiting.
     pub(super) wake_us: f64,
+    /// The share of the work that is left when the request is handed on: to count, to log, to go to sleep. Nobody
+    /// waits for it but the next request of the thread.
+    pub(super) after: f64,
 }
 
 impl Visit {
     /// The same at any load.
-    #[cfg(test)]
     pub(super) fn new(us: f64) -> Self {
         Self {
             cpu: Cpu::new(us),
             wake_us: 0.0,
+            after: 0.0,
         }
     }
 
@@ -84,15 +99,17 @@ impl Visit {
         Self {
             cpu: self.cpu.times(factor),
             wake_us: self.wake_us * factor,
+            after: self.after,
         }
     }
 
-    /// Each of so many visits, from what all cost, and how often a thread was woken up: alone, and of 16 buyers.
+    /// Each of so many visits, from what all cost, and how often a thread was woken up: on an idle machine, and of 16
+    /// buyers.
     fn each(cpu_us: Cpu, wakes: Cpu, wake_us: f64, visits: f64) -> Self {
         // No program does nothing but wake up.
         let most = (0.9 * cpu_us.idle / wakes.idle.max(1e-9)).max(0.0);
         let wake_us = wake_us.min(most);
-        let work = |cpu: f64, wakes: f64| (cpu - wake_us * wakes).max(0.05 * cpu);
+        let work = |cpu: f64, wakes: f64| (cpu - wake_us * wakes).max(LEAST_WORK * cpu);
         let work = Cpu {
             idle: work(cpu_us.idle, wakes.idle),
             busy: work(cpu_us.busy, wakes.busy),
@@ -100,54 +117,9 @@ impl Visit {
         Self {
             cpu: work.times(1.0 / visits),
             wake_us: wake_us * wakes.idle / visits,
+            after: 0.0,
         }
     }
-}
-
-/// Requests of a kind that come now and then: the open loop with the lowest rate, or else one at a time.
-///
-/// Between two requests of an open loop cores halt, and threads sleep for long, as on a machine that is not full. In a
-/// closed loop of one request at a time they never do.
-fn quiet<'a>(results: &'a Results, name: &str) -> Option<&'a Measured> {
-    let open = results.open.iter().filter(|measured| measured.name == name);
-    let rate = |measured: &Measured| measured.rate.unwrap_or(f64::INFINITY);
-    open.min_by(|a, b| rate(a).total_cmp(&rate(b)))
-        .or_else(|| results.single(name))
-}
-
-/// CPU time of a wake-up, by the groups of [`coarse`], in microseconds.
-///
-/// From two measurements of each kind, alone and of 16 buyers: CPU = work of the kind + wake-ups × their cost.
-/// That cost is the slope of the least squares, with a constant for each kind.
-fn wake_costs(results: &Results) -> ByGroup {
-    let mut sums: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    for (name, ..) in CALLS {
-        let (Some(alone), Some(busy)) = (quiet(results, name), results.closed(name)) else {
-            continue;
-        };
-        let of = |groups: &ByGroup| coarse(groups);
-        let (cpu, wakes) = (of(&alone.now.cpu_ms), of(&alone.now.wakes));
-        let (cpu_busy, wakes_busy) = (of(&busy.now.cpu_ms), of(&busy.now.wakes));
-        for (group, ms) in cpu {
-            let get = |groups: &ByGroup| groups.get(&group).copied().unwrap_or_default();
-            let (dc, dw) = ((ms - get(&cpu_busy)) * 1e3, get(&wakes) - get(&wakes_busy));
-            // Relative to what there is, so that a long request does not count for more than a short one.
-            let scale = get(&wakes).max(1e-9);
-            let sum = sums.entry(group.clone()).or_default();
-            sum.0 += dc / scale * dw / scale;
-            sum.1 += (dw / scale).powi(2);
-        }
-    }
-    let slope = |(dcdw, dw2): (f64, f64)| {
-        if dw2 > 0.0 {
-            (dcdw / dw2).max(0.0)
-        } else {
-            0.0
-        }
-    };
-    sums.into_iter()
-        .map(|(group, sum)| (group, slope(sum)))
-        .collect()
 }
 
 /// What one call of a function costs, in microseconds of CPU time unless it says otherwise.
@@ -158,6 +130,8 @@ pub(super) struct Price {
     pub(super) domain: usize,
     /// Each visit of its thread: one more than there are round trips.
     pub(super) own: Visit,
+    /// All of these together, where they are as good as nothing but a hash.
+    pub(super) hash: Option<Curve>,
     /// Each round trip.
     pub(super) postgres: Visit,
     /// Each way of a round trip.
@@ -193,6 +167,9 @@ pub(super) struct Prices {
     pub(super) flush_us: f64,
     pub(super) flushes_us: Vec<f64>,
     pub(super) scheduler: Scheduler,
+    /// How much more a hash costs whose process has no memory for it, and how far a hash is from its mean at most.
+    pub(super) first_hash: f64,
+    pub(super) hash_spread: f64,
     /// A start of an instance: until it is ready, and CPU time.
     pub(super) start_us: f64,
     pub(super) start_cpu_us: f64,
@@ -211,13 +188,14 @@ impl Prices {
         results: &Results,
         probe: Option<&Probe>,
         start_ms: (f64, f64),
+        cores: usize,
     ) -> Result<Self> {
         let cure = "measure it with `just bench-load` (all parts)";
         let costs = results
             .costs
             .as_ref()
             .with_context(|| format!("the results have no part `costs`: {cure}"))?;
-        let wake_us = wake_costs(results);
+        let wake_us = rates::wake_costs(results, cores);
         if wake_us.is_empty()
             || results
                 .single
@@ -230,14 +208,19 @@ impl Prices {
         let kinds = CALLS.iter().map(|(name, ..)| {
             let missing = || format!("the results have no loop of {name}: {cure}");
             let busy = results.closed(name).with_context(missing)?;
-            let alone = quiet(results, name).with_context(missing)?;
-            Kind::of(name, busy, alone, costs, &wake_us, late_us).with_context(missing)
+            let alone = rates::quiet(results, name).with_context(missing)?;
+            let late_us = if alone.rate.is_some() { late_us } else { 0.0 };
+            let points = rates::points(results, name, cores);
+            let both = (&alone.now, &busy.now);
+            Kind::of(name, both, &points, costs, &wake_us, late_us).with_context(missing)
         });
         Ok(Self {
             kinds: kinds.collect::<Result<_>>()?,
             flush_us: costs.commit_ms * 1e3,
             flushes_us: costs.commits_ms.iter().map(|ms| ms * 1e3).collect(),
             scheduler: probe.map_or(Scheduler::LINUX, Probe::scheduler),
+            first_hash: rates::first_hash(results).unwrap_or(FIRST_HASH),
+            hash_spread: rates::hash_spread(results).unwrap_or(HASH_SPREAD),
             start_us: start_ms.0 * 1e3,
             start_cpu_us: start_ms.1 * 1e3,
             late_us,
@@ -253,8 +236,8 @@ impl Prices {
 impl Kind {
     fn of(
         name: &str,
-        busy: &Measured,
-        alone: &Measured,
+        (alone, busy): (&Figures, &Figures),
+        points: &[Point<'_>],
         costs: &Costs,
         wake_us: &ByGroup,
         late_us: f64,
@@ -268,12 +251,11 @@ impl Kind {
             let info = rpc::ALL.iter().find(|info| info.name == function)?;
             DOMAINS.iter().position(|domain| *domain == info.domain)
         };
-        // One request alone, and one of many.
-        let both = |of: &dyn Fn(&Figures) -> f64| Cpu {
-            idle: of(&alone.now),
-            busy: of(&busy.now),
-        };
         let wake = |group: &str| wake_us.get(group).copied().unwrap_or_default();
+        let both = |of: &dyn Fn(&Figures) -> f64| Cpu {
+            idle: of(alone),
+            busy: of(busy),
+        };
         let visit = |group: &str,
                      cpu_ms: &dyn Fn(&Figures) -> f64,
                      wakes: &dyn Fn(&Figures) -> f64,
@@ -303,7 +285,7 @@ impl Kind {
             let trips = (trips * share).max(1.0);
             let group = format!("postgres/{}", DOMAINS[at]);
             let get = |groups: &ByGroup, name: &str| groups.get(name).copied().unwrap_or_default();
-            let sessions = both(&|of| get(&of.wakes, &group) * share);
+            let sessions = |of: &Figures| get(&of.wakes, &group) * share;
             calls.push(Price {
                 function: (*function).to_owned(),
                 domain: at,
@@ -313,6 +295,12 @@ impl Kind {
                     &|of| get(&of.wakes, function),
                     trips.round() + 1.0,
                 ),
+                hash: HASHES.contains(function).then(|| {
+                    let points = points.iter().map(|Point { busy, figures }| {
+                        (*busy, get(&figures.cpu_ms, function) * 1e3)
+                    });
+                    Curve::through(&points.collect::<Vec<_>>())
+                }),
                 postgres: visit(
                     "postgres",
                     &|of| of_database(of, DOMAINS[at]) * share,
@@ -321,7 +309,7 @@ impl Kind {
                 ),
                 broker,
                 // A session that serves one call at a time is woken up for each.
-                shares: sessions.busy < 0.6 * sessions.idle,
+                shares: sessions(busy) < 0.6 * sessions(alone),
                 trips,
                 commits: 0.0,
                 wal_bytes: 0.0,
@@ -337,23 +325,28 @@ impl Kind {
                 2.0 * functions.len() as f64,
             ),
             // It sends, and it reads the answer.
-            client: Visit {
-                cpu: both(&|of| of.generator_ms * 1e3 / 2.0),
-                wake_us: 0.0,
-            },
+            client: visit("client", &|of| of.generator_ms, &|_| 0.0, 2.0),
             calls,
             hop_us: 0.0,
         };
-        let late_us = if alone.rate.is_some() { late_us } else { 0.0 };
-        kind.hop_us = kind.hop(&alone.now, cost.commits * costs.commit_ms * 1e3 + late_us);
+        let known_us = cost.commits * costs.commit_ms * 1e3 + late_us;
+        kind.fit_to(alone, known_us);
         Some(kind)
     }
 
-    /// The time of one request alone that is neither CPU time nor other known time, for each wait of the request.
-    fn hop(&self, alone: &Figures, known_us: f64) -> f64 {
-        let cpu: f64 = coarse(&alone.cpu_ms).values().sum::<f64>() + alone.generator_ms;
+    /// One request on an idle machine takes as long as it did. What is neither CPU time nor known is spread over the
+    /// waits of the request. If there is more CPU time than time, so much of it is after the request is handed on.
+    fn fit_to(&mut self, alone: &Figures, known_us: f64) {
+        let cpu_us = (alone.system_cpu_ms() + alone.generator_ms) * 1e3;
+        let rest = alone.p50_ms * 1e3 - known_us - cpu_us;
         let waits = self.trips() + 2.0 * self.calls.len() as f64;
-        ((alone.p50_ms - cpu) * 1e3 - known_us).max(0.0) / waits
+        self.hop_us = rest.max(0.0) / waits;
+        let after = (-rest / cpu_us).clamp(0.0, MOST_AFTER);
+        let calls = self.calls.iter_mut();
+        let visits = calls.flat_map(|call| [&mut call.own, &mut call.postgres, &mut call.broker]);
+        for visit in visits.chain([&mut self.edge, &mut self.client]) {
+            visit.after = after;
+        }
     }
 
     pub(super) fn trips(&self) -> f64 {
@@ -423,6 +416,40 @@ mod tests {
         let mut reader = vec![Price::default()];
         spread_commits(&mut reader, &[false], 0.1, 10.0);
         assert_eq!(reader[0].commits, 0.0);
+    }
+
+    #[test]
+    fn a_visit_costs_its_share_and_its_wake_ups() {
+        // 200 µs and 4 wake-ups on an idle machine, 90 µs and 1 on a full one: 2 visits.
+        let cpu = |idle, busy| Cpu { idle, busy };
+        let each = |wake_us| Visit::each(cpu(200.0, 90.0), cpu(4.0, 1.0), wake_us, 2.0);
+        let visit = each(20.0);
+        assert_eq!((visit.wake_us, visit.cpu), (40.0, cpu(60.0, 35.0)));
+        // Wake-ups that seem to cost more than there is cost nine tenths of it.
+        let visit = each(90.0);
+        assert!((visit.wake_us - 90.0).abs() < 1e-9, "{visit:?}");
+    }
+
+    #[test]
+    fn a_request_on_an_idle_machine_takes_as_long_as_it_did() {
+        let call = Price {
+            trips: 1.0,
+            ..Price::default()
+        };
+        let mut kind = Kind {
+            calls: vec![call],
+            ..Kind::default()
+        };
+        let alone = |p50_ms| Figures {
+            p50_ms,
+            ..rates::tests::measured(None, 10.0, 0.5, 1.0).now
+        };
+        // 0.5 ms of CPU time, and 0.1 ms that are known.
+        kind.fit_to(&alone(0.9), 100.0);
+        assert!((kind.hop_us - 100.0).abs() < 1e-9 && kind.edge.after == 0.0);
+        kind.fit_to(&alone(0.5), 100.0);
+        assert!(kind.hop_us == 0.0 && (kind.edge.after - 0.2).abs() < 1e-9);
+        assert!((kind.calls[0].own.after - 0.2).abs() < 1e-9);
     }
 
     #[test]

@@ -126,6 +126,40 @@ impl Servers {
     }
 }
 
+/// The memory of the hashes of a function: used again by the next one, and given back a second after the last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Memory {
+    free: usize,
+    /// When a piece was last put back.
+    since: Us,
+}
+
+impl Memory {
+    /// As in the functions.
+    const KEPT: Us = 1_000_000;
+
+    /// A hash begins. Whether there is memory for it.
+    pub(super) fn take(&mut self, now: Us) -> bool {
+        self.forget(now);
+        let kept = self.free > 0;
+        self.free -= usize::from(kept);
+        kept
+    }
+
+    /// It ends.
+    pub(super) fn give(&mut self, now: Us) {
+        self.forget(now);
+        self.free += 1;
+        self.since = now;
+    }
+
+    fn forget(&mut self, now: Us) {
+        if now - self.since > Self::KEPT {
+            self.free = 0;
+        }
+    }
+}
+
 /// The log of a database: commits that come while it is being flushed wait, and are flushed together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
@@ -200,6 +234,21 @@ mod tests {
         assert!(servers.begin(3, 5, 1, 20) && !servers.begin(4, 7, 1, 20));
         assert_eq!(servers.more(2, 30), Some((4, 7)));
         assert_eq!(servers.woken, 3);
+    }
+
+    #[test]
+    fn memory_of_a_hash_is_kept_for_a_second() {
+        let mut memory = Memory::default();
+        // Two at once need a piece each.
+        assert!(!memory.take(0) && !memory.take(10));
+        memory.give(20);
+        assert!(memory.take(30) && !memory.take(30));
+        memory.give(40);
+        memory.give(50);
+        memory.give(60);
+        assert!(memory.take(1_000_060) && memory.take(1_000_060));
+        memory.give(1_000_060);
+        assert!(!memory.take(2_000_061));
     }
 
     #[test]

@@ -19,7 +19,7 @@ const MAX_US: u64 = 7_200_000_000;
 /// How the time of a piece of work varies around its mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spread {
-    /// Evenly from half to one and a half of it.
+    /// Evenly, from half to one and a half of it unless it is known better.
     Even,
     /// By the exponential distribution, as queueing theory has it.
     #[cfg_attr(not(test), expect(dead_code, reason = "formulas are tested with it"))]
@@ -72,6 +72,8 @@ pub(super) struct Task {
     pub(super) depth: u8,
     /// The cores, and which of them, on which it was worked on last.
     pub(super) ran_on: Option<(usize, usize)>,
+    /// What the thread that works on it does after it has handed it on.
+    pub(super) after: Us,
 }
 
 /// An order, driven by the rules of the order domain.

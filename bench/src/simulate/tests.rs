@@ -6,6 +6,7 @@ use zerocart_activator::{Ksvc, load_dir};
 
 use super::{
     cores::{Cores, Scheduler},
+    curve::Curve,
     events::Events,
     prices::{CALLS, DOMAINS, Kind, Price, Prices, Visit},
     resources::Servers,
@@ -29,6 +30,7 @@ fn prices() -> Prices {
                 function: (*function).to_owned(),
                 domain: DOMAINS.iter().position(|d| *d == info.domain).unwrap(),
                 own: Visit::new(80.0),
+                hash: (name == &"sign-in").then(|| Curve::flat(160.0)),
                 postgres: Visit::new(100.0),
                 broker: Visit::new(10.0),
                 shares: false,
@@ -50,6 +52,8 @@ fn prices() -> Prices {
         flush_us: 300.0,
         flushes_us: Vec::new(),
         scheduler: Scheduler::LINUX,
+        first_hash: 1.0,
+        hash_spread: 0.5,
         start_us: 6_000.0,
         start_cpu_us: 5_000.0,
         late_us: 0.0,
@@ -112,6 +116,7 @@ fn without_instances_enough_requests_are_refused() {
     let mut prices = prices();
     for price in prices.kinds.iter_mut().flat_map(|kind| &mut kind.calls) {
         price.own = Visit::new(10_000.0 / (price.trips + 1.0));
+        price.hash = None;
     }
     let ample = || flash(40_000.0, 100).on_machines(64, 64, 64, false, 0.0);
     let few = ample().run(&prices, &manifests()).unwrap();
@@ -163,7 +168,7 @@ fn queue(cores: usize, rate: f64, visit: Visit, spread: Spread, slice_us: u64) -
         (kind.edge, kind.client, kind.hop_us) = (Visit::default(), visit, 0.0);
         for price in &mut kind.calls {
             (price.own, price.postgres, price.broker) = Default::default();
-            price.commits = 0.0;
+            (price.hash, price.commits) = (None, 0.0);
         }
     }
     let mut shares = [0.0; CALLS.len()];
@@ -289,7 +294,7 @@ fn beside_sign_ins(scheduler: Scheduler) -> (f64, f64) {
     };
     let sign_in = prices.kinds.iter_mut().find(|kind| kind.name == "sign-in");
     for price in &mut sign_in.unwrap().calls {
-        price.own = Visit::new(10_000.0 / (price.trips + 1.0));
+        price.hash = Some(Curve::flat(10_000.0));
     }
     let mut shares = [0.0; CALLS.len()];
     (shares[0], shares[4]) = (0.9, 0.1);
@@ -311,35 +316,95 @@ fn threads_that_stay_on_their_core_wait_beside_an_idle_one() {
     let (ideal, ideal_cpu) = beside_sign_ins(Scheduler::ideal(1_400));
     let (linux, linux_cpu) = beside_sign_ins(Scheduler::LINUX);
     assert!(linux > 1.5 * ideal, "{linux} ms, {ideal} ms");
-    // They wait; they do not work.
-    near(linux_cpu, ideal_cpu, 0.02);
+    // They wait; they do not work. Both have other sign-ins, whose number varies by 2 %.
+    near(linux_cpu, ideal_cpu, 0.08);
+}
+
+/// Requests of one kind in an open loop on two cores.
+fn only(kind: &str, rate: f64, prices: &Prices) -> Outcome {
+    let mut shares = [0.0; CALLS.len()];
+    let at = CALLS.iter().position(|(name, ..)| *name == kind);
+    shares[at.unwrap()] = 1.0;
+    let pattern = Pattern::Open { rate, shares };
+    let seconds = (2_000.0 / rate).clamp(10.0, 100.0);
+    let scenario = Scenario {
+        shoppers: Shoppers::new(pattern, (seconds * 1e6) as u64, 0.0, 1),
+        stock: vec![0],
+        ..Scenario::day(1.0, 1, Behaviour::default())
+    };
+    // Starts are measured elsewhere.
+    let prices = Prices {
+        start_cpu_us: 0.0,
+        ..prices.clone()
+    };
+    scenario.run(&prices, &manifests()).unwrap()
 }
 
 #[test]
 fn work_costs_less_for_a_thread_that_goes_on() {
-    let at = |rate| {
-        let visit = Visit {
-            cpu: super::prices::Cpu {
-                idle: 60.0,
-                busy: 20.0,
-            },
-            wake_us: 40.0,
-        };
-        let mut prices = prices();
-        prices.kinds[0].edge = visit;
-        let mut shares = [0.0; CALLS.len()];
-        shares[0] = 1.0;
-        let pattern = Pattern::Open { rate, shares };
-        let scenario = Scenario {
-            shoppers: Shoppers::new(pattern, 10_000_000, 0.0, 1),
-            stock: vec![0],
-            ..Scenario::day(1.0, 1, Behaviour::default())
-        };
-        let outcome = scenario.run(&prices, &manifests()).unwrap();
-        outcome.cpu_ms()
+    let mut prices = prices();
+    prices.kinds[0].edge = Visit {
+        wake_us: 40.0,
+        ..Visit::new(20.0)
     };
+    let at = |rate| only("product", rate, &prices).cpu_ms();
     let (few, many) = (at(20.0), at(4_000.0));
     assert!(many < 0.9 * few, "{few} ms, {many} ms");
+}
+
+#[test]
+fn a_hash_costs_what_was_measured_on_a_machine_that_is_so_busy() {
+    let mut prices = prices();
+    // Nothing but the hash: 20 ms on an idle machine, 10 ms on a full one.
+    let sign_in = prices.kinds.iter_mut().find(|kind| kind.name == "sign-in");
+    let kind = sign_in.unwrap();
+    (kind.client, kind.edge) = Default::default();
+    for price in &mut kind.calls {
+        (price.own, price.postgres, price.broker) = Default::default();
+        price.hash = Some(Curve::through(&[(0.0, 20_000.0), (1.0, 10_000.0)]));
+    }
+    for rate in [2.0, 40.0, 100.0] {
+        let outcome = only("sign-in", rate, &prices);
+        let busy = outcome.cores[0].mean / 2.0;
+        near(outcome.cpu_ms(), 20.0 - 10.0 * busy, 0.06);
+    }
+}
+
+#[test]
+fn nobody_waits_for_work_after_a_request_is_handed_on() {
+    // The next thread runs on a core that is idle.
+    let mut prices = Prices {
+        scheduler: Scheduler::ideal(1_400),
+        ..prices()
+    };
+    let one = |prices: &Prices| {
+        let outcome = only("product", 20.0, prices);
+        (outcome.kind("product").unwrap().p50_ms, outcome.cpu_ms())
+    };
+    let (before, cpu) = one(&prices);
+    let kind = &mut prices.kinds[0];
+    let calls = kind.calls.iter_mut();
+    let visits = calls.flat_map(|call| [&mut call.own, &mut call.postgres, &mut call.broker]);
+    for visit in visits.chain([&mut kind.edge]) {
+        visit.after = 0.3;
+    }
+    let (after, same) = one(&prices);
+    near(same, cpu, 0.02);
+    assert!((0.65..0.8).contains(&(after / before)), "{before} {after}");
+}
+
+#[test]
+fn a_hash_costs_more_a_second_after_the_last_one() {
+    let mut prices = prices();
+    prices.first_hash = 3.0;
+    let sign_in = prices.kinds.iter_mut().find(|kind| kind.name == "sign-in");
+    for price in &mut sign_in.unwrap().calls {
+        price.hash = Some(Curve::flat(10_000.0));
+    }
+    let at = |rate| only("sign-in", rate, &prices).cpu_ms();
+    let (rare, frequent) = (at(0.2), at(20.0));
+    assert!((10.0..12.0).contains(&frequent), "{frequent} ms");
+    assert!((22.0..31.0).contains(&rare), "{rare} ms");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Whether the simulation can be believed: a small load is measured and simulated.
 //!
-//! The costs are those of single kinds of requests in closed loops: each alone, and of 16 buyers. What is
+//! The costs are those of loops of single kinds of requests, and of products beside sign-ins. What is
 //! compared are other loads, which gave no cost: open loops of the mix of all kinds, at two rates, by other random
 //! numbers. All of it, the clients too, runs on the machine that measures, so that machine is simulated.
 
@@ -12,6 +12,7 @@ use super::{
     outcome::Outcome,
     prices::{Prices, mix},
     probe::{self, Probe},
+    rates::price_table,
     report::difference,
     scenarios::{Scenario, one_machine},
     shoppers::{Behaviour, Pattern, Shoppers},
@@ -33,6 +34,9 @@ const LIMIT: f64 = 0.2;
 /// Seconds of each simulation: enough that cold starts do not count.
 const SECONDS: u64 = 120;
 
+/// Seconds of each simulation that the scheduler is fitted with.
+const FIT_SECONDS: u64 = 30;
+
 /// All that was measured, from which it can be simulated again.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Raw {
@@ -47,7 +51,7 @@ impl Raw {
     /// those that were measured: how often a thread that wakes up runs before another, and how often the kernel moves
     /// one that waits, depends on the load.
     fn prices(&self, cores: usize) -> Result<Prices> {
-        let prices = Prices::from_results(&self.loads, Some(&self.probe), self.start_ms)?;
+        let prices = Prices::from_results(&self.loads, Some(&self.probe), self.start_ms, cores)?;
         let mut best = (f64::INFINITY, prices.clone());
         for moves in [prices.scheduler.moves, 0.03, 0.1, 0.3, 1.0] {
             for (fresh, used) in (0..36).map(|n| (f64::from(n % 6) / 5.0, f64::from(n / 6) / 5.0)) {
@@ -79,7 +83,7 @@ impl Raw {
                 rate: beside.rate,
                 buyers: beside.buyers as u32,
             };
-            let outcome = simulate("beside", pattern, cores, 1, prices)?;
+            let outcome = simulate("beside", pattern, FIT_SECONDS, cores, 1, prices)?;
             for (name, measured) in [("product", &beside.product), ("sign-in", &beside.sign_in)] {
                 let simulated = outcome.kind(name).with_context(|| format!("no {name}"))?;
                 error += (simulated.p50_ms / measured.p50_ms).ln().abs();
@@ -94,12 +98,13 @@ impl Raw {
 fn simulate(
     name: &str,
     pattern: Pattern,
+    seconds: u64,
     cores: usize,
     seed: u64,
     prices: &Prices,
 ) -> Result<Outcome> {
     let manifests = zerocart_activator::load_dir(&workspace_root().join("knative/services"))?;
-    let until = SECONDS * 1_000_000;
+    let until = seconds * 1_000_000;
     let scenario = Scenario {
         name: name.to_owned(),
         seed,
@@ -143,12 +148,17 @@ pub(super) fn run(output: &Output, seed: u64, no_build: bool, replay: bool) -> R
         ..
     } = match replay {
         true => output.read::<Raw>(NAME, "simulate --validate --write")?,
-        false => measure(output, seed, no_build)?,
+        false => {
+            let run = measure(output, seed, no_build)?;
+            // It can be simulated again, also if somebody stops what follows.
+            output.keep(NAME, &run)?;
+            run
+        }
     };
     let results = &raw.loads;
     let cores = about.cores;
     let prices = raw.prices(cores)?;
-    let simulate = |name: &str, pattern| simulate(name, pattern, cores, seed, &prices);
+    let simulate = |name: &str, pattern| simulate(name, pattern, SECONDS, cores, seed, &prices);
     let mut table =
         "| load | measured | of single rounds | simulated | difference | |\n|---|--:|--:|--:|--:|---|\n"
             .to_owned();
@@ -227,6 +237,7 @@ pub(super) fn run(output: &Output, seed: u64, no_build: bool, replay: bool) -> R
         LIMIT * 100.0
     );
     table.push_str(&target);
+    table.push_str(&format!("\n{}", price_table(results, cores)));
     let run = Run {
         title: TITLE.to_owned(),
         about,

@@ -15,7 +15,7 @@ use super::{
     events::{Events, Us},
     function::{Entry, Function, pool},
     plan::{Do, HASHES, Place, Plan, Planner},
-    prices::{CALLS, Cpu, Visit},
+    prices::{CALLS, Visit},
     resources::{Log, Places, Servers, TaskId},
     shoppers::{Next, Shoppers},
     state::{Order, Phase, Setup, Spread, Task, Told},
@@ -28,6 +28,9 @@ const MAX_EVENTS: u64 = 4_000_000_000;
 
 /// Hashes of passwords that one instance works on at once, at most.
 const HASH_THREADS: usize = 8;
+
+/// Work takes from half to one and a half of its mean.
+const EVEN: f64 = 0.5;
 
 /// The pause before a function calls another again that was too busy.
 const RETRY_US: Us = 100_000;
@@ -261,6 +264,7 @@ impl<'a> World<'a> {
             product,
             depth: 0,
             ran_on: None,
+            after: 0,
         });
         self.advance(task)
     }
@@ -300,8 +304,16 @@ impl<'a> World<'a> {
         let now = self.events.now();
         match *step {
             Do::Work(place, visit) => {
-                self.works(id, place, visit);
+                self.works(id, place, visit)?;
                 Ok(false)
+            }
+            Do::Hash(function, curve) => {
+                self.hashes(id, function, curve)?;
+                Ok(false)
+            }
+            Do::Hashed(function) => {
+                self.functions[function].memory.give(now);
+                Ok(true)
             }
             Do::Pause(mean) => {
                 let us = self.draw(mean);
@@ -479,13 +491,7 @@ impl<'a> World<'a> {
         for _ in 0..starts {
             let rest = (prices.start_us - prices.start_cpu_us).max(0.0);
             let program = [
-                Do::Work(
-                    Place::Start,
-                    Visit {
-                        cpu: Cpu::new(prices.start_cpu_us),
-                        wake_us: 0.0,
-                    },
-                ),
+                Do::Work(Place::Start, Visit::new(prices.start_cpu_us)),
                 Do::Pause(rest),
                 Do::Ready(function),
             ];
@@ -499,6 +505,7 @@ impl<'a> World<'a> {
                 product: 0,
                 depth: 0,
                 ran_on: None,
+                after: 0,
             });
             self.events.after(0, Event::Resume(id));
         }
@@ -531,9 +538,14 @@ impl<'a> World<'a> {
     }
 
     fn draw(&mut self, mean: f64) -> Us {
+        self.draw_within(mean, EVEN)
+    }
+
+    /// A time with this mean, that is at most this share of it longer or shorter.
+    fn draw_within(&mut self, mean: f64, spread: f64) -> Us {
         let u: f64 = self.rng.random();
         let us = match self.setup.spread {
-            Spread::Even => mean * (0.5 + u),
+            Spread::Even => mean * (1.0 + spread * (2.0 * u - 1.0)),
             Spread::Exponential => -mean * (1.0 - u).ln(),
         };
         // Rounded up as often as its fraction says, so that the mean is right.

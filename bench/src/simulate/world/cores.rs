@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::{Event, World};
 use crate::simulate::{
     cores::{Home, Runs, Timer},
+    curve::Curve,
     events::Us,
     plan::Place,
     prices::Visit,
@@ -26,6 +27,10 @@ impl World<'_> {
                 let limit = function.ready.max(1);
                 Some((&mut function.sessions, limit))
             }
+            // The local engine has a thread for every two cores, since other programs need the rest.
+            Place::Edge if machines.cores.len() == 1 => {
+                Some((&mut self.edge, (machines.cores[0].1 / 2).max(1)))
+            }
             Place::Edge => Some((&mut self.edge, machines.cores[machines.edge].1)),
             // One process beside one engine; a pooler of its own has as many as it needs.
             Place::Broker if machines.cores.len() == 1 => Some((&mut self.broker, 1)),
@@ -45,17 +50,50 @@ impl World<'_> {
 
     /// Work comes to a place: a thread wakes up for it, or it waits for one that works. A thread that goes on without
     /// sleeping has what it needs in its caches.
-    pub(super) fn works(&mut self, id: TaskId, place: Place, visit: Visit) {
-        let now = self.events.now();
+    pub(super) fn works(&mut self, id: TaskId, place: Place, visit: Visit) -> Result<()> {
         let more = self.draw(visit.cpu.busy);
         let first = self.draw(visit.cpu.idle + visit.wake_us);
+        self.comes(id, place, (first, more), visit.after)
+    }
+
+    /// The same for the hash of a password. It takes so long that it does not matter whether its thread slept, but it
+    /// does how busy the machine is, and whether there is memory for it.
+    pub(super) fn hashes(&mut self, id: TaskId, function: usize, curve: Curve) -> Result<()> {
+        let (now, place) = (self.events.now(), Place::Function(function));
+        let set = self.set(place);
+        let us = curve.at(self.cores[set].level(now));
+        let factor = match self.functions[function].memory.take(now) {
+            true => 1.0,
+            false => self.setup.prices.first_hash,
+        };
+        let us = self.draw_within(us * factor, self.setup.prices.hash_spread);
+        self.comes(id, place, (us, us), 0.0)
+    }
+
+    /// Work of so many microseconds for a thread that wakes up for it, and for one that goes on. A share of it is
+    /// after the request is handed on.
+    fn comes(
+        &mut self,
+        id: TaskId,
+        place: Place,
+        (first, more): (Us, Us),
+        after: f64,
+    ) -> Result<()> {
+        let now = self.events.now();
+        let split = |us: Us| {
+            let after = (us as f64 * after).round() as Us;
+            (us - after, after)
+        };
+        let ((first, first_after), (more, more_after)) = (split(first), split(more));
         let wakes = match self.servers(place) {
             Some((servers, limit)) => servers.begin(id, more, limit, now),
             None => true,
         };
+        self.task_mut(id)?.after = if wakes { first_after } else { more_after };
         if wakes {
             self.wakes(id, place, first);
         }
+        Ok(())
     }
 
     fn wakes(&mut self, id: TaskId, place: Place, us: Us) {
@@ -111,7 +149,13 @@ impl World<'_> {
         let Some(work) = self.cores[set].end(timer, now) else {
             return Ok(());
         };
+        let done = work.left == 0 && work.is_for_a_task();
+        let after = match done {
+            true => std::mem::take(&mut self.task_mut(work.task)?.after),
+            false => 0,
+        };
         let next = match work.left {
+            0 if after > 0 => Some(work.alone(after)),
             0 => {
                 let servers = self.servers(work.place);
                 let next = servers.and_then(|(servers, _)| servers.end(now));
@@ -131,12 +175,10 @@ impl World<'_> {
             }
         };
         self.runs(set, runs);
-        match work.left {
-            0 => {
-                self.task_mut(work.task)?.ran_on = Some((set, timer.core));
-                self.advance(work.task)
-            }
-            _ => Ok(()),
+        if !done {
+            return Ok(());
         }
+        self.task_mut(work.task)?.ran_on = Some((set, timer.core));
+        self.advance(work.task)
     }
 }
