@@ -371,3 +371,16 @@ fn consul_looks_at_callers_and_at_its_own_gateway() {
     assert_eq!(values["global"]["tls"]["httpsOnly"], true);
     assert_eq!(values["global"]["gossipEncryption"]["autoGenerate"], true);
 }
+
+#[test]
+fn the_chart_slows_nothing_that_a_call_waits_for() {
+    let values: Value =
+        serde_saphyr::from_str(include_str!("../../../consul/values.yaml")).unwrap();
+    let limit = |part: &str| values.pointer(&format!("{part}/resources/limits/cpu"));
+    // A limit that is not named is the chart's: 50m or 100m. Only null takes it away.
+    for part in ["/server", "/connectInject", "/terminatingGateways/defaults"] {
+        assert_eq!(limit(part), Some(&Value::Null), "{part}");
+    }
+    // The injector takes null for 50m here.
+    assert_eq!(limit("/connectInject/initContainer"), Some(&json!("1")));
+}
