@@ -1,8 +1,8 @@
 use uuid::Uuid;
 use zerocart_core::{Call, Error, Function, Invalid, Request, Setup};
-use zerocart_postgres::{Database, Options, QueryError, Row, Session, ToSql, Transaction};
+use zerocart_postgres::{Database, Options, QueryError, Row, Session, ToSql, Transaction, rfc3339};
 use zerocart_proto::{
-    cart::{BoughtItem, CartResponse, ClearCartRequest},
+    cart::{BoughtItem, Cart, CartResponse, ClearCartRequest},
     rpc,
 };
 
@@ -45,6 +45,53 @@ const CLEAR_FOR_ORDER: &str = concat!(
     " WHERE user_id = $1 AND (EXISTS (SELECT FROM fewer) OR EXISTS (SELECT FROM gone))"
 );
 
+/// As [`CLEAR_FOR_ORDER`], with the lock before it and the look after it in one statement, for a cart that nobody
+/// else is changing. A statement sees what was committed before it began. So it compares the cart's time as it sees
+/// it with the time of the row that it has locked: if another call changed the cart between both, it does nothing.
+/// What is left are the lines as it sees them without what it takes, because nobody else could take any.
+const CLEAR_ALONE: &str = concat!(
+    "WITH seen AS MATERIALIZED (
+        SELECT updated_at FROM carts WHERE user_id = $1
+    ), locked AS MATERIALIZED (
+        SELECT updated_at FROM carts WHERE user_id = $1 FOR NO KEY UPDATE
+    ), alone AS MATERIALIZED (
+        SELECT FROM locked JOIN seen USING (updated_at)
+    ), first AS (
+        INSERT INTO cart_clearances (user_id, order_id) SELECT $1, $2 FROM alone
+        ON CONFLICT (user_id, order_id) DO NOTHING RETURNING user_id
+    ), bought AS MATERIALIZED (
+        SELECT product_id, sum(units) AS units
+        FROM first, unnest($3::uuid[], $4::integer[]) AS item (product_id, units)
+        GROUP BY product_id
+    ), fewer AS (
+        UPDATE cart_items AS line SET quantity = line.quantity - bought.units FROM bought
+        WHERE line.user_id = $1 AND line.product_id = bought.product_id
+            AND line.quantity > bought.units
+        RETURNING line.user_id
+    ), gone AS (
+        DELETE FROM cart_items AS line USING bought
+        WHERE line.user_id = $1 AND line.product_id = bought.product_id
+            AND line.quantity <= bought.units
+        RETURNING line.user_id
+    ), changed AS (
+        UPDATE carts SET updated_at = ",
+    now!(),
+    "    WHERE user_id = $1 AND (EXISTS (SELECT FROM fewer) OR EXISTS (SELECT FROM gone))
+        RETURNING updated_at
+    ), cart AS (
+        SELECT coalesce((SELECT updated_at FROM changed), updated_at) AS updated_at FROM seen
+        WHERE EXISTS (SELECT FROM alone)
+    ), kept AS (
+        SELECT position, line.product_id, name, price, line.quantity - coalesce(units, 0) AS quantity
+        FROM cart_items AS line LEFT JOIN bought USING (product_id)
+        WHERE line.user_id = $1 AND line.quantity > coalesce(units, 0)
+    )
+    SELECT ",
+    rfc3339!("updated_at"),
+    ", product_id, name, (price * 100)::bigint, quantity::integer
+    FROM cart LEFT JOIN kept ON true ORDER BY position"
+);
+
 /// `clear-cart`: removes every line, or what an order bought.
 #[derive(Debug)]
 pub struct ClearCart {
@@ -65,7 +112,7 @@ impl Function for ClearCart {
         Ok(Self {
             database: Database::from_setup(
                 setup,
-                Options::preparing(&[LOCK, CLEAR_FOR_ORDER, READ, CLEAR]),
+                Options::preparing(&[CLEAR_ALONE, LOCK, CLEAR, READ]),
             )?,
         })
     }
@@ -73,6 +120,12 @@ impl Function for ClearCart {
     async fn call(&self, cx: &Call, request: Request<Self>) -> Result<CartResponse, Error> {
         let user = request.user_id()?;
         let purchase = Purchase::of(&request)?;
+        if let Some(purchase) = &purchase
+            && cx.idempotency.is_none()
+            && let Some(cart) = self.clear_alone(cx, user, purchase).await?
+        {
+            return Ok(cart::response(cart, CLEARED));
+        }
         let statement = match purchase {
             None => CLEAR,
             Some(_) => CLEAR_FOR_ORDER,
@@ -85,12 +138,41 @@ impl Function for ClearCart {
                 |tx: &Transaction<'_>| Box::pin(clear(tx, user, purchase.as_ref())),
                 |rows: Vec<Row>| {
                     let cart = cart::within_range(user, &rows)?;
-                    Ok(cart::response(cart, "cart cleared"))
+                    Ok(cart::response(cart, CLEARED))
                 },
             )
             .await
     }
 }
+
+impl ClearCart {
+    /// Takes what an order bought from the cart in one round trip, and gives what is left. None, and nothing done,
+    /// where another call changes the cart, and where there is none.
+    async fn clear_alone(
+        &self,
+        cx: &Call,
+        user: Uuid,
+        purchase: &Purchase,
+    ) -> Result<Option<Cart>, Error> {
+        let session = self.database.session(cx).await?;
+        let Purchase {
+            order,
+            products,
+            units,
+        } = purchase;
+        let rows = session
+            .query(CLEAR_ALONE, &[&user, order, products, units])
+            .await;
+        let rows = rows.map_err(QueryError::unless_definite)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        cart::within_range(user, &rows).map(Some)
+    }
+}
+
+/// What people are told.
+const CLEARED: &str = "cart cleared";
 
 /// Clears the cart of `user`, of everything or of the `purchase`, and gives the rows of what is left.
 async fn clear(
