@@ -80,6 +80,8 @@ pub(super) struct Task {
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     pub(super) saga: Saga,
+    /// What its row says.
+    pub(super) recorded: Saga,
     pub(super) units: i64,
     /// The outcome of the action that was done last.
     pub(super) event: Happened,
@@ -108,6 +110,7 @@ impl Order {
     pub(super) fn new(units: i64) -> Self {
         Self {
             saga: Saga::PLACED,
+            recorded: Saga::PLACED,
             units,
             event: Happened::Done,
             phase: Phase::New,
@@ -115,8 +118,8 @@ impl Order {
         }
     }
 
-    /// What its driver does next: after an action it records the state that the saga has then, after a record it
-    /// acts.
+    /// What its driver does next: after an action it records the state that the saga has then, if it must, and
+    /// acts. No action takes so long that it is recorded for that.
     ///
     /// # Errors
     ///
@@ -124,12 +127,15 @@ impl Order {
     pub(super) fn next<'p>(&mut self, plan: &'p OrderPlan) -> Result<&'p Program> {
         if self.phase == Phase::Acts {
             self.saga = self.saga.next(self.event)?;
-            // What has no effect is not recorded, and takes no time.
-            while !self.saga.is_recorded() {
+            // What has no effect takes no time.
+            while self.saga.action() == Some(Action::CheckProvider) {
                 self.saga = self.saga.next(Happened::Done)?;
             }
-            self.phase = Phase::Records;
-            return Ok(&plan.record);
+            if !self.saga.may_pass(self.recorded) {
+                self.recorded = self.saga;
+                self.phase = Phase::Records;
+                return Ok(&plan.record);
+            }
         }
         self.phase = Phase::Acts;
         self.event = Happened::Done;
@@ -139,7 +145,7 @@ impl Order {
             Some(Action::ClearCart) => &plan.clear,
             Some(Action::Refund) => &plan.refund,
             Some(Action::Release) => &plan.release,
-            Some(Action::CheckProvider) => bail!("a state that is not recorded"),
+            Some(Action::CheckProvider) => bail!("a step that was passed"),
             None => &plan.end,
         })
     }

@@ -3,7 +3,10 @@
 //! A driver holds the order's lease. It says that it lives while a step takes long, and finds out at
 //! its next record when another has taken over, after which it does nothing any more. When its
 //! process dies the lease lapses, and the next driver goes on from the last recorded state.
-//! [`Saga::is_recorded`] says which states are recorded.
+//!
+//! While an order comes on quickly, only its beginning and its end are recorded. What lasts for longer than
+//! [`RECORD_AFTER_MS`] is recorded, so that customers see it, and so that the driver finds out whether it still has
+//! the order, and whether somebody calls it off. [`Saga::may_pass`] says which states need no record.
 
 use std::time::Duration;
 
@@ -19,10 +22,12 @@ use zerocart_postgres::{BoxFuture, Database};
 use zerocart_resilience::retry::{Backoff, Jitter};
 
 use crate::{
+    cancel::By,
     order::Order,
-    saga::{Event, Saga},
-    services::{Report, Services},
-    store::{Record, Recorded, Store},
+    record::{Now, Record, Taken},
+    saga::{Event, Saga, Status, Step},
+    services::{Report, Services, log_failure},
+    store::Store,
 };
 
 /// How long a driver may be silent before it is taken for dead.
@@ -32,6 +37,10 @@ const LEASE: Duration = Duration::from_secs(10);
 /// Both end before the 28 s of create-order do.
 pub(crate) const FORWARD: Duration = Duration::from_secs(18);
 const ALL: Duration = Duration::from_secs(26);
+
+/// How long an order may go on without a record of it. Much longer than the whole way of an order takes where no
+/// function is slow, also under load: or load would make more records, and these more load.
+const RECORD_AFTER_MS: u64 = 500;
 
 /// The pause before an order is taken up again that could not be brought to its end.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,6 +52,41 @@ pub(crate) struct Driver {
     pub(crate) services: Services,
     lasting: Lasting,
     pause: Duration,
+    record_after: Duration,
+}
+
+/// What is recorded of an order that is driven, and what is not yet.
+#[derive(Debug)]
+struct Trail {
+    /// What its row says.
+    recorded: Saga,
+    /// A moment before that was recorded: the lease lasts for longer.
+    at: Instant,
+    /// The steps that are recorded, all of them counted.
+    number: i32,
+    /// The step that its row has under way, and those since.
+    steps: Vec<Taken>,
+    /// What the last record has made of the order.
+    now: Option<Now>,
+}
+
+/// How a driver begins.
+enum First {
+    /// With this report, if any.
+    Takes(Option<Report>),
+    /// Not now.
+    PutOff,
+    /// Another driver has the order.
+    Lost,
+}
+
+/// What came of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recorded {
+    /// It is recorded. Somebody may want to call the order off.
+    Done { cancel_by: Option<By> },
+    /// Another driver has the order.
+    Lost,
 }
 
 /// An order that is driven, whether this is awaited or not.
@@ -59,7 +103,9 @@ pub(crate) enum Driven {
 
 impl Driver {
     /// A driver from the environment, for `caller`. `ORDER_LEASE_MS` (10,000) is how long a driver
-    /// may be silent, `ORDER_PAUSE_MS` (1,000) the first pause before an order is tried again.
+    /// may be silent, `ORDER_PAUSE_MS` (1,000) the first pause before an order is tried again, and
+    /// `ORDER_RECORD_AFTER_MS` (500, a third of the lease at most) how long an order may go on without a record;
+    /// with 0 each step is recorded.
     ///
     /// # Errors
     ///
@@ -71,6 +117,7 @@ impl Driver {
     ) -> Result<Self, Invalid> {
         let lease = setup.millis("ORDER_LEASE_MS", LEASE);
         let pause = setup.millis("ORDER_PAUSE_MS", PAUSE);
+        let record_after = setup.or("ORDER_RECORD_AFTER_MS", RECORD_AFTER_MS);
         let services = Services::from_setup(setup, &database, caller);
         Ok(Self {
             services: services?,
@@ -81,6 +128,7 @@ impl Driver {
             },
             lasting: setup.lasting(),
             pause: pause?,
+            record_after: Duration::from_millis(record_after?).min(lease? / 3),
         })
     }
 
@@ -138,10 +186,15 @@ impl Driver {
         first: Option<Report>,
     ) -> Result<Driven, Error> {
         let forward_until = Instant::now() + FORWARD;
-        let mut report = first;
+        let mut trail = Trail::of(&order);
+        let mut report = match self.first(cx, &order, &mut trail, first).await? {
+            First::Takes(report) => report,
+            First::PutOff => return Ok(Driven::Here(Box::new(order))),
+            First::Lost => return Ok(Driven::Lost),
+        };
         loop {
             if let Some(report) = report.take()
-                && !self.record(cx, &mut order, report).await?
+                && !self.take_in(cx, &mut order, &mut trail, report).await?
             {
                 return Ok(Driven::Lost);
             }
@@ -157,15 +210,22 @@ impl Driver {
             span.set("zerocart.saga.step", order.saga.step.to_string().as_str());
             let step = cx.detached(until).under(&span);
             let work = self.services.perform(&step, &order, action);
-            let done = self.beside_heartbeat(cx, &order, work).await;
+            let done = self.beside_heartbeat(cx, &order, &mut trail, work).await;
             end(span, done.as_ref());
             // A driver that is killed later must have left its steps.
             cx.trace.flush();
             let Some(done) = done else {
                 return Ok(Driven::Lost);
             };
+            trail.tell(&mut order);
             if done.event == Event::Unavailable && order.saga.must_go_on() {
                 tracing::warn!(step = %order.saga.step, reason = done.reason, "order put off");
+                if !trail.is_told() {
+                    if self.persist(cx, &order, &mut trail).await? == Recorded::Lost {
+                        return Ok(Driven::Lost);
+                    }
+                    trail.tell(&mut order);
+                }
                 self.store
                     .park(cx, &order, self.pause, &done.reason)
                     .await?;
@@ -175,57 +235,84 @@ impl Driver {
         }
     }
 
-    /// Records what happened, and whether somebody calls the order off meanwhile. False when another
-    /// driver has the order.
-    async fn record(&self, cx: &Call, order: &mut Order, report: Report) -> Result<bool, Error> {
+    /// What happened before, of an order that is taken up: `report`. An order of which only the beginning is
+    /// recorded, and that nobody waits for, is undone unless a charge was asked for. One that is undone can never be
+    /// charged any more, also not by a request that is still on its way.
+    async fn first(
+        &self,
+        cx: &Call,
+        order: &Order,
+        trail: &mut Trail,
+        report: Option<Report>,
+    ) -> Result<First, Error> {
+        let unwanted = Event::TakenOver { wanted: false };
+        let asks = report
+            .as_ref()
+            .is_some_and(|report| report.event == unwanted && order.saga.is_open());
+        if !asks {
+            return Ok(First::Takes(report));
+        }
+        let looking = self.services.has_payment(cx, order);
+        match self.beside_heartbeat(cx, order, trail, looking).await {
+            None => Ok(First::Lost),
+            Some(Ok(asked)) => Ok(First::Takes(Some(Report::taken_over(asked)))),
+            Some(Err(failure)) => {
+                log_failure("look for a charge", &failure);
+                let why = "the payment of the order cannot be looked at";
+                self.store.park(cx, order, self.pause, why).await?;
+                Ok(First::PutOff)
+            }
+        }
+    }
+
+    /// Takes in what happened, and records it if it must be. If somebody calls the order off meanwhile, that
+    /// happens next. False when another driver has the order.
+    async fn take_in(
+        &self,
+        cx: &Call,
+        order: &mut Order,
+        trail: &mut Trail,
+        report: Report,
+    ) -> Result<bool, Error> {
         let mut report = report;
         loop {
             let before = order.saga;
             let saga = next(order, report.event)?;
-            if !saga.is_recorded() {
-                order.saga = saga;
+            // The reason is that of what began the undoing.
+            if before.cause.is_none() && saga.cause.is_some() {
+                order.reason.clone_from(&report.reason);
+            }
+            order.payment_id = report.payment_id.or(order.payment_id);
+            order.saga = saga;
+            trail.go_on(saga, &report);
+            let quick = trail.at.elapsed() < self.record_after;
+            let has_no_effect = saga.step == (Step::Charging { asked: false });
+            if has_no_effect || quick && saga.may_pass(trail.recorded) {
                 return Ok(true);
             }
-            // The reason is that of what began the undoing.
-            let reason = if order.saga.cause.is_none() && saga.cause.is_some() {
-                report.reason.clone()
-            } else {
-                order.reason.clone()
-            };
-            let record = Record {
-                saga,
-                reason: &reason,
-                payment_id: report.payment_id,
-                outcome: outcome(report.event),
-                // A step that was taken over says so by its outcome.
-                step_reason: match report.event {
-                    Event::TakenOver { .. } => "",
-                    _ => &report.reason,
-                },
-            };
-            let recorded = self.persist(cx, order, &record).await?;
-            let Recorded::Done { cancel_by } = recorded else {
+            let Recorded::Done { cancel_by } = self.persist(cx, order, trail).await? else {
                 return Ok(false);
             };
+            trail.tell(order);
             let can_cancel = saga.cause.is_none() && saga.next(Event::CancelAsked).is_ok();
             let Some(by) = cancel_by.filter(|_| can_cancel) else {
                 return Ok(true);
             };
             // The provider was not asked for a charge yet, so there is none to be undone.
-            if !before.is_recorded() {
+            if before.step == (Step::Charging { asked: false }) {
                 order.saga = before;
             }
             report = Report::cancelled(by);
         }
     }
 
-    /// Records again while the database cannot be used: a step is done, and forgetting that would
-    /// only mean to do it again.
+    /// Records where the order is; again while the database cannot be used: a step is done, and forgetting that
+    /// would only mean to do it again.
     async fn persist(
         &self,
         cx: &Call,
-        order: &mut Order,
-        record: &Record<'_>,
+        order: &Order,
+        trail: &mut Trail,
     ) -> Result<Recorded, Error> {
         let mut pauses = Backoff::new(
             Duration::from_millis(50),
@@ -235,7 +322,7 @@ impl Driver {
         .map_err(Error::internal)?
         .delays();
         loop {
-            let error = match self.store.record(cx, order, record).await {
+            let error = match self.record(cx, order, trail).await {
                 Ok(recorded) => return Ok(recorded),
                 Err(error) => error,
             };
@@ -247,27 +334,117 @@ impl Driver {
         }
     }
 
-    /// The outcome of `work`, during which the lease is renewed; none when it was lost.
+    /// Records where the order is.
+    async fn record(&self, cx: &Call, order: &Order, trail: &mut Trail) -> Result<Recorded, Error> {
+        let began = Instant::now();
+        let record = Record {
+            saga: order.saga,
+            reason: &order.reason,
+            payment_id: order.payment_id,
+            number: trail.number,
+            steps: &trail.steps,
+            was_paid: trail.recorded.status == Status::Paid,
+        };
+        let Some(now) = self.store.record(cx, order, &record).await? else {
+            return Ok(Recorded::Lost);
+        };
+        let cancel_by = now.cancel_by;
+        trail.is_recorded(order.saga, began, now);
+        Ok(Recorded::Done { cancel_by })
+    }
+
+    /// The outcome of `work`, during which the lease is renewed; none when it was lost. What is not recorded yet
+    /// is recorded when that takes long.
     async fn beside_heartbeat<T>(
         &self,
         cx: &Call,
         order: &Order,
+        trail: &mut Trail,
         work: impl Future<Output = T>,
     ) -> Option<T> {
         let mut work = std::pin::pin!(work);
         let beat = self.store.lease / 3;
+        let mut due = match trail.is_told() {
+            true => Instant::now() + beat,
+            false => trail.at + self.record_after,
+        };
         loop {
             tokio::select! {
                 done = &mut work => return Some(done),
-                () = tokio::time::sleep(beat) => {}
+                () = tokio::time::sleep_until(due) => {}
             }
-            let renewing = cx.detached(Instant::now() + beat);
-            match self.store.renew(&renewing, order).await {
+            due = Instant::now() + beat;
+            let renewing = cx.detached(due);
+            let renewed = match trail.is_told() {
+                true => self.store.renew(&renewing, order).await,
+                false => {
+                    let recorded = self.record(&renewing, order, trail).await;
+                    recorded.map(|recorded| recorded != Recorded::Lost)
+                }
+            };
+            match renewed {
                 Ok(true) => {}
                 Ok(false) => return None,
                 // The lease may outlast this, and the record will tell.
                 Err(error) => tracing::warn!(reason = error.message(), "lease not renewed"),
             }
+        }
+    }
+}
+
+impl Trail {
+    /// That of an order that was placed, or taken.
+    fn of(order: &Order) -> Self {
+        let at = Instant::now();
+        Self {
+            recorded: order.saga,
+            at,
+            number: order.steps,
+            steps: vec![Taken::begun(order.saga.step, at)],
+            now: None,
+        }
+    }
+
+    /// The step that was under way has led to `saga`.
+    fn go_on(&mut self, saga: Saga, report: &Report) {
+        // What has no effect is no step of its own.
+        if saga.step == (Step::Charging { asked: false }) {
+            return;
+        }
+        let at = Instant::now();
+        // A step that was taken over says so by its outcome.
+        let why = match report.event {
+            Event::TakenOver { .. } => "",
+            _ => &report.reason,
+        };
+        if let Some(last) = self.steps.last_mut() {
+            last.end(at, outcome(report.event), why);
+        }
+        if saga.action().is_some() {
+            self.steps.push(Taken::begun(saga.step, at));
+        }
+    }
+
+    /// Whether the row of the order tells all of it.
+    fn is_told(&self) -> bool {
+        self.steps.len() == 1
+    }
+
+    /// `saga` was recorded, not earlier than `at`: the order is `now` so.
+    fn is_recorded(&mut self, saga: Saga, at: Instant, now: Now) {
+        self.recorded = saga;
+        self.at = at;
+        self.number = now.number;
+        self.steps.drain(..self.steps.len().saturating_sub(1));
+        self.now = Some(now);
+    }
+
+    /// Brings `order` up to date.
+    fn tell(&mut self, order: &mut Order) {
+        if let Some(now) = self.now.take() {
+            order.steps = now.number;
+            order.updated_at = now.updated_at;
+            order.paid_at = now.paid_at;
         }
     }
 }

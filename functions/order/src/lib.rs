@@ -1,12 +1,13 @@
 //! The order domain: orders, and the saga that makes one.
 //!
 //! One module per function. What they share: the rules of the saga (`saga`, pure), the orders in
-//! their database (`store`), the other functions (`services`, and `stock` for update-inventory), and
-//! the driver that puts these together (`driver`).
+//! their database (`store`, and `record` for what a driver writes), the other functions (`services`, and
+//! `stock` for update-inventory), and the driver that puts these together (`driver`).
 
 mod cancel;
 mod driver;
 mod order;
+mod record;
 pub mod saga;
 mod services;
 mod stock;

@@ -93,7 +93,7 @@ const OF_USER: &str = page!(newest!(
 
 /// `Order::is_stuck` has the same rule.
 const STUCK: &str = page!(unfinished!(
-    "(lease_until <= clock_timestamp() OR tries > 0) \
+    "(coalesce(open_until, lease_until) <= clock_timestamp() OR tries > 0) \
      AND ($4::uuid IS NULL OR user_id = $4) AND ($5::text IS NULL OR status = $5)"
 ));
 

@@ -10,7 +10,7 @@ use zerocart_proto::{
     order::{Order as Message, OrderItem},
 };
 
-use crate::saga::{Cause, Saga, Status, Step};
+use crate::saga::{Cause, Earlier, Saga, Status, Step};
 
 /// An order.
 #[derive(Clone, Debug)]
@@ -49,6 +49,15 @@ pub(crate) struct Line {
     pub(crate) quantity: i32,
 }
 
+/// Until when the order has its driver, or the next try waits. While a new order has only its first record,
+/// functions of the version before must leave it alone, because it may have been charged: they see the year 9999.
+macro_rules! leased_until {
+    () => {
+        "coalesce(open_until, lease_until)"
+    };
+}
+pub(crate) use leased_until;
+
 /// The columns of [`Order::of_row`], in its order.
 macro_rules! order_columns {
     () => {
@@ -60,8 +69,11 @@ macro_rules! order_columns {
             zerocart_postgres::rfc3339!("updated_at"),
             ", ",
             zerocart_postgres::rfc3339!("paid_at"),
-            ", steps, fence, step <> 'ended' AND lease_until <= clock_timestamp(), tries, ",
-            zerocart_postgres::rfc3339!("lease_until")
+            ", steps, fence, step <> 'ended' AND ",
+            $crate::order::leased_until!(),
+            " <= clock_timestamp(), tries, ",
+            zerocart_postgres::rfc3339!("coalesce(open_until, lease_until)"),
+            ", open_until IS NOT NULL"
         )
     };
 }
@@ -99,9 +111,13 @@ impl Order {
                     .find(|known| known.name() == status)
                     .expect("orders_status names no other"),
                 step: match step {
-                    // Its driver is another: that of this version keeps the order in memory, and
-                    // one of the version before may have reserved some lines.
-                    "reserving" => Step::Reserving { again: true },
+                    // Its driver is another: its own one keeps the order in memory.
+                    "reserving" => Step::Reserving {
+                        earlier: match row.get(18) {
+                            true => Earlier::All,
+                            false => Earlier::Stock,
+                        },
+                    },
                     "charging" => Step::Charging { asked: row.get(6) },
                     "clearing" => Step::Clearing,
                     "refunding" => Step::Refunding,

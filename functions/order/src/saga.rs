@@ -2,9 +2,11 @@
 //!
 //! The rules depend on nothing else, so a simulator can use them, too.
 //!
-//! A state is recorded before its action begins. So a recorded state means: everything before it is
-//! done, the effect of its own action may have happened or not, and nothing after it has begun. One
-//! kind of state is not recorded: that of an action without an effect ([`Saga::is_recorded`]).
+//! An order that comes on quickly is recorded twice: when it is placed, and when it ends. What is recorded
+//! when it is placed means: its lines may be reserved, it may be charged, and its cart may be cleared, or
+//! not. What undoes an order, and what takes longer, is recorded before its action begins. Then it means:
+//! everything before it is done, and the effect of its own action may have happened or not
+//! ([`Saga::may_pass`]).
 //!
 //! An action concerns all lines of the order: all are reserved in one call, or none, and all are
 //! released in one call. Effects are keyed by order, so an action that is repeated takes effect once.
@@ -20,6 +22,9 @@
 //!      │      └→ Ended, FAILED or CANCELLED
 //!      └ refused at the first try → Ended, FAILED
 //! ```
+//!
+//! An heir who undoes what he finds in Reserving goes to Refunding, if an earlier driver may have asked for a
+//! charge.
 //!
 //! ```
 //! use zerocart_order::saga::{Action, Event, Saga, Status};
@@ -104,9 +109,8 @@ impl Status {
 pub enum Step {
     /// The stock of all lines is asked for.
     Reserving {
-        /// An earlier driver may have asked, too: lines may be reserved, and its request may still
-        /// be on its way.
-        again: bool,
+        /// What others may have asked for.
+        earlier: Earlier,
     },
     /// All lines are reserved.
     Charging {
@@ -123,6 +127,18 @@ pub enum Step {
     Ended,
 }
 
+/// What an earlier driver may have asked for, before an order is reserved: its requests may still be on
+/// their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Earlier {
+    /// There was none.
+    Nothing,
+    /// Stock. A driver of the version before, which records each step.
+    Stock,
+    /// Stock, then a charge, then that the cart is cleared.
+    All,
+}
+
 /// Why an order is, or will be, FAILED or CANCELLED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cause {
@@ -132,7 +148,7 @@ pub enum Cause {
     Declined,
     /// Something that is needed cannot be used.
     Unavailable,
-    /// Its driver died before the charge, and nobody waits for the order any more.
+    /// Its driver died before the charge was asked for, and nobody waits for the order any more.
     Interrupted,
     /// Its customer or an admin called it off.
     Cancelled,
@@ -225,7 +241,7 @@ pub enum Event {
     CancelAsked,
     /// Another driver took over.
     TakenOver {
-        /// The customer waits for the order.
+        /// The customer waits for the order, or a charge was asked for.
         wanted: bool,
     },
     /// The goods are on their way.
@@ -246,7 +262,9 @@ impl Saga {
     /// The state of an order that was just placed.
     pub const PLACED: Self = Self {
         status: Status::Pending,
-        step: Step::Reserving { again: false },
+        step: Step::Reserving {
+            earlier: Earlier::Nothing,
+        },
         cause: None,
     };
 
@@ -271,16 +289,33 @@ impl Saga {
         )
     }
 
-    /// Whether the state is recorded before its action begins.
+    /// Whether an order may come to this state while `recorded` is what its row says.
     ///
-    /// To look whether a charge may be asked for has no effect. So when the lines are reserved, the
-    /// next record is that a charge is about to be asked for, or that the lines are released. A
-    /// driver that dies before this record leaves `Reserving`, and its heir finds nothing that the
-    /// state does not say: the lines may be reserved, and no charge was asked for. The heir releases
-    /// the lines, or reserves them again, which takes effect once. A driver that dies after the
-    /// record leaves `Charging { asked: true }`: a charge may have been asked for.
-    pub fn is_recorded(self) -> bool {
-        self.action() != Some(Action::CheckProvider)
+    /// An heir who finds the row of a new order reserves again, charges again and clears the cart again:
+    /// each takes effect once. When it undoes the order, it makes sure that no charge stands, and then
+    /// releases the lines. So all that a driver does on the way forward may have happened, or not.
+    ///
+    /// To look whether a charge may be asked for has no effect. So it is never recorded, also not where a
+    /// row says that no charge was asked for, as those of the version before do.
+    pub fn may_pass(self, recorded: Self) -> bool {
+        match (recorded.step, self.step) {
+            (_, Step::Charging { asked: false })
+            | (Step::Charging { asked: true }, Step::Clearing) => true,
+            (Step::Reserving { earlier }, Step::Charging { asked: true } | Step::Clearing) => {
+                earlier != Earlier::Stock
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the row of the order says no more than that it was placed.
+    pub fn is_open(self) -> bool {
+        matches!(
+            self.step,
+            Step::Reserving {
+                earlier: Earlier::Nothing | Earlier::All
+            }
+        )
     }
 
     /// The state after `event`.
@@ -293,24 +328,34 @@ impl Saga {
     pub fn next(self, event: Event) -> Result<Self, Illegal> {
         let illegal = Err(Illegal { saga: self, event });
         match (self.step, event) {
-            (Step::Reserving { again }, event) => match event {
+            (Step::Reserving { earlier }, event) => match event {
                 Event::Done => Ok(Self {
                     status: Status::Processing,
-                    step: Step::Charging { asked: false },
+                    step: Step::Charging {
+                        asked: earlier == Earlier::All,
+                    },
                     ..self
                 }),
                 // Nothing was reserved, and nothing will be: no other request is on its way.
-                Event::Refused if !again => Self {
+                Event::Refused if earlier == Earlier::Nothing => Self {
                     cause: Some(Cause::Refused),
                     ..self
                 }
                 .end(),
-                Event::Refused => self.release(Cause::Refused),
+                Event::Refused => self.undo(earlier, Cause::Refused),
                 // A try, perhaps of another driver, may have reserved the lines.
-                Event::Unavailable => self.release(Cause::Unavailable),
-                Event::CancelAsked => self.release(Cause::Cancelled),
-                Event::TakenOver { wanted: false } => self.release(Cause::Interrupted),
-                Event::TakenOver { wanted: true } => self.at(Step::Reserving { again: true }),
+                Event::Unavailable => self.undo(earlier, Cause::Unavailable),
+                Event::CancelAsked => self.undo(earlier, Cause::Cancelled),
+                // What the row of a new order says of its driver.
+                Event::TakenOver { .. } if earlier == Earlier::Nothing => Self {
+                    step: Step::Reserving {
+                        earlier: Earlier::All,
+                    },
+                    ..self
+                }
+                .next(event),
+                Event::TakenOver { wanted: false } => self.undo(earlier, Cause::Interrupted),
+                Event::TakenOver { wanted: true } => Ok(self),
                 Event::Shipped | Event::Delivered => illegal,
             },
             (Step::Charging { asked: false }, event) => match event {
@@ -376,6 +421,14 @@ impl Saga {
 
     fn now(self, status: Status) -> Result<Self, Illegal> {
         Ok(Self { status, ..self })
+    }
+
+    /// Undoes what may have been done while lines were reserved.
+    fn undo(self, earlier: Earlier, cause: Cause) -> Result<Self, Illegal> {
+        match earlier {
+            Earlier::Nothing | Earlier::Stock => self.release(cause),
+            Earlier::All => self.refund(cause),
+        }
     }
 
     fn refund(self, cause: Cause) -> Result<Self, Illegal> {

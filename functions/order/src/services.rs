@@ -244,6 +244,22 @@ impl Services {
         }
     }
 
+    /// Whether a charge of the order was ever asked for.
+    ///
+    /// # Errors
+    ///
+    /// When the payments cannot be asked.
+    pub(crate) async fn has_payment(&self, cx: &Call, order: &Order) -> Result<bool, Failure> {
+        let asked = GetPaymentStatusRequest {
+            payment_id: order.id.to_string(),
+        };
+        match self.payment_status.call(cx, &asked).await {
+            Ok(_) => Ok(true),
+            Err(failure) if answer(&failure) == Some(Kind::NotFound) => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn refund(&self, cx: &Call, order: &Order) -> Report {
         let request = ProcessPaymentRequest {
             order_id: order.id.to_string(),

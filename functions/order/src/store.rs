@@ -17,7 +17,7 @@ use zerocart_proto::{money::Cents, order::OrderResponse};
 use crate::{
     cancel::By,
     cart_is_taken,
-    order::{Line, Order, line_columns, order_columns},
+    order::{Line, Order, leased_until, line_columns, order_columns},
     saga::{Saga, Status},
 };
 
@@ -40,9 +40,25 @@ const LINES: &str = concat!(
 );
 
 /// The user's latest order, and whether it still keeps the cart.
-pub(crate) const LATEST: &str = "\
-    SELECT id, step IN ('reserving', 'charging', 'clearing'), lease_until <= clock_timestamp() \
-    FROM orders WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1";
+pub(crate) const LATEST: &str = concat!(
+    "SELECT id, step IN ('reserving', 'charging', 'clearing'), ",
+    leased_until!(),
+    " <= clock_timestamp() \
+    FROM orders WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1"
+);
+
+/// When a new order has only its first record, its lease is `open_until`.
+macro_rules! lease {
+    ($until:literal) => {
+        concat!(
+            "lease_until = CASE WHEN open_until IS NULL THEN ",
+            $until,
+            " ELSE lease_until END, open_until = CASE WHEN open_until IS NOT NULL THEN ",
+            $until,
+            " END"
+        )
+    };
+}
 
 /// The order, its lines, its first step and the idempotency key. Nothing when the user has placed an
 /// order since the cart was read.
@@ -53,8 +69,9 @@ pub(crate) const PLACE: &str = concat!(
          ORDER BY created_at DESC, id DESC LIMIT 1) IS NOT DISTINCT FROM $10::uuid"
     ),
     ", placed AS ( \
-        INSERT INTO orders (id, user_id, payment_method, total, status, step, steps, lease_until) \
-        SELECT $5, $6, $7, $8::bigint / 100.0, 'PENDING', 'reserving', 1, \
+        INSERT INTO orders \
+            (id, user_id, payment_method, total, status, step, steps, lease_until, open_until) \
+        SELECT $5, $6, $7, $8::bigint / 100.0, 'PENDING', 'reserving', 1, '9999-01-01', \
                clock_timestamp() + $9::bigint * interval '1 ms' \
         FROM first \
         RETURNING id, created_at, updated_at \
@@ -83,9 +100,11 @@ macro_rules! driven_by {
 }
 
 const TAKE: &str = concat!(
-    "UPDATE orders SET fence = fence + 1, \
-     lease_until = clock_timestamp() + $2::bigint * interval '1 ms' \
-     WHERE id = $1 AND step <> 'ended' AND lease_until <= clock_timestamp() RETURNING ",
+    "UPDATE orders SET fence = fence + 1, ",
+    lease!("clock_timestamp() + $2::bigint * interval '1 ms'"),
+    " WHERE id = $1 AND step <> 'ended' AND ",
+    leased_until!(),
+    " <= clock_timestamp() RETURNING ",
     order_columns!(),
     driven_by!()
 );
@@ -98,55 +117,24 @@ const TAKE_PAID: &str = concat!(
     driven_by!()
 );
 
-const RENEW: &str = "\
-    UPDATE orders SET lease_until = clock_timestamp() + $3::bigint * interval '1 ms' \
-    WHERE id = $1 AND fence = $2";
-
-/// One statement: the state, the end of the step that led here, the beginning of the next.
-/// Repeated after an unknown outcome it changes nothing more. `now()` is that of the statement, so
-/// that an order that becomes PAID is changed and paid at one time, and the step ends then. Taking over is no
-/// progress: it leaves the number of tries as it is.
-///
-/// The end of a paid order is not waited for (`synchronous_commit`; the setting ends with the statement). That the
-/// order is paid, and that its cart is cleared next, was waited for. If the server loses the end in a crash, the next
-/// driver clears the cart again, which does nothing, and records the end again. What others make of the end, such as
-/// the user's next order, is written later to the same log, and cannot outlive it.
-const RECORD: &str = concat!(
-    "WITH moved AS ( \
-        UPDATE orders SET status = $3, step = $4, place = $5, asked = $6, cause = $7, \
-            reason = $8, payment_id = coalesce($9, payment_id), steps = $10, \
-            tries = CASE WHEN (step, place) = ($4, $5) THEN tries ELSE 0 END, \
-            updated_at = CASE WHEN status = $3 THEN updated_at ELSE now() END, \
-            paid_at = CASE WHEN $3 = 'PAID' THEN coalesce(paid_at, now()) ELSE paid_at END, \
-            lease_until = clock_timestamp() + $11::bigint * interval '1 ms' \
-        WHERE id = $1 AND fence = $2 \
-        RETURNING cancel_asked, cancel_by_customer, updated_at, paid_at \
-    ), done AS ( \
-        UPDATE order_steps SET ended_at = now(), outcome = $12, reason = nullif($15, '') \
-        WHERE order_id = $1 AND number < $10 AND ended_at IS NULL AND EXISTS (SELECT FROM moved) \
-    ), begun AS ( \
-        INSERT INTO order_steps (order_id, number, step, fence, began_at, traceparent, driver) \
-        SELECT $1, $10, $13, $2, now(), $14, $16 FROM moved WHERE $4 <> 'ended' \
-        ON CONFLICT DO NOTHING \
-    ) \
-    SELECT CASE WHEN cancel_asked THEN cancel_by_customer END, ",
-    rfc3339!("updated_at"),
-    ", ",
-    rfc3339!("paid_at"),
-    ", CASE WHEN $4 = 'ended' AND $7 IS NULL THEN set_config('synchronous_commit', 'off', true) END \
-    FROM moved"
+const RENEW: &str = concat!(
+    "UPDATE orders SET ",
+    lease!("clock_timestamp() + $3::bigint * interval '1 ms'"),
+    " WHERE id = $1 AND fence = $2"
 );
 
 /// The next try comes later each time: 1 s, 2 s, 4 s, … at most 5 minutes. The next driver begins the step again.
-const PARK: &str = "\
-    WITH parked AS ( \
-        UPDATE orders SET tries = tries + 1, \
-            lease_until = clock_timestamp() + least($3::bigint * (1 << least(tries, 16)), 300000) \
-                          * interval '1 ms' \
-        WHERE id = $1 AND fence = $2 RETURNING id \
+const PARK: &str = concat!(
+    "WITH parked AS ( \
+        UPDATE orders SET tries = tries + 1, ",
+    lease!(
+        "clock_timestamp() + least($3::bigint * (1 << least(tries, 16)), 300000) * interval '1 ms'"
+    ),
+    " WHERE id = $1 AND fence = $2 RETURNING id \
     ) \
     UPDATE order_steps SET ended_at = now(), outcome = 'put off', reason = $4 \
-    FROM parked WHERE order_id = parked.id AND ended_at IS NULL";
+    FROM parked WHERE order_id = parked.id AND ended_at IS NULL"
+);
 
 /// Who asks first is the reason.
 const ASK_CANCEL: &str = "\
@@ -168,9 +156,14 @@ const MOVE: &str = "\
     SELECT $1, steps, lower($3), fence, statement_timestamp(), statement_timestamp(), 'done', $4, $5 \
     FROM moved";
 
-const DUE: &str = "\
-    SELECT id FROM orders WHERE step <> 'ended' AND lease_until <= clock_timestamp() \
-    ORDER BY lease_until LIMIT $1";
+/// Orders that have not ended are few, and have an index.
+const DUE: &str = concat!(
+    "SELECT id FROM orders WHERE step <> 'ended' AND ",
+    leased_until!(),
+    " <= clock_timestamp() ORDER BY ",
+    leased_until!(),
+    " LIMIT $1"
+);
 
 /// How many orders have not ended, and the longest time in seconds that one of them has been in its step. A
 /// driver that takes an order over records the step once more; its time is that of the first. A step is called as
@@ -249,27 +242,6 @@ impl Answer for Placed {
         let order = OrderResponse::from_bytes(bytes)?.order.unwrap_or_default();
         Ok(Self(Uuid::try_parse(&order.id)?))
     }
-}
-
-/// What a driver records.
-#[derive(Debug)]
-pub(crate) struct Record<'a> {
-    pub(crate) saga: Saga,
-    pub(crate) reason: &'a str,
-    pub(crate) payment_id: Option<Uuid>,
-    /// How the last step ended.
-    pub(crate) outcome: &'static str,
-    /// Why it was not done; empty when it was.
-    pub(crate) step_reason: &'a str,
-}
-
-/// What came of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recorded {
-    /// It is recorded. Somebody may want to call the order off.
-    Done { cancel_by: Option<By> },
-    /// Another driver has the order.
-    Lost,
 }
 
 impl Store {
@@ -381,54 +353,6 @@ impl Store {
         Ok(renewed == 1)
     }
 
-    /// Records a new state, and brings `order` up to date.
-    pub(crate) async fn record(
-        &self,
-        cx: &Call,
-        order: &mut Order,
-        record: &Record<'_>,
-    ) -> Result<Recorded, Error> {
-        let (step, place, asked) = record.saga.step.to_columns(order.lines.len());
-        let steps = order.steps + 1;
-        let session = self.database.session(cx).await?;
-        let row = session
-            .query_opt(
-                RECORD,
-                &[
-                    &order.id,
-                    &order.fence,
-                    &record.saga.status.name(),
-                    &step,
-                    &place,
-                    &asked,
-                    &record.saga.cause.map(|cause| cause.name()),
-                    &record.reason,
-                    &record.payment_id,
-                    &steps,
-                    &millis(self.lease),
-                    &record.outcome,
-                    &record.saga.step.to_string(),
-                    &cx.trace.to_string(),
-                    &record.step_reason,
-                    &self.driver,
-                ],
-            )
-            .await?;
-        let Some(row) = row else {
-            return Ok(Recorded::Lost);
-        };
-        order.saga = record.saga;
-        order.steps = steps;
-        record.reason.clone_into(&mut order.reason);
-        order.payment_id = record.payment_id.or(order.payment_id);
-        order.updated_at = row.get(1);
-        order.paid_at = row.get(2);
-        let by_customer: Option<bool> = row.get(0);
-        Ok(Recorded::Done {
-            cancel_by: by_customer.map(By::of_column),
-        })
-    }
-
     /// Leaves the order to a later driver, after at least `pause`; `reason` is why.
     pub(crate) async fn park(
         &self,
@@ -509,7 +433,7 @@ async fn with_lines(
     Ok(Some(order))
 }
 
-fn millis(time: Duration) -> i64 {
+pub(crate) fn millis(time: Duration) -> i64 {
     time.as_millis().try_into().unwrap_or(i64::MAX)
 }
 

@@ -14,9 +14,10 @@ const DRIVERS: [&str; 3] = [
 ];
 
 /// Variables that have a default, with a value that is none.
-const BAD: [(&str, &str); 4] = [
+const BAD: [(&str, &str); 5] = [
     ("ORDER_LEASE_MS", "soon"),
     ("ORDER_PAUSE_MS", "0"),
+    ("ORDER_RECORD_AFTER_MS", "-1"),
     ("BREAKER_OPEN_MS", "-1"),
     ("FUNCTION_URLS", "nowhere"),
 ];

@@ -18,6 +18,8 @@ pub(crate) struct Left {
     pub(crate) asked: bool,
     pub(crate) cause: Option<&'static str>,
     pub(crate) lapsed: bool,
+    /// Only its beginning was recorded.
+    pub(crate) open: bool,
 }
 
 /// What the order of [`Left::at`] costs.
@@ -36,6 +38,15 @@ impl Left {
             asked: false,
             cause: None,
             lapsed: true,
+            open: false,
+        }
+    }
+
+    /// As a driver of this version leaves an order that came on quickly.
+    pub(crate) fn open() -> Self {
+        Self {
+            open: true,
+            ..Self::at("PENDING", "reserving", 0)
         }
     }
 

@@ -16,6 +16,7 @@ mod interrupted;
 mod left;
 mod list_orders;
 mod list_user_orders;
+mod open;
 mod provider_down;
 mod recover_orders;
 mod ship;
@@ -125,6 +126,8 @@ impl Shop {
             // A test that goes on after a pause ends the pause itself.
             ("ORDER_PAUSE_MS", "600000"),
             ("BREAKER_OPEN_MS", "3600000"),
+            // Tests look at orders that are held at some step.
+            ("ORDER_RECORD_AFTER_MS", "0"),
         ];
         let own = own.iter().chain(more);
         let own = own.map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
@@ -159,9 +162,35 @@ impl Shop {
 
     /// Lets the lease of every order lapse, as time would.
     async fn lapse(&self) {
-        let lapse = "UPDATE orders SET lease_until = clock_timestamp() - interval '1 s'
+        let lapse = "UPDATE orders SET lease_until = clock_timestamp() - interval '1 s',
+                         open_until = CASE WHEN open_until IS NOT NULL
+                             THEN clock_timestamp() - interval '1 s' END
                      WHERE step <> 'ended'";
         self.sql.execute(lapse, &[]).await.unwrap();
+    }
+
+    /// Lets the lease lapse of each order of which only the beginning is recorded.
+    async fn lapse_open(&self) {
+        let lapse = "UPDATE orders SET open_until = clock_timestamp() - interval '1 s'
+                     WHERE open_until IS NOT NULL";
+        self.sql.execute(lapse, &[]).await.unwrap();
+    }
+
+    /// Name and outcome of each step, by order, in their order: `charging: done`. They follow each other.
+    async fn all_steps(&self) -> Vec<String> {
+        let select = "SELECT step, coalesce(outcome, ''),
+                          began_at >= lag(ended_at) OVER (ORDER BY order_id, number)
+                              AND coalesce(ended_at >= began_at, true)
+                      FROM order_steps ORDER BY order_id, number";
+        let rows = self.sql.query(select, &[]).await.unwrap();
+        assert!(
+            rows.iter()
+                .all(|row| row.get::<_, Option<bool>>(2) != Some(false))
+        );
+        let named = |(step, outcome): (&str, &str)| format!("{step}: {outcome}");
+        rows.iter()
+            .map(|row| named((row.get(0), row.get(1))))
+            .collect()
     }
 
     /// Puts an order into the database as a driver left it.
@@ -177,11 +206,12 @@ impl Shop {
         self.sql
             .execute(
                 "INSERT INTO orders (id, user_id, payment_method, total, status, step, place,
-                     asked, cause, reason, payment_id, paid_at, steps, lease_until)
-                 VALUES ($1, $2, 'credit_card', $3::bigint / 100.0, $4, $5, $6, $7, $8, $9, $10,
+                     asked, cause, reason, payment_id, paid_at, steps, lease_until, open_until)
+                 SELECT $1, $2, 'credit_card', $3::bigint / 100.0, $4, $5, $6, $7, $8, $9, $10,
                      CASE WHEN $11 THEN clock_timestamp() END, 1,
-                     clock_timestamp() + CASE WHEN $12 THEN interval '-1 s'
-                                         ELSE interval '1 h' END)",
+                     CASE WHEN $13 THEN '9999-01-01' ELSE lease END, CASE WHEN $13 THEN lease END
+                 FROM (SELECT clock_timestamp() + CASE WHEN $12 THEN interval '-1 s'
+                                                  ELSE interval '1 h' END AS lease) AS at",
                 &[
                     &id,
                     &user_id,
@@ -195,6 +225,7 @@ impl Shop {
                     &payment_id,
                     &paid,
                     &left.lapsed,
+                    &left.open,
                 ],
             )
             .await
@@ -225,8 +256,9 @@ impl Shop {
     /// The orders in the database, the oldest first.
     async fn orders(&self) -> Vec<Stored> {
         let select = "SELECT id::text, user_id::text, status, step, cause, reason, tries, fence,
-                          payment_id::text, (total * 100)::bigint, lease_until::text,
-                          lease_until <= clock_timestamp(), paid_at IS NOT NULL,
+                          payment_id::text, (total * 100)::bigint,
+                          coalesce(open_until, lease_until)::text,
+                          coalesce(open_until, lease_until) <= clock_timestamp(), paid_at IS NOT NULL,
                           updated_at::text
                       FROM orders ORDER BY created_at, id";
         let rows = self.sql.query(select, &[]).await.unwrap();

@@ -15,7 +15,7 @@ use super::{
     boundary::{Crossing, Fate, Stop},
     process::{Process, Tap, tail},
     refunds::Refunds,
-    stage::{Buyer, Provider, Stage, expect_answer, keyed, post_order, send},
+    stage::{Buyer, Provider, SLOW_MS, Stage, expect_answer, keyed, post_order, send},
 };
 
 /// More boundaries than any run has.
@@ -301,16 +301,38 @@ async fn kill_each(
                 continue;
             }
             // It does go through this.
-            assert!(number > 10, "only {number} boundaries");
+            assert!(number > 8, "only {number} boundaries");
             return;
         }
     }
     panic!("no run comes to its end");
 }
 
+/// The same with orders that are so slow that each step is recorded.
+async fn kill_slow_create_order(path: Path, fate: Fate) {
+    let mut scene = Scene::new(path).await;
+    scene.stage.record_after_ms = SLOW_MS;
+    kill_each(&mut scene, fate, Heir::Job, &[path.end()]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn create_order_is_killed_on_its_way_to_paid() {
     kill_create_order(Path::Paid, Fate::Lost, Heir::Job).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn create_order_is_killed_on_its_slow_way_to_paid() {
+    kill_slow_create_order(Path::Paid, Fate::Lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn create_order_is_killed_on_its_slow_way_and_what_it_sent_arrives_late() {
+    kill_slow_create_order(Path::Paid, Fate::Late).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn create_order_is_killed_on_its_slow_way_while_a_charge_is_not_answered() {
+    kill_slow_create_order(Path::SilentlyCharged, Fate::Lost).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

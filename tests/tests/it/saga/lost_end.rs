@@ -1,5 +1,5 @@
 //! PostgreSQL is killed right after an order was answered. What nobody waited for is lost then: the record that
-//! the order has ended. All that the answer says is kept.
+//! an order has ended which was recorded as PAID before. All that the answer says is kept.
 
 use rand::{SeedableRng, rngs::StdRng};
 use uuid::Uuid;
@@ -32,6 +32,12 @@ async fn an_order_that_was_answered_outlives_a_server_that_is_killed() {
         sql.batch_execute(setting).await.expect("the superuser may");
     }
     let product = town.shop.product(475, 100).await;
+    // A charge takes so long that the order is recorded as PAID before its end.
+    let slow = Provider {
+        delay_ms: 1_200,
+        ..Provider::WORKS
+    };
+    town.shop.provider(slow).await;
     let mut lost = 0;
     for number in 0..KILLS {
         let buyer = town.shop.buyer();

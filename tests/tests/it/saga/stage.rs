@@ -47,6 +47,12 @@ const DOMAINS: [&str; 4] = ["product", "cart", "payment", "order"];
 /// on how fast this machine is. What shall lapse is made to lapse.
 const LEASE_MS: &str = "60000";
 
+/// Longer than an order takes here: only its beginning and its end are recorded.
+const QUICK_MS: &str = "20000";
+
+/// Each step is recorded.
+pub(crate) const SLOW_MS: &str = "0";
+
 /// What an order calls, and what fills a cart.
 const FUNCTIONS: [&str; 7] = [
     "get-product",
@@ -296,7 +302,9 @@ impl Shop {
     /// The time of all drivers is over: their leases lapse, as do the pauses of what they put off.
     /// Gives the orders that are unfinished.
     pub(crate) async fn lapse(&self) -> Vec<(Uuid, Uuid)> {
-        let update = "UPDATE orders SET lease_until = clock_timestamp() - interval '1 s'
+        let update = "UPDATE orders SET lease_until = clock_timestamp() - interval '1 s',
+                          open_until = CASE WHEN open_until IS NOT NULL
+                              THEN clock_timestamp() - interval '1 s' END
                       WHERE step <> 'ended' RETURNING id, user_id";
         let rows = self.sql("order").await.query(update, &[]).await;
         let rows = rows.expect("orders can be updated");
@@ -324,6 +332,8 @@ pub(crate) struct Stage {
     pub(crate) shop: Shop,
     /// How often a charge is asked for, where it is not as often as in earnest.
     pub(crate) charge_attempts: Option<&'static str>,
+    /// How long an order goes on without a record.
+    pub(crate) record_after_ms: &'static str,
     functions: BTreeMap<&'static str, Running>,
     /// What the functions in this process recorded: lines of spans.
     spans: Arc<Mutex<Vec<u8>>>,
@@ -335,6 +345,7 @@ impl Stage {
         let mut stage = Self {
             shop: Shop::open().await,
             charge_attempts: None,
+            record_after_ms: QUICK_MS,
             functions: BTreeMap::new(),
             spans: Arc::default(),
         };
@@ -432,6 +443,7 @@ impl Stage {
         let mut env = self.shop.env("order");
         let attempts = self.charge_attempts.iter();
         env.extend(attempts.map(|n| ("CHARGE_ATTEMPTS".into(), (*n).into())));
+        env.push(("ORDER_RECORD_AFTER_MS".into(), self.record_after_ms.into()));
         env
     }
 
