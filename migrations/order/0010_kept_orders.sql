@@ -3,6 +3,8 @@
 -- Each row that was added made a query of its own, and locked the row of its order: a twentieth of the time of an
 -- order in PostgreSQL. What the keys kept stays true. Rows are made of the rows of their order, in the same statement
 -- (functions/order), and here an order that has any stays. Functions may not delete orders at all.
+-- All at once, in the order in which functions lock them, so that no call and this wait for each other.
+LOCK TABLE orders, order_items, order_steps IN ACCESS EXCLUSIVE MODE;
 -- contract: order_items_order_id_fkey unused since 0.1.0
 ALTER TABLE order_items DROP CONSTRAINT order_items_order_id_fkey;
 -- contract: order_steps_order_id_fkey unused since 0.1.0

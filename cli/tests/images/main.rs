@@ -157,10 +157,11 @@ fn programs_for_other_nodes_are_built_with_zig() {
     let (machine, name, rust) = if host == AMD64 { ARM64 } else { AMD64 };
     let stage = Stage::new();
     let target = format!("{rust}-unknown-linux-musl");
-    stage.programs(&format!("target/{target}/release"), machine);
+    stage.programs(&format!("target/{target}/dist"), machine);
     out(&stage.run(&["--architecture", name]));
     let calls = fs::read_to_string(stage.file("calls")).unwrap();
-    let build = format!("\ncargo zigbuild --quiet --release --target {target} --package zerocart ");
+    let build =
+        format!("\ncargo zigbuild --quiet --profile dist --target {target} --package zerocart ");
     assert!(calls.contains(&build), "{calls}");
     for name in names() {
         assert!(calls.contains(&format!(" --bin {name}")), "{calls}");

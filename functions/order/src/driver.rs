@@ -236,7 +236,7 @@ impl Driver {
     }
 
     /// What happened before, of an order that is taken up: `report`. An order of which only the beginning is
-    /// recorded, and that nobody waits for, is undone unless a charge was asked for. One that is undone can never be
+    /// recorded, and that nobody waits for, is undone if somebody has called it off, or no charge was asked for. One that is undone can never be
     /// charged any more, also not by a request that is still on its way.
     async fn first(
         &self,
@@ -251,6 +251,9 @@ impl Driver {
             .is_some_and(|report| report.event == unwanted && order.saga.is_open());
         if !asks {
             return Ok(First::Takes(report));
+        }
+        if let Some(by) = order.cancel_by {
+            return Ok(First::Takes(Some(Report::cancelled(by))));
         }
         let looking = self.services.has_payment(cx, order);
         match self.beside_heartbeat(cx, order, trail, looking).await {

@@ -10,6 +10,7 @@ use zerocart_proto::{
     order::{Order as Message, OrderItem},
 };
 
+use crate::cancel::By;
 use crate::saga::{Cause, Earlier, Saga, Status, Step};
 
 /// An order.
@@ -36,6 +37,8 @@ pub(crate) struct Order {
     pub(crate) lease_until: String,
     /// The span of the driver before this one, for one that took over.
     pub(crate) driven_by: Option<TraceContext>,
+    /// Who wanted to call it off when it was taken up.
+    pub(crate) cancel_by: Option<By>,
     /// In the order of product ids.
     pub(crate) lines: Vec<Line>,
 }
@@ -138,6 +141,7 @@ impl Order {
             tries: row.get(16),
             lease_until: row.get(17),
             driven_by: None,
+            cancel_by: None,
             lines: Vec::new(),
         }
     }

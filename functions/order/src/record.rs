@@ -18,8 +18,9 @@ use crate::{
 /// are for how many µs they have ended, or have begun. Repeated after an unknown outcome it changes nothing more, and
 /// ends what has ended meanwhile.
 /// `now()` is that of the statement, so that an order that becomes PAID is changed and paid at one time. Taking over
-/// is no progress: it leaves the number of tries as it is. An order that is to be called off does not end here, so
-/// that this is not forgotten if its driver dies.
+/// is no progress: it leaves the number of tries as it is. A paid order that is to be called off does not end
+/// here, so that this is not forgotten if its driver dies; one that was shipped meanwhile does. A record that comes
+/// late, after its driver has given it up and made a later one, has fewer steps, and changes nothing.
 ///
 /// The end of an order that was PAID before is not waited for (`synchronous_commit`; the setting ends with the
 /// statement): $22. That the order is paid was waited for. If the server loses the end in a crash, the next
@@ -28,7 +29,7 @@ use crate::{
 const RECORD: &str = concat!(
     "WITH moved AS ( \
         UPDATE orders SET status = $3, place = $5, asked = $6, cause = $7, \
-            step = CASE WHEN $4 = 'ended' AND $7::text IS NULL AND cancel_asked THEN 'clearing' ELSE $4 END, \
+            step = CASE WHEN $4 = 'ended' AND $3 = 'PAID' AND cancel_asked THEN 'clearing' ELSE $4 END, \
             reason = $8, payment_id = coalesce($9, payment_id), steps = $10, \
             tries = CASE WHEN (step, place) = ($4, $5) THEN tries ELSE 0 END, \
             updated_at = CASE WHEN status = $3 THEN updated_at ELSE now() END, \
@@ -36,7 +37,7 @@ const RECORD: &str = concat!(
             lease_until = CASE WHEN $23 THEN '9999-01-01' \
                 ELSE clock_timestamp() + $11::bigint * interval '1 ms' END, \
             open_until = CASE WHEN $23 THEN clock_timestamp() + $11 * interval '1 ms' END \
-        WHERE id = $1 AND fence = $2 \
+        WHERE id = $1 AND fence = $2 AND steps <= $10 \
         RETURNING cancel_asked, cancel_by_customer, updated_at, paid_at \
     ), done AS ( \
         UPDATE order_steps SET outcome = $12, reason = nullif($15, ''), \

@@ -91,10 +91,12 @@ pub(crate) const PLACE: &str = concat!(
     " FROM placed"
 );
 
-/// One more column: the span under which a driver began the last step. No driver ships or delivers.
+/// Two more columns: who wants to call the order off, and the span under which a driver began the last step. No
+/// driver ships or delivers.
 macro_rules! driven_by {
     () => {
-        ", (SELECT traceparent FROM order_steps WHERE order_id = orders.id \
+        ", CASE WHEN cancel_asked THEN cancel_by_customer END AS cancel_by, \
+          (SELECT traceparent FROM order_steps WHERE order_id = orders.id \
             AND step NOT IN ('shipped', 'delivered') ORDER BY number DESC LIMIT 1)"
     };
 }
@@ -219,6 +221,7 @@ impl NewOrder {
             tries: 0,
             lease_until: String::new(),
             driven_by: None,
+            cancel_by: None,
             lines: self.lines,
         }
     }
@@ -427,6 +430,7 @@ async fn with_lines(
     let Some(row) = row else { return Ok(None) };
     let mut order = Order::of_row(&row);
     let driven_by: Option<&str> = row.get("traceparent");
+    order.cancel_by = row.get::<_, Option<bool>>("cancel_by").map(By::of_column);
     order.driven_by = driven_by.and_then(TraceContext::of_header);
     let lines = session.query(LINES, &[&order.id]).await?;
     order.lines = lines.iter().map(Line::of_row).collect();

@@ -283,3 +283,41 @@ async fn a_quick_order_is_called_off_by_its_driver() {
     }
     shop.assert_settled().await;
 }
+
+/// A cancellation that was accepted while the payments could not be asked is not forgotten.
+#[tokio::test]
+async fn an_order_that_was_put_off_and_called_off_ends_cancelled() {
+    let shop = Shop::new().await;
+    let left = Done::Reserved.leave(&shop).await;
+    shop.world.set(Spot::AskPayment, Fault::Unavailable);
+    assert_eq!(counts(&shop.recover().await), [0, 1, 0]);
+    let cancel = "UPDATE orders SET cancel_asked = true, cancel_by_customer = true";
+    shop.sql.batch_execute(cancel).await.unwrap();
+    shop.lapse().await;
+    shop.world.heal();
+    assert_eq!(counts(&shop.recover().await), [1, 0, 0]);
+    let order = shop.order(&left.id).await;
+    assert_eq!(order.end().0, "CANCELLED");
+    shop.assert_settled().await;
+}
+
+/// What was shipped cannot be called off any more, and ends.
+#[tokio::test]
+async fn an_order_that_was_shipped_ends_though_somebody_wanted_to_call_it_off() {
+    let shop = Shop::new().await;
+    let mut all = Vec::new();
+    for status in ["SHIPPED", "DELIVERED"] {
+        let left = Left::at(status, "clearing", 0);
+        left.play(&shop.world, false);
+        shop.insert(&left).await;
+        all.push((status, left));
+    }
+    let cancel = "UPDATE orders SET cancel_asked = true, cancel_by_customer = true";
+    shop.sql.batch_execute(cancel).await.unwrap();
+    assert_eq!(counts(&shop.recover().await), [2, 0, 0]);
+    for (status, left) in &all {
+        let order = shop.order(&left.id).await;
+        assert_eq!((&*order.status, &*order.step), (*status, "ended"));
+    }
+    shop.assert_settled().await;
+}

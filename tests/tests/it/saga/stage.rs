@@ -183,8 +183,11 @@ impl Shop {
     pub(crate) async fn keep_commits(&self) {
         for domain in DOMAINS {
             let database = &self.databases[domain];
+            // A session that is open, such as one that the broker keeps for others, would go on without.
             let keep = format!(
-                "ALTER DATABASE {} SET synchronous_commit = on; SET synchronous_commit = on",
+                "ALTER DATABASE {0} SET synchronous_commit = on; SET synchronous_commit = on;
+                 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+                 WHERE datname = '{0}' AND pid <> pg_backend_pid()",
                 database.name()
             );
             let kept = self.sql(domain).await.batch_execute(&keep).await;
