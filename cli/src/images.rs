@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// The processor of the nodes: amd64 or arm64 [default: this machine's]
     #[arg(long)]
     architecture: Option<Architecture>,
-    /// Cargo's profile: release builds in a quarter of the time, and its programs are larger and slower
+    /// Cargo's profile: release takes less time to build, and its programs are larger and slower
     #[arg(long, value_name = "NAME", default_value = DEPLOYED)]
     profile: String,
     /// Take the programs as they were built before

@@ -236,8 +236,8 @@ impl Driver {
     }
 
     /// What happened before, of an order that is taken up: `report`. An order of which only the beginning is
-    /// recorded, and that nobody waits for, is undone if somebody has called it off, or no charge was asked for. One that is undone can never be
-    /// charged any more, also not by a request that is still on its way.
+    /// recorded, and that nobody waits for, is undone if somebody has called it off, or no charge was asked for. One
+    /// that is undone can never be charged any more, also not by a request that is still on its way.
     async fn first(
         &self,
         cx: &Call,

@@ -85,7 +85,7 @@ pub(super) struct Images {
     /// The registry that nodes pull images from, such as registry.example.com/shop
     #[arg(long, value_name = "REPOSITORY")]
     pub(super) push: Option<Repository>,
-    /// Cargo's profile: release builds in a quarter of the time, and its programs are larger and slower
+    /// Cargo's profile: release takes less time to build, and its programs are larger and slower
     #[arg(long, value_name = "NAME", default_value = DEPLOYED)]
     pub(super) profile: String,
     /// Use the programs as they were built before
