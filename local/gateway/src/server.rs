@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use zerocart_framing::Linger;
 use zerocart_telemetry::Recorder;
 
 use crate::config::{Config, Consumers, ConsumersError};
@@ -223,9 +224,11 @@ async fn serve<U, H, F>(
         let counted = counted.clone();
         connections.spawn(async move {
             let _active = counted.as_ref().map(|shared| shared.status.connected());
+            let linger = Linger::of(&stream);
             if let Err(error) = connection(stream, peer, serial, closing, handler).await {
                 tracing::debug!(error = &*error, "a connection ended early");
             }
+            linger.end().await;
         });
     }
     drop(listener);

@@ -9,9 +9,13 @@
 //!
 //! hyper removes the length from the head before a service sees it. So [`watch`] reads the heads on
 //! their way to hyper. It changes nothing and holds nothing back.
+//!
+//! [`discard`] and [`Linger`] are for the other end of a connection: a server that closes too soon takes answers away
+//! that its client has not read.
 
 mod discard;
 mod heads;
+mod linger;
 
 use std::{
     io,
@@ -28,6 +32,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 pub use discard::discard;
 use heads::Heads;
+pub use linger::Linger;
 
 /// Why a request is refused. The connection ends with the answer, because the start of its next
 /// request is uncertain.

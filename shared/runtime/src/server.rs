@@ -23,6 +23,7 @@ use hyper_util::{
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
 };
 use tower::ServiceExt;
 use tracing::Level;
@@ -31,6 +32,7 @@ use zerocart_core::{
     Env, Function, Invalid, Platform, Setup, Start, StartError,
     trace::{Recorder, Resource, redact::Redacted},
 };
+use zerocart_framing::Linger;
 
 use crate::{
     lines::Lines,
@@ -283,6 +285,8 @@ pub async fn serve_router(
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_header_list_size(MAX_HEAD_BYTES);
     let graceful = GracefulShutdown::new();
+    // Closed when the last connection has let go of it.
+    let (open, mut all_closed) = mpsc::channel::<()>(1);
     let mut stop = std::pin::pin!(stop);
     loop {
         let stream = tokio::select! {
@@ -299,6 +303,7 @@ pub async fn serve_router(
         };
         // An answer is one small write; it must not wait for the acknowledgement of the last.
         let _ = stream.set_nodelay(true);
+        let linger = Linger::of(&stream);
         let (stream, framing) = zerocart_framing::watch(stream);
         let asked = Arc::new(AtomicBool::new(false));
         let service = {
@@ -320,7 +325,9 @@ pub async fn serve_router(
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();
         let connection = graceful.watch(connection);
+        let open = open.clone();
         tokio::spawn(async move {
+            let _open = open;
             // hyper's own limit begins once it knows the version, which a client that sends nothing
             // never tells.
             let silent = async {
@@ -330,18 +337,22 @@ pub async fn serve_router(
                 }
             };
             tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    tracing::debug!(error, "a connection ended badly");
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error, "a connection ended badly");
+                    }
+                    linger.end().await;
                 },
                 () = silent => tracing::debug!("a connection asked for nothing"),
             }
         });
     }
-    drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    drop((listener, open));
+    let ended = async {
+        graceful.shutdown().await;
+        all_closed.recv().await;
+    };
+    if tokio::time::timeout(drain, ended).await.is_err() {
         tracing::warn!(
             drain_ms = drain.as_millis(),
             "calls were still running at the end of the drain"

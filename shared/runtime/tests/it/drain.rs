@@ -1,16 +1,32 @@
 //! The end of a function: what runs goes on, nothing new begins.
 
-use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    runtime,
     sync::{Semaphore, mpsc, oneshot},
     task::JoinHandle,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use zerocart_core::Env;
-use zerocart_proto::rpc::GetProduct;
+use zerocart_proto::rpc::{GetProduct, Rpc};
 use zerocart_runtime::{build, serve_router};
 use zerocart_test_support::{
     clients::{Client, Wire},
@@ -151,4 +167,76 @@ async fn a_connection_that_asks_for_nothing_is_closed() {
     }
     held.stop.send(()).unwrap();
     held.server.await.unwrap();
+}
+
+/// Calls of the same client under way at once.
+const LANES: u32 = 24;
+
+/// The server ends under load: each call that it has executed is answered, although the client still writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_call_that_was_executed_is_answered() {
+    let mut all = 0;
+    for round in 0..150 {
+        let executed = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&executed);
+        let script = Script::<GetProduct>::new(move |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async { Ok(tea()) }
+        });
+        let variables = env(&[]).into_iter().chain([script.into_env()]);
+        let built = build::<Scripted<GetProduct>>(Env::from_iter(variables)).unwrap();
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        // One thread, as in a function.
+        let server = thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let stopped = async { drop(stopped.await) };
+                serve_router(listener, built.router, stopped, PATIENCE).await;
+            });
+        });
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let client = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = client.await.unwrap();
+        tokio::spawn(connection);
+        let calls = (0..LANES).map(|_| tokio::spawn(answers(sender.clone(), address)));
+        let calls: Vec<_> = calls.collect();
+        drop(sender);
+        sleep(Duration::from_micros(2000 + round * 37 % 5000)).await;
+        stop.send(()).unwrap();
+        let mut answered = 0;
+        for call in calls {
+            answered += call.await.unwrap();
+        }
+        server.join().unwrap();
+        assert_eq!(executed.load(Ordering::Relaxed), answered, "round {round}");
+        all += answered;
+    }
+    assert!(all > 150 * LANES, "{all}");
+}
+
+/// Calls one after the other until there is no answer: how many there were.
+async fn answers(mut sender: http2::SendRequest<Body>, address: SocketAddr) -> u32 {
+    let message = get_tea().encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap();
+    let framed = [&[0][..], &length.to_be_bytes(), &message].concat();
+    for answered in 0.. {
+        let request = Request::post(format!("http://{address}{}", GetProduct::INFO.grpc_path))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(Body::from(framed.clone()))
+            .unwrap();
+        let Ok(answer) = sender.send_request(request).await else {
+            return answered;
+        };
+        let Ok(body) = answer.into_body().collect().await else {
+            return answered;
+        };
+        assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    }
+    unreachable!("it ends without an answer")
 }
