@@ -42,8 +42,10 @@ const KEY = ['fleet'];
 export function fleet() {
   return queryOptions({
     queryKey: KEY,
-    queryFn: async ({ signal }): Promise<Watched> => {
-      const now = await data(client.GET('/admin/fleet', { signal }));
+    // Without the signal, a read goes on when its page is left. Its answer is for the next page, too, and it alone
+    // says which start it caused.
+    queryFn: async (): Promise<Watched> => {
+      const now = await data(client.GET('/admin/fleet'));
       const before = queries.getQueryData<Watched>(KEY)?.samples ?? [];
       return { now, samples: [...before, sampleOf(now)].slice(-KEPT) };
     },
