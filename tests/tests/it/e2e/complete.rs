@@ -67,6 +67,8 @@ struct Counted {
     cold: Counts<String>,
     /// Answers of the gateway over HTTP that are kept, by their status.
     gateway: Counts<String>,
+    /// What is no answer of a function, by function, wish and text: a failure shows them.
+    others: Counts<(String, String, String)>,
     /// Requests over gRPC.
     grpc: u32,
     requests: u32,
@@ -78,6 +80,7 @@ impl Counted {
         self.kept.extend(other.kept);
         self.cold.extend(other.cold);
         self.gateway.extend(other.gateway);
+        self.others.extend(other.others);
         self.grpc += other.grpc;
         self.requests += other.requests;
     }
@@ -141,7 +144,7 @@ impl Lane {
             requests: 1,
             ..Counted::default()
         };
-        let (protocol, code, headers) = if wire == Wire::Grpc {
+        let (protocol, code, text, headers) = if wire == Wire::Grpc {
             let path = match wish {
                 Wish::Nowhere => "/nowhere.NoService/NoMethod",
                 _ => self.info.grpc_path,
@@ -160,7 +163,10 @@ impl Lane {
                 Some("5") => Some("NOT_FOUND"),
                 _ => None,
             };
-            ("grpc", code, reply.headers)
+            let message = |headers: &HeaderMap| format!("{:?}", headers.get("grpc-message"));
+            let message = message(reply.trailers.as_ref().unwrap_or(&reply.headers));
+            let text = format!("grpc {} {status:?} {message}", reply.status);
+            ("grpc", code, text, reply.headers)
         } else {
             let path = match wish {
                 Wish::Nowhere => "/nowhere".to_owned(),
@@ -178,7 +184,12 @@ impl Lane {
                 404 => Some("NOT_FOUND"),
                 _ => None,
             };
-            ("json", code, reply.headers)
+            (
+                "json",
+                code,
+                format!("json {}", reply.text()),
+                reply.headers,
+            )
         };
         // All others are the engine's own answers.
         if let Some(code) = code.filter(|_| wish != Wish::Nowhere) {
@@ -192,6 +203,9 @@ impl Lane {
                 counted.kept.add(key.clone(), 1);
             }
             counted.calls.add(key, 1);
+        } else {
+            let key = (self.info.name.to_owned(), format!("{wish:?}"), text);
+            counted.others.add(key, 1);
         }
         counted
     }
@@ -443,7 +457,7 @@ async fn what_clients_count_is_what_spans_and_counters_say() {
             }
         }
     }
-    assert_eq!(calls, all.kept);
+    assert_eq!(calls, all.kept, "beside {:#?}", all.others);
     assert_eq!(grpc, all.grpc);
     let given_up = gateway.0.remove("");
     assert_eq!(given_up, Some(GIVEN_UP));
