@@ -120,7 +120,7 @@ pub(super) fn wake_costs(results: &Results, cores: usize) -> ByGroup {
             let wakes: Vec<f64> = groups.iter().map(|(_, wakes)| of(wakes)).collect();
             // Relative to what there is, so that a long request does not count for more than a short one.
             let scale = wakes.iter().copied().fold(1e-9, f64::max);
-            let (cpu, wakes) = (beside_mean(&cpu), beside_mean(&wakes));
+            let (cpu, wakes) = (deviations(&cpu), deviations(&wakes));
             let sum = sums.entry(group.clone()).or_default();
             for (cpu, wakes) in cpu.iter().zip(&wakes) {
                 sum.0 += cpu / scale * wakes / scale;
@@ -156,7 +156,7 @@ pub(super) fn hash_spread(results: &Results) -> Option<f64> {
 }
 
 /// How far each value is from the mean.
-fn beside_mean(values: &[f64]) -> Vec<f64> {
+fn deviations(values: &[f64]) -> Vec<f64> {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     values.iter().map(|value| value - mean).collect()
 }

@@ -18,14 +18,12 @@ const CLEAR: &str = concat!(
     " WHERE user_id = $1 AND EXISTS (SELECT FROM gone)"
 );
 
-/// $1 user, $2 order, $3 products, $4 units of each. The order's place in the ledger and what it
-/// takes away are one statement; without a new place there is nothing bought. The lines are found by $1 and not by
-/// the user of the place: PostgreSQL plans before it knows that there is one user at the most, and would read all carts.
-const CLEAR_FOR_ORDER: &str = concat!(
-    "WITH first AS (
-        INSERT INTO cart_clearances (user_id, order_id) VALUES ($1, $2)
-        ON CONFLICT (user_id, order_id) DO NOTHING RETURNING user_id
-    ), bought AS (
+/// Takes what is `bought` from the lines of the user $1, and changes the cart's time if there was any.
+macro_rules! take {
+    ($begin:literal, $end:literal) => {
+        concat!(
+            $begin,
+            "bought AS MATERIALIZED (
         SELECT product_id, sum(units) AS units
         FROM first, unnest($3::uuid[], $4::integer[]) AS item (product_id, units)
         GROUP BY product_id
@@ -39,10 +37,24 @@ const CLEAR_FOR_ORDER: &str = concat!(
         WHERE line.user_id = $1 AND line.product_id = bought.product_id
             AND line.quantity <= bought.units
         RETURNING line.user_id
-    )
-    UPDATE carts SET updated_at = ",
-    now!(),
-    " WHERE user_id = $1 AND (EXISTS (SELECT FROM fewer) OR EXISTS (SELECT FROM gone))"
+    )",
+            $end,
+            "UPDATE carts SET updated_at = ",
+            now!(),
+            " WHERE user_id = $1 AND (EXISTS (SELECT FROM fewer) OR EXISTS (SELECT FROM gone))"
+        )
+    };
+}
+
+/// $1 user, $2 order, $3 products, $4 units of each. The order's place in the ledger and what it
+/// takes away are one statement; without a new place there is nothing bought. The lines are found by $1 and not by
+/// the user of the place: PostgreSQL plans before it knows that there is one user at the most, and would read all carts.
+const CLEAR_FOR_ORDER: &str = take!(
+    "WITH first AS (
+        INSERT INTO cart_clearances (user_id, order_id) VALUES ($1, $2)
+        ON CONFLICT (user_id, order_id) DO NOTHING RETURNING user_id
+    ), ",
+    " "
 );
 
 /// As [`CLEAR_FOR_ORDER`], with the lock before it and the look after it in one statement, for a cart that nobody
@@ -50,7 +62,8 @@ const CLEAR_FOR_ORDER: &str = concat!(
 /// it with the time of the row that it has locked: if another call changed the cart between both, it does nothing.
 /// What is left are the lines as it sees them without what it takes, because nobody else could take any.
 const CLEAR_ALONE: &str = concat!(
-    "WITH seen AS MATERIALIZED (
+    take!(
+        "WITH seen AS MATERIALIZED (
         SELECT updated_at FROM carts WHERE user_id = $1
     ), locked AS MATERIALIZED (
         SELECT updated_at FROM carts WHERE user_id = $1 FOR NO KEY UPDATE
@@ -59,24 +72,10 @@ const CLEAR_ALONE: &str = concat!(
     ), first AS (
         INSERT INTO cart_clearances (user_id, order_id) SELECT $1, $2 FROM alone
         ON CONFLICT (user_id, order_id) DO NOTHING RETURNING user_id
-    ), bought AS MATERIALIZED (
-        SELECT product_id, sum(units) AS units
-        FROM first, unnest($3::uuid[], $4::integer[]) AS item (product_id, units)
-        GROUP BY product_id
-    ), fewer AS (
-        UPDATE cart_items AS line SET quantity = line.quantity - bought.units FROM bought
-        WHERE line.user_id = $1 AND line.product_id = bought.product_id
-            AND line.quantity > bought.units
-        RETURNING line.user_id
-    ), gone AS (
-        DELETE FROM cart_items AS line USING bought
-        WHERE line.user_id = $1 AND line.product_id = bought.product_id
-            AND line.quantity <= bought.units
-        RETURNING line.user_id
-    ), changed AS (
-        UPDATE carts SET updated_at = ",
-    now!(),
-    "    WHERE user_id = $1 AND (EXISTS (SELECT FROM fewer) OR EXISTS (SELECT FROM gone))
+    ), ",
+        ", changed AS ("
+    ),
+    "
         RETURNING updated_at
     ), cart AS (
         SELECT coalesce((SELECT updated_at FROM changed), updated_at) AS updated_at FROM seen

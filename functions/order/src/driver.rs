@@ -25,7 +25,7 @@ use crate::{
     cancel::By,
     order::Order,
     record::{Now, Record, Taken},
-    saga::{Event, Saga, Status, Step},
+    saga::{Event, Saga, Status},
     services::{Report, Services, log_failure},
     store::Store,
 };
@@ -289,8 +289,7 @@ impl Driver {
             order.saga = saga;
             trail.go_on(saga, &report);
             let quick = trail.at.elapsed() < self.record_after;
-            let has_no_effect = saga.step == (Step::Charging { asked: false });
-            if has_no_effect || quick && saga.may_pass(trail.recorded) {
+            if !saga.has_effect() || quick && saga.may_pass(trail.recorded) {
                 return Ok(true);
             }
             let Recorded::Done { cancel_by } = self.persist(cx, order, trail).await? else {
@@ -302,7 +301,7 @@ impl Driver {
                 return Ok(true);
             };
             // The provider was not asked for a charge yet, so there is none to be undone.
-            if before.step == (Step::Charging { asked: false }) {
+            if !before.has_effect() {
                 order.saga = before;
             }
             report = Report::cancelled(by);
@@ -411,7 +410,7 @@ impl Trail {
     /// The step that was under way has led to `saga`.
     fn go_on(&mut self, saga: Saga, report: &Report) {
         // What has no effect is no step of its own.
-        if saga.step == (Step::Charging { asked: false }) {
+        if !saga.has_effect() {
             return;
         }
         let at = Instant::now();

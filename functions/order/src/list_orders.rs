@@ -7,7 +7,7 @@ use zerocart_postgres::{Database, Options, Row};
 use zerocart_proto::{order::OrderPageResponse, rpc};
 
 use crate::{
-    order::{LINES_OF_PAGE, Order, order_columns, orders},
+    order::{LINES_OF_PAGE, Order, leased_until, order_columns, orders},
     saga::Status,
 };
 
@@ -92,10 +92,12 @@ const OF_USER: &str = page!(newest!(
 ));
 
 /// `Order::is_stuck` has the same rule.
-const STUCK: &str = page!(unfinished!(
-    "(coalesce(open_until, lease_until) <= clock_timestamp() OR tries > 0) \
+const STUCK: &str = page!(unfinished!(concat!(
+    "(",
+    leased_until!(),
+    " <= clock_timestamp() OR tries > 0) \
      AND ($4::uuid IS NULL OR user_id = $4) AND ($5::text IS NULL OR status = $5)"
-));
+)));
 
 /// `list-orders`: a page of the orders of all users, newest first.
 #[derive(Debug)]

@@ -308,6 +308,12 @@ impl Saga {
         }
     }
 
+    /// Whether its action changes anything. To look whether a charge may be asked for does not, so that state is
+    /// never recorded.
+    pub fn has_effect(self) -> bool {
+        self.step != (Step::Charging { asked: false })
+    }
+
     /// Whether the row of the order says no more than that it was placed.
     pub fn is_open(self) -> bool {
         matches!(

@@ -21,6 +21,9 @@ const QUICK: [(&str, &str); 2] = [
     ("ORDER_RECORD_AFTER_MS", "1000000"),
 ];
 
+/// Each customer wants to call the order off.
+const CALL_OFF: &str = "UPDATE orders SET cancel_asked = true, cancel_by_customer = true";
+
 /// What the driver had done before it died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Done {
@@ -291,8 +294,7 @@ async fn an_order_that_was_put_off_and_called_off_ends_cancelled() {
     let left = Done::Reserved.leave(&shop).await;
     shop.world.set(Spot::AskPayment, Fault::Unavailable);
     assert_eq!(counts(&shop.recover().await), [0, 1, 0]);
-    let cancel = "UPDATE orders SET cancel_asked = true, cancel_by_customer = true";
-    shop.sql.batch_execute(cancel).await.unwrap();
+    shop.sql.batch_execute(CALL_OFF).await.unwrap();
     shop.lapse().await;
     shop.world.heal();
     assert_eq!(counts(&shop.recover().await), [1, 0, 0]);
@@ -312,8 +314,7 @@ async fn an_order_that_was_shipped_ends_though_somebody_wanted_to_call_it_off() 
         shop.insert(&left).await;
         all.push((status, left));
     }
-    let cancel = "UPDATE orders SET cancel_asked = true, cancel_by_customer = true";
-    shop.sql.batch_execute(cancel).await.unwrap();
+    shop.sql.batch_execute(CALL_OFF).await.unwrap();
     assert_eq!(counts(&shop.recover().await), [2, 0, 0]);
     for (status, left) in &all {
         let order = shop.order(&left.id).await;
