@@ -57,20 +57,14 @@ pub(crate) fn facts() -> Vec<(String, String)> {
     let rows = [
         ("memory", memory),
         ("virtual machine", under),
-        ("build", Some(profile().to_owned())),
+        (
+            "build",
+            Some(format!("profile {}", crate::binaries::profile())),
+        ),
     ];
     let rows = rows.into_iter();
     rows.filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect()
-}
-
-/// The profile of this program, which is that of the programs beside it.
-fn profile() -> &'static str {
-    if cfg!(debug_assertions) {
-        "profile dev"
-    } else {
-        "profile release"
-    }
 }
 
 /// Whether the machine had other work before a measurement: more than a third of a task for each core.
