@@ -96,17 +96,20 @@ fn methods(method: &str) -> &[&str] {
 }
 
 /// `/users/{id}` as a regular expression of Kong's, in a YAML string, which takes this path alone. `{*path}` at
-/// the end is all that follows.
+/// the end is all that follows: the expression has no end then, because `.*` would leave lines out.
 fn pattern(template: &str) -> String {
+    let (template, end) = match template.split_once("{*") {
+        Some((start, _)) => (start, ""),
+        None => (template, "$"),
+    };
     let segments = template.split('/').map(|segment| {
         let parameter = segment.strip_prefix('{');
         match parameter.and_then(|name| name.strip_suffix('}')) {
-            Some(rest) if rest.starts_with('*') => ".*".to_owned(),
             Some(name) => format!("(?<{name}>[^/]+)"),
             None => segment.replace('.', r"\\."),
         }
     });
-    format!("~{}$", segments.collect::<Vec<_>>().join("/"))
+    format!("~{}{end}", segments.collect::<Vec<_>>().join("/"))
 }
 
 /// A template without the names of its parameters.

@@ -176,9 +176,11 @@ fn is_right(found: Option<&str>, method: &Method, path: &str) -> bool {
     if let Some(methods) = methods.filter(|_| right.is_empty()) {
         right.push(format!("only-{}", methods.join("-").to_lowercase()));
     }
+    // One RPC's path may be the beginning of another's: GetOrder, and GetOrderTimeline.
     let grpc = rpc::ALL
         .iter()
-        .filter(|info| path.starts_with(info.grpc_path));
+        .filter(|info| path.starts_with(info.grpc_path))
+        .max_by_key(|info| info.grpc_path.len());
     right.extend(grpc.map(|info| format!("{}-grpc", info.name)));
     let reflection = REFLECTION.iter().filter(|grpc| path.starts_with(**grpc));
     right.extend(reflection.map(|_| "grpc-reflection".into()));
@@ -213,21 +215,33 @@ fn fits(template: &str, path: &str) -> bool {
 }
 
 /// How many routes match, in any order: of those that name their methods, or of the others. The route that leads
-/// people to the dashboard is left out, because it asks for a header, too, and so comes first.
+/// people to the dashboard is left out, because it asks for a header, too, and so comes first. Of the routes of
+/// prefixes, those with the longest one are counted.
 fn matching(method: &Method, path: &str, named: bool) -> usize {
     let routes = CONFIG.routes().iter().filter(|route| {
         let methods = match named {
             true => route.methods.contains(method),
             false => route.methods.is_empty(),
         };
-        methods
-            && route.name != "index-of-people"
-            && route.paths.iter().any(|rule| match rule {
-                PathRule::Prefix(prefix) => path.starts_with(prefix),
-                PathRule::Regex(regex) => regex.is_match(path),
-            })
+        methods && route.name != "index-of-people"
     });
-    routes.count()
+    let (mut of_regexes, mut of_prefixes) = (0, Vec::new());
+    for route in routes {
+        let lengths = route.paths.iter().filter_map(|rule| match rule {
+            PathRule::Prefix(prefix) => path.starts_with(prefix).then_some(prefix.len()),
+            PathRule::Regex(_) => None,
+        });
+        of_prefixes.extend(lengths.max());
+        let by_regex =
+            |rule: &PathRule| matches!(rule, PathRule::Regex(regex) if regex.is_match(path));
+        of_regexes += usize::from(route.paths.iter().any(by_regex));
+    }
+    let longest = of_prefixes.iter().max();
+    of_regexes
+        + of_prefixes
+            .iter()
+            .filter(|length| longest == Some(length))
+            .count()
 }
 
 /// The parameters that the REST route of `info` captures.

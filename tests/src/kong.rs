@@ -284,7 +284,7 @@ pub(crate) mod tests {
             paths: ['~/$'], headers: {Accept: ['~*^text/html']}}]}\n\
             - {name: dashboard, host: dashboard.shop.svc.cluster.local, retries: 3, plugins: [{name: \
             rate-limiting, config: {minute: 9}}], routes: [{name: dashboard, methods: [GET, HEAD], \
-            paths: ['~/app$', '~/app/.*$']}]}\n";
+            paths: ['~/app$', '~/app/']}]}\n";
         for f in &FUNCTIONS {
             let path = f.http_path.replace("{id}", "(?<id>[^/]+)");
             let (name, grpc, method) = (f.name, f.grpc_path, f.http_method);
@@ -365,8 +365,8 @@ pub(crate) mod tests {
                 "index-of-people: no such route",
             ),
             (
-                "'~/app/.*$'",
-                "'~/app/.*$', '~/users'",
+                "'~/app/'",
+                "'~/app/', '~/users'",
                 "dashboard: its paths are not",
             ),
             ("'~/app$', ", "", "dashboard: its paths are not"),

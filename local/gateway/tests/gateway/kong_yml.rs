@@ -54,6 +54,7 @@ async fn what_no_function_answers_wakes_nothing() {
         ("POST", "/", "GET, HEAD"),
         ("DELETE", "/health", "GET, HEAD"),
         ("POST", "/app/orders", "GET, HEAD"),
+        ("POST", "/app/two%0Alines", "GET, HEAD"),
     ] {
         let request = Request::builder().method(method).uri(path);
         let answer = running.send(request, "").await;
