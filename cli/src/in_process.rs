@@ -99,6 +99,7 @@ impl Launcher for InProcess {
                 serve_router(listener, built.router, stopping, DRAIN).await;
                 // As a process of its own does, before it exits.
                 let _ = tokio::time::timeout(DRAIN, built.lasting.idle()).await;
+                built.lasting.end().await;
             };
             let mut serving = std::pin::pin!(serving);
             let mut drain = Some(drain);

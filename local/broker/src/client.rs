@@ -1,17 +1,27 @@
 //! One connection of a client, from its first byte until its session is free again.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use rustix::process::geteuid;
 use tokio::{net::UnixStream, time::timeout};
 
+use zerocart_postgres::TAKES_SESSIONS;
+
 use crate::{
+    pass::pass,
     pool::{Pool, Seat},
     relay::{End, Sent, relay},
     server::{Key, Session},
     stream::Stream,
     wire::{self, First, Refusal},
 };
+
+/// What a client asks for.
+struct Wish {
+    key: Key,
+    /// It takes the session's own socket.
+    takes: bool,
+}
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(client: UnixStream, pool: Arc<Pool>) {
@@ -20,7 +30,7 @@ pub(crate) async fn serve(client: UnixStream, pool: Arc<Pool>) {
         return tracing::warn!("a connection of a client cannot be used");
     };
     match start(&client, trusted, &pool).await {
-        Ok(Some((session, seat))) => lend(client, session, seat, &pool).await,
+        Ok(Some((session, seat, takes))) => lend(client, session, seat, takes, &pool).await,
         Ok(None) | Err(Refusal::Gone) => {}
         Err(Refusal::Error(error)) => {
             let told = timeout(pool.options.startup_timeout, client.write_all(&error));
@@ -30,26 +40,27 @@ pub(crate) async fn serve(client: UnixStream, pool: Arc<Pool>) {
     }
 }
 
-/// A session for the client; none if it only wanted something cancelled.
+/// A session for the client, and whether it takes its socket; none if it only wanted something cancelled.
 async fn start(
     client: &Stream,
     trusted: bool,
     pool: &Pool,
-) -> Result<Option<(Session, Seat)>, Refusal> {
+) -> Result<Option<(Session, Seat, bool)>, Refusal> {
     if !trusted {
         return Err(Refusal::new(
             "28000",
             "the broker serves the processes of its own user only",
         ));
     }
-    let key = match timeout(pool.options.startup_timeout, introduce(client, pool)).await {
-        Ok(key) => key?,
+    let wish = match timeout(pool.options.startup_timeout, introduce(client, pool)).await {
+        Ok(wish) => wish?,
         Err(_) => return Err(Refusal::new("08P01", "the startup took too long")),
     };
-    match key {
-        Some(key) => pool.lend(key).await.map(Some),
-        None => Ok(None),
-    }
+    let Some(Wish { key, takes }) = wish else {
+        return Ok(None);
+    };
+    let (session, seat) = pool.lend(key).await?;
+    Ok(Some((session, seat, takes)))
 }
 
 /// Whether the process at the other end is this user's, or root's.
@@ -59,7 +70,7 @@ fn is_trusted(client: &UnixStream) -> io::Result<bool> {
 }
 
 /// Learns who the client is and what it wants.
-async fn introduce(client: &Stream, pool: &Pool) -> Result<Option<Key>, Refusal> {
+async fn introduce(client: &Stream, pool: &Pool) -> Result<Option<Wish>, Refusal> {
     let (mut parameters, negotiate) = match wire::first(client).await? {
         First::Start {
             parameters,
@@ -86,6 +97,7 @@ async fn introduce(client: &Stream, pool: &Pool) -> Result<Option<Key>, Refusal>
             "the broker lends no session for replication",
         ));
     }
+    let takes = takes_sessions(&mut parameters);
     let database = parameters
         .remove("database")
         .filter(|name| !name.is_empty());
@@ -100,22 +112,48 @@ async fn introduce(client: &Stream, pool: &Pool) -> Result<Option<Key>, Refusal>
             &format!("password authentication failed for user \"{role}\""),
         ));
     }
-    Ok(Some(Key {
+    let key = Key {
         database: database.unwrap_or_else(|| role.clone()),
         role,
         parameters,
-    }))
+    };
+    Ok(Some(Wish { key, takes }))
+}
+
+/// Takes the option [`TAKES_SESSIONS`] out of the startup parameters, which the server gets. Whether it was there.
+fn takes_sessions(parameters: &mut BTreeMap<String, String>) -> bool {
+    let Some(options) = parameters.remove("options") else {
+        return false;
+    };
+    let others = options.strip_suffix(TAKES_SESSIONS);
+    let rest = others.map_or(options.as_str(), str::trim_end);
+    if !rest.is_empty() {
+        parameters.insert("options".to_owned(), rest.to_owned());
+    }
+    others.is_some()
 }
 
 /// Lends the session to the client, and takes it back.
-async fn lend(client: Stream, mut session: Session, seat: Seat, pool: &Arc<Pool>) {
+async fn lend(client: Stream, mut session: Session, seat: Seat, takes: bool, pool: &Arc<Pool>) {
     let name = pool.leases.open(session.backend);
     session.scan.begin();
     let greeting = wire::greeting(session.scan.parameters(), name.0, name.1);
     let mut sent = Sent::default();
-    let end = match client.write_all(&greeting).await {
-        Ok(()) => relay(&client, &mut session, &mut sent).await,
-        Err(_) => End::Client,
+    let end = if takes {
+        let (lent, end) = pass(&client, session, &greeting, &mut sent).await;
+        match lent {
+            Some(lent) => session = lent,
+            None => {
+                pool.leases.close(name).await;
+                return;
+            }
+        }
+        end
+    } else {
+        match client.write_all(&greeting).await {
+            Ok(()) => relay(&client, &mut session, &mut sent).await,
+            Err(_) => End::Client,
+        }
     };
     // From here on, a request to cancel finds nobody.
     let certain = pool.leases.close(name).await;
@@ -148,7 +186,7 @@ async fn lend(client: Stream, mut session: Session, seat: Seat, pool: &Arc<Pool>
 /// Closes a session of which it is not known what it will do next, and waits until the server has undone its
 /// transaction.
 async fn abandon(session: Session, sent: &Sent, pool: &Pool) {
-    let runs = session.scan.ready < sent.scan.asked || !sent.scan.is_complete();
+    let runs = sent.torn || session.scan.ready < sent.scan.asked || !sent.scan.is_complete();
     if runs {
         let cancelled = session.backend.cancel(&pool.options.server).await;
         if let Err(error) = cancelled {

@@ -46,6 +46,7 @@ mod broker;
 mod client;
 mod lease;
 mod options;
+mod pass;
 mod pool;
 mod process;
 mod relay;

@@ -120,6 +120,14 @@ impl Session {
         }
     }
 
+    /// Whether the server has closed it.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self.stream.try_read(&mut [0; SMALL]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
     /// Reads, without passing anything on, until `ready` answers have come.
     pub(crate) async fn settle(&mut self, ready: u64) -> io::Result<()> {
         let mut buffer = [0; SMALL];
@@ -142,6 +150,18 @@ impl Session {
     ///
     /// It cannot be used again.
     pub(crate) async fn reset(&mut self) -> io::Result<()> {
+        if self.try_reset().await? {
+            return Ok(());
+        }
+        // A client that had the session's socket has left a transaction open: only now that is known.
+        match self.scan.status != b'I' && self.try_reset().await? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Whether it is as it was after its login.
+    async fn try_reset(&mut self) -> io::Result<bool> {
         let mut statements = Vec::new();
         let mut count = 1;
         if self.scan.status != b'I' {
@@ -156,10 +176,7 @@ impl Session {
             self.settle(count).await
         };
         tokio::time::timeout(RESET_TIMEOUT, resetting).await??;
-        if self.scan.failed || self.scan.status != b'I' || !self.scan.is_whole() {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        Ok(())
+        Ok(!self.scan.failed && self.scan.status == b'I' && self.scan.is_whole())
     }
 
     /// Closes it, also in the middle of a statement, and waits for its end.

@@ -6,13 +6,17 @@
 //! has taken all, so it is not repeated before the system reports more.
 
 use std::{
-    io,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
-use rustix::{io::Errno, net::Shutdown};
+use rustix::{
+    io::Errno,
+    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg},
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     net::{TcpStream, UnixStream},
@@ -33,8 +37,34 @@ impl Stream {
         UnixStream::connect(path).await?.try_into()
     }
 
-    fn new(socket: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
         register(socket, Interest::READABLE).map(Self)
+    }
+
+    /// The socket, which wakes nobody here any more.
+    pub(crate) fn into_socket(self) -> OwnedFd {
+        self.0.into_inner()
+    }
+
+    /// One byte, and a socket with it (`SCM_RIGHTS`). A single byte cannot arrive in parts.
+    pub(crate) async fn pass(&self, byte: u8, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let (bytes, sockets) = ([byte], [socket]);
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        loop {
+            let mut with_it = SendAncillaryBuffer::new(&mut space);
+            with_it.push(SendAncillaryMessage::ScmRights(&sockets));
+            match sendmsg(
+                &self.0,
+                &[IoSlice::new(&bytes)],
+                &mut with_it,
+                SendFlags::empty(),
+            ) {
+                Ok(_) => return Ok(()),
+                Err(Errno::AGAIN) => self.writable().await?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Some bytes; none at the end. Nothing is lost if the future is dropped.

@@ -1,9 +1,17 @@
-//! Lasting work: tasks that continue after their call was answered, or after its client went away.
+//! Lasting work: tasks that continue after their call was answered, or after its client went away. And what a
+//! function does at its end.
 
-use std::{fmt, future::Future};
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::watch;
 use tracing::Instrument;
+
+use crate::config::Background;
 
 /// Runs tasks to their end, even if nobody waits for them any more: for example the steps of an order that
 /// is placed. A function gets it from [`Setup::lasting`](crate::Setup::lasting). Clones share the tasks.
@@ -11,7 +19,10 @@ use tracing::Instrument;
 /// A process that is asked to stop waits for the tasks, at most for its drain time. A platform may end the
 /// process earlier. So another process must be able to continue the work.
 #[derive(Clone, Default)]
-pub struct Lasting(watch::Sender<usize>);
+pub struct Lasting {
+    running: watch::Sender<usize>,
+    at_end: Arc<Mutex<Vec<Background>>>,
+}
 
 impl Lasting {
     /// Starts `work` as a task in the current tracing span. The handle that this returns can wait for the
@@ -20,8 +31,8 @@ impl Lasting {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
-        self.0.send_modify(|running| *running += 1);
-        let running = Running(self.0.clone());
+        self.running.send_modify(|running| *running += 1);
+        let running = Running(self.running.clone());
         let work = async move {
             let _running = running;
             work.await
@@ -32,7 +43,26 @@ impl Lasting {
     /// Waits until no task runs. It has no time limit of its own.
     pub async fn idle(&self) {
         // The sender lives as long as this.
-        let _ = self.0.subscribe().wait_for(|running| *running == 0).await;
+        let mut running = self.running.subscribe();
+        let _ = running.wait_for(|running| *running == 0).await;
+    }
+
+    /// Registers what the function does at its end, such as giving its connections back. It has its own time limit,
+    /// which is short. A process that is killed does not do it.
+    pub fn at_end(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.registered().push(Box::pin(task));
+    }
+
+    /// Ends the function, which serves no call any more: does what was registered with [`at_end`](Self::at_end).
+    pub async fn end(&self) {
+        let registered = mem::take(&mut *self.registered());
+        for task in registered {
+            task.await;
+        }
+    }
+
+    fn registered(&self) -> std::sync::MutexGuard<'_, Vec<Background>> {
+        self.at_end.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,13 +77,27 @@ impl Drop for Running {
 
 impl fmt::Debug for Lasting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lasting").field(&*self.0.borrow()).finish()
+        f.debug_struct("Lasting")
+            .field("running", &*self.running.borrow())
+            .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_registered_for_the_end_is_done_once() {
+        let lasting = Lasting::default();
+        let (done, mut count) = tokio::sync::mpsc::channel(2);
+        let of_part = lasting.clone();
+        of_part.at_end(async move { done.send(()).await.unwrap() });
+        lasting.end().await;
+        lasting.end().await;
+        assert_eq!(count.recv().await, Some(()));
+        assert_eq!(count.recv().await, None);
+    }
 
     #[tokio::test]
     async fn it_is_idle_once_the_last_has_ended() {

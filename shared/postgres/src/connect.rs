@@ -7,13 +7,13 @@ use deadpool_postgres::{
     TimeoutType,
 };
 use tokio_postgres::{CancelToken, NoTls, error::SqlState};
-use zerocart_core::{Error, error::chain};
+use zerocart_core::{Error, Lasting, error::chain};
 use zerocart_resilience::breaker::Outcome;
 
 use crate::{
     Config, Recycling,
     error::{RETRY_AFTER, is_transport, unavailable},
-    local::Local,
+    local::{Local, TAKES_SESSIONS},
     password::Connector,
     tls::LazyTls,
     url::Roots,
@@ -42,6 +42,8 @@ pub(crate) struct Transport {
     tls: LazyTls,
     /// The server's Unix socket, if it is on this machine.
     local: Option<PathBuf>,
+    /// The tasks of the connections over it.
+    pub(crate) connections: Lasting,
 }
 
 impl Transport {
@@ -50,6 +52,7 @@ impl Transport {
             // Without TLS the roots are never read.
             tls: LazyTls::new(config.url.roots.clone().unwrap_or(Roots::System)),
             local: Local::path(&config.url.config),
+            connections: Lasting::default(),
         }
     }
 
@@ -73,7 +76,10 @@ impl Transport {
 
 /// A pool without connections.
 pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
-    let connection = config.connection().config;
+    let mut connection = config.connection();
+    if transport.local.is_some() {
+        connection.add_options(TAKES_SESSIONS);
+    }
     let recycling = ManagerConfig {
         recycling_method: match config.recycling {
             Recycling::Fast => RecyclingMethod::Fast,
@@ -85,9 +91,10 @@ pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
             tls: transport.tls.clone(),
         },
         local: transport.local.clone(),
+        connections: transport.connections.clone(),
         password: config.password.clone(),
     };
-    let manager = Manager::from_connect(connection, connector, recycling);
+    let manager = Manager::from_connect(connection.config, connector, recycling);
     Pool::builder(manager)
         .max_size(config.pool_size.get())
         // The connection that was used last has its statements prepared; the others may idle.

@@ -26,6 +26,9 @@ use crate::{
     voids::{self, TokenVoids},
 };
 
+/// The longest that connections may take to close. A statement of a call that was given up may still run.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// What a function wants of its database beyond the environment's settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
@@ -102,7 +105,19 @@ impl Database {
             warming.warm_up().await;
             start.phase("first database session", began, std::time::Instant::now());
         });
+        let ending = database.clone();
+        setup.lasting().at_end(async move { ending.close().await });
         Ok(database)
+    }
+
+    /// Closes all connections, and waits until they have said goodbye, if no statement runs: the broker of a local
+    /// engine then lends their sessions again.
+    async fn close(&self) {
+        self.0.pool.close();
+        let closed = self.0.transport.connections.idle();
+        if tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+            tracing::debug!("a connection to the database could not be closed in order");
+        }
     }
 
     /// A database that connects at the first call.

@@ -78,6 +78,7 @@ pub use config::{Config, Recycling};
 pub use database::{Database, Options};
 pub use error::{ErrorExt, QueryError, RowExt};
 pub use futures_util::future::BoxFuture;
+pub use local::{Local, TAKES_SESSIONS};
 pub use password::{Password, PasswordSource};
 pub use session::Session;
 pub use tls::RootCertificates;

@@ -4,9 +4,19 @@
 //! other side has read something, as that makes room. So this one is registered for reading alone; a write is tried
 //! at once, and waits only where there is no room. A read that leaves a part of its buffer free has taken all, so it
 //! is not repeated before the system reports more.
+//!
+//! # A session that is passed
+//!
+//! The other side may be a broker that has a session of the server. A client whose startup has the option
+//! [`TAKES_SESSIONS`] takes the session's own socket: the broker sends it with the last byte of the login
+//! (`SCM_RIGHTS`). From there on client and server exchange their messages directly. The connection to the broker
+//! stays, and its end is the end of the session. The client's last message, Terminate, goes to the broker alone: the
+//! session lives on. A client that ends without it may have sent a part of a message, so the broker closes its
+//! session. A server that is no broker takes the option for a setting that means nothing to it.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, IoSliceMut, Write},
+    mem::{self, MaybeUninit},
     net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
@@ -14,27 +24,42 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use rustix::{
+    io::{Errno, FdFlags, fcntl_setfd, retry_on_intr},
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
+};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, unix::AsyncFd};
 use tokio_postgres::{
     Config,
     config::{Host, TargetSessionAttrs},
 };
 
+/// The startup option with which a client tells a broker that it takes a session's own socket.
+pub const TAKES_SESSIONS: &str = "-c zerocart.takes_sessions=on";
+
 /// The port of a socket's name, where the URL has none.
 const DEFAULT_PORT: u16 = 5432;
 
-/// A Unix socket that one task reads and writes.
+/// The message with which a client ends (PostgreSQL documentation, 53.7 Message Formats).
+const TERMINATE: &[u8] = b"X\0\0\0\x04";
+
+/// A connection to a server on this machine, or to a broker, that one task reads and writes.
 #[derive(Debug)]
-pub(crate) struct Local {
+pub struct Local {
+    /// To the server; to a broker until it passes a session.
     socket: AsyncFd<UnixStream>,
+    /// To the broker that has passed the session.
+    broker: Option<AsyncFd<UnixStream>>,
     /// The same socket, registered for writing, while there is no room.
     room: Option<AsyncFd<UnixStream>>,
+    /// The last write took all that it was given, so the next one begins with a message.
+    whole: bool,
 }
 
 impl Local {
     /// The socket of the only server that `config` names; none for servers in a network. None, too, where a server
     /// is to be chosen by what it says, which the driver does itself.
-    pub(crate) fn path(config: &Config) -> Option<PathBuf> {
+    pub fn path(config: &Config) -> Option<PathBuf> {
         let [Host::Unix(folder)] = config.get_hosts() else {
             return None;
         };
@@ -43,12 +68,52 @@ impl Local {
         any.then(|| folder.join(format!(".s.PGSQL.{port}")))
     }
 
-    pub(crate) async fn connect(path: &Path) -> io::Result<Self> {
+    /// Connects to the socket at `path`.
+    ///
+    /// # Errors
+    ///
+    /// Nobody listens there, or this user may not connect.
+    pub async fn connect(path: &Path) -> io::Result<Self> {
         tokio::net::UnixStream::connect(path)
             .await?
             .into_std()?
             .try_into()
     }
+
+    /// Whether the broker is gone that has passed the session.
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(broker) = &self.broker else {
+            return Poll::Pending;
+        };
+        loop {
+            let Ok(mut ready) = ready!(broker.poll_read_ready(cx)) else {
+                return Poll::Ready(());
+            };
+            let read = retry_on_intr(|| rustix::io::read(broker, &mut [0; 1]));
+            if read != Err(Errno::AGAIN) {
+                // A broker has nothing more to say.
+                return Poll::Ready(());
+            }
+            ready.clear_ready();
+        }
+    }
+}
+
+/// Reads what has come, and the socket of a session that has come with it.
+fn receive(socket: &UnixStream, buffer: &mut [u8]) -> io::Result<(usize, Option<UnixStream>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut with_it = RecvAncillaryBuffer::new(&mut space);
+    let buffers = &mut [IoSliceMut::new(buffer)];
+    let received = recvmsg(socket, buffers, &mut with_it, RecvFlags::empty())?;
+    let session = with_it.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
+        _ => None,
+    });
+    if let Some(session) = &session {
+        // No program that this process starts may have it.
+        fcntl_setfd(session, FdFlags::CLOEXEC)?;
+    }
+    Ok((received.bytes, session.map(UnixStream::from)))
 }
 
 impl TryFrom<UnixStream> for Local {
@@ -58,7 +123,9 @@ impl TryFrom<UnixStream> for Local {
     fn try_from(socket: UnixStream) -> io::Result<Self> {
         Ok(Self {
             socket: register(socket, Interest::READABLE)?,
+            broker: None,
             room: None,
+            whole: true,
         })
     }
 }
@@ -69,16 +136,29 @@ impl AsyncRead for Local {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.poll_gone(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            let mut ready = ready!(self.socket.poll_read_ready(cx))?;
+            let mut ready = ready!(this.socket.poll_read_ready(cx))?;
             let free = buffer.initialize_unfilled();
             let room = free.len();
-            let mut socket = self.socket.get_ref();
-            match socket.read(free) {
-                Ok(read) => {
+            let received = match this.broker {
+                None => receive(this.socket.get_ref(), free),
+                Some(_) => rustix::io::read(&this.socket, free)
+                    .map(|read| (read, None))
+                    .map_err(io::Error::from),
+            };
+            match received {
+                Ok((read, session)) => {
                     // Full or at the end, there may be more to learn.
                     if (1..room).contains(&read) {
                         ready.clear_ready();
+                    }
+                    if let Some(session) = session {
+                        let session = register(session, Interest::READABLE)?;
+                        this.broker = Some(mem::replace(&mut this.socket, session));
                     }
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
@@ -98,6 +178,14 @@ impl AsyncWrite for Local {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.whole
+            && bytes == TERMINATE
+            && let Some(broker) = this.broker.take()
+        {
+            // The next client may have the session as soon as the broker knows, so this closes it before.
+            this.room = None;
+            this.socket = broker;
+        }
         loop {
             let mut socket = this.socket.get_ref();
             match socket.write(bytes) {
@@ -114,6 +202,7 @@ impl AsyncWrite for Local {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 written => {
                     this.room = None;
+                    this.whole = matches!(written, Ok(n) if n == bytes.len());
                     return Poll::Ready(written);
                 }
             }
@@ -125,7 +214,9 @@ impl AsyncWrite for Local {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.socket.get_ref().shutdown(Shutdown::Write))
+        // That of a session ends it for its broker, too, so it is left to that.
+        let own = self.broker.as_ref().unwrap_or(&self.socket);
+        Poll::Ready(own.get_ref().shutdown(Shutdown::Write))
     }
 }
 

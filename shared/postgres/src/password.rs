@@ -1,12 +1,15 @@
 //! Passwords that do not stand in the URL: a platform may know one that is good for minutes only.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc};
 
 use deadpool_postgres::{ConfigConnectImpl, Connect};
 use futures_util::future::BoxFuture;
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_postgres::{Client, Config, Error, NoTls};
-use zerocart_core::error::{BoxError, chain};
+use zerocart_core::{
+    Lasting,
+    error::{BoxError, chain},
+};
 
 use crate::{local::Local, tls::LazyTls};
 
@@ -26,6 +29,8 @@ pub(crate) struct Connector {
     pub(crate) inner: ConfigConnectImpl<LazyTls>,
     /// The server's Unix socket, if it is on this machine.
     pub(crate) local: Option<PathBuf>,
+    /// The tasks of the connections over it.
+    pub(crate) connections: Lasting,
     pub(crate) password: Option<PasswordSource>,
 }
 
@@ -36,12 +41,25 @@ impl Connector {
         {
             // TLS over a Unix socket is refused by the URL.
             let (client, connection) = config.connect_raw(stream, NoTls).await?;
-            let connection = tokio::spawn(async move {
-                if let Err(error) = connection.await {
+            // The pool ends the task that it gets together with the client. A connection that was ended like this
+            // could not say goodbye, after which alone a broker lends the session again. So that task ends the
+            // connection, which is asked for its goodbye first. One that still waits for an answer has none.
+            let (held, mut let_go) = oneshot::channel::<Infallible>();
+            drop(self.connections.spawn(async move {
+                let ended = tokio::select! {
+                    biased;
+                    ended = connection => ended,
+                    _ = &mut let_go => Ok(()),
+                };
+                if let Err(error) = ended {
                     tracing::warn!(error = chain(&error), "a connection to the database broke");
                 }
+            }));
+            let holding = tokio::spawn(async move {
+                let _held = held;
+                std::future::pending().await
             });
-            return Ok((client, connection));
+            return Ok((client, holding));
         }
         // Where there is no socket, this finds out why.
         self.inner.connect(config).await

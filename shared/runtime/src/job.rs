@@ -150,6 +150,7 @@ async fn work<J: Job>(platform: Platform, env: Env, cx: &Call) -> Result<Summary
     let level = setup.or("LOG_LEVEL", tracing::Level::INFO);
     let format = setup.or("LOG_FORMAT", LogFormat::default());
     let job = J::build(&mut setup);
+    let lasting = setup.lasting();
     let (problems, _, background, _) = setup.finish();
     let job = match (level, format, job) {
         (Ok(_), Ok(_), Ok(job)) if problems.is_empty() => job,
@@ -160,7 +161,9 @@ async fn work<J: Job>(platform: Platform, env: Env, cx: &Call) -> Result<Summary
     for task in background {
         beside.spawn(task);
     }
-    match tokio::time::timeout_at(cx.deadline, job.run(cx)).await {
+    let result = tokio::time::timeout_at(cx.deadline, job.run(cx)).await;
+    lasting.end().await;
+    match result {
         Ok(result) => result.map_err(JobError::Failed),
         Err(_) => Err(JobError::Late(&J::INFO)),
     }

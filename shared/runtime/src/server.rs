@@ -261,6 +261,7 @@ async fn serve(
             "work was still going on at the end of the drain; another process takes it up"
         );
     }
+    built.lasting.end().await;
     tracing::info!(function = name, "stopped");
     Ok(())
 }

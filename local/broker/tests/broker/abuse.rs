@@ -127,7 +127,12 @@ async fn a_crowd_that_says_nothing_does_not_keep_others_out() {
 #[tokio::test]
 async fn large_messages_pass_in_both_directions() {
     let world = World::shared().await;
-    let broker = Served::new(world.options());
+    for broker in Served::both(&world.options()) {
+        large_messages(&broker).await;
+    }
+}
+
+async fn large_messages(broker: &Served) {
     let client = broker.client().await;
     let large = "x".repeat(5_000_000);
     let row = client
@@ -149,4 +154,10 @@ async fn large_messages_pass_in_both_directions() {
         .into_iter()
         .map(|row| row.unwrap().get::<_, i32>(0));
     assert!(rows.eq(0..2000));
+    // A message that ends as a client's last one does is still a message.
+    let ending = format!("{}X\0\0\0\x04", "x".repeat(3_000_000)).into_bytes();
+    for _ in 0..20 {
+        let row = client.query_one("SELECT $1::bytea", &[&ending]).await;
+        assert!(row.unwrap().get::<_, Vec<u8>>(0) == ending);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tokio_postgres::{NoTls, error::SqlState};
+use tokio_postgres::error::SqlState;
 use zerocart_broker::Options;
 
 use crate::support::{Served, World, ask, code};
@@ -22,7 +22,7 @@ async fn cancels(broker: &Served) {
     let cancelling = async {
         // One that comes before the statement does nothing.
         loop {
-            token.cancel_query(NoTls).await.unwrap();
+            broker.cancel(&token).await;
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     };
@@ -43,16 +43,18 @@ async fn sessions_and_requests_to_cancel_go_over_the_socket_else_over_tcp() {
     // Nothing listens at this port: all goes over the socket.
     let mut socket_alone = both.clone();
     socket_alone.tcp.set_port(1);
-    let broker = Served::new(Options::new(socket_alone, world.logins.clone()));
-    assert!(!is_tcp(&broker).await);
-    cancels(&broker).await;
+    for broker in Served::both(&Options::new(socket_alone, world.logins.clone())) {
+        assert!(!is_tcp(&broker).await);
+        cancels(&broker).await;
+    }
 
     // There is no such socket.
     let mut gone = both.clone();
     gone.socket = gone.socket.map(|path| path.with_file_name("gone"));
-    let broker = Served::new(Options::new(gone, world.logins.clone()));
-    assert!(is_tcp(&broker).await);
-    cancels(&broker).await;
+    for broker in Served::both(&Options::new(gone, world.logins.clone())) {
+        assert!(is_tcp(&broker).await);
+        cancels(&broker).await;
+    }
 
     let broker = Served::new(Options::new(both.tcp, world.logins.clone()));
     assert!(is_tcp(&broker).await);

@@ -1,6 +1,6 @@
 //! Requests to cancel.
 
-use tokio_postgres::{NoTls, error::SqlState};
+use tokio_postgres::error::SqlState;
 
 use crate::support::{PATIENCE, Served, World, ask, backend, code, startup};
 
@@ -10,8 +10,12 @@ async fn a_statement_is_cancelled_by_its_own_client_alone() {
     let mut options = world.options();
     options.logins[0].max_sessions = 1;
     (options.warm, options.wait_timeout) = (1, PATIENCE);
-    let broker = Served::new(options);
+    for broker in Served::both(&options) {
+        cancelled_by_its_own(&world, &broker).await;
+    }
+}
 
+async fn cancelled_by_its_own(world: &World, broker: &Served) {
     let client = broker.client().await;
     let pid = backend(&client).await;
     let earlier = client.cancel_token();
@@ -21,7 +25,7 @@ async fn a_statement_is_cancelled_by_its_own_client_alone() {
         let runs =
             format!("SELECT 1 FROM pg_stat_activity WHERE pid = {pid} AND wait_event = 'PgSleep'");
         while ask(&admin, &runs).await.is_none() {}
-        earlier.cancel_query(NoTls).await.unwrap();
+        broker.cancel(&earlier).await;
     };
     let (slept, ()) = tokio::join!(client.simple_query("SELECT pg_sleep(60)"), cancel);
     assert_eq!(code(&slept.unwrap_err()), SqlState::QUERY_CANCELED);
@@ -32,7 +36,7 @@ async fn a_statement_is_cancelled_by_its_own_client_alone() {
     assert_eq!(backend(&client).await, pid);
     let cancel = async {
         for _ in 0..20 {
-            earlier.cancel_query(NoTls).await.unwrap();
+            broker.cancel(&earlier).await;
             let mut guess = broker.raw().await;
             let key = [80_877_102_u32, pid.parse().unwrap(), 0].map(u32::to_be_bytes);
             guess
@@ -51,16 +55,17 @@ async fn a_late_request_never_hits_the_next_client() {
     let mut options = world.options();
     options.logins[0].max_sessions = 1;
     (options.warm, options.wait_timeout) = (1, PATIENCE);
-    let broker = Served::new(options);
-    for _ in 0..50 {
+    for (broker, _) in Served::both(&options)
+        .iter()
+        .flat_map(|b| (0..50).map(move |n| (b, n)))
+    {
         let client = broker.client().await;
-        let token = client.cancel_token();
-        let cancelling = tokio::spawn(async move { token.cancel_query(NoTls).await });
+        let cancelling = tokio::spawn(broker.cancel(&client.cancel_token()));
         drop(client);
         let next = broker.client().await;
         let statements = "SELECT pg_sleep(0.001); SELECT pg_sleep(0.001)";
         next.simple_query(statements).await.unwrap();
-        cancelling.await.unwrap().unwrap();
+        cancelling.await.unwrap();
         next.simple_query(statements).await.unwrap();
     }
 }

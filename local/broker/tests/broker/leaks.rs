@@ -1,6 +1,11 @@
 //! Nothing of a client's session reaches the next client of it.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
+use tokio_postgres::Client;
+use zerocart_core::{Call, Env, Setup};
+use zerocart_postgres::Database;
 
 use crate::support::{PATIENCE, Served, World, ask, backend};
 
@@ -102,15 +107,25 @@ async fn nothing_of_a_session_reaches_the_next_client() {
     // With one session, the next client waits until it is free, and gets it.
     options.logins[0].max_sessions = 1;
     (options.warm, options.wait_timeout) = (1, PATIENCE);
-    let broker = Served::new(options);
+    for broker in Served::both(&options) {
+        nothing_is_left(&broker, &admin).await;
+    }
+}
+
+async fn nothing_is_left(broker: &Served, admin: &Client) {
     for (kind, change, question) in KINDS {
+        let kind = format!("{kind}, {:?}", broker.way);
+        admin
+            .batch_execute("ALTER SEQUENCE counter RESTART")
+            .await
+            .unwrap();
         let first = broker.client().await;
         let pid = backend(&first).await;
         let mut before = ask(&first, question).await;
         // A failure is what some of them are for.
         let _ = first.simple_query(change).await;
         drop(first);
-        if kind == "the value of a sequence" {
+        if kind.starts_with("the value of a sequence") {
             // That value is the sequence's, but `currval` is the session's.
             before = Some("used".into());
         }
@@ -128,7 +143,12 @@ async fn sessions_are_lent_again_and_each_to_one_client() {
     let mut options = world.options();
     options.logins[0].max_sessions = 8;
     (options.warm, options.wait_timeout) = (0, PATIENCE);
-    let broker = Served::new(options);
+    for broker in Served::both(&options) {
+        each_to_one(&broker).await;
+    }
+}
+
+async fn each_to_one(broker: &Served) {
     let clients = join_all((0..8).map(|_| broker.client())).await;
     let mut pids = join_all(clients.iter().map(backend)).await;
     pids.sort();
@@ -141,4 +161,34 @@ async fn sessions_are_lent_again_and_each_to_one_client() {
     let mut again = join_all(clients.iter().map(backend)).await;
     again.sort();
     assert_eq!(again, pids);
+}
+
+#[tokio::test]
+async fn a_function_that_ends_gives_its_sessions_back() {
+    let world = World::shared().await;
+    let mut options = world.options();
+    options.logins[0].max_sessions = 1;
+    options.wait_timeout = PATIENCE;
+    let broker = Served::new(options);
+    let url = broker.url();
+    let mut pids = Vec::new();
+    for n in 0..4 {
+        let mut setup = Setup::new(Env::from_iter([("DATABASE_URL", url.as_str())]), "test");
+        let database = Database::from_setup(&mut setup, Default::default()).unwrap();
+        let cx = Call::internal(PATIENCE);
+        let session = database.session(&cx).await.unwrap();
+        let pid = session.query_one("SELECT pg_backend_pid()", &[]).await;
+        pids.push(pid.unwrap().get::<_, i32>(0));
+        if n == 2 {
+            // In the middle of a statement, it does not.
+            let slow = session.query_one("SELECT 1 FROM pg_sleep(60)", &[]);
+            let slow = tokio::time::timeout(Duration::from_millis(100), slow);
+            assert!(slow.await.is_err());
+        }
+        drop(session);
+        setup.lasting().end().await;
+    }
+    assert_eq!(pids[0], pids[1]);
+    assert_eq!(pids[1], pids[2]);
+    assert_ne!(pids[2], pids[3]);
 }

@@ -13,7 +13,12 @@ async fn a_role_has_so_many_sessions_and_no_more() {
     let mut options = world.options();
     options.logins[0].max_sessions = 2;
     options.wait_timeout = Duration::from_millis(100);
-    let broker = Served::new(options);
+    for broker in Served::both(&options) {
+        so_many_and_no_more(&broker).await;
+    }
+}
+
+async fn so_many_and_no_more(broker: &Served) {
     let mut clients = join_all((0..2).map(|_| broker.client())).await;
     let error = connect(&broker.config()).await.unwrap_err();
     assert_eq!(code(&error), SqlState::TOO_MANY_CONNECTIONS);

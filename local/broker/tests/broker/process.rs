@@ -8,7 +8,9 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio_postgres::Config;
 use zerocart_broker::{Event, Keeper, Socket};
+use zerocart_postgres::TAKES_SESSIONS;
 
 use crate::support::{World, ask, backend, connect, until};
 
@@ -38,7 +40,9 @@ async fn gone(pid: u32) {
 async fn a_broker_that_is_killed_is_started_again_and_loses_nobody_who_waits() {
     let world = World::shared().await;
     let socket = Socket::temporary().unwrap();
-    let config = socket.url(&world.logins[0]).parse().unwrap();
+    let relayed: Config = socket.url(&world.logins[0]).parse().unwrap();
+    let mut passed = relayed.clone();
+    passed.options(TAKES_SESSIONS);
     let (events, told) = mpsc::channel();
     let keeper = Keeper::start(
         socket.listener().unwrap(),
@@ -47,8 +51,13 @@ async fn a_broker_that_is_killed_is_started_again_and_loses_nobody_who_waits() {
         move |event| drop(events.send(event)),
     );
     let mut pids = Vec::new();
-    for _ in 0..3 {
-        let client = connect(&config).await.unwrap();
+    for (config, takes) in [
+        (&relayed, false),
+        (&passed, true),
+        (&relayed, false),
+        (&passed, true),
+    ] {
+        let client = connect(config).await.unwrap();
         let pid = loop {
             match told.try_recv().unwrap() {
                 Event::Started { pid } => break pid,
@@ -78,9 +87,13 @@ async fn a_broker_that_is_killed_is_started_again_and_loses_nobody_who_waits() {
             .await
             .unwrap();
         kill(pid);
+        if takes {
+            // Until then the client has a session.
+            gone(pid).await;
+        }
         assert!(client.simple_query("COMMIT").await.is_err());
         // A client that comes now waits until there is a broker again. The session ended with its broker.
-        let next = connect(&config).await.unwrap();
+        let next = connect(config).await.unwrap();
         assert_ne!(backend(&next).await, session);
         let free = async || {
             let taken = ask(&next, "SELECT pg_try_advisory_lock(4711)").await?;
@@ -96,7 +109,7 @@ async fn a_broker_that_is_killed_is_started_again_and_loses_nobody_who_waits() {
     gone(pid).await;
     // The socket is the engine's, and there is nobody behind it any more.
     drop(socket);
-    assert!(connect(&config).await.is_err());
+    assert!(connect(&relayed).await.is_err());
 }
 
 #[tokio::test]

@@ -2,20 +2,23 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::OnceCell,
     task::JoinHandle,
     time::timeout,
 };
-use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, error::SqlState};
+use tokio_postgres::{
+    CancelToken, Client, Config, Error, NoTls, SimpleQueryMessage, error::SqlState,
+};
 use zerocart_broker::{Address, Broker, Login, Options, Socket};
 use zerocart_local_postgres::{Database, Options as ServerOptions, Server, provision};
+use zerocart_postgres::{Local, TAKES_SESSIONS};
 
 /// The longest that anything may take that is about to happen; never reached by a test that passes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -87,19 +90,42 @@ fn login(database: &Database) -> Login {
 /// A broker in this process, until this is dropped.
 pub(crate) struct Served {
     pub(crate) socket: Socket,
+    /// How its clients talk to the server.
+    pub(crate) way: Way,
     logins: Vec<Login>,
-    task: JoinHandle<()>,
+    _task: Task,
+}
+
+struct Task(JoinHandle<()>);
+
+/// How a client talks to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Through the broker.
+    Relayed,
+    /// Directly, over the session's socket.
+    Passed,
 }
 
 impl Served {
+    /// A broker of each way.
+    pub(crate) fn both(options: &Options) -> [Self; 2] {
+        [Way::Relayed, Way::Passed].map(|way| Self {
+            way,
+            ..Self::new(options.clone())
+        })
+    }
+
+    /// A broker whose clients talk to the server through it.
     pub(crate) fn new(options: Options) -> Self {
         let socket = Socket::temporary().unwrap();
         let logins = options.logins.clone();
         let broker = Broker::new(socket.listener().unwrap(), options).unwrap();
         Self {
             socket,
+            way: Way::Relayed,
             logins,
-            task: tokio::spawn(broker.serve()),
+            _task: Task(tokio::spawn(broker.serve())),
         }
     }
 
@@ -108,9 +134,18 @@ impl Served {
         self.config_of(0)
     }
 
+    /// The `DATABASE_URL` of the first domain.
+    pub(crate) fn url(&self) -> String {
+        self.socket.url(&self.logins[0])
+    }
+
     /// How a function of this domain connects.
     pub(crate) fn config_of(&self, domain: usize) -> Config {
-        self.socket.url(&self.logins[domain]).parse().unwrap()
+        let mut config: Config = self.socket.url(&self.logins[domain]).parse().unwrap();
+        if self.way == Way::Passed {
+            config.options(TAKES_SESSIONS);
+        }
+        config
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -119,8 +154,20 @@ impl Served {
 
     /// A client that sends what it wants, and has said nothing yet.
     pub(crate) async fn raw(&self) -> Raw {
-        let path = self.socket.folder().join(".s.PGSQL.5432");
-        Raw(UnixStream::connect(path).await.unwrap())
+        Raw(Box::new(Local::connect(&self.path()).await.unwrap()))
+    }
+
+    /// Asks for what the client of the token runs to be cancelled, and returns when that is done.
+    pub(crate) fn cancel(&self, token: &CancelToken) -> impl Future<Output = ()> + 'static {
+        let (path, token) = (self.path(), token.clone());
+        async move {
+            let stream = Local::connect(&path).await.unwrap();
+            token.cancel_query_raw(stream, NoTls).await.unwrap();
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.socket.folder().join(".s.PGSQL.5432")
     }
 
     /// The same, with a session of the first login.
@@ -135,14 +182,14 @@ impl Served {
     /// The startup packet of the first login.
     pub(crate) fn startup(&self) -> Vec<u8> {
         let Login { role, database, .. } = &self.logins[0];
-        startup(
-            3 << 16,
-            &[
-                ("user", role),
-                ("database", database),
-                ("client_encoding", "UTF8"),
-            ],
-        )
+        let takes = (self.way == Way::Passed).then_some(("options", TAKES_SESSIONS));
+        let parameters = [
+            ("user", role.as_str()),
+            ("database", database),
+            ("client_encoding", "UTF8"),
+        ];
+        let parameters: Vec<_> = parameters.into_iter().chain(takes).collect();
+        startup(3 << 16, &parameters)
     }
 
     /// The password message of the first login.
@@ -152,14 +199,18 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
 /// A connection to the broker, byte by byte. Dropped, it ends as that of a process that is killed.
-pub(crate) struct Raw(UnixStream);
+pub(crate) struct Raw(Box<dyn Conversation>);
+
+trait Conversation: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Conversation for T {}
 
 impl Raw {
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -231,8 +282,17 @@ pub(crate) fn startup(version: u32, parameters: &[(&str, &str)]) -> Vec<u8> {
     packet(&body)
 }
 
+/// Connects, as a function does if it takes sessions.
 pub(crate) async fn connect(config: &Config) -> Result<Client, Error> {
-    let (client, connection) = config.connect(NoTls).await?;
+    let options = config.get_options().unwrap_or_default();
+    if !options.ends_with(TAKES_SESSIONS) {
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        return Ok(client);
+    }
+    let path = Local::path(config).expect("a broker has a socket");
+    let stream = Local::connect(&path).await.expect("the broker listens");
+    let (client, connection) = config.connect_raw(stream, NoTls).await?;
     tokio::spawn(connection);
     Ok(client)
 }

@@ -1,0 +1,62 @@
+//! A session whose socket its client has, so that nobody stands between client and server.
+//!
+//! Nothing is known here of what they say to each other. So a session is lent again only if its client says that
+//! it has ended: all that it has sent was whole, and it has read all answers. The session of a client that is
+//! gone without a word is closed, as PostgreSQL itself would do.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use crate::{
+    relay::{End, Sent},
+    server::Session,
+    stream::Stream,
+    wire::message,
+};
+
+/// Sends the client the greeting, the session's socket with its last byte, and waits for the client's end. None
+/// when the session has ended, too.
+pub(crate) async fn pass(
+    client: &Stream,
+    mut session: Session,
+    greeting: &[u8],
+    sent: &mut Sent,
+) -> (Option<Session>, End) {
+    // What arrives at it must not wake this process.
+    let socket = session.stream.into_socket();
+    let end = match greet(client, greeting, socket.as_fd()).await {
+        Ok(()) => said(client, sent).await,
+        Err(_) => End::Client,
+    };
+    let Ok(stream) = Stream::new(socket) else {
+        return (None, End::Server);
+    };
+    session.stream = stream;
+    match sent.torn && session.has_ended() {
+        true => (None, End::Server),
+        false => (Some(session), end),
+    }
+}
+
+async fn greet(client: &Stream, greeting: &[u8], socket: BorrowedFd<'_>) -> io::Result<()> {
+    let (last, others) = greeting.split_last().ok_or(io::ErrorKind::InvalidInput)?;
+    client.write_all(others).await?;
+    client.pass(*last, socket).await
+}
+
+/// How the client ends.
+async fn said(client: &Stream, sent: &mut Sent) -> End {
+    sent.torn = true;
+    let terminate = message(b'X', b"");
+    let mut last = vec![0; terminate.len()];
+    match client.read_exact(&mut last).await {
+        Ok(()) if last == terminate => {
+            sent.torn = false;
+            End::Client
+        }
+        Ok(()) => End::Invalid,
+        Err(_) => End::Client,
+    }
+}
