@@ -14,8 +14,6 @@ pub(super) enum Place {
     Function(usize),
     /// The gateway and the activator.
     Edge,
-    /// What keeps sessions of PostgreSQL ready.
-    Broker,
     /// A session of a domain, for this task alone.
     Postgres(usize),
     /// The sessions of a domain that the calls of a function share.
@@ -191,7 +189,6 @@ impl Planner<'_> {
         let postgres = price
             .postgres
             .times(price.trips.round() * share / trips as f64);
-        let broker = price.broker.times(price.trips * share / trips as f64);
         let session = match price.shares {
             true => Place::Shared(price.domain, function),
             false => Place::Postgres(price.domain),
@@ -217,7 +214,6 @@ impl Planner<'_> {
                 program.push(Do::Lock);
                 program.push(Do::TakeStock);
             }
-            program.push(Do::Work(Place::Broker, broker));
             program.push(Do::Work(session, postgres));
             if trip + 1 == trips {
                 let mut left = commits;
@@ -232,7 +228,6 @@ impl Planner<'_> {
                     program.push(Do::Unlock);
                 }
             }
-            program.push(Do::Work(Place::Broker, broker));
             work(program, trip + 1);
         }
         if !price.shares {
@@ -299,7 +294,6 @@ mod tests {
             own: Visit::new(30.0),
             hash: None,
             postgres: Visit::new(20.0),
-            broker: Visit::new(5.0),
             shares: false,
             trips: 2.0,
             commits: 1.5,
@@ -331,7 +325,6 @@ mod tests {
         assert!((work(Place::Function(0)) - 90.0).abs() < 1e-9);
         assert!((work(Place::Edge) - 100.0).abs() < 1e-9);
         assert!((work(Place::Postgres(3)) - 40.0).abs() < 1e-9);
-        assert!((work(Place::Broker) - 20.0).abs() < 1e-9);
         let commits: f64 = program
             .iter()
             .map(|step| match step {

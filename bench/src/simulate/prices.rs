@@ -134,8 +134,6 @@ pub(super) struct Price {
     pub(super) hash: Option<Curve>,
     /// Each round trip.
     pub(super) postgres: Visit,
-    /// Each way of a round trip.
-    pub(super) broker: Visit,
     /// Whether calls share a connection.
     pub(super) shares: bool,
     pub(super) trips: f64,
@@ -262,13 +260,6 @@ impl Kind {
                      visits: f64| {
             Visit::each(both(cpu_ms).times(1e3), both(wakes), wake(group), visits)
         };
-        let all_trips = cost.all_trips().max(1.0);
-        let broker = visit(
-            "broker",
-            &|of| of.cpu_of("broker"),
-            &|of| coarse(&of.wakes).get("broker").copied().unwrap_or_default(),
-            2.0 * all_trips,
-        );
         let mut calls = Vec::new();
         let mut writers = Vec::new();
         for function in &functions {
@@ -307,7 +298,6 @@ impl Kind {
                     &|of| get(&of.wakes, &group) * share,
                     trips.round(),
                 ),
-                broker,
                 // A session that serves one call at a time is woken up for each.
                 shares: sessions(busy) < 0.6 * sessions(alone),
                 trips,
@@ -343,7 +333,7 @@ impl Kind {
         self.hop_us = rest.max(0.0) / waits;
         let after = (-rest / cpu_us).clamp(0.0, MOST_AFTER);
         let calls = self.calls.iter_mut();
-        let visits = calls.flat_map(|call| [&mut call.own, &mut call.postgres, &mut call.broker]);
+        let visits = calls.flat_map(|call| [&mut call.own, &mut call.postgres]);
         for visit in visits.chain([&mut self.edge, &mut self.client]) {
             visit.after = after;
         }

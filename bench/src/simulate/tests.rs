@@ -32,7 +32,6 @@ fn prices() -> Prices {
                 own: Visit::new(80.0),
                 hash: (name == &"sign-in").then(|| Curve::flat(160.0)),
                 postgres: Visit::new(100.0),
-                broker: Visit::new(10.0),
                 shares: false,
                 trips: if name == &"order" { 4.0 } else { 1.0 },
                 commits: f64::from(u8::from(info.writes)),
@@ -167,7 +166,7 @@ fn queue(cores: usize, rate: f64, visit: Visit, spread: Spread, slice_us: u64) -
     for kind in &mut prices.kinds {
         (kind.edge, kind.client, kind.hop_us) = (Visit::default(), visit, 0.0);
         for price in &mut kind.calls {
-            (price.own, price.postgres, price.broker) = Default::default();
+            (price.own, price.postgres) = Default::default();
             (price.hash, price.commits) = (None, 0.0);
         }
     }
@@ -360,7 +359,7 @@ fn a_hash_costs_what_was_measured_on_a_machine_that_is_so_busy() {
     let kind = sign_in.unwrap();
     (kind.client, kind.edge) = Default::default();
     for price in &mut kind.calls {
-        (price.own, price.postgres, price.broker) = Default::default();
+        (price.own, price.postgres) = Default::default();
         price.hash = Some(Curve::through(&[(0.0, 20_000.0), (1.0, 10_000.0)]));
     }
     for rate in [2.0, 40.0, 100.0] {
@@ -384,7 +383,7 @@ fn nobody_waits_for_work_after_a_request_is_handed_on() {
     let (before, cpu) = one(&prices);
     let kind = &mut prices.kinds[0];
     let calls = kind.calls.iter_mut();
-    let visits = calls.flat_map(|call| [&mut call.own, &mut call.postgres, &mut call.broker]);
+    let visits = calls.flat_map(|call| [&mut call.own, &mut call.postgres]);
     for visit in visits.chain([&mut kind.edge]) {
         visit.after = 0.3;
     }

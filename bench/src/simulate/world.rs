@@ -61,7 +61,6 @@ pub(super) struct World<'a> {
     free: Vec<TaskId>,
     pub(super) functions: Vec<Function>,
     edge: Servers,
-    broker: Servers,
     /// The time of the last answer.
     pub(super) last_answer: Us,
     pub(super) cores: Vec<Cores>,
@@ -136,7 +135,6 @@ impl<'a> World<'a> {
             shoppers: setup.shoppers.clone(),
             functions,
             edge: Servers::default(),
-            broker: Servers::default(),
             last_answer: 0,
             setup,
             peak_connections: 0,
@@ -202,7 +200,7 @@ impl<'a> World<'a> {
             .functions
             .iter()
             .flat_map(|f| [&f.threads, &f.sessions]);
-        let servers = servers.chain([&self.edge, &self.broker]);
+        let servers = servers.chain([&self.edge]);
         tasks + places.count() + servers.filter(|s| !s.is_idle()).count()
     }
 

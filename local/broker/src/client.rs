@@ -165,7 +165,8 @@ async fn lend(client: Stream, mut session: Session, seat: Seat, takes: bool, poo
     }
     // As with PostgreSQL, the end of the connection tells that nothing of the client runs any more. So the
     // connection is kept until then.
-    let reusable = certain && !sent.torn && sent.scan.is_complete() && !session.scan.copying;
+    let reusable =
+        certain && !sent.torn && !sent.unseen && sent.scan.is_complete() && !session.scan.copying;
     if !reusable {
         return abandon(session, &sent, pool).await;
     }
@@ -186,7 +187,10 @@ async fn lend(client: Stream, mut session: Session, seat: Seat, takes: bool, poo
 /// Closes a session of which it is not known what it will do next, and waits until the server has undone its
 /// transaction.
 async fn abandon(session: Session, sent: &Sent, pool: &Pool) {
-    let runs = sent.torn || session.scan.ready < sent.scan.asked || !sent.scan.is_complete();
+    if sent.unseen && session.closes_within(pool.options.settle_timeout).await {
+        return;
+    }
+    let runs = sent.unseen || session.scan.ready < sent.scan.asked || !sent.scan.is_complete();
     if runs {
         let cancelled = session.backend.cancel(&pool.options.server).await;
         if let Err(error) = cancelled {

@@ -6,11 +6,16 @@
 //! (`ROLLBACK`, `DISCARD ALL`) and lent to the next one. A session belongs to one client at a time, from the
 //! client's start to its end, so everything that works on a connection of its own works here.
 //!
+//! A client whose startup has the option [`TAKES_SESSIONS`](zerocart_postgres::TAKES_SESSIONS) gets the socket of
+//! the session, and then talks to the server directly. All functions do (`zerocart_postgres::Local`). What other
+//! clients and the server say to each other, the broker passes on.
+//!
 //! What holds:
 //!
 //! - **No state of a session reaches the next client.** A session is lent again only if all messages were
-//!   whole, all answers came, and the reset succeeded. Otherwise it is closed. One thing survives
-//!   `DISCARD ALL` in PostgreSQL itself: the seed of `random()` (not that of `gen_random_uuid()`).
+//!   whole, all answers came, and the reset succeeded. Otherwise it is closed. Of a client that has the session's
+//!   socket, only its last message, Terminate, shows that; so it must close the socket before it sends that. One
+//!   thing survives `DISCARD ALL` in PostgreSQL itself: the seed of `random()` (not that of `gen_random_uuid()`).
 //! - **A request to cancel hits the statement of the client that asks**, never that of a later client.
 //! - **Only this user's processes and root's may connect**, and only with the password of the role, which is
 //!   compared in constant time. The password crosses the socket in clear text, which nobody else can read;

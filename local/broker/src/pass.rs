@@ -16,8 +16,8 @@ use crate::{
     wire::message,
 };
 
-/// Sends the client the greeting, the session's socket with its last byte, and waits for the client's end. None
-/// when the session has ended, too.
+/// Sends the client the greeting, the session's socket with its last byte, and waits for the client's end. None if
+/// the session cannot be used here any more.
 pub(crate) async fn pass(
     client: &Stream,
     mut session: Session,
@@ -34,10 +34,7 @@ pub(crate) async fn pass(
         return (None, End::Server);
     };
     session.stream = stream;
-    match sent.torn && session.has_ended() {
-        true => (None, End::Server),
-        false => (Some(session), end),
-    }
+    (Some(session), end)
 }
 
 async fn greet(client: &Stream, greeting: &[u8], socket: BorrowedFd<'_>) -> io::Result<()> {
@@ -48,12 +45,12 @@ async fn greet(client: &Stream, greeting: &[u8], socket: BorrowedFd<'_>) -> io::
 
 /// How the client ends.
 async fn said(client: &Stream, sent: &mut Sent) -> End {
-    sent.torn = true;
+    sent.unseen = true;
     let terminate = message(b'X', b"");
     let mut last = vec![0; terminate.len()];
     match client.read_exact(&mut last).await {
         Ok(()) if last == terminate => {
-            sent.torn = false;
+            sent.unseen = false;
             End::Client
         }
         Ok(()) => End::Invalid,

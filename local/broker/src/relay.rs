@@ -26,6 +26,8 @@ pub(crate) struct Sent {
     pub(crate) scan: ClientScan,
     /// The session got a part of what the scan has seen.
     pub(crate) torn: bool,
+    /// The session got what nobody here has seen.
+    pub(crate) unseen: bool,
 }
 
 /// Passes bytes on in both directions, until one side ends.

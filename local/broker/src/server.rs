@@ -120,14 +120,6 @@ impl Session {
         }
     }
 
-    /// Whether the server has closed it.
-    pub(crate) fn has_ended(&self) -> bool {
-        match self.stream.try_read(&mut [0; SMALL]) {
-            Ok(read) => read == 0,
-            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
-        }
-    }
-
     /// Reads, without passing anything on, until `ready` answers have come.
     pub(crate) async fn settle(&mut self, ready: u64) -> io::Result<()> {
         let mut buffer = [0; SMALL];
@@ -181,14 +173,21 @@ impl Session {
 
     /// Closes it, also in the middle of a statement, and waits for its end.
     pub(crate) async fn close(self) {
+        // A server that does not react is not waited for.
+        self.closes_within(CLOSE_TIMEOUT).await;
+    }
+
+    /// Says that nothing more is sent. Whether the server then ends the session in this time: it first does what it
+    /// has got.
+    pub(crate) async fn closes_within(&self, limit: Duration) -> bool {
         let closing = async {
             self.stream.finish()?;
             let mut buffer = [0; SMALL];
             while self.stream.read(&mut buffer).await? > 0 {}
             io::Result::Ok(())
         };
-        // Any error is an end, too, and a server that does not react is not waited for.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
+        // Any error is an end, too.
+        tokio::time::timeout(limit, closing).await.is_ok()
     }
 
     /// Ends it in order. The server ends it in any case when the connection is closed.

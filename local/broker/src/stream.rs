@@ -14,8 +14,11 @@ use std::{
 };
 
 use rustix::{
-    io::Errno,
-    net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg},
+    io::{Errno, retry_on_intr},
+    net::{
+        RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, recv, send,
+        sendmsg,
+    },
 };
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -23,6 +26,9 @@ use tokio::{
 };
 
 /// A connection that one task reads and writes through a shared reference.
+///
+/// Whether a socket blocks is a property that it has for all processes that have it. The client of a session could
+/// change it, so no call here relies on it.
 #[derive(Debug)]
 pub(crate) struct Stream(AsyncFd<OwnedFd>);
 
@@ -71,8 +77,8 @@ impl Stream {
     pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let mut ready = self.0.readable().await?;
-            match rustix::io::read(&self.0, &mut *buffer) {
-                Ok(read) => {
+            match recv(&self.0, &mut *buffer, RecvFlags::DONTWAIT) {
+                Ok((read, _)) => {
                     // Full or at the end, there may be more to learn.
                     if (1..buffer.len()).contains(&read) {
                         ready.clear_ready();
@@ -88,9 +94,8 @@ impl Stream {
 
     /// What has come already; none at the end.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| {
-            rustix::io::read(&self.0, &mut *buffer)
-        })?)
+        let (read, _) = retry_on_intr(|| recv(&self.0, &mut *buffer, RecvFlags::DONTWAIT))?;
+        Ok(read)
     }
 
     /// All bytes. If the future is dropped, a part may have been written.
@@ -108,9 +113,8 @@ impl Stream {
 
     /// As many bytes as there is room for.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::retry_on_intr(|| {
-            rustix::io::write(&self.0, bytes)
-        })?)
+        let flags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+        Ok(retry_on_intr(|| send(&self.0, bytes, flags))?)
     }
 
     /// Waits until there is room.

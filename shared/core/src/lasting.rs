@@ -31,8 +31,7 @@ impl Lasting {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> tokio::task::JoinHandle<T> {
-        self.running.send_modify(|running| *running += 1);
-        let running = Running(self.running.clone());
+        let running = self.begin();
         let work = async move {
             let _running = running;
             work.await
@@ -40,7 +39,14 @@ impl Lasting {
         tokio::spawn(work.in_current_span())
     }
 
-    /// Waits until no task runs. It has no time limit of its own.
+    /// Begins work that the caller does itself. It runs until what this returns is dropped.
+    #[must_use]
+    pub fn begin(&self) -> Running {
+        self.running.send_modify(|running| *running += 1);
+        Running(self.running.clone())
+    }
+
+    /// Waits until no work runs. It has no time limit of its own.
     pub async fn idle(&self) {
         // The sender lives as long as this.
         let mut running = self.running.subscribe();
@@ -66,8 +72,9 @@ impl Lasting {
     }
 }
 
-/// Counted until it is dropped, also by a panic.
-struct Running(watch::Sender<usize>);
+/// Work of a [`Lasting`] that runs until this is dropped, also by a panic.
+#[derive(Debug)]
+pub struct Running(watch::Sender<usize>);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -24,6 +24,6 @@ pub use config::{Env, Invalid, Platform, Setup, StartError};
 pub use error::{Error, Kind};
 pub use function::{Function, Request, Response};
 pub use job::Job;
-pub use lasting::Lasting;
+pub use lasting::{Lasting, Running};
 pub use readiness::{READY_TIMEOUT, Readiness};
 pub use start::Start;

@@ -13,7 +13,7 @@ use zerocart_resilience::breaker::Outcome;
 use crate::{
     Config, Recycling,
     error::{RETRY_AFTER, is_transport, unavailable},
-    local::{Local, TAKES_SESSIONS},
+    local::Local,
     password::Connector,
     tls::LazyTls,
     url::Roots,
@@ -76,10 +76,7 @@ impl Transport {
 
 /// A pool without connections.
 pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
-    let mut connection = config.connection();
-    if transport.local.is_some() {
-        connection.add_options(TAKES_SESSIONS);
-    }
+    let connection = config.connection().config;
     let recycling = ManagerConfig {
         recycling_method: match config.recycling {
             Recycling::Fast => RecyclingMethod::Fast,
@@ -94,7 +91,7 @@ pub(crate) fn pool(config: &Config, transport: &Transport) -> Pool {
         connections: transport.connections.clone(),
         password: config.password.clone(),
     };
-    let manager = Manager::from_connect(connection.config, connector, recycling);
+    let manager = Manager::from_connect(connection, connector, recycling);
     Pool::builder(manager)
         .max_size(config.pool_size.get())
         // The connection that was used last has its statements prepared; the others may idle.

@@ -25,8 +25,8 @@ use std::{
 };
 
 use rustix::{
-    io::{Errno, FdFlags, fcntl_setfd, retry_on_intr},
-    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg},
+    io::{Errno, retry_on_intr},
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg},
 };
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, unix::AsyncFd};
 use tokio_postgres::{
@@ -99,19 +99,30 @@ impl Local {
     }
 }
 
+/// No program that this process starts may have the socket of a session.
+#[cfg(target_os = "linux")]
+const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const FLAGS: RecvFlags = RecvFlags::empty();
+
 /// Reads what has come, and the socket of a session that has come with it.
 fn receive(socket: &UnixStream, buffer: &mut [u8]) -> io::Result<(usize, Option<UnixStream>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut with_it = RecvAncillaryBuffer::new(&mut space);
     let buffers = &mut [IoSliceMut::new(buffer)];
-    let received = recvmsg(socket, buffers, &mut with_it, RecvFlags::empty())?;
+    let received = recvmsg(socket, buffers, &mut with_it, FLAGS)?;
     let session = with_it.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
         _ => None,
     });
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::other(
+            "no file descriptor is free for a session of the database",
+        ));
+    }
+    #[cfg(not(target_os = "linux"))]
     if let Some(session) = &session {
-        // No program that this process starts may have it.
-        fcntl_setfd(session, FdFlags::CLOEXEC)?;
+        rustix::io::fcntl_setfd(session, rustix::io::FdFlags::CLOEXEC)?;
     }
     Ok((received.bytes, session.map(UnixStream::from)))
 }
@@ -137,11 +148,12 @@ impl AsyncRead for Local {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.poll_gone(cx).is_ready() {
-            return Poll::Ready(Ok(()));
-        }
         loop {
-            let mut ready = ready!(this.socket.poll_read_ready(cx))?;
+            let Poll::Ready(ready) = this.socket.poll_read_ready(cx) else {
+                // What has come is read first, and then there is no session any more.
+                return this.poll_gone(cx).map(Ok);
+            };
+            let mut ready = ready?;
             let free = buffer.initialize_unfilled();
             let room = free.len();
             let received = match this.broker {
@@ -152,8 +164,10 @@ impl AsyncRead for Local {
             };
             match received {
                 Ok((read, session)) => {
-                    // Full or at the end, there may be more to learn.
-                    if (1..room).contains(&read) {
+                    // Full or at the end, there may be more to learn. Only Linux gives a session together with what
+                    // has come before it.
+                    let is_whole = cfg!(target_os = "linux") || this.broker.is_some();
+                    if is_whole && (1..room).contains(&read) {
                         ready.clear_ready();
                     }
                     if let Some(session) = session {

@@ -1,17 +1,24 @@
 //! Passwords that do not stand in the URL: a platform may know one that is good for minutes only.
 
-use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc};
+use std::{convert::Infallible, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use deadpool_postgres::{ConfigConnectImpl, Connect};
 use futures_util::future::BoxFuture;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{sync::oneshot, task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config, Error, NoTls};
 use zerocart_core::{
     Lasting,
     error::{BoxError, chain},
 };
 
-use crate::{local::Local, tls::LazyTls};
+use crate::{
+    local::{Local, TAKES_SESSIONS},
+    tls::LazyTls,
+};
+
+/// The longest that a connection may take to say goodbye. With several threads, its client may be dropped later than
+/// it is told.
+const GOODBYE: Duration = Duration::from_millis(5);
 
 /// A source of passwords, asked once for each new connection.
 pub trait Password: fmt::Debug + Send + Sync {
@@ -36,25 +43,34 @@ pub(crate) struct Connector {
 
 impl Connector {
     async fn open(&self, config: &Config) -> Result<(Client, JoinHandle<()>), Error> {
+        let running = self.connections.begin();
         if let Some(path) = &self.local
             && let Ok(stream) = Local::connect(path).await
         {
+            let mut config = config.clone();
+            let options = config.get_options().unwrap_or_default();
+            let options = format!("{options} {TAKES_SESSIONS}")
+                .trim_start()
+                .to_owned();
+            config.options(options);
             // TLS over a Unix socket is refused by the URL.
             let (client, connection) = config.connect_raw(stream, NoTls).await?;
             // The pool ends the task that it gets together with the client. A connection that was ended like this
-            // could not say goodbye, after which alone a broker lends the session again. So that task ends the
-            // connection, which is asked for its goodbye first. One that still waits for an answer has none.
-            let (held, mut let_go) = oneshot::channel::<Infallible>();
-            drop(self.connections.spawn(async move {
+            // could not say goodbye, after which alone a broker lends the session again. So that task only tells the
+            // connection, which says goodbye at once unless it waits for an answer.
+            let (held, let_go) = oneshot::channel::<Infallible>();
+            tokio::spawn(async move {
+                let _running = running;
+                let mut connection = std::pin::pin!(connection);
                 let ended = tokio::select! {
                     biased;
-                    ended = connection => ended,
-                    _ = &mut let_go => Ok(()),
+                    ended = &mut connection => ended,
+                    _ = let_go => timeout(GOODBYE, connection).await.unwrap_or(Ok(())),
                 };
                 if let Err(error) = ended {
                     tracing::warn!(error = chain(&error), "a connection to the database broke");
                 }
-            }));
+            });
             let holding = tokio::spawn(async move {
                 let _held = held;
                 std::future::pending().await

@@ -32,9 +32,7 @@ impl World<'_> {
                 Some((&mut self.edge, (machines.cores[0].1 / 2).max(1)))
             }
             Place::Edge => Some((&mut self.edge, machines.cores[machines.edge].1)),
-            // One process beside one engine; a pooler of its own has as many as it needs.
-            Place::Broker if machines.cores.len() == 1 => Some((&mut self.broker, 1)),
-            Place::Broker | Place::Postgres(_) | Place::Client | Place::Start => None,
+            Place::Postgres(_) | Place::Client | Place::Start => None,
         }
     }
 
@@ -42,7 +40,7 @@ impl World<'_> {
         let machines = &self.setup.machines;
         match place {
             Place::Function(_) | Place::Start => machines.functions,
-            Place::Edge | Place::Broker => machines.edge,
+            Place::Edge => machines.edge,
             Place::Client => machines.client,
             Place::Postgres(domain) | Place::Shared(domain, _) => machines.postgres[domain],
         }

