@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, io, sync::Arc};
 
 use rustix::process::geteuid;
 use tokio::{net::UnixStream, time::timeout};
-
 use zerocart_postgres::TAKES_SESSIONS;
 
 use crate::{

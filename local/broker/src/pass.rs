@@ -1,8 +1,8 @@
 //! A session whose socket its client has, so that nobody stands between client and server.
 //!
 //! Nothing is known here of what they say to each other. So a session is lent again only if its client says that
-//! it has ended: all that it has sent was whole, and it has read all answers. The session of a client that is
-//! gone without a word is closed, as PostgreSQL itself would do.
+//! it has ended (Terminate): all that it has sent was whole, and it has read all answers. The session of a client
+//! that is gone without Terminate is closed. PostgreSQL first executes what it has got.
 
 use std::{
     io,
@@ -27,7 +27,7 @@ pub(crate) async fn pass(
     // What arrives at it must not wake this process.
     let socket = session.stream.into_socket();
     let end = match greet(client, greeting, socket.as_fd()).await {
-        Ok(()) => said(client, sent).await,
+        Ok(()) => end_of(client, sent).await,
         Err(_) => End::Client,
     };
     let Ok(stream) = Stream::new(socket) else {
@@ -44,7 +44,7 @@ async fn greet(client: &Stream, greeting: &[u8], socket: BorrowedFd<'_>) -> io::
 }
 
 /// How the client ends.
-async fn said(client: &Stream, sent: &mut Sent) -> End {
+async fn end_of(client: &Stream, sent: &mut Sent) -> End {
     sent.unseen = true;
     let terminate = message(b'X', b"");
     let mut last = vec![0; terminate.len()];

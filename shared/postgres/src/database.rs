@@ -110,8 +110,8 @@ impl Database {
         Ok(database)
     }
 
-    /// Closes all connections, and waits until they have said goodbye, if no statement runs: the broker of a local
-    /// engine then lends their sessions again.
+    /// Closes all connections, and waits until they have sent Terminate, which they do if no statement runs: the
+    /// broker of a local engine then lends their sessions again.
     async fn close(&self) {
         self.0.pool.close();
         let closed = self.0.transport.connections.idle();

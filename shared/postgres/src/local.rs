@@ -101,16 +101,16 @@ impl Local {
 
 /// No program that this process starts may have the socket of a session.
 #[cfg(target_os = "linux")]
-const FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+const RECEIVE_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(not(target_os = "linux"))]
-const FLAGS: RecvFlags = RecvFlags::empty();
+const RECEIVE_FLAGS: RecvFlags = RecvFlags::empty();
 
 /// Reads what has come, and the socket of a session that has come with it.
 fn receive(socket: &UnixStream, buffer: &mut [u8]) -> io::Result<(usize, Option<UnixStream>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut with_it = RecvAncillaryBuffer::new(&mut space);
     let buffers = &mut [IoSliceMut::new(buffer)];
-    let received = recvmsg(socket, buffers, &mut with_it, FLAGS)?;
+    let received = recvmsg(socket, buffers, &mut with_it, RECEIVE_FLAGS)?;
     let session = with_it.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
         _ => None,
@@ -166,8 +166,8 @@ impl AsyncRead for Local {
                 Ok((read, session)) => {
                     // Full or at the end, there may be more to learn. Only Linux gives a session together with what
                     // has come before it.
-                    let is_whole = cfg!(target_os = "linux") || this.broker.is_some();
-                    if is_whole && (1..room).contains(&read) {
+                    let took_all = cfg!(target_os = "linux") || this.broker.is_some();
+                    if took_all && (1..room).contains(&read) {
                         ready.clear_ready();
                     }
                     if let Some(session) = session {
@@ -228,7 +228,7 @@ impl AsyncWrite for Local {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // That of a session ends it for its broker, too, so it is left to that.
+        // A shutdown of the session's socket would end the session, which the broker may lend again.
         let own = self.broker.as_ref().unwrap_or(&self.socket);
         Poll::Ready(own.get_ref().shutdown(Shutdown::Write))
     }

@@ -14,11 +14,12 @@ use zerocart_core::{
 use crate::{
     local::{Local, TAKES_SESSIONS},
     tls::LazyTls,
+    url::add_options,
 };
 
-/// The longest that a connection may take to say goodbye. With several threads, its client may be dropped later than
-/// it is told.
-const GOODBYE: Duration = Duration::from_millis(5);
+/// The longest that a connection may take to send Terminate. On a runtime with several threads, the pool may drop the
+/// client a moment after it has ended its task.
+const TERMINATE_TIMEOUT: Duration = Duration::from_millis(5);
 
 /// A source of passwords, asked once for each new connection.
 pub trait Password: fmt::Debug + Send + Sync {
@@ -48,16 +49,13 @@ impl Connector {
             && let Ok(stream) = Local::connect(path).await
         {
             let mut config = config.clone();
-            let options = config.get_options().unwrap_or_default();
-            let options = format!("{options} {TAKES_SESSIONS}")
-                .trim_start()
-                .to_owned();
-            config.options(options);
+            add_options(&mut config, TAKES_SESSIONS);
             // TLS over a Unix socket is refused by the URL.
             let (client, connection) = config.connect_raw(stream, NoTls).await?;
-            // The pool ends the task that it gets together with the client. A connection that was ended like this
-            // could not say goodbye, after which alone a broker lends the session again. So that task only tells the
-            // connection, which says goodbye at once unless it waits for an answer.
+            // The pool aborts the task that it gets when it drops the client. A connection that is aborted sends no
+            // Terminate, and a broker lends its session again only after that. So the pool gets a task that does
+            // nothing but hold the end of a channel. The connection then ends by itself, at once unless it waits for
+            // an answer.
             let (held, let_go) = oneshot::channel::<Infallible>();
             tokio::spawn(async move {
                 let _running = running;
@@ -65,7 +63,7 @@ impl Connector {
                 let ended = tokio::select! {
                     biased;
                     ended = &mut connection => ended,
-                    _ = let_go => timeout(GOODBYE, connection).await.unwrap_or(Ok(())),
+                    _ = let_go => timeout(TERMINATE_TIMEOUT, connection).await.unwrap_or(Ok(())),
                 };
                 if let Err(error) = ended {
                     tracing::warn!(error = chain(&error), "a connection to the database broke");

@@ -101,11 +101,7 @@ impl DatabaseUrl {
 
     /// Adds server settings to those of the URL, for every session, without a round trip.
     pub(crate) fn add_options(&mut self, options: &str) {
-        let all = match self.config.get_options() {
-            Some(own) => format!("{own} {options}"),
-            None => options.to_owned(),
-        };
-        self.config.options(all);
+        add_options(&mut self.config, options);
     }
 
     /// Limits the TCP connection, where the URL does not.
@@ -114,6 +110,15 @@ impl DatabaseUrl {
             self.config.connect_timeout(timeout);
         }
     }
+}
+
+/// Adds server settings to those of the connection.
+pub(crate) fn add_options(config: &mut tokio_postgres::Config, options: &str) {
+    let all = match config.get_options() {
+        Some(own) => format!("{own} {options}"),
+        None => options.to_owned(),
+    };
+    config.options(all);
 }
 
 impl FromStr for DatabaseUrl {
