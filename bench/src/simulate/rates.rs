@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// The groups of [`coarse`] that each request passes. The broker only lends sessions: it works at the start of a function.
+const PASSED: [&str; 3] = ["engine", "functions", "postgres"];
+
 /// A kind of request at one rate.
 pub(super) struct Point<'a> {
     /// How busy the cores were, from 0 to 1.
@@ -95,7 +98,7 @@ fn beside_sign_ins(results: &Results) -> Vec<(ByGroup, ByGroup)> {
     each.collect()
 }
 
-/// CPU time of a wake-up, by the groups of [`coarse`], in microseconds.
+/// CPU time of a wake-up, by the groups that requests pass, in microseconds.
 ///
 /// From each kind at several rates, and products beside sign-ins: CPU = work of the kind + wake-ups × their cost. That
 /// cost is the slope of the least squares, with a constant for each kind.
@@ -114,14 +117,14 @@ pub(super) fn wake_costs(results: &Results, cores: usize) -> ByGroup {
         let Some((first, _)) = groups.first() else {
             continue;
         };
-        for group in first.keys() {
-            let of = |groups: &ByGroup| groups.get(group).copied().unwrap_or_default();
+        for group in PASSED.iter().filter(|group| first.contains_key(**group)) {
+            let of = |groups: &ByGroup| groups.get(*group).copied().unwrap_or_default();
             let cpu: Vec<f64> = groups.iter().map(|(cpu, _)| of(cpu) * 1e3).collect();
             let wakes: Vec<f64> = groups.iter().map(|(_, wakes)| of(wakes)).collect();
             // Relative to what there is, so that a long request does not count for more than a short one.
             let scale = wakes.iter().copied().fold(1e-9, f64::max);
             let (cpu, wakes) = (deviations(&cpu), deviations(&wakes));
-            let sum = sums.entry(group.clone()).or_default();
+            let sum = sums.entry((*group).to_owned()).or_default();
             for (cpu, wakes) in cpu.iter().zip(&wakes) {
                 sum.0 += cpu / scale * wakes / scale;
                 sum.1 += (wakes / scale).powi(2);
