@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::{self, Answer, Request};
 
@@ -21,6 +22,9 @@ const POLL: Duration = Duration::from_micros(20);
 /// After this time a program that does not listen, or does not answer, is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a program may take to end in order.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// A program to start, with the whole of its environment but for `PORT`.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
@@ -28,7 +32,7 @@ pub(crate) struct Program {
     pub(crate) env: Vec<(String, String)>,
 }
 
-/// A process that listens, and a connection to it. Dropped, it is killed and reaped.
+/// A process that listens, and a connection to it. Dropped, it is ended and reaped.
 pub(crate) struct Running {
     child: Child,
     output: Option<PipeReader>,
@@ -147,9 +151,19 @@ impl Running {
         Ok(kib * 1024)
     }
 
+    /// As an engine ends it: a function gives its session back to the broker, which starts another one in the place
+    /// of one that it does not get back.
     fn stop(&mut self) {
         self.stream.take();
-        // Fails only when it has ended by itself.
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+        let asked =
+            runs(&mut self.child) && pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+        let began = Instant::now();
+        while asked && began.elapsed() < GRACE && runs(&mut self.child) {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+        // Fails only when it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
