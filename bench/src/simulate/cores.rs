@@ -5,11 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use rand::{RngExt, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use super::{events::Us, plan::Place, resources::TaskId, state::count};
-
-/// How busy cores are is an average of about this time: longer than requests take, so that none of them makes the
-/// machine look busy by itself.
-const LATELY_US: f64 = 100_000.0;
+use super::{
+    events::{LATELY_US, Us},
+    plan::Place,
+    resources::TaskId,
+    state::count,
+};
 
 /// How the kernel gives cores to threads that wake up.
 ///

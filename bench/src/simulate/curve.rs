@@ -1,38 +1,37 @@
-//! CPU time that depends on how busy the machine is.
+//! CPU time that depends on how busy the machine is, or on how often the same work comes.
 
 use serde::Serialize;
 
-/// Steps between an idle machine and a full one.
+/// Steps from 0 to 1.
 const STEPS: usize = 10;
 
-/// CPU time of a piece of work, in microseconds, on cores that are so busy: 0 %, 10 %, … 100 %.
+/// CPU time of a piece of work, in microseconds, by a number from 0 to 1: how busy the cores are, or a
+/// [`pace`](super::prices::pace).
 ///
-/// On an idle machine the same work takes longer: caches are cold, the processor has slowed down, and the kernel must
+/// The same work takes longer where it is rare: caches are cold, the processor has slowed down, and the kernel must
 /// wake up a core. What a kind costs is measured at several rates, and this is a line through these points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Curve([f64; STEPS + 1]);
 
 impl Curve {
-    /// The same on any machine.
-    #[cfg(test)]
+    /// The same everywhere.
     pub(super) fn flat(us: f64) -> Self {
         Self([us; STEPS + 1])
     }
 
-    /// Through points: how busy the cores were, from 0 to 1, and CPU time. Before the first and after the last it is
-    /// that of these.
+    /// Through points: a number from 0 to 1, and CPU time. Before the first and after the last it is that of these.
     pub(super) fn through(points: &[(f64, f64)]) -> Self {
         let mut points = points.to_vec();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut us = [0.0; STEPS + 1];
         for (n, us) in us.iter_mut().enumerate() {
-            let busy = n as f64 / STEPS as f64;
-            let after = points.iter().position(|(at, _)| *at > busy);
+            let place = n as f64 / STEPS as f64;
+            let after = points.iter().position(|(at, _)| *at > place);
             *us = match after {
                 Some(0) => points[0].1,
                 Some(n) => {
                     let ((x, from), (y, to)) = (points[n - 1], points[n]);
-                    from + (to - from) * (busy - x) / (y - x)
+                    from + (to - from) * (place - x) / (y - x)
                 }
                 None => points.last().map_or(0.0, |(_, us)| *us),
             };
@@ -40,9 +39,9 @@ impl Curve {
         Self(us)
     }
 
-    /// On cores that are so busy.
-    pub(super) fn at(&self, busy: f64) -> f64 {
-        let place = busy.clamp(0.0, 1.0) * STEPS as f64;
+    /// At this number.
+    pub(super) fn at(&self, at: f64) -> f64 {
+        let place = at.clamp(0.0, 1.0) * STEPS as f64;
         let first = (place as usize).min(STEPS - 1);
         self.0[first] + (self.0[first + 1] - self.0[first]) * (place - first as f64)
     }

@@ -5,6 +5,10 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 /// A time, in microseconds since the begin of the simulation.
 pub(super) type Us = u64;
 
+/// How busy cores are, and how often something comes, are averages of about this time: longer than requests take, so
+/// that none of them makes the machine look busy by itself.
+pub(super) const LATELY_US: f64 = 100_000.0;
+
 /// Events in the order of their times; those of one time in the order in which they were added. So a
 /// simulation does the same each time.
 #[derive(Debug)]
@@ -72,6 +76,23 @@ impl<E> Events<E> {
     /// How many events were taken.
     pub(super) fn taken(&self) -> u64 {
         self.added - self.heap.len() as u64
+    }
+}
+
+/// How often something came of late: what is longer ago counts for less.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rate {
+    per_second: f64,
+    last: Us,
+}
+
+impl Rate {
+    /// It comes now. Returns how often it comes in a second.
+    pub(super) fn comes(&mut self, now: Us) -> f64 {
+        let kept = (-((now - self.last) as f64) / LATELY_US).exp();
+        self.per_second = self.per_second * kept + 1e6 / LATELY_US;
+        self.last = now;
+        self.per_second
     }
 }
 

@@ -317,7 +317,7 @@ mod tests {
         };
         let work = |at: Place| -> f64 {
             let each = program.iter().map(|step| match step {
-                Do::Work(place, visit) if *place == at => visit.cpu.busy,
+                Do::Work(place, visit) if *place == at => visit.next_us,
                 _ => 0.0,
             });
             each.sum()

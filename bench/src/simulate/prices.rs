@@ -43,8 +43,8 @@ const LATE_US: f64 = 70.0;
 /// How much more a hash costs whose process has no memory for it, where it was not measured.
 const FIRST_HASH: f64 = 1.7;
 
-/// No program does almost nothing but wake up.
-const LEAST_WORK: f64 = 0.05;
+/// The least share of visits that woke up a thread, for what such a visit costs to be known.
+const LEAST_WOKEN: f64 = 0.3;
 
 /// No program does most of its work after it has handed on a request.
 const MOST_AFTER: f64 = 0.5;
@@ -52,71 +52,68 @@ const MOST_AFTER: f64 = 0.5;
 /// How far a hash is from its mean, where it was not measured.
 const HASH_SPREAD: f64 = 0.1;
 
-/// CPU time of a piece of work, in microseconds: of a thread that was woken up for it, and of one that goes on with it
-/// after the same work for another request, which is in its caches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Cpu {
-    pub(super) idle: f64,
-    pub(super) busy: f64,
-}
-
-impl Cpu {
-    /// The same at any load.
-    pub(super) fn new(us: f64) -> Self {
-        Self { idle: us, busy: us }
-    }
-
-    pub(super) fn times(self, factor: f64) -> Self {
-        Self {
-            idle: self.idle * factor,
-            busy: self.busy * factor,
-        }
-    }
-}
-
-/// What a thread does each time that a request comes to it.
+/// What a thread does each time that a request comes to it: CPU time, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(super) struct Visit {
-    pub(super) cpu: Cpu,
-    /// Only a thread that slept pays it: under load it finds the next request waiting.
-    pub(super) wake_us: f64,
+    /// Of a thread that was woken up for it, by [`pace`]: what it needs has left its caches meanwhile, or not.
+    pub(super) woken: Curve,
+    /// Of a thread that goes on with it after the same work for another request, which is in its caches.
+    pub(super) next_us: f64,
     /// The share of the work that is left when the request is handed on: to count, to log, to go to sleep. Nobody
     /// waits for it but the next request of the thread.
     pub(super) after: f64,
+}
+
+/// How often something comes, for a [`Curve`]: 0 for once a second or less, 1 for 100,000 times a second.
+pub(super) fn pace(per_second: f64) -> f64 {
+    (per_second.max(1.0).log10() / 5.0).min(1.0)
+}
+
+/// All visits of a request, as they were measured.
+struct Measured {
+    /// Visits per second.
+    per_second: f64,
+    cpu_us: f64,
+    /// How often a thread was woken up.
+    wakes: f64,
 }
 
 impl Visit {
     /// The same at any load.
     pub(super) fn new(us: f64) -> Self {
         Self {
-            cpu: Cpu::new(us),
-            wake_us: 0.0,
+            woken: Curve::flat(us),
+            next_us: us,
             after: 0.0,
         }
     }
 
     pub(super) fn times(self, factor: f64) -> Self {
         Self {
-            cpu: self.cpu.times(factor),
-            wake_us: self.wake_us * factor,
+            woken: self.woken.times(factor),
+            next_us: self.next_us * factor,
             after: self.after,
         }
     }
 
-    /// Each of so many visits, from what all cost, and how often a thread was woken up: on an idle machine, and of 16
-    /// buyers.
-    fn each(cpu_us: Cpu, wakes: Cpu, wake_us: f64, visits: f64) -> Self {
-        // No program does nothing but wake up.
-        let most = (0.9 * cpu_us.idle / wakes.idle.max(1e-9)).max(0.0);
-        let wake_us = wake_us.min(most);
-        let work = |cpu: f64, wakes: f64| (cpu - wake_us * wakes).max(LEAST_WORK * cpu);
-        let work = Cpu {
-            idle: work(cpu_us.idle, wakes.idle),
-            busy: work(cpu_us.busy, wakes.busy),
-        };
+    /// Each of so many visits, from what all cost on a full machine, and at several rates.
+    ///
+    /// On a full machine threads seldom sleep, so there each visit costs what one costs to a thread that goes on.
+    /// At other rates those that woke up a thread cost the rest.
+    fn each(full_us: f64, measured: &[Measured], visits: f64) -> Self {
+        let next_us = full_us / visits;
+        let woken = measured.iter().filter_map(|of| {
+            let woken = of.wakes.min(visits);
+            let us = (of.cpu_us - (visits - woken) * next_us) / woken;
+            (woken >= LEAST_WOKEN * visits).then_some((pace(of.per_second), us.max(next_us)))
+        });
+        let woken: Vec<_> = woken.collect();
         Self {
-            cpu: work.times(1.0 / visits),
-            wake_us: wake_us * wakes.idle / visits,
+            woken: match woken.as_slice() {
+                [] => Curve::flat(next_us),
+                points => Curve::through(points),
+            },
+            next_us,
             after: 0.0,
         }
     }
@@ -193,13 +190,8 @@ impl Prices {
             .costs
             .as_ref()
             .with_context(|| format!("the results have no part `costs`: {cure}"))?;
-        let wake_us = rates::wake_costs(results, cores);
-        if wake_us.is_empty()
-            || results
-                .single
-                .iter()
-                .all(|alone| alone.now.wakes.is_empty())
-        {
+        let single = &results.single;
+        if single.iter().all(|alone| alone.now.wakes.is_empty()) {
             bail!("the results do not count how often processes are woken up: {cure}");
         }
         let late_us = probe.map_or(LATE_US, Probe::late_us);
@@ -210,7 +202,7 @@ impl Prices {
             let late_us = if alone.rate.is_some() { late_us } else { 0.0 };
             let points = rates::points(results, name, cores);
             let both = (&alone.now, &busy.now);
-            Kind::of(name, both, &points, costs, &wake_us, late_us).with_context(missing)
+            Kind::of(name, both, &points, costs, late_us).with_context(missing)
         });
         Ok(Self {
             kinds: kinds.collect::<Result<_>>()?,
@@ -237,7 +229,6 @@ impl Kind {
         (alone, busy): (&Figures, &Figures),
         points: &[Point<'_>],
         costs: &Costs,
-        wake_us: &ByGroup,
         late_us: f64,
     ) -> Option<Self> {
         let (_, outer, inner) = CALLS.iter().find(|(kind, ..)| *kind == name)?;
@@ -249,16 +240,14 @@ impl Kind {
             let info = rpc::ALL.iter().find(|info| info.name == function)?;
             DOMAINS.iter().position(|domain| *domain == info.domain)
         };
-        let wake = |group: &str| wake_us.get(group).copied().unwrap_or_default();
-        let both = |of: &dyn Fn(&Figures) -> f64| Cpu {
-            idle: of(alone),
-            busy: of(busy),
-        };
-        let visit = |group: &str,
-                     cpu_ms: &dyn Fn(&Figures) -> f64,
-                     wakes: &dyn Fn(&Figures) -> f64,
-                     visits: f64| {
-            Visit::each(both(cpu_ms).times(1e3), both(wakes), wake(group), visits)
+        let visit = |cpu_ms: &dyn Fn(&Figures) -> f64, wakes: &dyn Fn(&Figures) -> f64, visits| {
+            let measured = points.iter().map(|Point { figures, .. }| Measured {
+                per_second: figures.per_second * visits,
+                cpu_us: cpu_ms(figures) * 1e3,
+                wakes: wakes(figures),
+            });
+            let measured: Vec<_> = measured.collect();
+            Visit::each(cpu_ms(busy) * 1e3, &measured, visits)
         };
         let mut calls = Vec::new();
         let mut writers = Vec::new();
@@ -281,7 +270,6 @@ impl Kind {
                 function: (*function).to_owned(),
                 domain: at,
                 own: visit(
-                    "functions",
                     &|of| get(&of.cpu_ms, function),
                     &|of| get(&of.wakes, function),
                     trips.round() + 1.0,
@@ -293,7 +281,6 @@ impl Kind {
                     Curve::through(&points.collect::<Vec<_>>())
                 }),
                 postgres: visit(
-                    "postgres",
                     &|of| of_database(of, DOMAINS[at]) * share,
                     &|of| get(&of.wakes, &group) * share,
                     trips.round(),
@@ -309,13 +296,12 @@ impl Kind {
         let mut kind = Self {
             name: name.to_owned(),
             edge: visit(
-                "engine",
                 &|of| of.cpu_of("engine"),
                 &|of| coarse(&of.wakes).get("engine").copied().unwrap_or_default(),
                 2.0 * functions.len() as f64,
             ),
             // It sends, and it reads the answer.
-            client: visit("client", &|of| of.generator_ms, &|_| 0.0, 2.0),
+            client: visit(&|of| of.generator_ms, &|_| 2.0, 2.0),
             calls,
             hop_us: 0.0,
         };
@@ -409,15 +395,30 @@ mod tests {
     }
 
     #[test]
-    fn a_visit_costs_its_share_and_its_wake_ups() {
-        // 200 µs and 4 wake-ups on an idle machine, 90 µs and 1 on a full one: 2 visits.
-        let cpu = |idle, busy| Cpu { idle, busy };
-        let each = |wake_us| Visit::each(cpu(200.0, 90.0), cpu(4.0, 1.0), wake_us, 2.0);
-        let visit = each(20.0);
-        assert_eq!((visit.wake_us, visit.cpu), (40.0, cpu(60.0, 35.0)));
-        // Wake-ups that seem to cost more than there is cost nine tenths of it.
-        let visit = each(90.0);
-        assert!((visit.wake_us - 90.0).abs() < 1e-9, "{visit:?}");
+    fn a_visit_costs_its_share_and_more_if_it_wakes_up_a_thread() {
+        let measured = |per_second, cpu_us, wakes| Measured {
+            per_second,
+            cpu_us,
+            wakes,
+        };
+        // 2 visits, of 20 µs each on a full machine. When they are rare both wake up a thread, and when they are
+        // frequent one of them.
+        let points = [
+            measured(100.0, 200.0, 3.5),
+            measured(10_000.0, 70.0, 1.0),
+            // Too seldom to tell.
+            measured(50_000.0, 40.0, 0.1),
+        ];
+        let visit = Visit::each(40.0, &points, 2.0);
+        assert_eq!(visit.next_us, 20.0);
+        for (per_second, us) in [(1.0, 100.0), (1_000.0, 75.0), (1e4, 50.0), (1e6, 50.0)] {
+            let at = visit.woken.at(pace(per_second));
+            assert!((at - us).abs() < 1e-9, "{per_second}: {at}");
+        }
+        // Nobody is cheaper for having slept.
+        let visit = Visit::each(40.0, &[measured(100.0, 30.0, 2.0)], 2.0);
+        assert_eq!(visit, Visit::new(20.0));
+        assert_eq!(Visit::each(40.0, &[], 2.0), Visit::new(20.0));
     }
 
     #[test]

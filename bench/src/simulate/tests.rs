@@ -343,7 +343,7 @@ fn only(kind: &str, rate: f64, prices: &Prices) -> Outcome {
 fn work_costs_less_for_a_thread_that_goes_on() {
     let mut prices = prices();
     prices.kinds[0].edge = Visit {
-        wake_us: 40.0,
+        woken: Curve::flat(60.0),
         ..Visit::new(20.0)
     };
     let at = |rate| only("product", rate, &prices).cpu_ms();

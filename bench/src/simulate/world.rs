@@ -12,7 +12,7 @@ use zerocart_order::saga::{Event as Happened, Status};
 
 use super::{
     cores::{Cores, Home, Timer},
-    events::{Events, Us},
+    events::{Events, Rate, Us},
     function::{Entry, Function, pool},
     plan::{Do, HASHES, Place, Plan, Planner},
     prices::{CALLS, Visit},
@@ -66,6 +66,8 @@ pub(super) struct World<'a> {
     pub(super) cores: Vec<Cores>,
     /// Where threads sleep that have nothing to do; who slept last wakes up first.
     homes: HashMap<Place, Vec<Home>>,
+    /// How often work came to a place of late.
+    rates: HashMap<Place, Rate>,
     pub(super) logs: Vec<Log>,
     locks: HashMap<usize, Places>,
     pub(super) stock: Vec<i64>,
@@ -127,6 +129,7 @@ impl<'a> World<'a> {
                 .map(|(_, count)| Cores::new(*count, setup.scheduler))
                 .collect(),
             homes: HashMap::new(),
+            rates: HashMap::new(),
             logs: vec![Log::default(); servers],
             locks: HashMap::new(),
             stock: setup.stock.clone(),

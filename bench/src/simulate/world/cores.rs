@@ -8,7 +8,7 @@ use crate::simulate::{
     curve::Curve,
     events::Us,
     plan::Place,
-    prices::Visit,
+    prices::{Visit, pace},
     resources::{Servers, TaskId},
 };
 
@@ -47,10 +47,12 @@ impl World<'_> {
     }
 
     /// Work comes to a place: a thread wakes up for it, or it waits for one that works. A thread that goes on without
-    /// sleeping has what it needs in its caches.
+    /// sleeping has what it needs in its caches. What it costs to wake up depends on how long ago the last work was.
     pub(super) fn works(&mut self, id: TaskId, place: Place, visit: Visit) -> Result<()> {
-        let more = self.draw(visit.cpu.busy);
-        let first = self.draw(visit.cpu.idle + visit.wake_us);
+        let now = self.events.now();
+        let per_second = self.rates.entry(place).or_default().comes(now);
+        let more = self.draw(visit.next_us);
+        let first = self.draw(visit.woken.at(pace(per_second)));
         self.comes(id, place, (first, more), visit.after)
     }
 
