@@ -151,8 +151,8 @@ impl Running {
         Ok(kib * 1024)
     }
 
-    /// As an engine ends it: a function gives its session back to the broker, which starts another one in the place
-    /// of one that it does not get back.
+    /// As an engine ends it: SIGTERM, and SIGKILL after [`GRACE`]. A function gives its session back to the broker, which
+    /// starts another one in the place of one that it does not get back.
     fn stop(&mut self) {
         self.stream.take();
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);

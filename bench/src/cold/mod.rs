@@ -5,14 +5,14 @@
 //! answer warms the process for the next. Just before or after each start, chosen at random, the
 //! floor is started in the same way. The ratio of such a pair depends least on the noise of the
 //! machine, and the median of these ratios is the result. Nothing else runs meanwhile: before the
-//! next start, every process is killed and reaped, and PostgreSQL has ended its sessions.
+//! next start, every process has ended in order, and PostgreSQL has ended or reset its sessions.
 //!
 //! The floor always connects by itself. A function is measured with the sessions that the local engine
 //! keeps ready, with sessions of its own, with `--spans` with spans, too, and, with `--against`, as another build has
 //! it.
 //!
 //! CPU time is that of the process until its answer, and that of PostgreSQL from before the start until it has
-//! ended the sessions, all of it from the kernel's accounting.
+//! ended or reset the sessions, all of it from the kernel's accounting.
 //!
 //! So a function that calls others is asked something that it answers from its own database alone;
 //! the table says what. Before anything is measured, all functions together fill the databases

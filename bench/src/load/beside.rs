@@ -10,7 +10,6 @@ use super::{
     mixed::Latency,
     rounds::Bench,
 };
-use crate::cpu::ByGroup;
 
 /// Rounds, of which the medians count, and the time of each. The first warms up.
 const ROUNDS: u64 = 4;
@@ -30,16 +29,6 @@ pub(crate) struct Beside {
     pub(crate) rate: f64,
     pub(crate) product: Latency,
     pub(crate) sign_in: Latency,
-    /// CPU time of all rounds, by program and by database, in milliseconds, and how often each was woken up.
-    #[serde(default)]
-    pub(crate) cpu_ms: ByGroup,
-    #[serde(default)]
-    pub(crate) wakes: ByGroup,
-    /// Requests of all rounds: products, and sign-ins.
-    #[serde(default)]
-    pub(crate) requests: (u64, u64),
-    #[serde(default)]
-    pub(crate) seconds: f64,
 }
 
 /// Measures them beside one who signs in, and beside two.
@@ -54,13 +43,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Beside>> {
     let mut all = Vec::new();
     for buyers in [1, 2] {
         let mut rounds: Vec<(Seen, Seen)> = Vec::new();
-        let mut before = side.engine.cpu()?;
-        let mut began = std::time::Instant::now();
         for n in 0..ROUNDS {
-            if n == 1 {
-                before = side.engine.cpu()?;
-                began = std::time::Instant::now();
-            }
             let seed = bench.seed.wrapping_add(n);
             let round = thread::scope(|scope| {
                 let (sign_ins, until) = (&sign_ins, Until::Time(ROUND));
@@ -73,18 +56,11 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Beside>> {
             rounds.push(round?);
         }
         rounds.remove(0);
-        let now = side.engine.cpu()?;
         all.push(Beside {
             buyers,
             rate: RATE,
             product: Latency::of(rounds.iter().map(|(product, _)| product)),
             sign_in: Latency::of(rounds.iter().map(|(_, sign_in)| sign_in)),
-            cpu_ms: now.since(&before),
-            wakes: now.wakes_since(&before),
-            requests: rounds.iter().fold((0, 0), |(a, b), (product, sign_in)| {
-                (a + product.requests, b + sign_in.requests)
-            }),
-            seconds: began.elapsed().as_secs_f64(),
         });
     }
     Ok(all)

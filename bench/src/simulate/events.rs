@@ -6,7 +6,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 pub(super) type Us = u64;
 
 /// How busy cores are, and how often something comes, are averages of about this time: longer than requests take, so
-/// that none of them makes the machine look busy by itself.
+/// that one request counts for little.
 pub(super) const LATELY_US: f64 = 100_000.0;
 
 /// Events in the order of their times; those of one time in the order in which they were added. So a
@@ -87,12 +87,13 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// It comes now. Returns how often it comes in a second.
+    /// It comes now. Returns how often it came in a second until now.
     pub(super) fn comes(&mut self, now: Us) -> f64 {
         let kept = (-((now - self.last) as f64) / LATELY_US).exp();
-        self.per_second = self.per_second * kept + 1e6 / LATELY_US;
+        let until_now = self.per_second * kept;
+        self.per_second = until_now + 1e6 / LATELY_US;
         self.last = now;
-        self.per_second
+        until_now
     }
 }
 
@@ -113,5 +114,16 @@ mod tests {
         let rest: String = std::iter::from_fn(|| events.next()).collect();
         assert_eq!(rest, "bxcd");
         assert_eq!((events.now(), events.taken()), (5, 5));
+    }
+
+    #[test]
+    fn a_rate_is_that_of_late() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.comes(0), 0.0);
+        // 2,000 times a second.
+        let last = (1..4_000).map(|n| rate.comes(n * 500)).last();
+        assert!((last.unwrap() - 2_000.0).abs() < 10.0, "{last:?}");
+        // It is forgotten.
+        assert!(rate.comes(4_000_000) < 1.0);
     }
 }

@@ -188,10 +188,13 @@ fn waits(world: &World<'_>, machines: &Machines, requests: f64) -> Vec<(String, 
     for ((name, _), cores) in machines.cores.iter().zip(&world.cores) {
         waits.push((format!("cores of {name}"), cores.waited_us));
     }
+    waits.push(("a thread of the gateway".to_owned(), world.edge.waited_us));
     for function in &world.functions {
         let name = &function.name;
         waits.push((format!("an instance of {name}"), function.held_us));
         waits.push((format!("the thread of {name}"), function.threads.waited_us));
+        let sessions = function.sessions.waited_us;
+        waits.push((format!("a session of {name}"), sessions));
         let connections = function.connections.waited_us;
         waits.push((format!("a connection of {name}"), connections));
     }

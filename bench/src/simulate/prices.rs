@@ -69,8 +69,8 @@ pub(super) fn pace(per_second: f64) -> f64 {
     (per_second.max(1.0).log10() / 5.0).min(1.0)
 }
 
-/// All visits of a request, as they were measured.
-struct Measured {
+/// All visits of a request, at one rate.
+struct Rated {
     /// Visits per second.
     per_second: f64,
     cpu_us: f64,
@@ -99,10 +99,11 @@ impl Visit {
     /// Each of so many visits, from what all cost on a full machine, and at several rates.
     ///
     /// On a full machine threads seldom sleep, so there each visit costs what one costs to a thread that goes on.
-    /// At other rates those that woke up a thread cost the rest.
-    fn each(full_us: f64, measured: &[Measured], visits: f64) -> Self {
+    /// At other rates those that woke up a thread cost the rest. A session of PostgreSQL that is woken up on a full
+    /// machine, too, has one price for both there.
+    fn each(full_us: f64, rated: &[Rated], visits: f64) -> Self {
         let next_us = full_us / visits;
-        let woken = measured.iter().filter_map(|of| {
+        let woken = rated.iter().filter_map(|of| {
             let woken = of.wakes.min(visits);
             let us = (of.cpu_us - (visits - woken) * next_us) / woken;
             (woken >= LEAST_WOKEN * visits).then_some((pace(of.per_second), us.max(next_us)))
@@ -240,14 +241,21 @@ impl Kind {
             let info = rpc::ALL.iter().find(|info| info.name == function)?;
             DOMAINS.iter().position(|domain| *domain == info.domain)
         };
-        let visit = |cpu_ms: &dyn Fn(&Figures) -> f64, wakes: &dyn Fn(&Figures) -> f64, visits| {
-            let measured = points.iter().map(|Point { figures, .. }| Measured {
-                per_second: figures.per_second * visits,
+        // `share`: of all visits of the place, those that are meant.
+        let part = |cpu_ms: &dyn Fn(&Figures) -> f64,
+                    wakes: &dyn Fn(&Figures) -> f64,
+                    visits: f64,
+                    share: f64| {
+            let rated = points.iter().map(|Point { figures, .. }| Rated {
+                per_second: figures.per_second * visits / share,
                 cpu_us: cpu_ms(figures) * 1e3,
                 wakes: wakes(figures),
             });
-            let measured: Vec<_> = measured.collect();
-            Visit::each(cpu_ms(busy) * 1e3, &measured, visits)
+            let rated: Vec<_> = rated.collect();
+            Visit::each(cpu_ms(busy) * 1e3, &rated, visits)
+        };
+        let visit = |cpu_ms: &dyn Fn(&Figures) -> f64, wakes: &dyn Fn(&Figures) -> f64, visits| {
+            part(cpu_ms, wakes, visits, 1.0)
         };
         let mut calls = Vec::new();
         let mut writers = Vec::new();
@@ -280,10 +288,11 @@ impl Kind {
                     });
                     Curve::through(&points.collect::<Vec<_>>())
                 }),
-                postgres: visit(
+                postgres: part(
                     &|of| of_database(of, DOMAINS[at]) * share,
                     &|of| get(&of.wakes, &group) * share,
                     trips.round(),
+                    share,
                 ),
                 // A session that serves one call at a time is woken up for each.
                 shares: sessions(busy) < 0.6 * sessions(alone),
@@ -396,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_visit_costs_its_share_and_more_if_it_wakes_up_a_thread() {
-        let measured = |per_second, cpu_us, wakes| Measured {
+        let rated = |per_second, cpu_us, wakes| Rated {
             per_second,
             cpu_us,
             wakes,
@@ -404,10 +413,10 @@ mod tests {
         // 2 visits, of 20 µs each on a full machine. When they are rare both wake up a thread, and when they are
         // frequent one of them.
         let points = [
-            measured(100.0, 200.0, 3.5),
-            measured(10_000.0, 70.0, 1.0),
+            rated(100.0, 200.0, 3.5),
+            rated(10_000.0, 70.0, 1.0),
             // Too seldom to tell.
-            measured(50_000.0, 40.0, 0.1),
+            rated(50_000.0, 40.0, 0.1),
         ];
         let visit = Visit::each(40.0, &points, 2.0);
         assert_eq!(visit.next_us, 20.0);
@@ -416,7 +425,7 @@ mod tests {
             assert!((at - us).abs() < 1e-9, "{per_second}: {at}");
         }
         // Nobody is cheaper for having slept.
-        let visit = Visit::each(40.0, &[measured(100.0, 30.0, 2.0)], 2.0);
+        let visit = Visit::each(40.0, &[rated(100.0, 30.0, 2.0)], 2.0);
         assert_eq!(visit, Visit::new(20.0));
         assert_eq!(Visit::each(40.0, &[], 2.0), Visit::new(20.0));
     }

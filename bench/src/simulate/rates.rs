@@ -25,9 +25,7 @@ pub(super) fn points<'a>(results: &'a Results, name: &str, cores: usize) -> Vec<
     for Measured { now, .. } in measured {
         let cpu_ms = now.system_cpu_ms() + now.generator_ms;
         let busy = (now.per_second * cpu_ms / 1e3 / cores.max(1) as f64).min(1.0);
-        if points.iter().all(|point| point.busy != busy) {
-            points.push(Point { busy, figures: now });
-        }
+        points.push(Point { busy, figures: now });
     }
     points.sort_by(|a, b| a.busy.total_cmp(&b.busy));
     points

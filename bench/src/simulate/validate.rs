@@ -1,8 +1,8 @@
 //! Whether the simulation can be believed: a small load is measured and simulated.
 //!
-//! The costs are those of loops of single kinds of requests, and of products beside sign-ins. What is
-//! compared are other loads, which gave no cost: open loops of the mix of all kinds, at two rates, by other random
-//! numbers. All of it, the clients too, runs on the machine that measures, so that machine is simulated.
+//! The costs are those of loops of single kinds of requests. Products beside sign-ins give the rules of the scheduler.
+//! What is compared are other loads, which gave neither: the mix of all kinds, of 16 buyers and in open loops at two
+//! rates, by other random numbers. All of it, the clients too, runs on the machine that measures, so that machine is simulated.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -41,8 +41,6 @@ const FIT_SECONDS: u64 = 30;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Raw {
     loads: load::Results,
-    /// A start of an instance: time, and CPU time.
-    start_ms: (f64, f64),
     probe: Probe,
 }
 
@@ -50,8 +48,10 @@ impl Raw {
     /// The prices, and the rules of the scheduler with which products and sign-ins beside each other are most like
     /// those that were measured: how often a thread that wakes up runs before another, and how often the kernel moves
     /// one that waits, depends on the load.
-    fn prices(&self, cores: usize) -> Result<Prices> {
-        let prices = Prices::from_results(&self.loads, Some(&self.probe), self.start_ms, cores)?;
+    ///
+    /// `start_ms`: a start of an instance, time and CPU time.
+    fn prices(&self, cores: usize, start_ms: (f64, f64)) -> Result<Prices> {
+        let prices = Prices::from_results(&self.loads, Some(&self.probe), start_ms, cores)?;
         let mut best = (f64::INFINITY, prices.clone());
         for moves in [prices.scheduler.moves, 0.03, 0.1, 0.3, 1.0] {
             for (fresh, used) in (0..36).map(|n| (f64::from(n % 6) / 5.0, f64::from(n / 6) / 5.0)) {
@@ -123,7 +123,10 @@ pub(super) fn prices(output: &Output) -> Result<Option<(Prices, String)>> {
         return Ok(None);
     };
     let of = format!("{}, {}", run.about.commit, run.about.cpu);
-    Ok(Some((run.results.prices(run.about.cores)?, of)))
+    let prices = run
+        .results
+        .prices(run.about.cores, super::start_ms(output))?;
+    Ok(Some((prices, of)))
 }
 
 fn measure(output: &Output, seed: u64, no_build: bool) -> Result<Run<Raw>> {
@@ -132,7 +135,6 @@ fn measure(output: &Output, seed: u64, no_build: bool) -> Result<Run<Raw>> {
         title: TITLE.to_owned(),
         results: Raw {
             loads: measured.results,
-            start_ms: super::start_ms(output),
             probe: probe::measure(),
         },
         about: measured.about,
@@ -157,7 +159,7 @@ pub(super) fn run(output: &Output, seed: u64, no_build: bool, replay: bool) -> R
     };
     let results = &raw.loads;
     let cores = about.cores;
-    let prices = raw.prices(cores)?;
+    let prices = raw.prices(cores, super::start_ms(output))?;
     let simulate = |name: &str, pattern| simulate(name, pattern, SECONDS, cores, seed, &prices);
     let mut table =
         "| load | measured | of single rounds | simulated | difference | |\n|---|--:|--:|--:|--:|---|\n"

@@ -60,7 +60,7 @@ pub(super) struct World<'a> {
     tasks: Vec<Option<Task>>,
     free: Vec<TaskId>,
     pub(super) functions: Vec<Function>,
-    edge: Servers,
+    pub(super) edge: Servers,
     /// The time of the last answer.
     pub(super) last_answer: Us,
     pub(super) cores: Vec<Cores>,

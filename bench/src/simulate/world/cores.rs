@@ -47,7 +47,7 @@ impl World<'_> {
     }
 
     /// Work comes to a place: a thread wakes up for it, or it waits for one that works. A thread that goes on without
-    /// sleeping has what it needs in its caches. What it costs to wake up depends on how long ago the last work was.
+    /// sleeping has what it needs in its caches. What it costs to wake up depends on how often work came of late.
     pub(super) fn works(&mut self, id: TaskId, place: Place, visit: Visit) -> Result<()> {
         let now = self.events.now();
         let per_second = self.rates.entry(place).or_default().comes(now);
