@@ -151,21 +151,18 @@ impl Running {
         Ok(kib * 1024)
     }
 
-    /// As an engine ends it: SIGTERM, and SIGKILL after [`GRACE`]. A function gives its session back to the broker, which
-    /// starts another one in the place of one that it does not get back.
+    /// As an engine ends it. A function gives its session back to the broker, which starts another one in the place of
+    /// one that it does not get back.
     fn stop(&mut self) {
         self.stream.take();
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        let runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
-        let asked =
-            runs(&mut self.child) && pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
-        let began = Instant::now();
-        while asked && began.elapsed() < GRACE && runs(&mut self.child) {
-            thread::park_timeout(Duration::from_millis(1));
+        match end(&mut self.child, GRACE) {
+            Ok(true) => {}
+            Ok(false) => eprintln!(
+                "a program did not end within {} s and was killed: the next start may have to wait for a session",
+                GRACE.as_secs()
+            ),
+            Err(error) => eprintln!("a program could not be ended: {error}"),
         }
-        // Fails only when it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 
     /// Stops it, and adds what it has written.
@@ -178,6 +175,29 @@ impl Running {
         }
         anyhow!("{error:#}; it wrote:\n{written}")
     }
+}
+
+/// Ends a process: SIGTERM, and SIGKILL after `grace`. Returns whether it has ended before that.
+///
+/// # Errors
+///
+/// When it cannot be told to end, or not be waited for.
+pub(crate) fn end(child: &mut Child, grace: Duration) -> io::Result<bool> {
+    if child.try_wait()?.is_some() {
+        return Ok(true);
+    }
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.ok_or(ErrorKind::InvalidInput)?, Signal::TERM)?;
+    let began = Instant::now();
+    while child.try_wait()?.is_none() {
+        if began.elapsed() > grace {
+            child.kill()?;
+            child.wait()?;
+            return Ok(false);
+        }
+        thread::park_timeout(Duration::from_millis(1));
+    }
+    Ok(true)
 }
 
 impl Drop for Running {

@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 use zerocart_auth::{Issuer, KeySet, Signer};
@@ -23,6 +22,7 @@ use crate::{
     checkout::Checkout,
     counters::Counters,
     cpu::{ByGroup, Snapshot},
+    process::end,
 };
 
 /// Changes the files of an engine's project before it starts.
@@ -266,19 +266,8 @@ impl Drop for Engine {
 }
 
 fn stop(child: &mut Child) -> Result<()> {
-    if child.try_wait()?.is_some() {
-        return Ok(());
-    }
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    kill_process(pid.context("a process without id")?, Signal::TERM)?;
-    let began = Instant::now();
-    while child.try_wait()?.is_none() {
-        if began.elapsed() > STOP_LIMIT {
-            child.kill()?;
-            child.wait()?;
-            bail!("an engine did not stop within {} s", STOP_LIMIT.as_secs());
-        }
-        thread::park_timeout(Duration::from_millis(20));
+    if !end(child, STOP_LIMIT)? {
+        bail!("an engine did not stop within {} s", STOP_LIMIT.as_secs());
     }
     Ok(())
 }

@@ -242,10 +242,10 @@ impl Kind {
             DOMAINS.iter().position(|domain| *domain == info.domain)
         };
         // `share`: of all visits of the place, those that are meant.
-        let part = |cpu_ms: &dyn Fn(&Figures) -> f64,
-                    wakes: &dyn Fn(&Figures) -> f64,
-                    visits: f64,
-                    share: f64| {
+        let visit = |cpu_ms: &dyn Fn(&Figures) -> f64,
+                     wakes: &dyn Fn(&Figures) -> f64,
+                     visits: f64,
+                     share: f64| {
             let rated = points.iter().map(|Point { figures, .. }| Rated {
                 per_second: figures.per_second * visits / share,
                 cpu_us: cpu_ms(figures) * 1e3,
@@ -253,9 +253,6 @@ impl Kind {
             });
             let rated: Vec<_> = rated.collect();
             Visit::each(cpu_ms(busy) * 1e3, &rated, visits)
-        };
-        let visit = |cpu_ms: &dyn Fn(&Figures) -> f64, wakes: &dyn Fn(&Figures) -> f64, visits| {
-            part(cpu_ms, wakes, visits, 1.0)
         };
         let mut calls = Vec::new();
         let mut writers = Vec::new();
@@ -281,6 +278,7 @@ impl Kind {
                     &|of| get(&of.cpu_ms, function),
                     &|of| get(&of.wakes, function),
                     trips.round() + 1.0,
+                    1.0,
                 ),
                 hash: HASHES.contains(function).then(|| {
                     let points = points.iter().map(|Point { busy, figures }| {
@@ -288,7 +286,7 @@ impl Kind {
                     });
                     Curve::through(&points.collect::<Vec<_>>())
                 }),
-                postgres: part(
+                postgres: visit(
                     &|of| of_database(of, DOMAINS[at]) * share,
                     &|of| get(&of.wakes, &group) * share,
                     trips.round(),
@@ -308,9 +306,10 @@ impl Kind {
                 &|of| of.cpu_of("engine"),
                 &|of| coarse(&of.wakes).get("engine").copied().unwrap_or_default(),
                 2.0 * functions.len() as f64,
+                1.0,
             ),
             // It sends, and it reads the answer.
-            client: visit(&|of| of.generator_ms, &|_| 2.0, 2.0),
+            client: visit(&|of| of.generator_ms, &|_| 2.0, 2.0, 1.0),
             calls,
             hop_us: 0.0,
         };
