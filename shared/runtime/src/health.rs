@@ -1,5 +1,7 @@
 //! Liveness, readiness and metrics, over HTTP and as `grpc.health.v1.Health`.
 
+use std::sync::Arc;
+
 use axum::{body::Body, extract::State};
 use futures_util::stream;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -10,13 +12,23 @@ use tonic_health::pb::{
     health_server::Health,
 };
 
-use zerocart_core::{Error, Function};
+use zerocart_core::{Error, Readiness, metrics::Metrics};
+use zerocart_proto::rpc::Info;
 
-use crate::invoke::Runtime;
+/// A function as its health sees it. No type of a function is in here: what answers about health is compiled
+/// once, and not for each function.
+pub(crate) trait Probed: Send + Sync {
+    /// The facts of its RPC.
+    fn info(&self) -> &'static Info;
+    /// What its answer to `GET /health` has beside `status`.
+    fn health(&self) -> Map<String, Value>;
+    fn metrics(&self) -> &Metrics;
+    fn readiness(&self) -> &Readiness;
+}
 
 /// `GET /health`: the process lives. Touches nothing else, because Knative asks every 50 ms.
-pub(crate) async fn live<F: Function>(State(runtime): State<Runtime<F>>) -> Response<Body> {
-    document(StatusCode::OK, "ok", runtime.function().health())
+pub(crate) async fn live(State(function): State<Arc<dyn Probed>>) -> Response<Body> {
+    document(StatusCode::OK, "ok", function.health())
 }
 
 /// `GET /health` of what has nothing to say beside it.
@@ -25,15 +37,15 @@ pub(crate) async fn ok() -> Response<Body> {
 }
 
 /// `GET /ready`: what the function depends on answers, within a second.
-pub(crate) async fn ready<F: Function>(State(runtime): State<Runtime<F>>) -> Response<Body> {
-    match runtime.ready().await {
-        Ok(()) => document(StatusCode::OK, "ready", runtime.function().health()),
+pub(crate) async fn ready(State(function): State<Arc<dyn Probed>>) -> Response<Body> {
+    match function.readiness().check().await {
+        Ok(()) => document(StatusCode::OK, "ready", function.health()),
         Err(error) => {
             log(&error);
             let mut response = document(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
-                runtime.function().health(),
+                function.health(),
             );
             response
                 .headers_mut()
@@ -44,8 +56,8 @@ pub(crate) async fn ready<F: Function>(State(runtime): State<Runtime<F>>) -> Res
 }
 
 /// `GET /metrics`.
-pub(crate) async fn metrics<F: Function>(State(runtime): State<Runtime<F>>) -> Response<Body> {
-    let (status, text) = match runtime.metrics().encode() {
+pub(crate) async fn metrics(State(function): State<Arc<dyn Probed>>) -> Response<Body> {
+    let (status, text) = match function.metrics().encode() {
         Ok(text) => (StatusCode::OK, text),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
     };
@@ -76,16 +88,16 @@ fn log(error: &Error) {
 }
 
 /// `grpc.health.v1.Health`.
-pub(crate) struct GrpcHealth<F>(pub(crate) Runtime<F>);
+pub(crate) struct GrpcHealth(pub(crate) Arc<dyn Probed>);
 
-impl<F: Function> GrpcHealth<F> {
+impl GrpcHealth {
     /// The status of `service`: the whole process (""), or the service of the function's RPC.
     async fn status(&self, service: &str) -> Result<HealthCheckResponse, Status> {
-        let ours = Runtime::<F>::INFO.grpc_path.split('/').nth(1);
+        let ours = self.0.info().grpc_path.split('/').nth(1);
         if !service.is_empty() && Some(service) != ours {
             return Err(Status::not_found("this function serves no such service"));
         }
-        let status = match self.0.ready().await {
+        let status = match self.0.readiness().check().await {
             Ok(()) => ServingStatus::Serving,
             Err(error) => {
                 log(&error);
@@ -99,7 +111,7 @@ impl<F: Function> GrpcHealth<F> {
 }
 
 #[tonic::async_trait]
-impl<F: Function> Health for GrpcHealth<F> {
+impl Health for GrpcHealth {
     async fn check(
         &self,
         request: Request<HealthCheckRequest>,

@@ -19,6 +19,7 @@ use std::{
 use futures_util::FutureExt;
 use http::HeaderMap;
 use prost::Message;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tracing::{Instrument, field};
 use zerocart_auth::{Identity, Keys, Token, Verifier};
@@ -36,6 +37,7 @@ use zerocart_resilience::bulkhead::{self, Bulkhead};
 
 use self::spans::{Spans, end, success_status};
 use crate::{
+    health::Probed,
     precondition,
     voids::{Ages, VoidCheck},
 };
@@ -139,6 +141,24 @@ struct Inner<F> {
     spans: Spans,
 }
 
+impl<F: Function> Probed for Inner<F> {
+    fn info(&self) -> &'static Info {
+        Runtime::<F>::INFO
+    }
+
+    fn health(&self) -> Map<String, Value> {
+        self.function.health()
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+}
+
 impl<F> Clone for Runtime<F> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
@@ -170,17 +190,9 @@ impl<F: Function> Runtime<F> {
 
     pub(crate) const INFO: &'static Info = &F::Rpc::INFO;
 
-    pub(crate) fn function(&self) -> &F {
-        &self.0.function
-    }
-
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.0.metrics
-    }
-
-    /// Whether the function's dependencies answer within a second.
-    pub(crate) async fn ready(&self) -> Result<(), Error> {
-        self.0.readiness.check().await
+    /// The function as its health sees it.
+    pub(crate) fn probed(self) -> Arc<dyn Probed> {
+        self.0
     }
 
     /// The longest that a call may take: the contract's limit, or a lower one from configuration.

@@ -1,18 +1,26 @@
 //! The routes of a function: its one RPC, health, metrics, and a clean answer to all else.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Body,
-    routing::{MethodFilter, get, on, post},
+    routing::{MethodFilter, MethodRouter, get, on, post},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tonic_health::pb::health_server::HealthServer;
 use tower::{ServiceExt, util::MapResponseLayer};
 use zerocart_core::{Error, Function, Kind, trace::TraceContext};
 use zerocart_framing::Refused;
-use zerocart_proto::rpc::{self, Rpc};
+use zerocart_proto::rpc::{self, Info, Rpc};
 
-use crate::{frames::OneMessage, grpc, health, invoke::Runtime, json, problem};
+use crate::{
+    frames::OneMessage,
+    grpc,
+    health::{self, Probed},
+    invoke::Runtime,
+    json, problem,
+};
 
 /// What a browser is told of every answer that says nothing else: it is JSON, for this one reader, to be
 /// kept nowhere, and nothing of it is a page. HSTS is said where TLS ends, which is not here.
@@ -34,21 +42,30 @@ const PROTECTION: [(HeaderName, HeaderValue); 4] = [
 
 /// Everything that a function answers, on its one port.
 pub(crate) fn router<F: Function>(runtime: Runtime<F>) -> Router {
-    let info = &F::Rpc::INFO;
-    let health_service = HealthServer::new(health::GrpcHealth(runtime.clone()))
+    let over_json = on(method(F::Rpc::INFO.http_method), json::call::<F>);
+    let over_grpc = post(grpc::call::<F>);
+    routes(
+        over_json.with_state(runtime.clone()),
+        over_grpc.with_state(runtime.clone()),
+        runtime.probed(),
+    )
+}
+
+/// The same of a function whose type is not known here: this is compiled once, and not for each function.
+fn routes(over_json: MethodRouter, over_grpc: MethodRouter, function: Arc<dyn Probed>) -> Router {
+    let info = function.info();
+    let health_service = HealthServer::new(health::GrpcHealth(Arc::clone(&function)))
         .map_request(|request: Request<Body>| request.map(OneMessage::new));
+    let wrong_method = move |request| async move { wrong_method(info, &request) };
     Router::new()
-        .route(
-            info.http_path,
-            on(method(info.http_method), json::call::<F>).fallback(wrong_method::<F>),
-        )
-        .route(info.grpc_path, post(grpc::call::<F>).fallback(post_only))
-        .route("/health", get(health::live::<F>).fallback(get_only))
-        .route("/ready", get(health::ready::<F>).fallback(get_only))
-        .route("/metrics", get(health::metrics::<F>).fallback(get_only))
+        .route("/health", get(health::live).fallback(get_only))
+        .route("/ready", get(health::ready).fallback(get_only))
+        .route("/metrics", get(health::metrics).fallback(get_only))
+        .with_state(function)
+        .route(info.http_path, over_json.fallback(wrong_method))
+        .route(info.grpc_path, over_grpc.fallback(post_only))
         .route_service("/grpc.health.v1.Health/{*method}", health_service)
         .fallback(nothing_here)
-        .with_state(runtime)
         .layer(MapResponseLayer::new(protect))
 }
 
@@ -116,12 +133,10 @@ pub async fn nothing_here(request: Request<Body>) -> Response<Body> {
     problem::http(&Error::not_found("this function has no such path"), &trace)
 }
 
-async fn wrong_method<F: Function>(request: Request<Body>) -> Response<Body> {
+fn wrong_method(info: &Info, request: &Request<Body>) -> Response<Body> {
     // Those of the resource (RFC 9110, section 10.2.1), of which this function may serve one alone.
-    not_allowed(
-        &request,
-        &rpc::methods(rpc::ALL, F::Rpc::INFO.http_path).join(", "),
-    )
+    let allowed = rpc::methods(rpc::ALL, info.http_path).join(", ");
+    not_allowed(request, &allowed)
 }
 
 async fn post_only(request: Request<Body>) -> Response<Body> {
