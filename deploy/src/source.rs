@@ -1,20 +1,24 @@
-//! Rust code that is made from `proto/`: the `main` of each binary, the list of each domain's
-//! functions, and the registry of all of them.
+//! Rust code that is made from `proto/`: the `main` of each binary and its entry in the domain's manifest, the
+//! list of each domain's functions, and the registry of all of them.
 
 use std::collections::BTreeMap;
 
 use crate::{Output, Unit, budget::Connections, text::head};
 
-/// `src/bin/<name>.rs` of each function and job, and a region `functions` in each domain's `lib.rs`.
+/// `src/bin/<name>.rs` of each function and job, and of each domain a region `functions` in its `lib.rs` and a
+/// region `programs` in its manifest.
 pub fn render(units: &[Unit]) -> Vec<Output> {
     let mut outputs: Vec<_> = units.iter().map(main).collect();
     let mut domains: BTreeMap<&str, Vec<&Unit>> = BTreeMap::new();
     for unit in units {
         domains.entry(unit.domain).or_default().push(unit);
     }
-    outputs.extend(domains.into_iter().map(|(domain, units)| {
-        let path = format!("functions/{domain}/src/lib.rs");
-        Output::region(path, "functions", list(&units))
+    outputs.extend(domains.into_iter().flat_map(|(domain, units)| {
+        let folder = format!("functions/{domain}");
+        [
+            Output::region(format!("{folder}/src/lib.rs"), "functions", list(&units)),
+            Output::region(format!("{folder}/Cargo.toml"), "programs", programs(&units)),
+        ]
     }));
     outputs.extend(registry(units));
     outputs
@@ -38,7 +42,7 @@ fn registry(units: &[Unit]) -> [Output; 3] {
         )
     });
     let list = format!(
-        "/// Every domain, in the order of `proto/`.\n#[rustfmt::skip]\npub const DOMAINS: &[Domain] = &[\n{}];\n",
+        "/// Every domain, in the order of `proto/`.\n#[rustfmt::skip]\npub static DOMAINS: &[Domain] = &[\n{}];\n",
         entries.collect::<String>()
     );
     [
@@ -74,6 +78,15 @@ fn main(unit: &Unit) -> Output {
     Output::file(format!("functions/{domain}/src/bin/{name}.rs"), text)
 }
 
+/// A program has no tests of its own, and cargo would build it a second time to find none.
+fn programs(units: &[&Unit]) -> String {
+    let program = |unit: &&Unit| {
+        let name = unit.name;
+        format!("[[bin]]\nname = \"{name}\"\npath = \"src/bin/{name}.rs\"\ntest = false\n\n")
+    };
+    units.iter().map(program).collect()
+}
+
 fn list(units: &[&Unit]) -> String {
     let mut modules: Vec<_> = units
         .iter()
@@ -89,10 +102,12 @@ fn list(units: &[&Unit]) -> String {
         let units = units.iter().filter(|unit| unit.rpc.is_none() == jobs);
         let entries = units.map(|unit| format!("    {entry}::of::<{}>(),\n", unit.type_name()));
         let entries: String = entries.collect();
-        // A list is as long as it is, also where rustfmt would put it into one line.
+        // A list is as long as it is, also where rustfmt would put it into one line. It is a static, so that its
+        // crate holds the code of the functions. Of a constant, each crate that names it would compile that code.
+        // Unit tests of the crate do not need it.
         format!(
-            "\n/// The {what} of this domain.\n#[rustfmt::skip]\n\
-             pub const {constant}: &[{entry}] = &[\n{entries}];\n"
+            "\n/// The {what} of this domain.\n#[cfg(not(test))]\n#[rustfmt::skip]\n\
+             pub static {constant}: &[{entry}] = &[\n{entries}];\n"
         )
     };
     [

@@ -20,7 +20,7 @@ pub struct Domain {
 // generated: domains (cargo zerocart generate)
 /// Every domain, in the order of `proto/`.
 #[rustfmt::skip]
-pub const DOMAINS: &[Domain] = &[
+pub static DOMAINS: &[Domain] = &[
     Domain { name: "user", functions: zerocart_user::FUNCTIONS, jobs: zerocart_user::JOBS },
     Domain { name: "product", functions: zerocart_product::FUNCTIONS, jobs: zerocart_product::JOBS },
     Domain { name: "cart", functions: zerocart_cart::FUNCTIONS, jobs: zerocart_cart::JOBS },

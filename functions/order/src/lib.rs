@@ -35,8 +35,9 @@ pub use recover_orders::RecoverOrders;
 pub use update_order_status::UpdateOrderStatus;
 
 /// The functions of this domain.
+#[cfg(not(test))]
 #[rustfmt::skip]
-pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+pub static FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<CreateOrder>(),
     zerocart_runtime::Entry::of::<GetOrder>(),
     zerocart_runtime::Entry::of::<ListUserOrders>(),
@@ -48,8 +49,9 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
 ];
 
 /// The jobs of this domain.
+#[cfg(not(test))]
 #[rustfmt::skip]
-pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+pub static JOBS: &[zerocart_runtime::JobEntry] = &[
     zerocart_runtime::JobEntry::of::<RecoverOrders>(),
 ];
 // end of generated: functions

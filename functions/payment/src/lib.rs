@@ -32,8 +32,9 @@ pub use set_failure_rate::SetFailureRate;
 pub use settle_payments::SettlePayments;
 
 /// The functions of this domain.
+#[cfg(not(test))]
 #[rustfmt::skip]
-pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+pub static FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<ProcessPayment>(),
     zerocart_runtime::Entry::of::<GetPaymentStatus>(),
     zerocart_runtime::Entry::of::<SetFailureRate>(),
@@ -41,8 +42,9 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
 ];
 
 /// The jobs of this domain.
+#[cfg(not(test))]
 #[rustfmt::skip]
-pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+pub static JOBS: &[zerocart_runtime::JobEntry] = &[
     zerocart_runtime::JobEntry::of::<SettlePayments>(),
 ];
 // end of generated: functions

@@ -34,8 +34,9 @@ pub use list_users::ListUsers;
 pub use set_user_state::SetUserState;
 
 /// The functions of this domain.
+#[cfg(not(test))]
 #[rustfmt::skip]
-pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
+pub static FUNCTIONS: &[zerocart_runtime::Entry] = &[
     zerocart_runtime::Entry::of::<CreateUser>(),
     zerocart_runtime::Entry::of::<GetUser>(),
     zerocart_runtime::Entry::of::<ListUsers>(),
@@ -45,8 +46,9 @@ pub const FUNCTIONS: &[zerocart_runtime::Entry] = &[
 ];
 
 /// The jobs of this domain.
+#[cfg(not(test))]
 #[rustfmt::skip]
-pub const JOBS: &[zerocart_runtime::JobEntry] = &[
+pub static JOBS: &[zerocart_runtime::JobEntry] = &[
     zerocart_runtime::JobEntry::of::<DeliverVoids>(),
 ];
 // end of generated: functions
