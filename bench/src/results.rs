@@ -307,10 +307,12 @@ fn beside_last(history: &str, now: &Line) -> String {
     for (name, value) in &now.summary {
         let then = last.summary.get(name).and_then(Value::as_f64);
         if let Some((then, value)) = then.zip(value.as_f64()) {
-            text.push_str(&format!(
-                "| {name} | {then:.2} | {value:.2} | {:.2} |\n",
-                value / then
-            ));
+            // Nothing divided by nothing is no ratio.
+            let ratio = match then {
+                0.0 => "-".to_owned(),
+                _ => format!("{:.2}", value / then),
+            };
+            text.push_str(&format!("| {name} | {then:.2} | {value:.2} | {ratio} |\n"));
         }
     }
     text
@@ -376,6 +378,9 @@ mod tests {
             text.contains("commit a") && text.contains("| ratio | 3.00 | 6.00 | 2.00 |"),
             "{text}"
         );
+        let none = with_line("", &line("a", 0.0)).unwrap();
+        let text = beside_last(&none, &line("c", 0.0));
+        assert!(text.contains("| ratio | 0.00 | 0.00 | - |"), "{text}");
         assert!(beside_last("", &line("c", 6.0)).is_empty());
     }
 
