@@ -307,7 +307,7 @@ fn beside_last(history: &str, now: &Line) -> String {
     for (name, value) in &now.summary {
         let then = last.summary.get(name).and_then(Value::as_f64);
         if let Some((then, value)) = then.zip(value.as_f64()) {
-            // Nothing divided by nothing is no ratio.
+            // There is no ratio to nothing.
             let ratio = match then {
                 0.0 => "-".to_owned(),
                 _ => format!("{:.2}", value / then),

@@ -84,7 +84,9 @@ fn programs(units: &[&Unit]) -> String {
         let name = unit.name;
         format!("[[bin]]\nname = \"{name}\"\npath = \"src/bin/{name}.rs\"\ntest = false\n\n")
     };
-    units.iter().map(program).collect()
+    let programs = units.iter().map(program);
+    let head = "# Without tests: those of a function are in the library.\n";
+    std::iter::once(head.to_owned()).chain(programs).collect()
 }
 
 fn list(units: &[&Unit]) -> String {
